@@ -1,0 +1,1 @@
+"""Motion-Decoupled Spiking Transformer for audio-visual zero-shot learning."""

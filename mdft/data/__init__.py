@@ -1,0 +1,1 @@
+"""Datasets: the embedded benchmark and the readers of what is on disk."""
