@@ -52,13 +52,15 @@ class ClipSet:
     Attributes:
         audio_NTD: (n, T, D) float32, zero beyond a clip's end.
         visual_NTD: (n, T, D) float32, zero beyond a clip's end.
-        events_NTKD: (n, T, K, 512) uint8 event bins in sixteenths of an event per pixel.
+        events_NTKD: (n, T, K, 512) integers, event bins in units of ``event_unit``.
         seconds_N: (n,) int64, the length of each clip in seconds.
         labels_N: (n,) int64 class index of each clip.
         names: clip names, unique.
         classes: class names; index = rank in the sorted list.
         words_CW: (C, 300) float32 class word vectors.
         splits: name in ``SPLITS`` → int64 clip indices.
+        event_unit: what an integer 1 in ``events_NTKD`` stands for: a sixteenth of an event per
+            pixel, or 1 for feature events.
     """
 
     audio_NTD: np.ndarray
@@ -70,6 +72,7 @@ class ClipSet:
     classes: Sequence[str]
     words_CW: np.ndarray
     splits: Mapping[str, np.ndarray]
+    event_unit: float = EVENT_UNIT
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -83,7 +86,7 @@ class ClipSet:
         seconds = self.seconds_N[indices]
         T = int(seconds.max())
         mask = np.arange(T)[None, :] < seconds[:, None]
-        events = self.events_NTKD[indices, :T].astype(np.float32) * np.float32(EVENT_UNIT)
+        events = self.events_NTKD[indices, :T].astype(np.float32) * np.float32(self.event_unit)
         return Batch(
             audio_BTD=torch.from_numpy(np.ascontiguousarray(self.audio_NTD[indices, :T])),
             visual_BTD=torch.from_numpy(np.ascontiguousarray(self.visual_NTD[indices, :T])),

@@ -1,0 +1,39 @@
+# Each target sets up what it needs: uv, Python 3.10, the locked environment in .venv.
+RUN ?= runs/demo
+PYTHON := .venv/bin/python
+BACKENDS := lava_float lava_fixed
+export PYTHONUNBUFFERED := 1
+
+.PHONY: demo test lint setup clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   train on the embedded benchmark, export to NIR, run in Lava (RUN=$(RUN))"
+	@echo "make test   the whole test suite"
+	@echo "make lint   ruff and pyright"
+
+setup: .venv/.locked
+
+.venv/.locked: uv.lock pyproject.toml .python-version
+	@uv=$$(.ci/uv) && "$$uv" sync --locked --quiet && touch $@
+
+demo: setup
+	@$(PYTHON) -m mdft.train --out $(RUN) --resume
+	@$(PYTHON) -m export.to_nir $(RUN)
+	@for backend in $(BACKENDS); do for pathway in audio visual; do \
+	    $(PYTHON) -m hardware.run $(RUN)/motion_$$pathway.nir $(RUN)/probe.npz \
+	        --backend $$backend --json $(RUN)/parity_$${backend}_$$pathway.json || exit; \
+	done; done
+	@$(PYTHON) -m export.summary $(RUN)
+
+# One thread each: the suite itself runs on every core.
+test: setup
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto
+
+lint: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/pyright
+
+clean:
+	rm -rf .venv .tools runs

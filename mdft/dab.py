@@ -1,0 +1,43 @@
+"""The discrepancy analysis block, eq. (6): what moves in the sound."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BETA_MIN = 1e-3
+
+
+def discrepancy(a: Tensor, events: Tensor, beta: Tensor) -> Tensor:
+    """Equation (6), elementwise: ``E_a = a + 1 − exp(−((E_v − a)/β)²)``.
+
+    Printed with a scalar norm, which saturates at D = 512 (``1 − exp(−361) = 1``, no gradient),
+    yet called a matrix in the text.
+
+    Args:
+        a: audio features, (..., D).
+        events: visual events E_v, the mean over the bins of the second, (..., D).
+        beta: positive scale, broadcast against them.
+
+    Returns:
+        E_a, the shape of ``a``.
+    """
+    return a + 1 - torch.exp(-(((events - a) / beta) ** 2))
+
+
+class DAB(nn.Module):
+    """:func:`discrepancy` with a learned ``β = softplus(raw) + ε``, 1 at the start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.tensor(1.0).expm1().log())
+
+    @property
+    def beta(self) -> Tensor:
+        """The learned scale β_a, positive."""
+        return F.softplus(self.raw) + BETA_MIN
+
+    def forward(self, a_BTD: Tensor, events_BTD: Tensor) -> Tensor:
+        """``E_a`` (B,T,D) of audio features and mean visual events, both (B,T,D)."""
+        return discrepancy(a_BTD, events_BTD, self.beta)

@@ -1,0 +1,27 @@
+"""What a user can mend: raised with what was found, what was expected and what to do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(ValueError):
+    """A mistake in a file or an argument; the command line prints it in one line, exit 2."""
+
+
+def run_main(main: Callable[[], int]) -> None:
+    """Run a command's ``main``; a user's mistake becomes one line on stderr and exit 2.
+
+    Args:
+        main: returns the exit status.
+    """
+    try:
+        status = main()
+    except (UserError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)

@@ -1,0 +1,160 @@
+"""Dense building blocks: attention, MLP, and the encoder and projection of section 3."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product attention, ``CA``, ``SA`` and ``MHCA`` of the paper.
+
+    ``softmax(Q Kᵀ / √d_head) V`` per head, with linear maps before and after.
+
+    Args:
+        dim: width D of queries, keys, values and output.
+        heads: number of heads; the width of a head is ``dim / heads``.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"Attention: {heads} heads do not divide the width {dim}")
+        self.heads = heads
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, query_BLD: Tensor, context_BMD: Tensor, mask_BM: Tensor | None = None):
+        """Attend from L query tokens to M context tokens.
+
+        Args:
+            query_BLD: queries.
+            context_BMD: what keys and values are made of.
+            mask_BM: bool, True where a context token exists.
+
+        Returns:
+            (B,L,D).
+        """
+        q = self._split(self.query(query_BLD))
+        k, v = (self._split(x) for x in self.key_value(context_BMD).chunk(2, dim=-1))
+        mask = None if mask_BM is None else mask_BM[:, None, None, :]
+        heads = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out(heads.transpose(1, 2).flatten(2))
+
+    def _split(self, x_BLD: Tensor) -> Tensor:
+        return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class ResidualMLP(nn.Module):
+    """``MLP(LN(x)) + x``, the tail of eqs. (2), (10) and (11).
+
+    Args:
+        dim: width D.
+        expansion: hidden width over D.
+    """
+
+    def __init__(self, dim: int, expansion: int = 2) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape as ``x``."""
+        return self.mlp(self.norm(x)) + x
+
+
+def norm_relu_block(width_in: int, width_out: int, dropout: float) -> nn.Sequential:
+    """Linear → BatchNorm → ReLU → Dropout, the block of every encoder and projection.
+
+    Args:
+        width_in: width of the input.
+        width_out: width of the output.
+        dropout: probability of zeroing a feature in training.
+    """
+    return nn.Sequential(
+        nn.Linear(width_in, width_out),
+        nn.BatchNorm1d(width_out),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )
+
+
+class Encoder(nn.Module):
+    """``E_aud`` and ``E_vis``: two blocks ``f_1, f_2``, applied to each second on its own.
+
+    Seconds that do not exist are left out, so padding never enters a batch statistic.
+
+    Args:
+        features: width of the input features.
+        dim: width D of hidden layer and output.
+        dropout: ``d_enc`` of the paper.
+    """
+
+    def __init__(self, features: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            norm_relu_block(features, dim, dropout), norm_relu_block(dim, dim, dropout)
+        )
+        self.dim = dim
+
+    def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        """Encode the seconds that exist; the others are 0.
+
+        Args:
+            x_BTD: features of each second.
+            mask_BT: bool, True where the second exists.
+
+        Returns:
+            (B,T,D), non-negative.
+        """
+        encoded = self.blocks(x_BTD[mask_BT])
+        out_BTD = encoded.new_zeros(*mask_BT.shape, self.dim)
+        return out_BTD.masked_scatter(mask_BT[..., None], encoded)
+
+
+class Projection(nn.Sequential):
+    """``AV_proj`` and ``W_proj``: two blocks ``f_3, f_4`` into the joint space, eq. (12).
+
+    Args:
+        width_in: width of the input.
+        hidden: width of the hidden layer.
+        width_out: width of the joint space, E.
+        dropout: ``d_proj`` or ``d_wproj`` of the paper.
+    """
+
+    def __init__(self, width_in: int, hidden: int, width_out: int, dropout: float) -> None:
+        super().__init__(
+            norm_relu_block(width_in, hidden, dropout), norm_relu_block(hidden, width_out, dropout)
+        )
+
+
+class Reconstruction(nn.Sequential):
+    """The reconstruction layer of eq. (15): joint space → word space.
+
+    As the projection, but its last layer is linear: word vectors have negative entries, which
+    a final ReLU could not reconstruct.
+
+    Args:
+        width_in: width of the joint space, E.
+        hidden: width of the hidden layer.
+        width_out: width of the word space, W.
+        dropout: ``d_dec`` of the paper.
+    """
+
+    def __init__(self, width_in: int, hidden: int, width_out: int, dropout: float) -> None:
+        super().__init__(norm_relu_block(width_in, hidden, dropout), nn.Linear(hidden, width_out))
+
+
+def masked_mean(x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    """Mean over the seconds that exist, (B,D): ``Σ_t m_t x_t / Σ_t m_t``."""
+    weight_BT1 = mask_BT[..., None].to(x_BTD.dtype)
+    return (x_BTD * weight_BT1).sum(1) / weight_BT1.sum(1).clamp_min(1)
+
+
+def at_seconds(mask_BT: Tensor, x_BTD: Tensor) -> Tensor:
+    """``x`` with zeros at the seconds that do not exist."""
+    return torch.where(mask_BT[..., None], x_BTD, x_BTD.new_zeros(()))

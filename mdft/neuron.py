@@ -1,0 +1,140 @@
+"""The leaky integrate-and-fire neuron with a moving threshold, eqs. (7) to (9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from snntorch import surrogate
+from torch import Tensor
+
+#: Weights, biases and threshold offsets are integer multiples of this. On the grid a float32
+#: sum is exact in any order, so every simulator computes the same current.
+GRID = 2.0**-6
+#: Largest multiple of the grid: even 8-bit integers ±254 after doubling (Loihi's mixed mode).
+GRID_MAX = 127
+#: Inputs are 8-bit graded spikes: sixteenths, saturating at 255.
+INPUT_GRID = 2.0**-4
+INPUT_MAX = 255
+#: θ0 sits this far above the grid, so that ``>`` and ``>=`` agree for a freshly reset neuron.
+THRESHOLD_OFFSET = GRID / 128
+
+SpikeFunction = Callable[[Tensor], Tensor]
+
+
+class LIFParams(NamedTuple):
+    """Constants of one LIF layer.
+
+    Attributes:
+        beta: leak a step, β = 1 − dt/τ.
+        v_threshold: θ0, strict.
+    """
+
+    beta: float
+    v_threshold: float
+
+
+def snap(x: Tensor, step: float, low: int, high: int) -> Tensor:
+    """Round to a grid, with the gradient of a clamp (straight through).
+
+    ``q = step · clip(round(x / step), low, high)``; ties go to the even multiple.
+
+    Args:
+        x: any shape.
+        step: a power of two, so that the division is exact.
+        low: smallest multiple.
+        high: largest multiple.
+
+    Returns:
+        ``q`` exactly, with ``dq/dx = 1`` inside the range and 0 outside.
+    """
+    inside = x.clamp(low * step, high * step)
+    q = torch.round(inside.detach() / step) * step
+    # q + (x − x) and not x + (q − x): the second rounds off the grid in float32.
+    return q + (inside - inside.detach())
+
+
+def atan_spike(alpha: float = 2.0) -> SpikeFunction:
+    """Heaviside forward, arctangent surrogate backward (snnTorch's ``surrogate.atan``).
+
+    ``s = 1[x > 0]``, ``ds/dx = (α/2) / (1 + (π α x / 2)²) / π``-shaped as snnTorch defines it.
+
+    Args:
+        alpha: sharpness of the surrogate.
+
+    Returns:
+        A function from ``u − θ0`` to spikes of the same dtype.
+    """
+    heaviside = surrogate.atan(alpha=alpha)
+
+    def spike(x: Tensor) -> Tensor:
+        # snnTorch's surrogates answer in float32 whatever comes in.
+        return heaviside(x).to(x.dtype)
+
+    return spike
+
+
+def lif_step(
+    current_BN: Tensor, u_BN: Tensor, params: LIFParams, spike: SpikeFunction
+) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """One forward-Euler step of NIR's LIF with ``R = τ/dt`` and ``v_leak = v_reset = 0``.
+
+    Equation (8): ``u ← β u + I``; a spike where ``u > θ0`` (strict); then ``u ← 0`` there, in the
+    same step. The reset is detached: no gradient flows through the choice to reset.
+
+    Args:
+        current_BN: input current ``I``, with the threshold current ``b`` added.
+        u_BN: membrane after the previous step.
+        params: β and θ0.
+        spike: Heaviside with a surrogate gradient.
+
+    Returns:
+        ``((spikes_BN, membrane_BN), u_BN)``: the spikes, the membrane before the reset, and the
+        membrane after it.
+    """
+    membrane_BN = params.beta * u_BN + current_BN
+    spikes_BN = spike(membrane_BN - params.v_threshold)
+    u_BN = membrane_BN.masked_fill(spikes_BN.detach().bool(), 0.0)
+    return (spikes_BN, membrane_BN), u_BN
+
+
+def lif_sequence(
+    current_BSN: Tensor, params: LIFParams, spike: SpikeFunction
+) -> tuple[Tensor, list[Tensor]]:
+    """``lif_step`` over the steps of a sample, from rest.
+
+    Args:
+        current_BSN: input current of every step.
+        params: β and θ0.
+        spike: Heaviside with a surrogate gradient.
+
+    Returns:
+        Spikes (B,S,N), and the membrane before the reset (B,N) of each step.
+    """
+    u_BN = torch.zeros_like(current_BSN[:, 0])
+    spikes, membranes = [], []
+    for current_BN in current_BSN.unbind(1):  # x[:, t] would make the backward quadratic in S
+        (spikes_BN, membrane_BN), u_BN = lif_step(current_BN, u_BN, params, spike)
+        spikes.append(spikes_BN)
+        membranes.append(membrane_BN)
+    return torch.stack(spikes, 1), membranes
+
+
+def threshold_current(delta_BS1: Tensor, beta: float) -> Tensor:
+    """The current that moves a constant threshold.
+
+    With ``δ(t) = θ(t) − θ0`` and ``u = v − δ``, a neuron of membrane ``v`` and threshold ``θ(t)``
+    is a neuron of membrane ``u`` and threshold ``θ0`` with one more input
+
+        ``b(t) = β δ(t−1) − δ(t)``,  ``δ(−1) = 0``.
+
+    Args:
+        delta_BS1: δ of every step.
+        beta: leak of the LIF.
+
+    Returns:
+        ``b`` of every step, (B,S,1).
+    """
+    previous_BS1 = torch.cat([torch.zeros_like(delta_BS1[:, :1]), delta_BS1[:, :-1]], dim=1)
+    return beta * previous_BS1 - delta_BS1

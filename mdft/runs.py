@@ -1,0 +1,189 @@
+"""A run's folder: ``config.json``, ``model.safetensors``, ``metrics.jsonl``, ``results.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from mdft.config import TrainConfig
+from mdft.data.clips import load_clips
+from mdft.data.dataset import ClipSet
+from mdft.errors import UserError
+from mdft.model import MDFT
+
+FORMAT_VERSION = 1
+CONFIG, MODEL, STATE = "config.json", "model.safetensors", "trainer.safetensors"
+METRICS, RESULTS = "metrics.jsonl", "results.json"
+
+_CONFIG = TypeAdapter(TrainConfig)
+
+
+@dataclass(frozen=True)
+class Results:
+    """``results.json``: the test scores of a run, as fractions.
+
+    Attributes:
+        seen: S.
+        unseen: U.
+        hm: HM.
+        zsl: ZSL.
+        beta: chosen on validation data in stage 1.
+        epoch: chosen in stage 1, counted from 0.
+        seed: of the run.
+        firing_rates: ``pathway.layer`` → spikes per neuron and step on the test clips.
+        candidates: number of candidate classes; chance of S, U and HM is one over it.
+        candidates_unseen: number of unseen candidates; chance of ZSL is one over it.
+        seconds: wall time of training.
+    """
+
+    seen: float
+    unseen: float
+    hm: float
+    zsl: float
+    beta: float
+    epoch: int
+    seed: int
+    firing_rates: dict[str, float]
+    candidates: int
+    candidates_unseen: int
+    seconds: float
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: to a temporary name beside it, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON value to one safetensors file, atomically."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # One key: safetensors writes several in an order that changes from run to run.
+    header = {"format_version": FORMAT_VERSION, **metadata}
+    write_atomic(path, save(contiguous, metadata={"mdft": json.dumps(header)}))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and JSON value of a file that :func:`write_tensors` wrote.
+
+    Raises:
+        UserError: the file is damaged, foreign, or of another format version.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("mdft", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error}); train again") from error
+    version = header.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{path}: format version {version}, expected {FORMAT_VERSION}; "
+            "use the release that wrote it"
+        )
+    return tensors, header
+
+
+def run_folder(run: Path | str) -> Path:
+    """The folder of a run, given the folder or the checkpoint file in it.
+
+    Raises:
+        UserError: there is no trained model there.
+    """
+    path = Path(run)
+    folder = path.parent if path.is_file() else path
+    for name in (CONFIG, MODEL):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{path}: no {name} there, expected the folder of a finished run; "
+                "make one with `python -m mdft.train`"
+            )
+    return folder
+
+
+def write_config(folder: Path, config: TrainConfig) -> None:
+    """Save a run's configuration."""
+    write_atomic(folder / CONFIG, _CONFIG.dump_json(config, indent=2) + b"\n")
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The configuration of a run.
+
+    Raises:
+        UserError: a field is missing, unknown or of the wrong type.
+    """
+    path = folder / CONFIG
+    try:
+        return _CONFIG.validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: field {where or '(whole file)'}: {first['msg']}") from error
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Save a run's test scores."""
+    write_atomic(folder / RESULTS, (json.dumps(asdict(results), indent=2) + "\n").encode())
+
+
+def read_results(folder: Path) -> Results:
+    """The test scores of a run."""
+    return Results(**json.loads((folder / RESULTS).read_text()))
+
+
+def load(run: Path | str) -> MDFT:
+    """The trained model of a run, on the CPU, in eval mode; ``.motion`` is the exportable branch.
+
+    Args:
+        run: the run's folder or the checkpoint file in it.
+
+    Raises:
+        UserError: no finished run there, or its weights do not fit its configuration.
+    """
+    folder = run_folder(run)
+    model = MDFT(read_config(folder).model)
+    tensors, _ = read_tensors(folder / MODEL)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{folder / MODEL}: does not fit {CONFIG}: {error}") from error
+    return model.eval()
+
+
+def clips_of(run: Path | str) -> ClipSet:
+    """The clips that a run was trained and tested on."""
+    return load_clips(read_config(run_folder(run)).data)
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` is the first CUDA device if there is one, else the CPU.
+
+    Raises:
+        UserError: the device is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device {name}: {reason}; expected auto, cpu or cuda") from error
+    return device

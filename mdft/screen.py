@@ -1,0 +1,123 @@
+"""What a person sees while and after a run: bars, estimates and the table of scores."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from mdft.config import TrainConfig
+from mdft.runs import Results
+
+
+class TrainingScreen:
+    """Progress bars of both stages on a terminal; one line an epoch when piped.
+
+    Args:
+        config: for the number of epochs.
+        console: where to draw.
+    """
+
+    def __init__(self, config: TrainConfig, console: Console) -> None:
+        self.epochs, self.console = config.epochs, console
+        self.bars = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.tasks: dict[str, TaskID] = {}
+        self.chosen = 0
+        self.best = -1.0
+
+    def __enter__(self) -> TrainingScreen:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bars.stop()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        """Show one record of :class:`mdft.trainer.Trainer`."""
+        if "step" in record:
+            task = self._task(record["stage"], record["steps"])
+            self.bars.update(task, completed=record["epoch"] * record["steps"] + record["step"])
+        elif "epoch" in record:
+            self._epoch(record)
+
+    def _epoch(self, record: dict[str, Any]) -> None:
+        note = f"loss {record['loss']['total']:.3f}"
+        if "val" in record:
+            note += f"  validation HM {100 * record['val']['hm']:.1f} %"
+            if record["val"]["hm"] > self.best:
+                self.best, self.chosen = record["val"]["hm"], record["epoch"]
+        rates = record["firing_rates"].values()
+        if rates:
+            note += f"  firing {100 * min(rates):.0f} to {100 * max(rates):.0f} %"
+        if record["stage"] in self.tasks:
+            self.bars.update(self.tasks[record["stage"]], note=note)
+        if not self.console.is_terminal:
+            self.console.print(f"{record['stage']} epoch {record['epoch'] + 1}: {note}")
+
+    def _task(self, stage: str, steps: int) -> TaskID:
+        if stage not in self.tasks:
+            epochs = self.epochs if stage == "stage_1" else self.chosen + 1
+            title = {"stage_1": "choosing epoch and β", "stage_2": "training for the test"}[stage]
+            self.tasks[stage] = self.bars.add_task(
+                f"{title:<21}", total=epochs * steps, unit="steps", note=""
+            )
+        return self.tasks[stage]
+
+
+def scores_table(results: Results) -> Table:
+    """S, U, HM and ZSL in per cent, beside chance."""
+    chance = 1 / results.candidates
+    rows = (
+        ("S", "seen classes", results.seen, chance),
+        ("U", "unseen classes", results.unseen, chance),
+        ("HM", "harmonic mean of the two", results.hm, chance),
+        ("ZSL", "unseen classes among themselves", results.zsl, 1 / results.candidates_unseen),
+    )
+    table = Table(title="Zero-shot test, mean per-class recall", title_justify="left")
+    table.add_column("score", style="bold")
+    table.add_column("over")
+    table.add_column("%", justify="right", style="bold green")
+    table.add_column("chance %", justify="right", style="dim")
+    for name, over, value, guess in rows:
+        table.add_row(name, over, f"{100 * value:.1f}", f"{100 * guess:.1f}")
+    return table
+
+
+def rates_table(results: Results) -> Table:
+    """Firing rate of every spiking layer on the test clips, per cent of neuron-steps."""
+    table = Table(title="Spikes per neuron and step on the test clips", title_justify="left")
+    table.add_column("pathway", style="bold")
+    layers = sorted({name.split(".")[1] for name in results.firing_rates})
+    for layer in layers:
+        table.add_column(f"{layer} %", justify="right")
+    for pathway in sorted({name.split(".")[0] for name in results.firing_rates}):
+        values = (results.firing_rates[f"{pathway}.{layer}"] for layer in layers)
+        table.add_row(pathway, *(f"{100 * value:.1f}" for value in values))
+    return table

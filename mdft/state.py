@@ -1,0 +1,57 @@
+"""A trainer's tensors: weights, Adam's moments and the random generators."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+def capture(model: nn.Module, optimizer: Optimizer, sampler: torch.Generator) -> dict[str, Tensor]:
+    """Everything that the next epoch depends on, under flat names.
+
+    Args:
+        model: weights and buffers.
+        optimizer: its per-parameter tensors.
+        sampler: the generator of batches and negatives.
+    """
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            tensors[f"optimizer.{index}.{name}"] = value
+    tensors["rng.sampler"] = sampler.get_state()
+    tensors["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    return tensors
+
+
+def restore(
+    tensors: dict[str, Tensor],
+    model: nn.Module,
+    optimizer: Optimizer,
+    sampler: torch.Generator,
+) -> None:
+    """Undo :func:`capture`, in place.
+
+    Args:
+        tensors: what ``capture`` returned.
+        model: of the same configuration.
+        optimizer: over its parameters.
+        sampler: any generator.
+    """
+    model.load_state_dict(_under(tensors, "model."))
+    saved = optimizer.state_dict()
+    saved["state"] = {}
+    for name, value in _under(tensors, "optimizer.").items():
+        index, key = name.split(".")
+        saved["state"].setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict(saved)
+    sampler.set_state(tensors["rng.sampler"])
+    torch.set_rng_state(tensors["rng.cpu"])
+    if "rng.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

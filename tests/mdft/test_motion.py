@@ -1,0 +1,114 @@
+"""One pathway of the motion branch against plain loops in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from mdft.calibrate import calibrate
+from mdft.motion import MotionBranch
+from mdft.neuron import GRID, GRID_MAX
+
+
+def make(features: int = 24, neurons: int = 32) -> tuple[MotionBranch, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    branch = MotionBranch(features, neurons, 3)
+    x_BSF = torch.randint(0, 40, (6, 20, features)) / 16 * (torch.rand(6, 20, features) < 0.4)
+    theta_BS1 = 1.0 + 0.8 * torch.rand(6, 20, 1)
+    current_BS1 = branch.threshold_current(theta_BS1).detach()
+    calibrate(branch, x_BSF, current_BS1, rate=0.15)
+    return branch, x_BSF, current_BS1
+
+
+def by_hand(branch: MotionBranch, x_SF: np.ndarray, current_S: np.ndarray) -> list[np.ndarray]:
+    signal, layers = x_SF, []
+    for weight, bias in branch.grid_parameters():
+        w, b = weight.detach().double().numpy(), bias.detach().double().numpy()
+        u, spikes = np.zeros(len(b)), []
+        for t in range(len(signal)):
+            u = branch.beta * u + w @ signal[t] + b + current_S[t]
+            fired = u > branch.v_threshold
+            u[fired] = 0.0
+            spikes.append(fired)
+        signal = np.array(spikes, dtype=np.float64)
+        layers.append(signal)
+    return layers
+
+
+def test_every_layer_equals_plain_float64_loops():
+    branch, x, current = make()
+    for sample in range(len(x)):
+        expected = by_hand(
+            branch, x[sample].double().numpy(), current[sample, :, 0].double().numpy()
+        )
+        got = branch.trace(x, current)
+        for (spikes, _), layer in zip(got, expected, strict=True):
+            assert np.array_equal(spikes[sample].detach().numpy(), layer)
+            assert 0.02 < layer.mean() < 0.5
+
+
+def test_float32_and_float64_agree_in_every_spike():
+    branch, x, current = make()
+    single = branch(x, current)
+    double = branch.double()(x.double(), current.double())
+    assert torch.equal(single.double(), double)
+
+
+def test_trace_gives_the_membrane_before_the_reset():
+    branch, x, current = make()
+    for spikes, membrane in branch.trace(x, current):
+        assert torch.equal(spikes.bool(), membrane > branch.v_threshold)
+
+
+def test_state_starts_at_rest_for_each_sample_and_is_kept_within_it():
+    branch, x, current = make()
+    together = branch(x, current)
+    assert torch.equal(together, branch(x, current))
+    for sample in range(len(x)):
+        assert torch.equal(
+            branch(x[sample : sample + 1], current[sample : sample + 1])[0], together[sample]
+        )
+    # Within a sample the second half depends on the first: starting there at rest differs.
+    assert not torch.equal(branch(x[:, 10:], current[:, 10:]), together[:, 10:])
+    # And later input cannot change earlier spikes.
+    assert torch.equal(branch(x[:, :10], current[:, :10]), together[:, :10])
+
+
+def test_what_acts_lies_on_the_grid():
+    branch, _, _ = make()
+    for parameter in (p for pair in branch.grid_parameters() for p in pair):
+        multiples = parameter / GRID
+        assert torch.equal(multiples, multiples.round())
+        assert multiples.abs().max() <= GRID_MAX
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.15, 0.25])
+def test_calibration_reaches_its_rate_in_every_layer(rate: float):
+    branch, x, current = make()
+    for reached in calibrate(branch, x, current, rate=rate):
+        assert reached == pytest.approx(rate, rel=0.35)
+
+
+def test_calibration_refuses_input_without_events():
+    branch, x, current = make()
+    with pytest.raises(ValueError, match="layer 1: its input does not change"):
+        calibrate(branch, torch.zeros_like(x), current)
+
+
+@pytest.mark.parametrize(
+    ("x", "current", "message"),
+    [
+        ((2, 5, 7), (2, 5, 1), r"shape \(2, 5, 7\), expected \(batch, steps, 24\)"),
+        ((2, 5, 24), (2, 5), r"shape \(2, 5\), expected \(2, 5, 1\)"),
+    ],
+)
+def test_wrong_shapes_are_named(x: tuple, current: tuple, message: str):
+    with pytest.raises(ValueError, match=message):
+        MotionBranch(24, 8)(torch.zeros(x), torch.zeros(current))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"neurons": 0}, {"beta": 1.0}, {"theta_0": 1.001}, {"layers": 0}]
+)
+def test_impossible_neurons_are_refused(arguments: dict):
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        MotionBranch(**{"features": 4, "neurons": 4, **arguments})
