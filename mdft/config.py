@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mdft.data.rendered import RenderedConfig
+from mdft.data.rendered_config import RenderedConfig
 from mdft.threshold import ThresholdMode
 
 

@@ -17,8 +17,9 @@ GRID_MAX = 127
 #: Inputs are 8-bit graded spikes: sixteenths, saturating at 255.
 INPUT_GRID = 2.0**-4
 INPUT_MAX = 255
-#: θ0 sits this far above the grid, so that ``>`` and ``>=`` agree for a freshly reset neuron.
-THRESHOLD_OFFSET = GRID / 128
+#: θ0 sits this far above the grid, so that ``>`` and ``>=`` agree: leaks refine the grid of the
+#: membrane by half a step, and an offset of a coarser power of two would be reached.
+THRESHOLD_OFFSET = GRID / 4096
 
 SpikeFunction = Callable[[Tensor], Tensor]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mdft.config import DataConfig, ModelConfig, TrainConfig
-from mdft.data.rendered import RenderedConfig
+from mdft.data.rendered_config import ClassCounts, RenderedConfig
 
 
 def embedded() -> TrainConfig:

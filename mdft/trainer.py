@@ -129,7 +129,7 @@ class Trainer:
         sampler = torch.Generator().manual_seed(self.config.seed * len(STAGES) + index)
         model = MDFT(self.config.model).to(self.device)
         model.calibrate(self._batch(self._draw(stage, sampler)))
-        optimizer = Adam(model.parameters(), lr=self.config.learning_rate)
+        optimizer = Adam(model.parameters(), lr=self.config.learning_rate, fused=True)
         if saved and self.progress.epoch > 0:
             restore(saved, model, optimizer, sampler)
         while self.progress.epoch < epochs:

@@ -1,0 +1,1 @@
+"""The tests, a package so that its name is ours: lava-nc installs one of the same name."""

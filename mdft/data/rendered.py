@@ -88,6 +88,7 @@ def load(
             return cache.read(path)
         except UserError as error:
             console.print(f"{error}: drawing it again", soft_wrap=True, highlight=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
     clips = build(config, progress, threads)
     cache.save(clips, path)
     return clips

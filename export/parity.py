@@ -1,0 +1,118 @@
+"""Level 0: the graph as a stranger would run it, from the file, in nirtorch and snnTorch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import nir
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.errors import UserError
+from hardware.graph import DT, snap_decay
+from hardware.nir_file import read_nir
+
+with warnings.catch_warnings():  # both packages warn of their own imports
+    warnings.simplefilter("ignore")
+    import nirtorch
+    import snntorch
+
+FUSED = "fused_input"
+
+
+class LeakyNode(nn.Module):
+    """NIR's LIF as snnTorch's `Leaky` with reset to zero, one step a call.
+
+    β = 1 − dt/τ, snapped to 1/4096 since τ is stored as float32. snnTorch resets at the start of
+    the next step and returns the membrane before the reset; spikes are the same.
+
+    Raises:
+        UserError: a LIF that `Leaky` cannot express (r ≠ τ/dt, v_leak or v_reset ≠ 0).
+    """
+
+    def __init__(self, node: nir.LIF, dt: float = DT) -> None:
+        super().__init__()
+        decay = snap_decay(dt / np.asarray(node.tau, np.float64))
+        gain = np.asarray(node.r, np.float64) * decay
+        moved = np.any(node.v_leak) or (node.v_reset is not None and np.any(node.v_reset))
+        if moved or (np.abs(gain - 1) > 1e-6).any():
+            raise UserError("a LIF has r ≠ tau/dt or v_leak, v_reset ≠ 0; snnTorch's Leaky has not")
+        self.leaky = snntorch.Leaky(
+            beta=torch.from_numpy((1 - decay).astype(np.float32)),
+            threshold=torch.from_numpy(np.asarray(node.v_threshold, np.float32)),  # type: ignore[arg-type]
+            reset_mechanism="zero",
+        )
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Spikes and membrane; `state` is the membrane of the step before, None at rest."""
+        membrane = torch.zeros_like(x) if state is None else state
+        return self.leaky(x, membrane)
+
+
+def _affine(node: nir.Affine) -> nn.Linear:
+    # nirtorch's own map leaves a random bias.
+    module = nn.Linear(node.weight.shape[1], node.weight.shape[0], bias=True)
+    module.weight.data = torch.from_numpy(node.weight)
+    module.bias.data = torch.from_numpy(node.bias)
+    return module
+
+
+def fuse_inputs(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, list[str]]:
+    """One Input of the concatenated channels, since nirtorch takes no second.
+
+    Each former Input becomes a Linear of zeros and ones that selects its channels: exact.
+
+    Returns:
+        the graph, and the former inputs' names in the order of their channels.
+    """
+    names = sorted(graph.inputs)
+    widths = [int(np.prod(graph.nodes[n].input_type["input"])) for n in names]
+    select = np.eye(sum(widths), dtype=np.float32)
+    nodes: dict[str, nir.NIRNode] = {
+        FUSED: nir.Input(input_type={"input": np.array([sum(widths)])})
+    }
+    nodes |= {n: node for n, node in graph.nodes.items() if n not in names}
+    start = 0
+    for name, width in zip(names, widths, strict=True):
+        nodes[name] = nir.Linear(weight=select[start : start + width])
+        start += width
+    return nir.NIRGraph(nodes, [*graph.edges, *((FUSED, n) for n in names)]), names
+
+
+@torch.no_grad()
+def run_file(path: Path, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Run a .nir file in nirtorch with snnTorch neurons, every sample from rest.
+
+    Args:
+        path: the file; node names are checked before nirtorch pastes them into source.
+        inputs: (B, S, width) float32 of each Input.
+
+    Returns:
+        spikes (B, S, N) of each LIF node, and of each Output under its name.
+    """
+    graph = read_nir(path)
+    fused, names = fuse_inputs(graph)
+    module = nirtorch.nir_to_torch(fused, {nir.Affine: _affine, nir.LIF: LeakyNode})  # type: ignore[dict-item]
+    steps: dict[str, list[Tensor]] = {}
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.LIF):
+            part = module.get_submodule(name.replace(".", "_"))
+            part.register_forward_hook(_keep(steps.setdefault(name, [])))
+    (output,) = graph.outputs
+    steps[output] = []
+    x_BSF = torch.cat([inputs[name] for name in names], dim=2)
+    state = None
+    for x_BF in x_BSF.unbind(1):
+        spikes_BN, state = module(x_BF, state)
+        steps[output].append(spikes_BN)
+    return {name: torch.stack(found, 1) for name, found in steps.items()}
+
+
+def _keep(found: list[Tensor]) -> Callable[..., None]:
+    def hook(_module: nn.Module, _args: tuple, result: tuple[Tensor, Tensor]) -> None:
+        found.append(result[0].clone())
+
+    return hook

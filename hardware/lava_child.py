@@ -1,0 +1,42 @@
+"""The child of `hardware.lava_process`: one run of Lava's real runtime, then an end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from hardware.lava_build import build, require_lava
+from hardware.lava_plan import load_plan
+
+# Lava must be imported before anything else uses multiprocessing.
+require_lava()
+
+
+def main(folder: Path) -> None:
+    """Run folder/plan.npz; spikes of population i go to folder/spikes.i.npy, (total, N)."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from hardware.lava_processes.recorder import PyRecorderModel, Recorder
+
+    plan = load_plan(folder / "plan.npz")
+    net = build(plan)
+    models = dict(net.models)
+    for i, lif in enumerate(plan.lifs):
+        file, size = folder / f"spikes.{i}.npy", len(lif.bias)
+        # 255: a row that was never written cannot pass for silence.
+        np.save(file, np.full((plan.total, size), 255, np.uint8))
+        recorder = Recorder(shape=(size,), file=str(file))
+        net.lifs[lif.name].s_out.connect(recorder.a_in)
+        models[recorder] = PyRecorderModel
+    config = Loihi2SimCfg(select_tag=plan.tag, exception_proc_model_map=models)
+    first = net.order[0]
+    first.run(condition=RunSteps(num_steps=plan.total), run_cfg=config)
+    first.stop()
+    (folder / "done").touch()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

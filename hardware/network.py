@@ -1,0 +1,102 @@
+"""What a graph means once its nodes are gone: populations of LIF neurons joined by matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware.errors import UserError
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """All connections from one source to one population: I += weight · x_source.
+
+    Attributes:
+        source: name of an input or of a population.
+        weight: (N, M) float64; N neurons of the population, M channels of the source.
+        nodes: names of the NIR nodes that it came from, for messages.
+    """
+
+    source: str
+    weight: np.ndarray
+    nodes: str
+
+
+@dataclass(frozen=True)
+class Population:
+    """N leaky integrate-and-fire neurons, NIR's LIF in forward Euler.
+
+    v ← (1 − decay)·v + decay·v_leak + gain·I,  spike when v > v_threshold,
+    then v ← v_reset in the same step; decay = dt/τ, gain = r·dt/τ. All arrays (N,) float64.
+    """
+
+    name: str
+    synapses: tuple[Synapses, ...]
+    bias: np.ndarray
+    decay: np.ndarray
+    gain: np.ndarray
+    v_leak: np.ndarray
+    v_reset: np.ndarray
+    v_threshold: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of neurons N."""
+        return len(self.bias)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A feed-forward graph: inputs, populations in topological order, outputs.
+
+    Attributes:
+        inputs: width of each input, by name.
+        populations: every population after all of its sources.
+        outputs: name of each output and of the population whose spikes it carries.
+        dt: seconds a step.
+    """
+
+    inputs: dict[str, int]
+    populations: tuple[Population, ...]
+    outputs: dict[str, str]
+    dt: float
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a backend returns: for each population, (B, S, N), aligned to the input steps.
+
+    Attributes:
+        spikes: uint8, 0 or 1.
+        membranes: before the reset, in the backend's own units; empty where not recorded.
+        units: size of one membrane unit in the graph's units, by population.
+        counts: things that happened and that a report should say, such as wrapped currents.
+    """
+
+    spikes: dict[str, np.ndarray]
+    membranes: dict[str, np.ndarray]
+    units: dict[str, float]
+    counts: dict[str, int]
+
+
+def check_inputs(network: Network, inputs: dict[str, np.ndarray]) -> tuple[int, int]:
+    """Batch size and number of steps of inputs (B, S, width); bound by name, never by position.
+
+    Raises:
+        UserError: a missing input, a wrong shape, or a value that is not finite.
+    """
+    shapes = set()
+    for name, width in network.inputs.items():
+        if name not in inputs:
+            raise UserError(f"input {name!r} is missing; found {sorted(inputs)}")
+        shape = inputs[name].shape
+        if len(shape) != 3 or shape[2] != width or 0 in shape:
+            raise UserError(f"input {name!r}: found shape {shape}, expected (B, S, {width})")
+        if not np.isfinite(inputs[name]).all():
+            raise UserError(f"input {name!r} holds NaN or infinite values, expected finite ones")
+        shapes.add(shape[:2])
+    if len(shapes) != 1:
+        raise UserError(f"the inputs disagree on (B, S): found {sorted(shapes)}, expected one")
+    return shapes.pop()

@@ -1,0 +1,34 @@
+"""A trained-looking run and branches that fire."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from export import to_nir
+from mdft.data.dataset import ClipSet
+from mdft.model import MDFT
+from mdft.runs import MODEL, write_config, write_tensors
+from tests.mdft.small import random_clips, small_config
+
+
+@pytest.fixture
+def clips() -> ClipSet:
+    return random_clips(ragged=True)
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run's folder over random clips: real configuration, real checkpoint, untrained weights."""
+    torch.manual_seed(0)
+    config = small_config()
+    model = MDFT(config.model)
+    model.calibrate(clips.batch(clips.splits["stage_1_train"]))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_config(folder, config)
+    write_tensors(folder / MODEL, model.state_dict(), {})
+    monkeypatch.setattr(to_nir, "clips_of", lambda run: clips)
+    return folder

@@ -1,0 +1,140 @@
+"""`python -m export.to_nir RUN`, and from its files through every backend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export import to_nir
+from export.errors import UserError
+from export.files import npz_bytes
+from export.probe import pick_samples, probe_arrays
+from export.to_nir import main
+from hardware.run import main as run_main
+from mdft.data.dataset import ClipSet
+from mdft.runs import MODEL
+from tests.export.branches import firing_branch, random_drive
+
+FILES = ["manifest.json", "motion_audio.nir", "motion_visual.nir", "probe.npz"]
+
+
+def exported(run_dir: Path, out: Path) -> dict[str, bytes]:
+    assert main([str(run_dir), "--out", str(out), "--samples", "6"]) == 0
+    assert sorted(p.name for p in out.iterdir()) == FILES
+    return {p.name: p.read_bytes() for p in out.iterdir()}
+
+
+def test_files_parity_and_headline(run_dir: Path, tmp_path: Path, capsys):
+    exported(run_dir, tmp_path / "out")
+    text = capsys.readouterr().out
+    with np.load(tmp_path / "out" / "probe.npz") as file:
+        arrays = dict(file)
+    batch, steps, width = arrays["visual.in.events"].shape
+    assert (batch, width) == (6, 32) and steps % 4 == 0
+    spikes = 2 * 4 * batch * steps * 32  # two pathways; three layers and the output
+    assert f"0 of {spikes:,} spikes differ" in text
+    for pathway in ("audio", "visual"):
+        assert arrays[f"{pathway}.in.threshold_current"].shape == (batch, steps, 1)
+        out = arrays[f"{pathway}.spikes.out"]
+        np.testing.assert_array_equal(out, arrays[f"{pathway}.spikes.lif_3"])
+        for i in (1, 2, 3):
+            membrane = arrays[f"{pathway}.membrane.lif_{i}"]
+            assert membrane.dtype == np.float32
+            fired = membrane > 1 + 2.0**-13
+            np.testing.assert_array_equal(arrays[f"{pathway}.spikes.lif_{i}"], fired)
+            assert 0.005 < fired.mean() < 0.5
+
+
+def test_same_checkpoint_same_bytes(run_dir: Path, tmp_path: Path):
+    first = exported(run_dir, tmp_path / "a")
+    time.sleep(2.1)  # zip entries count in steps of two seconds
+    assert exported(run_dir / MODEL, tmp_path / "b") == first
+
+
+def test_manifest_tells_what_is_beside_it(run_dir: Path, tmp_path: Path):
+    files = exported(run_dir, tmp_path / "out")
+    manifest = json.loads(files["manifest.json"])
+    assert manifest["dt"] == 1e-4 and manifest["comparison"] == ">"
+    assert manifest["format_version"] == 1 and manifest["form"] == "inputs"
+    for name in FILES[1:]:
+        assert manifest["sha256"][name] == hashlib.sha256(files[name]).hexdigest()
+    visual = manifest["pathways"]["visual"]
+    assert visual["inputs"]["events"] == {"width": 32, "grid": 0.0625}
+    assert visual["layers"]["lif_1"]["v_threshold"] == 1 + 2.0**-13
+    assert visual["layers"]["lif_1"]["weight_max"] <= 127 / 64
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "reference_float",
+        "reference_int",
+        pytest.param("lava_float", marks=pytest.mark.lava),
+        pytest.param("lava_fixed", marks=pytest.mark.lava),
+    ],
+)
+def test_exported_files_run_in_every_backend(run_dir: Path, tmp_path: Path, backend: str, capsys):
+    exported(run_dir, tmp_path / "out")
+    for pathway in ("audio", "visual"):
+        graph = tmp_path / "out" / f"motion_{pathway}.nir"
+        probe = str(tmp_path / "out" / "probe.npz")
+        assert run_main([str(graph), probe, "--backend", backend]) == 0
+        assert "note:" not in capsys.readouterr().out  # on the grid nothing is rounded
+
+
+def test_a_differing_spike_exits_1(run_dir: Path, tmp_path: Path, monkeypatch, capsys):
+    honest = to_nir.run_file
+
+    def flipped(path: Path, inputs: dict) -> dict:
+        found = honest(path, inputs)
+        found["lif_2"][0, 0, 0] = 1 - found["lif_2"][0, 0, 0]
+        return found
+
+    monkeypatch.setattr(to_nir, "run_file", flipped)
+    assert main([str(run_dir), "--samples", "4"]) == 1
+    assert "\n2 of " in capsys.readouterr().out
+
+
+def test_wrong_use_exits_2_with_one_line(run_dir: Path, tmp_path: Path, capsys):
+    for arguments, word in (
+        ([str(tmp_path / "none")], "none"),
+        ([str(run_dir), "--samples", "0"], "--samples"),
+        ([str(run_dir), "--samples", "100000"], "test clips"),
+        ([str(run_dir), "--out", str(run_dir / MODEL)], MODEL),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and word in error, error
+    assert sorted(p.name for p in run_dir.iterdir()) == ["config.json", MODEL]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 36])
+def test_samples_come_evenly_from_both_splits(clips: ClipSet, count: int):
+    picked = pick_samples(clips, count)
+    assert len(set(picked.tolist())) == count
+    unseen = np.isin(picked, clips.splits["test_unseen"]).sum()
+    seen = np.isin(picked, clips.splits["test_seen"]).sum()
+    assert unseen + seen == count
+    assert count == 36 or unseen - seen in (0, 1)
+
+
+def test_inputs_off_the_grid_are_refused():
+    branch = firing_branch(0)
+    x, current = random_drive(branch, 0)
+    with pytest.raises(UserError, match="events is off its grid"):
+        probe_arrays("audio", branch, x + 0.01, current)
+
+
+def test_npz_is_what_numpy_reads(tmp_path: Path):
+    arrays = {"a.b": np.arange(6.0).reshape(2, 3), "c": np.array(0.5, np.float32)}
+    (tmp_path / "x.npz").write_bytes(npz_bytes(arrays))
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as file:
+        assert set(file.files) == set(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(file[name], array)
+            assert (file[name].dtype, file[name].shape) == (array.dtype, array.shape)

@@ -1,0 +1,150 @@
+"""Lava against the oracles: bit for bit, in one process and in its own runtime."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hardware.errors import UserError
+from hardware.graph import lower
+from hardware.lava_backend import lava_fixed, lava_float
+from hardware.lava_plan import load_plan, plan_fixed, plan_float, save_plan
+from hardware.network import Network, Recording, Synapses
+from hardware.quantise import quantise
+from hardware.reference import reference_float, reference_int
+from tests.hardware.nets import grids, random_graph, random_inputs
+
+SHAPES = [(0, 1, 0.5), (1, 2, 0.5), (2, 3, 0.5), (3, 3, 0.75), (4, 4, 1 - 410 / 4096)]
+
+
+def case(seed: int, layers: int, beta: float) -> tuple[Network, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    network = lower(random_graph(rng, layers=layers, beta=beta))
+    return network, random_inputs(rng, batch=4, steps=7)
+
+
+def assert_equal(found: Recording, expected: Recording) -> None:
+    for name, spikes in expected.spikes.items():
+        np.testing.assert_array_equal(found.spikes[name], spikes, err_msg=name)
+        if found.membranes:
+            np.testing.assert_array_equal(found.membranes[name], expected.membranes[name])
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(("seed", "layers", "beta"), SHAPES)
+def test_lava_float_is_the_float_reference(seed: int, layers: int, beta: float):
+    network, inputs = case(seed, layers, beta)
+    expected = reference_float(network, inputs)
+    rates = [spikes.mean() for spikes in expected.spikes.values()]
+    assert all(0.02 < rate < 0.6 for rate in rates), rates
+    found = lava_float(network, inputs)
+    assert set(found.membranes) == set(expected.spikes)
+    if beta == 0.5:  # powers of two: float64 is exact in any order
+        assert_equal(found, expected)
+    else:
+        assert_equal(replace(found, membranes={}), expected)
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(("seed", "layers", "beta"), SHAPES)
+def test_lava_fixed_is_the_integer_reference(seed: int, layers: int, beta: float):
+    network, inputs = case(seed, layers, beta)
+    integers = quantise(network, grids())
+    found, expected = lava_fixed(integers, inputs), reference_int(integers, inputs)
+    assert set(found.membranes) == set(expected.membranes)
+    assert_equal(found, expected)
+
+
+@pytest.mark.lava
+def test_lava_fixed_wraps_and_clips_as_the_reference_does():
+    network, inputs = case(5, 2, 0.5)
+    inputs["events"] = inputs["events"] * 60  # far beyond 24 bits of current
+    integers = quantise(network, grids())
+    expected = reference_int(integers, inputs)
+    assert expected.counts["wrapped"] > 0
+    assert_equal(lava_fixed(integers, inputs), expected)
+
+
+@pytest.mark.lava
+def test_signs_of_a_whole_matrix():
+    """All weights excitatory, or all inhibitory: Lava then keeps odd integers too."""
+    network, inputs = case(6, 1, 0.5)
+    (p,) = network.populations
+    for sign in (1, -1):
+        synapses = tuple(
+            Synapses(s.source, sign * np.abs(s.weight), s.nodes) if s.source == "events" else s
+            for s in p.synapses
+        )
+        bias = p.bias if sign > 0 else p.bias + 2
+        changed = replace(network, populations=(replace(p, synapses=synapses, bias=bias),))
+        integers = quantise(changed, grids())
+        expected = reference_int(integers, inputs)
+        assert 0 < expected.spikes["lif_1"].mean() < 1
+        assert_equal(lava_fixed(integers, inputs), expected)
+        assert_equal(lava_float(changed, inputs), reference_float(changed, inputs))
+
+
+@pytest.mark.lava
+@pytest.mark.slow
+def test_lavas_own_runtime_gives_the_same():
+    network, inputs = case(7, 2, 0.5)
+    integers = quantise(network, grids())
+    fixed = lava_fixed(integers, inputs, "process")
+    assert not fixed.membranes  # reading them through Lava costs seconds
+    assert_equal(fixed, lava_fixed(integers, inputs, "inline"))
+    assert_equal(lava_float(network, inputs, "process"), lava_float(network, inputs, "inline"))
+
+
+def test_a_plan_survives_its_file(tmp_path):
+    network, inputs = case(8, 3, 0.5)
+    for plan in (plan_float(network, inputs), plan_fixed(quantise(network, grids()), inputs)):
+        save_plan(plan, tmp_path / "plan.npz")
+        read = load_plan(tmp_path / "plan.npz")
+        assert (read.tag, read.batch, read.steps, read.total) == (
+            plan.tag,
+            plan.batch,
+            plan.steps,
+            4 * 7 + 3,
+        )
+        for a, b in zip(plan.lifs, read.lifs, strict=True):
+            assert (a.name, a.du, a.dv, a.vth, a.bias_exp, a.depth) == (
+                b.name,
+                b.du,
+                b.dv,
+                b.vth,
+                b.bias_exp,
+                b.depth,
+            )
+            assert [(d.source, d.delay, d.weight_exp, d.message_bits) for d in a.dense] == [
+                (d.source, d.delay, d.weight_exp, d.message_bits) for d in b.dense
+            ]
+            for x, y in zip(a.dense, b.dense, strict=True):
+                np.testing.assert_array_equal(x.weight, y.weight)
+
+
+def test_inputs_over_a_short_path_come_late():
+    plan = plan_float(*case(9, 3, 0.5))
+    assert [lif.depth for lif in plan.lifs] == [1, 2, 3]
+    delays = {(lif.name, d.source): d.delay for lif in plan.lifs for d in lif.dense}
+    assert [delays[f"lif_{i}", "threshold_current"] for i in (1, 2, 3)] == [0, 1, 2]
+    assert delays["lif_1", "events"] == 0
+    assert delays["lif_3", "lif_2"] == 0
+
+
+def test_a_skip_between_layers_is_refused():
+    network, inputs = case(10, 3, 0.5)
+    *rest, last = network.populations
+    skip = Synapses("lif_1", last.synapses[0].weight * 0 + 1.0, "skip")
+    skip = replace(skip, weight=np.ones((last.size, rest[0].size)))
+    changed = replace(network, populations=(*rest, replace(last, synapses=(*last.synapses, skip))))
+    with pytest.raises(UserError, match="lif_3: the edge from 'lif_1' skips"):
+        plan_float(changed, inputs)
+    reference_float(changed, inputs)  # the reference needs no delays
+
+
+def test_unknown_runtime():
+    network, inputs = case(11, 1, 0.5)
+    with pytest.raises(UserError, match="inline"):
+        lava_float(network, inputs, "chip")

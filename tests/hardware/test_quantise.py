@@ -1,0 +1,121 @@
+"""Integers for Loihi: exact on the grid, said when not, refused out of range."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardware.errors import UserError
+from hardware.graph import lower
+from hardware.network import Network
+from hardware.quantise import grid_of, input_grids, quantise, to_integers
+from tests.hardware.nets import grids, lif, random_graph
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return lower(random_graph(np.random.default_rng(0)))
+
+
+def test_on_the_grid_everything_is_exact(network: Network):
+    integers = quantise(network, grids())
+    assert integers.notes == ()
+    for p, q in zip(network.populations, integers.populations, strict=True):
+        for s, k in zip(p.synapses, q.synapses, strict=True):
+            value = k.weight * 2**k.weight_exp * q.unit / integers.input_grids.get(s.source, 1)
+            np.testing.assert_array_equal(value, s.weight)
+            mixed = (k.weight > 0).any() and (k.weight < 0).any()
+            assert not mixed or (k.weight % 2 == 0).all()  # Lava drops odd ones
+            assert np.abs(k.weight).max() <= 254
+        np.testing.assert_array_equal((q.bias_mant << q.bias_exp) * q.unit / 64, p.bias)
+        assert q.dv == 2048
+        assert q.vth == np.floor(p.v_threshold[0] / q.unit)
+
+
+def test_units_of_our_graph(network: Network):
+    units = [p.unit for p in quantise(network, grids()).populations]
+    # 2^-6 · 2^-4 / 2 for graded inputs, 2^-6 / 2 for spikes
+    assert units == [2.0**-11, 2.0**-7, 2.0**-7]
+
+
+@given(st.integers(-10, 10), st.lists(st.integers(-127, 127), min_size=1, max_size=8))
+def test_grid_of_finds_the_coarsest(exponent: int, ks: list[int]):
+    values = np.array(ks) * 2.0**exponent
+    step = grid_of(values, 127)
+    assert step is not None
+    k = values / step
+    assert (k == np.round(k)).all() and np.abs(k).max() <= 127
+    assert not k.any() or (k % 2 != 0).any()
+
+
+def test_grid_of_refuses():
+    assert grid_of(np.array([1.0, 1 / 3]), 127) is None
+    assert grid_of(np.array([128.0, 1.0]), 127) is None
+    assert input_grids({"x": np.array([0.25, 1.5]), "z": np.zeros(3)}) == {"x": 0.25, "z": 1.0}
+
+
+def changed(network: Network, **fields) -> Network:
+    first, *rest = network.populations
+    return replace(network, populations=(replace(first, **fields), *rest))
+
+
+def test_rounding_is_said(network: Network):
+    first = network.populations[0]
+    s = first.synapses[0]
+    off = replace(s, weight=s.weight + 1e-4)
+    integers = quantise(changed(network, synapses=(off, *first.synapses[1:])), grids())
+    assert len(integers.notes) == 1 and s.nodes in integers.notes[0]
+    k = next(x for x in integers.populations[0].synapses if x.source == s.source)
+    value = k.weight * 2**k.weight_exp * integers.populations[0].unit / grids()["events"]
+    assert np.abs(value - off.weight).max() <= 2.0**-7  # half a step of 8 bits
+    odd_decay = quantise(changed(network, decay=np.full(first.size, 0.3)), grids())
+    assert "rounded to 1229/4096" in odd_decay.notes[0]
+    odd_bias = quantise(changed(network, bias=first.bias + 1e-5), grids())
+    assert "bias rounded" in odd_bias.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"v_threshold": 131072.0 * 2**-11}, "17 bits"),
+        ({"v_threshold": 2.0**-12}, "17 bits"),
+        ({"decay": 1.0}, "4095/4096"),
+        ({"bias": 400.0}, "bias"),
+        ({"gain": 0.5}, "r·dt/tau"),
+        ({"v_leak": 0.5}, "v_leak"),
+        ({"v_reset": -0.5}, "v_reset"),
+    ],
+)
+def test_what_lava_would_not_check_is_refused(network: Network, fields: dict, words: str):
+    size = network.populations[0].size
+    bad = changed(network, **{k: np.full(size, v) for k, v in fields.items()})
+    with pytest.raises(UserError, match="lif_1") as caught:
+        quantise(bad, grids())
+    assert words in str(caught.value)
+
+
+def test_per_neuron_thresholds_are_refused(network: Network):
+    theta = network.populations[0].v_threshold.copy()
+    theta[3] += 1
+    with pytest.raises(UserError, match="lif_1: v_threshold runs from"):
+        quantise(changed(network, v_threshold=theta), grids())
+
+
+def test_inputs_out_of_range_are_refused(network: Network):
+    integers = quantise(network, grids())
+    inputs = {"events": np.full((1, 1, 24), 2.0**20), "threshold_current": np.zeros((1, 1, 1))}
+    with pytest.raises(UserError, match="24 bits"):
+        to_integers(integers, inputs)
+    inputs["events"] = np.full((1, 1, 24), 2.0**18)
+    with pytest.raises(UserError, match="32 bits"):
+        to_integers(integers, inputs)
+
+
+def test_twelve_bit_leaks_map_to_dv():
+    graph = random_graph(np.random.default_rng(1), layers=1)
+    graph.nodes["lif_1"] = lif(32, beta=1 - 410 / 4096)
+    assert quantise(lower(graph), grids()).populations[0].dv == 410

@@ -1,0 +1,166 @@
+"""The oracles, against loops in plain Python numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hardware.errors import UserError
+from hardware.graph import lower
+from hardware.network import Network, Population, Synapses
+from hardware.quantise import IntegerNetwork, IntegerPopulation, IntegerSynapses, quantise
+from hardware.reference import integer_lif_step, lif_step, reference_float, reference_int
+from tests.hardware.nets import grids, random_graph, random_inputs
+
+
+def one_neuron(
+    decay: float, theta: float, v_leak: float = 0.0, v_reset: float = 0.0, gain: float = 1.0
+) -> Network:
+    def a(x: float) -> np.ndarray:
+        return np.array([x])
+
+    p = Population(
+        "n",
+        (Synapses("x", np.ones((1, 1)), "w"),),
+        a(0),
+        a(decay),
+        a(gain),
+        a(v_leak),
+        a(v_reset),
+        a(theta),
+    )
+    return Network({"x": 1}, (p,), {"out": "n"}, 1e-4)
+
+
+def drive(network: Network, currents: list[float]) -> tuple[list[int], list[float]]:
+    found = reference_float(network, {"x": np.array(currents).reshape(1, -1, 1)})
+    return found.spikes["n"].ravel().tolist(), found.membranes["n"].ravel().tolist()
+
+
+def test_hand_computed_trace():
+    # v = v/2 + I: .75; .375+.5 = .875; .4375+.75 = 1.1875 spikes; 0+1 = 1 (not above 1); .5+.5 = 1
+    spikes, membranes = drive(one_neuron(0.5, 1.0), [0.75, 0.5, 0.75, 1.0, 0.5, 0.50390625])
+    assert membranes == [0.75, 0.875, 1.1875, 1.0, 1.0, 1.00390625]
+    assert spikes == [0, 0, 1, 0, 0, 1]
+
+
+def test_leak_towards_v_leak_and_reset_to_v_reset():
+    # v = .75 v + .25·(−1) + .5·I
+    spikes, membranes = drive(one_neuron(0.25, 1.0, -1.0, -0.5, 0.5), [0.0, 4.0, 0.0])
+    assert membranes == [-0.25, 0.75 * -0.25 - 0.25 + 2, 0.75 * -0.5 - 0.25]
+    assert spikes == [0, 1, 0]
+
+
+def plain_float(network: Network, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same graph, one neuron and one synapse at a time."""
+    batch, steps = next(iter(inputs.values())).shape[:2]
+    out = {p.name: np.zeros((batch, steps, p.size)) for p in network.populations}
+    for b in range(batch):
+        v = {p.name: [0.0] * p.size for p in network.populations}
+        for t in range(steps):
+            for p in network.populations:
+                for n in range(p.size):
+                    current = float(p.bias[n])
+                    for s in p.synapses:
+                        x = inputs.get(s.source, out.get(s.source))
+                        assert x is not None
+                        for m in range(s.weight.shape[1]):
+                            current += float(s.weight[n, m]) * float(x[b, t, m])
+                    u = (1 - p.decay[n]) * v[p.name][n] + p.gain[n] * current
+                    fires = u > p.v_threshold[n]
+                    out[p.name][b, t, n] = fires
+                    v[p.name][n] = 0.0 if fires else u
+    return out
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_reference_float_is_the_plain_loop(dtype: type):
+    rng = np.random.default_rng(1)
+    network = lower(random_graph(rng, features=6, size=7))
+    inputs = random_inputs(rng, features=6, batch=2, steps=8)
+    found = reference_float(network, inputs, dtype)
+    for name, spikes in plain_float(network, inputs).items():
+        np.testing.assert_array_equal(found.spikes[name], spikes)
+        assert 0.02 < spikes.mean() < 0.6
+
+
+def test_samples_do_not_see_each_other():
+    rng = np.random.default_rng(2)
+    network = lower(random_graph(rng))
+    inputs = random_inputs(rng, batch=4)
+    together = reference_float(network, inputs).spikes["lif_3"]
+    alone = [
+        reference_float(network, {k: x[i : i + 1] for k, x in inputs.items()}) for i in range(4)
+    ]
+    np.testing.assert_array_equal(together, np.concatenate([a.spikes["lif_3"] for a in alone]))
+
+
+def plain_int(a: list[int], v: int, bias: int, dv: int, vth: int) -> tuple[int, int, int]:
+    """Lava's documented arithmetic in Python's integers: spike, v before, v after."""
+    u = sum(a) * 64
+    if u > 2**23:
+        u -= 2**24
+    elif u <= -(2**23):
+        u += 2**24
+    product = v * (4096 - dv)
+    leaked = abs(product) // 4096 * (1 if product >= 0 else -1)
+    v = max(-(2**23) + 1, min(2**23 - 1, leaked + u + bias))
+    return (1, v, 0) if v > vth * 64 else (0, v, v)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    a=st.integers(-300_000, 300_000),
+    v=st.integers(-(2**23) + 1, 2**23 - 1),
+    mant=st.integers(-4096, 4095),
+    exp=st.integers(0, 7),
+    dv=st.integers(0, 4095),
+    vth=st.integers(1, 131071),
+)
+def test_integer_step_is_lavas_documented_arithmetic(a, v, mant, exp, dv, vth):
+    p = IntegerPopulation("n", (), np.array([mant]), exp, dv, vth, 1.0)
+    (spike, membrane, _), after = integer_lif_step(np.array([[a]]), np.array([[v]]), p)
+    expected = plain_int([a], v, mant << exp, dv, vth)
+    assert (int(spike[0, 0]), int(membrane[0, 0]), int(after[0, 0])) == expected
+
+
+def test_wrapped_and_clipped_are_counted():
+    source = one_neuron(0.5, 1.0)
+    p = IntegerPopulation(
+        "n", (IntegerSynapses("x", np.array([[1]]), 0, True),), np.array([0]), 0, 0, 131071, 1.0
+    )
+    network = IntegerNetwork(source, (p,), {"x": 1.0}, ())
+    # 131073·64 = 2^23 + 64 wraps to 64 − 2^23; −131000·64 on top of it is clipped.
+    found = reference_int(network, {"x": np.array([131073.0, -131000.0]).reshape(1, 2, 1)})
+    assert found.membranes["n"].ravel().tolist() == [64 - 2**23, -(2**23) + 1]
+    assert found.counts == {"wrapped": 1, "clipped": 1}
+
+
+def test_integers_equal_float_where_no_leak_is_rounded():
+    """One step from rest has nothing to leak, so both arithmetics agree in every spike."""
+    rng = np.random.default_rng(3)
+    network = lower(random_graph(rng, layers=3))
+    inputs = random_inputs(rng, batch=64, steps=1)
+    exact = reference_float(network, inputs)
+    integers = reference_int(quantise(network, grids()), inputs)
+    for name, spikes in exact.spikes.items():
+        np.testing.assert_array_equal(integers.spikes[name], spikes)
+        membrane = integers.membranes[name] * integers.units[name]
+        np.testing.assert_array_equal(membrane, exact.membranes[name])
+
+
+def test_strict_threshold():
+    p = one_neuron(0.5, 1.0).populations[0]
+    for value, fires in ((1.0, False), (np.nextafter(1.0, 2.0), True)):
+        (spike, _), _ = lif_step(np.array([[value]]), np.zeros((1, 1)), p)
+        assert bool(spike[0, 0]) is fires
+
+
+@pytest.mark.parametrize("bad", [np.zeros((2, 3)), np.zeros((1, 3, 2)), np.full((1, 3, 1), np.nan)])
+def test_bad_inputs_are_refused(bad: np.ndarray):
+    with pytest.raises(UserError, match="input 'x'"):
+        reference_float(one_neuron(0.5, 1.0), {"x": bad})
+    with pytest.raises(UserError, match="missing"):
+        reference_float(one_neuron(0.5, 1.0), {})

@@ -1,0 +1,163 @@
+"""`python -m hardware.run`: exit status 0, 1 and 2, the headline, JSON, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+
+from hardware.graph import read_network
+from hardware.reference import reference_float
+from hardware.run import main
+from tests.hardware.nets import random_graph, random_inputs, write_probe
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    rng = np.random.default_rng(0)
+    graph, probe = tmp_path / "motion_audio.nir", tmp_path / "probe.npz"
+    nir.write(graph, random_graph(rng, layers=2))
+    inputs = random_inputs(rng)
+    write_probe(probe, "audio", inputs, reference_float(read_network(graph), inputs))
+    return str(graph), str(probe)
+
+
+def change(probe: str, key: str, value) -> None:
+    with np.load(probe) as file:
+        arrays = dict(file)
+    if value is None:
+        del arrays[key]
+    else:
+        arrays[key] = value(arrays[key])
+    np.savez(probe, **arrays)
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "reference_float",
+        "reference_int",
+        pytest.param("lava_float", marks=pytest.mark.lava),
+        pytest.param("lava_fixed", marks=pytest.mark.lava),
+    ],
+)
+def test_equal_spikes_exit_0(files, capsys, tmp_path, backend: str):
+    out = tmp_path / "result.json"
+    assert main([*files, "--backend", backend, "--json", str(out)]) == 0
+    text = capsys.readouterr().out
+    result = json.loads(out.read_text())
+    compared = 3 * 9 * 32 * 2
+    if backend == "lava_fixed":
+        assert f"0 of {compared:,} spikes differ from reference_int, and 0 of as many" in text
+    if backend.endswith("float"):
+        assert f"0 of {compared:,} spikes differ from probe" in text
+        assert all(x["differing"] == 0 for x in result["must"]["probe"])
+    assert result["backend"] == backend and not result["failed"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "motion_audio.nir",
+        "probe.npz",
+        "result.json",
+    ]
+
+
+def test_a_differing_spike_exits_1_and_is_located(files, capsys):
+    def flip(spikes: np.ndarray) -> np.ndarray:
+        spikes[1, 4, 7] = 1 - spikes[1, 4, 7]
+        return spikes
+
+    change(files[1], "audio.spikes.lif_1", flip)
+    assert main([*files, "--backend", "reference_float"]) == 1
+    text = capsys.readouterr().out
+    assert "1 of 1,728 spikes differ" in text
+    assert "sample 1, step 4, neuron 7" in text
+
+
+def test_fixed_point_difference_from_the_probe_is_shown_and_no_failure(files, capsys):
+    for key in ("audio.spikes.lif_2", "audio.spikes.out"):
+        change(files[1], key, lambda spikes: 1 - spikes)
+    assert main([*files, "--backend", "reference_int"]) == 0
+    assert "fixed point is not required to equal it" in capsys.readouterr().out
+
+
+def test_limit_keeps_the_arithmetic(files, tmp_path):
+    """The grid of the inputs comes from the whole probe, so fewer samples change no spike."""
+    sizes = []
+    for arguments in ([], ["--limit", "1"]):
+        out = tmp_path / "result.json"
+        assert main([*files, "--backend", "reference_float", "--json", str(out), *arguments]) == 0
+        sizes.append(json.loads(out.read_text())["samples"])
+    assert sizes == [3, 1]
+
+
+def refused(capsys, arguments: list[str], *words: str) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and captured.err.startswith("error: ")
+    for word in words:
+        assert word in captured.err, captured.err
+
+
+def test_wrong_use_exits_2_with_one_line(files, capsys, tmp_path):
+    graph, probe = files
+    known = "reference_float, lava_float, reference_int, lava_fixed"
+    refused(capsys, [graph, probe, "--backend", "netx"], "netx", known)
+    refused(capsys, [graph, probe, "--backend", "lava_float", "--runtime", "x"], "inline, process")
+    refused(capsys, [graph, probe, "--backend", "reference_int", "--limit", "0"], "--limit")
+    refused(capsys, [graph, str(tmp_path / "no.npz"), "--backend", "reference_int"], "no.npz")
+    refused(
+        capsys,
+        [str(tmp_path / "motion_audio_.nir"), probe, "--backend", "reference_int"],
+        "--pathway",
+    )
+    refused(
+        capsys,
+        [graph, probe, "--backend", "reference_int", "--pathway", "visual"],
+        "probe.npz",
+        "'visual'",
+    )
+    refused(
+        capsys,
+        [graph, probe, "--backend", "reference_int", "--json", "/nowhere/x.json"],
+        "/nowhere",
+    )
+    refused(capsys, [graph, graph, "--backend", "reference_int"], "not a readable .npz")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("audio.in.events", None, "in.events is missing"),
+        ("audio.in.events", lambda x: x[:, :, :5], "expected (B, S, 24)"),
+        ("audio.in.events", lambda x: x * np.nan, "NaN"),
+        ("audio.in.threshold_current", lambda x: x[:, :3], "disagree"),
+        ("audio.spikes.lif_2", lambda x: x[:1], "spikes.lif_2"),
+        ("audio.spikes.lif_2", lambda x: x * 2, "other than 0 and 1"),
+        ("audio.spikes.out", lambda x: 1 - x, "spikes.out differs from spikes.lif_2"),
+        ("audio.membrane.lif_1", None, "membrane.lif_1 is missing"),
+    ],
+)
+def test_a_broken_probe_is_refused_by_key(files, capsys, key: str, value, word: str):
+    change(files[1], key, value)
+    refused(capsys, [*files, "--backend", "reference_float"], files[1], word)
+
+
+def test_module_runs_without_torch(files):
+    """In a fresh interpreter: the command works and torch is never imported."""
+    code = (
+        "import sys; from hardware.run import main\n"
+        f"status = main([{files[0]!r}, {files[1]!r}, '--backend', 'reference_int'])\n"
+        "sys.exit(3 if 'torch' in sys.modules else status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
