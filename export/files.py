@@ -1,26 +1,15 @@
-"""Files that are written whole or not at all, and the same bytes each time."""
+"""Archives and digests: the same content, the same bytes."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip entry can hold
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:

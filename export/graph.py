@@ -12,9 +12,9 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from export.errors import UserError
 from hardware.graph import DECAY_UNITS, DT
 from hardware.nir_file import read_nir
+from mdft.errors import UserError
 from mdft.motion import MotionBranch
 from mdft.neuron import GRID, INPUT_GRID
 

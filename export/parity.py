@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.errors import UserError
 from hardware.graph import DT, snap_decay
 from hardware.nir_file import read_nir
+from mdft.errors import UserError
 
 with warnings.catch_warnings():  # both packages warn of their own imports
     warnings.simplefilter("ignore")

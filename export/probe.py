@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export.errors import UserError
 from export.graph import CURRENT, EVENTS, input_grids
 from mdft.data.dataset import ClipSet
+from mdft.errors import UserError
 from mdft.motion import MotionBranch
 
 TEST_SPLITS = ("test_unseen", "test_seen")

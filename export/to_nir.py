@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +13,19 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from export.errors import UserError
-from export.files import npz_bytes, sha256, write_bytes
+from export.files import npz_bytes, sha256
 from export.graph import CURRENT, EVENTS, OUTPUT, input_grids, to_graph, write_graph
 from export.parity import run_file
 from export.probe import pick_samples, probe_arrays
 from hardware.compare import LayerComparison, compare
 from hardware.graph import DT
-from mdft.errors import UserError as ModelUserError
+from mdft.errors import UserError, run_main
 from mdft.motion import MotionBranch
 from mdft.neuron import GRID, GRID_MAX
-from mdft.runs import clips_of, load, run_folder
+from mdft.runs import clips_of, load, run_folder, write_atomic
 
 FORMAT_VERSION = 1
-PROBE, MANIFEST = "probe.npz", "manifest.json"
+PROBE, MANIFEST, PARITY = "probe.npz", "manifest.json", "parity_level_0.json"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def export_branches(
     inputs: dict[str, tuple[torch.Tensor, torch.Tensor]],
     out: Path,
 ) -> dict[str, list[LayerComparison]]:
-    """Write graphs, probe and manifest, and compare at level 0.
+    """Write graphs, probe and manifest, compare at level 0 and write that comparison.
 
     Args:
         branches: pathway → motion branch.
@@ -59,20 +58,27 @@ def export_branches(
         out: folder, made if missing.
 
     Returns:
-        pathway → comparison of every layer and of the output: PyTorch against the file.
+        pathway → comparison of every layer: PyTorch against the file.
     """
     out.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, np.ndarray] = {}
     for pathway, branch in branches.items():
         write_graph(to_graph(branch), graph_path(out, pathway))
         arrays |= probe_arrays(pathway, branch, *inputs[pathway])
-    write_bytes(out / PROBE, npz_bytes(arrays))
-    text = json.dumps(manifest(branches, out), indent=2, sort_keys=True)
-    write_bytes(out / MANIFEST, (text + "\n").encode())
-    return {
+    write_atomic(out / PROBE, npz_bytes(arrays))
+    write_json(out / MANIFEST, manifest(branches, out))
+    parity = {
         pathway: level_0(pathway, arrays, graph_path(out, pathway), branch.v_threshold)
         for pathway, branch in branches.items()
     }
+    report = {pathway: [asdict(layer) for layer in layers] for pathway, layers in parity.items()}
+    write_json(out / PARITY, report)
+    return parity
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file whole, keys sorted."""
+    write_atomic(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
 
 def graph_path(out: Path, pathway: str) -> Path:
@@ -127,14 +133,18 @@ def level_0(
         for k, x in arrays.items()
         if k.startswith(prefix)
     }
-    found = {name: spikes.numpy() for name, spikes in run_file(path, inputs).items()}
-    layers = []
-    for name, spikes in found.items():
-        key = "out" if name == OUTPUT else name
-        membrane = arrays.get(f"{pathway}.membrane.{key}")
-        distance = None if membrane is None else membrane - v_threshold
-        layers.append(compare(name, arrays[f"{pathway}.spikes.{key}"], spikes, distance))
-    return layers
+    found = run_file(path, inputs)
+    # The output node repeats the last layer: comparing it too would count those spikes twice.
+    return [
+        compare(
+            name,
+            arrays[f"{pathway}.spikes.{name}"],
+            spikes.numpy(),
+            arrays[f"{pathway}.membrane.{name}"] - v_threshold,
+        )
+        for name, spikes in found.items()
+        if name != OUTPUT
+    ]
 
 
 def show(parity: dict[str, list[LayerComparison]], out: Path, console: Console) -> None:
@@ -172,18 +182,11 @@ def export_run(config: ExportConfig) -> tuple[dict[str, list[LayerComparison]], 
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    config = tyro.cli(ExportConfig, args=args)
-    try:
-        parity, out = export_run(config)
-        show(parity, out, Console(width=None if sys.stdout.isatty() else 120))
-    except (UserError, ModelUserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    config = tyro.cli(ExportConfig, args=args, prog="python -m export.to_nir")
+    parity, out = export_run(config)
+    show(parity, out, Console(width=None if sys.stdout.isatty() else 120))
     return int(any(x.differing for layers in parity.values() for x in layers))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

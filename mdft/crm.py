@@ -21,12 +21,17 @@ def accumulate(spikes_BTKN: Tensor) -> Tensor:
     return spikes_BTKN.sum(2).cumsum(1) / steps_T1[:, None]
 
 
+#: Initial slope of the gate at the mean firing rate, in units of the rate's deviation. At 1 the
+#: gate stays near a half, a scene outweighs it, and motion never reaches the embedding.
+GATE_SLOPE = 4.0
+
+
 class FusionBlock(nn.Module):
     """Semantics gated by motion, eq. (10), one for each modality.
 
     ``R = CA(a, a ⊙ σ(ĵ))``, ``P = MLP(LN(R)) + R``. The gate's argument ``ĵ`` is the firing rate
-    ``j`` normalised over the batch (a raw rate lies in [0,1], so σ(j) would cover only
-    [0.5, 0.73]).
+    ``j`` normalised over the batch, with a learned scale that starts at ``GATE_SLOPE`` and a
+    learned shift (a raw rate lies in [0,1], so σ(j) would cover only [0.5, 0.73]).
 
     Args:
         dim: width D; the motion branch has as many output neurons.
@@ -38,6 +43,7 @@ class FusionBlock(nn.Module):
         super().__init__()
         if gated:
             self.gate_norm = nn.BatchNorm1d(dim)
+            nn.init.constant_(self.gate_norm.weight, GATE_SLOPE)
         self.attention = Attention(dim, heads)
         self.tail = ResidualMLP(dim)
 

@@ -112,7 +112,7 @@ def scores_table(results: Results) -> Table:
 
 def rates_table(results: Results) -> Table:
     """Firing rate of every spiking layer on the test clips, per cent of neuron-steps."""
-    table = Table(title="Spikes per neuron and step on the test clips", title_justify="left")
+    table = Table(title="Firing rate, test clips", title_justify="left")
     table.add_column("pathway", style="bold")
     layers = sorted({name.split(".")[1] for name in results.firing_rates})
     for layer in layers:

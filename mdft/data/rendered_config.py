@@ -102,7 +102,7 @@ class RenderedConfig:
     fps: int = 16
     size: int = 64
     sample_rate: int = 8000
-    home_probability: float = 0.9
+    home_probability: float = 0.7
     bins_per_second: int = 8
     event_threshold: float = 0.2
     word_noise: float = 0.1

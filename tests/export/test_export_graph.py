@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export import graph as graph_module
-from export.errors import UserError
 from export.graph import check_equal, input_grids, to_graph, write_graph
 from export.parity import FUSED, LeakyNode, fuse_inputs, run_file
 from hardware.graph import lower, read_network
 from hardware.reference import reference_float
+from mdft.errors import UserError
 from mdft.motion import MotionBranch
 from tests.export.branches import firing_branch, random_drive
 

@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 
 from export import to_nir
-from export.errors import UserError
 from export.files import npz_bytes
 from export.probe import pick_samples, probe_arrays
 from export.to_nir import main
 from hardware.run import main as run_main
 from mdft.data.dataset import ClipSet
+from mdft.errors import UserError
+from mdft.errors import run_main as exit_with
+from mdft.neuron import THRESHOLD_OFFSET
 from mdft.runs import MODEL
 from tests.export.branches import firing_branch, random_drive
 
-FILES = ["manifest.json", "motion_audio.nir", "motion_visual.nir", "probe.npz"]
+SIGNED = ["motion_audio.nir", "motion_visual.nir", "probe.npz"]
+FILES = ["manifest.json", *SIGNED[:2], "parity_level_0.json", "probe.npz"]
 
 
 def exported(run_dir: Path, out: Path) -> dict[str, bytes]:
@@ -36,7 +39,7 @@ def test_files_parity_and_headline(run_dir: Path, tmp_path: Path, capsys):
         arrays = dict(file)
     batch, steps, width = arrays["visual.in.events"].shape
     assert (batch, width) == (6, 32) and steps % 4 == 0
-    spikes = 2 * 4 * batch * steps * 32  # two pathways; three layers and the output
+    spikes = 2 * 3 * batch * steps * 32  # two pathways of three layers
     assert f"0 of {spikes:,} spikes differ" in text
     for pathway in ("audio", "visual"):
         assert arrays[f"{pathway}.in.threshold_current"].shape == (batch, steps, 1)
@@ -45,7 +48,7 @@ def test_files_parity_and_headline(run_dir: Path, tmp_path: Path, capsys):
         for i in (1, 2, 3):
             membrane = arrays[f"{pathway}.membrane.lif_{i}"]
             assert membrane.dtype == np.float32
-            fired = membrane > 1 + 2.0**-13
+            fired = membrane > 1 + THRESHOLD_OFFSET
             np.testing.assert_array_equal(arrays[f"{pathway}.spikes.lif_{i}"], fired)
             assert 0.005 < fired.mean() < 0.5
 
@@ -61,11 +64,11 @@ def test_manifest_tells_what_is_beside_it(run_dir: Path, tmp_path: Path):
     manifest = json.loads(files["manifest.json"])
     assert manifest["dt"] == 1e-4 and manifest["comparison"] == ">"
     assert manifest["format_version"] == 1 and manifest["form"] == "inputs"
-    for name in FILES[1:]:
+    for name in SIGNED:
         assert manifest["sha256"][name] == hashlib.sha256(files[name]).hexdigest()
     visual = manifest["pathways"]["visual"]
     assert visual["inputs"]["events"] == {"width": 32, "grid": 0.0625}
-    assert visual["layers"]["lif_1"]["v_threshold"] == 1 + 2.0**-13
+    assert visual["layers"]["lif_1"]["v_threshold"] == 1 + THRESHOLD_OFFSET
     assert visual["layers"]["lif_1"]["weight_max"] <= 127 / 64
 
 
@@ -107,7 +110,8 @@ def test_wrong_use_exits_2_with_one_line(run_dir: Path, tmp_path: Path, capsys):
         ([str(run_dir), "--samples", "100000"], "test clips"),
         ([str(run_dir), "--out", str(run_dir / MODEL)], MODEL),
     ):
-        assert main(arguments) == 2
+        with pytest.raises(SystemExit, match="2"):
+            exit_with(lambda words=arguments: main(words))
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and word in error, error
     assert sorted(p.name for p in run_dir.iterdir()) == ["config.json", MODEL]

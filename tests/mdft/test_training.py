@@ -98,7 +98,7 @@ def test_the_loaded_model_reprints_the_saved_scores(clips: ClipSet, tmp_path: Pa
 def test_training_learns(clips: ClipSet, tmp_path: Path):
     run(clips, tmp_path / "r", config=small_config(epochs=20))
     records = records_of(tmp_path / "r")
-    assert records[19]["loss"]["total"] < 0.5 * records[0]["loss"]["total"]
+    assert records[19]["loss"]["total"] < 0.6 * records[0]["loss"]["total"]
     # Held-out clips of 8 seen classes among 10 candidates.
     assert max(r["val"]["seen"] for r in records[:20]) > 0.5
 

@@ -1,0 +1,186 @@
+"""The whole road as a user walks it: train, export, simulate, sum up, and a real clip."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+import mdft
+from events import pool
+from events.convert import main as convert
+from events.io import read_events
+from events.video import Clip
+from hardware.graph import read_network
+from hardware.lava_backend import lava_fixed, lava_float
+from hardware.probe import read_probe
+from hardware.quantise import input_grids, quantise
+from hardware.reference import reference_float, reference_int
+from mdft.data.dataset import Batch
+from mdft.data.extractor import frame_features, make_extractor
+from mdft.runs import clips_of
+
+ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.lava
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m ...`` as a user would."""
+    words = [sys.executable, "-m", *(str(a) for a in arguments)]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def succeed(*arguments: object) -> str:
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A trained run of the debug recipe, exported."""
+    folder = tmp_path_factory.mktemp("road") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDFT_CACHE", str(folder.parent / "cache"))
+        out = succeed("mdft.train", "debug", "--out", folder, "--device", "cpu")
+        assert "HM" in out and "chance" in out
+        out = succeed("export.to_nir", folder)
+        assert "0 of 393,216 spikes differ" in out
+        yield folder
+
+
+def test_training_leaves_what_the_contract_names(run: Path):
+    for name in ("config.json", "model.safetensors", "metrics.jsonl", "results.json"):
+        assert (run / name).stat().st_size > 0
+    assert list((run / "tensorboard").glob("events.out.*"))
+    results = json.loads((run / "results.json").read_text())
+    assert results["zsl"] >= results["unseen"]
+    assert set(results["firing_rates"]) == {
+        f"{pathway}.lif_{i}" for pathway in ("audio", "visual") for i in (1, 2, 3)
+    }
+    assert not [p for p in run.rglob("*") if "tmp" in p.name]
+
+
+def test_the_checkpoint_file_names_the_run_too(run: Path):
+    model = mdft.load(run / "model.safetensors")
+    assert list(model.motion) == ["audio", "visual"]
+    again = succeed("export.to_nir", run / "model.safetensors", "--out", run.parent / "again")
+    assert "0 of 393,216 spikes differ" in again
+    for name in ("motion_audio.nir", "motion_visual.nir", "probe.npz", "manifest.json"):
+        assert (run.parent / "again" / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_a_finished_run_is_not_overwritten_and_resumes_at_once(run: Path):
+    refused = command("mdft.train", "debug", "--out", run)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "holds a run already; add --resume" in refused.stderr
+    changed = command("mdft.train", "debug", "--out", run, "--resume", "--seed", 5)
+    assert changed.returncode == 2
+    assert "was made with another" in changed.stderr and "seed" in changed.stderr
+    before = (run / "model.safetensors").read_bytes()
+    succeed("mdft.train", "debug", "--out", run, "--resume", "--device", "cpu")
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("pathway", ["audio", "visual"])
+@pytest.mark.parametrize("backend", ["lava_float", "lava_fixed"])
+def test_the_branch_runs_in_lavas_own_runtime(run: Path, backend: str, pathway: str):
+    target = run / f"parity_{backend}_{pathway}.json"
+    graph = run / f"motion_{pathway}.nir"
+    out = succeed(
+        "hardware.run", graph, run / "probe.npz", "--backend", backend,
+        "--runtime", "process", "--json", target,
+    )  # fmt: skip
+    assert "spikes differ" in out
+    result = json.loads(target.read_text())
+    layers = [layer for group in result["must"].values() for layer in group]
+    assert len(layers) == 3
+    assert [x["differing"] for x in layers] == [0, 0, 0]
+    assert all(x["rate"] > 0.01 for x in layers)
+
+
+def test_the_last_screen_says_it_all(run: Path):
+    out = succeed("export.summary", run)
+    for word in ("S ", "U ", "HM", "ZSL", "chance", "lif_3", "nirtorch", "model.safetensors"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mdft.train", "vggsund"), "recipe 'vggsund' is unknown"),
+        (("export.to_nir", "nowhere"), "no config.json there"),
+        (("export.summary", "nowhere"), "no config.json there"),
+        (("hardware.run", "no.nir", "no.npz", "--backend", "loihi3"), "--backend is 'loihi3'"),
+        (("events.convert", "no.mp4", "out.h5"), "no.mp4"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_2(arguments: tuple, message: str):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def real_batch(clip: Path, events_h5: Path) -> Batch:
+    """A real clip as the model sees it: its events, its frames' features; it has no sound."""
+    events, metadata = read_events(events_h5)
+    seconds = metadata.duration_us // 1_000_000
+    bins = pool(events, metadata.sensor_size, seconds=seconds)
+    with Clip(clip) as video:
+        frames = np.stack([frame.rgb(64, 64) for frame in video])
+        fps = round(video.fps)
+    visual = frame_features(frames[: seconds * fps], fps, make_extractor(0, 8000))
+    return Batch(
+        audio_BTD=torch.zeros(1, seconds, 512),
+        visual_BTD=torch.from_numpy(visual)[None],
+        events_BTKD=torch.from_numpy(bins.astype(np.float32) / 16)[None],
+        mask_BT=torch.ones(1, seconds, dtype=torch.bool),
+        labels_B=torch.zeros(1, dtype=torch.int64),
+    )
+
+
+@pytest.mark.parametrize("pathway", ["audio", "visual"])
+def test_a_real_clip_from_file_to_equal_spikes(
+    run: Path, shared_data: Path, tmp_path: Path, pathway: str
+):
+    """The UCF101 clip: file → events → bins → spikes in PyTorch, NumPy and Lava."""
+    clip = shared_data / "clips" / "mmaction2_test.avi"
+    assert convert([str(clip), str(tmp_path / "clip.h5")]) == 0
+    with h5py.File(tmp_path / "clip.h5") as file:
+        assert len(file["events"]) > 100_000  # type: ignore[arg-type]
+    batch = real_batch(clip, tmp_path / "clip.h5")
+    assert batch.events_BTKD.shape == (1, 6, 8, 512)
+    assert (batch.events_BTKD > 0).float().mean() > 0.05
+
+    model = mdft.load(run)
+    with torch.no_grad():
+        given = model.motion_inputs(batch)[pathway]
+        layers = model.branch(pathway).spikes(given.x_BSD, given.current_BS1)
+    network = read_network(run / f"motion_{pathway}.nir")
+    inputs = {"events": given.x_BSD.numpy(), "threshold_current": given.current_BS1.numpy()}
+    floating = reference_float(network, inputs).spikes
+    lava = lava_float(network, inputs).spikes
+    for name, expected in zip(("lif_1", "lif_2", "lif_3"), layers, strict=True):
+        assert 0.005 < expected.mean() < 0.6
+        assert np.array_equal(expected.numpy(), floating[name])
+        assert np.array_equal(expected.numpy(), lava[name])
+
+    grids = read_probe(run / "probe.npz", pathway, network).grids
+    integers = quantise(network, input_grids(inputs) | grids)
+    twin, fixed = reference_int(integers, inputs), lava_fixed(integers, inputs)
+    for name in ("lif_1", "lif_2", "lif_3"):
+        assert np.array_equal(twin.spikes[name], fixed.spikes[name])
+
+
+def test_the_clips_of_a_run_are_those_it_was_trained_on(run: Path):
+    clips = clips_of(run)
+    assert len(clips.classes) == 12
+    assert sorted(clips.classes) == list(clips.classes)
