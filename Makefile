@@ -22,7 +22,7 @@ demo: setup
 	@$(PYTHON) -m export.to_nir $(RUN)
 	@for backend in $(BACKENDS); do for pathway in audio visual; do \
 	    $(PYTHON) -m hardware.run $(RUN)/motion_$$pathway.nir $(RUN)/probe.npz \
-	        --backend $$backend --json $(RUN)/parity_$${backend}_$$pathway.json || exit; \
+	        --backend $$backend --runtime process --json $(RUN)/parity_$${backend}_$$pathway.json || exit; \
 	done; done
 	@$(PYTHON) -m export.summary $(RUN)
 

@@ -11,7 +11,7 @@ from mdft.motion import MotionBranch
 
 @torch.no_grad()
 def calibrate(
-    branch: MotionBranch, x_BSF: Tensor, current_BS1: Tensor, *, rate: float = 0.12
+    branch: MotionBranch, x_BSF: Tensor, current_BS1: Tensor, *, rate: float = 0.06
 ) -> list[float]:
     """Scale and shift each layer's parameters so that it fires at ``rate`` on real input.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +18,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data absent: no folder {folder} (set MDFT_SHARED_DATA)")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, and say why, what this machine cannot run."""
+    missing = {}
+    if find_spec("lava") is None:
+        missing["lava"] = "lava-nc is absent: it needs Python 3.10"
+    if not torch.cuda.is_available():
+        missing["gpu"] = "no CUDA device"
+    for item in items:
+        for marker, reason in missing.items():
+            if marker in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -34,7 +34,7 @@ def test_a_package_imports_only_what_it_may(package: str):
     assert {name: names for name, names in found.items() if names} == {}
 
 
-@pytest.mark.parametrize("package", ["events", "hardware"])
+@pytest.mark.parametrize("package", ["events", pytest.param("hardware", marks=pytest.mark.lava)])
 def test_importing_it_loads_no_torch(package: str):
     modules = [
         ".".join(f.relative_to(ROOT).with_suffix("").parts)

@@ -1,0 +1,49 @@
+"""Interleaved timing: what is compared runs in turn, so that a drift of the machine cancels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+
+def medians(
+    works: Mapping[str, Callable[[], object]], *, rounds: int = 7, warm_up: int = 1
+) -> dict[str, float]:
+    """Median wall seconds of each work over rounds of A B C, A B C, …
+
+    Args:
+        works: name → what to time.
+        rounds: counted rounds.
+        warm_up: rounds that are not counted.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for index in range(warm_up + rounds):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            if index >= warm_up:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def show(title: str, rows: Mapping[str, Mapping[str, float]], baseline: str) -> None:
+    """Print milliseconds and the ratio to the baseline, one row a setting."""
+    table = Table(title=title, title_justify="left")
+    names = list(next(iter(rows.values())))
+    table.add_column("setting", style="bold")
+    for name in names:
+        table.add_column(f"{name}, ms", justify="right")
+        if name != baseline:
+            table.add_column(f"/ {baseline}", justify="right")
+    for setting, seconds in rows.items():
+        cells = []
+        for name in names:
+            cells.append(f"{1e3 * seconds[name]:.1f}")
+            if name != baseline:
+                cells.append(f"{seconds[name] / seconds[baseline]:.2f}×")
+        table.add_row(setting, *cells)
+    Console().print(table)
