@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from mdft.data.rendered_config import RenderedConfig
+from mdft.errors import require
 from mdft.threshold import ThresholdMode
 
 
@@ -33,6 +35,22 @@ class MotionConfig:
     rate: float = 0.06
     """Spikes per neuron and step that the initialisation aims at."""
 
+    def check(self) -> None:
+        """Raise a UserError that names the first field out of its range."""
+        steps = 32 * self.beta
+        grid = 64 * self.theta_0
+        require(self.layers >= 1, "layers", self.layers, "at least 1")
+        require(0 <= steps < 32 and steps.is_integer(), "beta", self.beta, "k/32, 0 <= k < 32")
+        require(grid > 0 and grid.is_integer(), "theta_0", self.theta_0, "k/64, k > 0")
+        require(
+            0 < self.theta_min <= self.theta_0, "theta_min", self.theta_min, "0 < it <= theta_0"
+        )
+        require(
+            self.theta_0 <= self.theta_max < math.inf, "theta_max", self.theta_max, ">= theta_0"
+        )
+        require(0 < self.alpha < math.inf, "alpha", self.alpha, "more than 0")
+        require(0 < self.rate < 0.5, "rate", self.rate, "between 0 and 0.5")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -57,10 +75,21 @@ class ModelConfig:
     motion: MotionConfig = field(default_factory=MotionConfig)
     """The spiking branch."""
 
+    def check(self) -> None:
+        """Raise a UserError that names the first field out of its range."""
+        self.motion.check()
+        for name in ("dim", "joint", "words", "heads", "transformer_layers"):
+            value = getattr(self, name)
+            require(value >= 1, name, value, "at least 1")
+        require(self.dim % self.heads == 0, "heads", self.heads, f"a divisor of dim, {self.dim}")
+        for name in ("dropout_encoder", "dropout_projection", "dropout_words"):
+            value = getattr(self, name)
+            require(0 <= value < 1, name, value, "0 <= it < 1")
+
 
 @dataclass(frozen=True)
 class LossConfig:
-    """L_all = L_n + L_p + L_r; each term has a switch."""
+    """L_all = L_n + L_p + L_r; each term has a switch. Ours: a bound on firing rates."""
 
     triplet: bool = True
     """L_n, eq. (13)."""
@@ -70,6 +99,18 @@ class LossConfig:
     """L_r, eq. (15)."""
     margin: float = 1.0
     """γ of eq. (13)."""
+    rate_limit: float = 0.25
+    """Firing rate above which a spiking layer is penalised; 1 switches the penalty off."""
+    rate_weight: float = 10.0
+    """Of that penalty."""
+
+    def check(self) -> None:
+        """Raise a UserError that names the first field out of its range."""
+        on = self.triplet or self.projection or self.reconstruction
+        require(on, "loss", "all off", "at least one of triplet, projection, reconstruction")
+        require(0 < self.margin < math.inf, "margin", self.margin, "more than 0")
+        require(0 < self.rate_limit <= 1, "rate_limit", self.rate_limit, "0 < it <= 1")
+        require(0 <= self.rate_weight < math.inf, "rate_weight", self.rate_weight, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -106,3 +147,13 @@ class TrainConfig:
     """Of weights, sampling and dropout."""
     device: str = "auto"
     """auto, cpu or cuda."""
+
+    def check(self) -> None:
+        """Raise a UserError that names the first field out of its range."""
+        self.model.check()
+        self.loss.check()
+        rate = self.learning_rate
+        require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2")
+        require(0 < rate < math.inf, "learning_rate", rate, "a positive number")
+        require(0 <= self.seed < 2**32, "seed", self.seed, "0 <= it < 2**32")

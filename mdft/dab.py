@@ -27,7 +27,7 @@ def discrepancy(a: Tensor, events: Tensor, beta: Tensor) -> Tensor:
 
 
 class DAB(nn.Module):
-    """:func:`discrepancy` with a learned ``β = softplus(raw) + ε``, 1 at the start."""
+    """:func:`discrepancy` with a learned ``β = softplus(raw) + ε``; softplus is 1 at the start."""
 
     def __init__(self) -> None:
         super().__init__()

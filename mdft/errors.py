@@ -5,9 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from events.errors import UserError as EventsUserError
+
 
 class UserError(ValueError):
     """A mistake in a file or an argument; the command line prints it in one line, exit 2."""
+
+
+def require(condition: bool, field: str, found: object, expected: str) -> None:
+    """Raise a :class:`UserError` about a field of a configuration unless a condition holds.
+
+    Args:
+        condition: what must be true.
+        field: name of the field.
+        found: its value.
+        expected: what it may be.
+    """
+    if not condition:
+        raise UserError(f"{field} is {found!r}, expected {expected}")
 
 
 def run_main(main: Callable[[], int]) -> None:
@@ -18,7 +33,7 @@ def run_main(main: Callable[[], int]) -> None:
     """
     try:
         status = main()
-    except (UserError, OSError) as error:
+    except (UserError, EventsUserError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:

@@ -50,14 +50,15 @@ def score_split(
     seen = np.isin(classes, clips.classes_of(seen_split))
     indices = np.concatenate([clips.splits[seen_split], clips.splits[unseen_split]])
     o_w_CE = model.embed_words(torch.from_numpy(clips.words_CW[classes]).to(device))
-    distances, rates = [], {}
+    distances, rates, total = [], {}, int(clips.seconds_N[indices].sum())
     for start in range(0, len(indices), batch_size):
         chunk = indices[start : start + batch_size]
         batch = clips.batch(chunk).to(device)
         output = model(batch)
         distances.append(exact_distances(output.o_av_BE, o_w_CE))
         for name, rate in firing_rates(output.spikes, batch.mask_BT).items():
-            rates[name] = rates.get(name, 0.0) + rate * len(chunk) / len(indices)
+            share = int(batch.mask_BT.sum()) / total
+            rates[name] = rates.get(name, 0.0) + rate.item() * share
     labels = np.searchsorted(classes, clips.labels_N[indices])
     return ScoredSplit(np.concatenate(distances), labels, seen, classes, rates)
 
@@ -69,20 +70,19 @@ def exact_distances(o_av_BE: Tensor, o_w_CE: Tensor) -> np.ndarray:
     ).numpy(force=True)
 
 
-@torch.no_grad()
-def firing_rates(spikes: dict[str, list[Tensor]], mask_BT: Tensor) -> dict[str, float]:
-    """Spikes per neuron and step of each layer over the seconds that exist.
+def firing_rates(spikes: dict[str, list[Tensor]], mask_BT: Tensor) -> dict[str, Tensor]:
+    """Spikes per neuron and step of each layer over the seconds that exist, differentiable.
 
     Args:
         spikes: pathway → spikes (B,S,N) of each layer, S = T·K.
         mask_BT: bool.
 
     Returns:
-        ``pathway.lif_i`` → rate in [0,1].
+        ``pathway.lif_i`` → rate in [0,1], a scalar.
     """
     rates = {}
     for pathway, layers in spikes.items():
         for index, spikes_BSN in enumerate(layers, start=1):
             by_second = spikes_BSN.unflatten(1, (mask_BT.shape[1], -1))
-            rates[f"{pathway}.lif_{index}"] = by_second[mask_BT].mean().item()
+            rates[f"{pathway}.lif_{index}"] = by_second[mask_BT].mean()
     return rates

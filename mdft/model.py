@@ -162,10 +162,11 @@ class MDFT(nn.Module):
         inputs = self.motion_inputs(batch)
         for name, value in self.named_buffers():
             value.copy_(buffers[name])
+        mask_BS = batch.mask_BT.repeat_interleave(batch.events_BTKD.shape[2], dim=1)
         rate = self.config.motion.rate
         return {
-            pathway: calibrate(self.branch(pathway), x.x_BSD, x.current_BS1, rate=rate)
-            for pathway, x in inputs.items()
+            p: calibrate(self.branch(p), x.x_BSD, x.current_BS1, rate=rate, mask_BS=mask_BS)
+            for p, x in inputs.items()
         }
 
     def _motion_inputs(self, semantics: Semantics, batch: Batch) -> dict[str, MotionInput]:

@@ -19,6 +19,9 @@ from mdft.neuron import (
     threshold_current,
 )
 
+#: β is a multiple of one over this.
+DECAY_STEPS = 32
+
 
 class MotionBranch(nn.Module):
     """``layers`` blocks of Linear + LIF, eqs. (8) and (9), section 3.2 of the paper.
@@ -33,7 +36,8 @@ class MotionBranch(nn.Module):
         features: width of the input.
         neurons: width of every layer.
         layers: number of blocks.
-        beta: leak a step, 1 − dt/τ.
+        beta: leak a step, 1 − dt/τ; a multiple of 1/32, so that the threshold current stays on a
+            grid that Loihi's weights can express.
         theta_0: resting threshold θ0, a multiple of ``GRID``.
         alpha: sharpness of the surrogate gradient.
     """
@@ -52,8 +56,10 @@ class MotionBranch(nn.Module):
         for name, value in {"features": features, "neurons": neurons, "layers": layers}.items():
             if value < 1:
                 raise ValueError(f"MotionBranch: {name} is {value}, expected at least 1")
-        if not 0.0 <= beta < 1.0:
-            raise ValueError(f"MotionBranch: beta is {beta}, expected 0 <= beta < 1")
+        if not (0.0 <= beta < 1.0 and (beta * DECAY_STEPS).is_integer()):
+            raise ValueError(
+                f"MotionBranch: beta is {beta}, expected a multiple of 1/{DECAY_STEPS} in [0, 1)"
+            )
         if theta_0 <= 0 or not (theta_0 / GRID).is_integer():
             raise ValueError(
                 f"MotionBranch: theta_0 is {theta_0}, expected a positive multiple of {GRID}"

@@ -17,9 +17,10 @@ GRID_MAX = 127
 #: Inputs are 8-bit graded spikes: sixteenths, saturating at 255.
 INPUT_GRID = 2.0**-4
 INPUT_MAX = 255
-#: θ0 sits this far above the grid, so that ``>`` and ``>=`` agree: leaks refine the grid of the
-#: membrane by half a step, and an offset of a coarser power of two would be reached.
-THRESHOLD_OFFSET = GRID / 4096
+#: θ0 sits this far above the grid, so that ``>`` and ``>=`` agree but for one chance in millions:
+#: a leak halves the grid of the membrane, and only after 13 of them, without a spike between, can
+#: a membrane equal θ0. The last bit of float32 makes it so.
+THRESHOLD_OFFSET = GRID / 4096 + 2.0**-23
 
 SpikeFunction = Callable[[Tensor], Tensor]
 
@@ -59,7 +60,7 @@ def snap(x: Tensor, step: float, low: int, high: int) -> Tensor:
 def atan_spike(alpha: float = 2.0) -> SpikeFunction:
     """Heaviside forward, arctangent surrogate backward (snnTorch's ``surrogate.atan``).
 
-    ``s = 1[x > 0]``, ``ds/dx = (α/2) / (1 + (π α x / 2)²) / π``-shaped as snnTorch defines it.
+    ``s = 1[x > 0]``, ``ds/dx = (α/2) / (1 + (π α x / 2)²)``.
 
     Args:
         alpha: sharpness of the surrogate.

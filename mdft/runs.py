@@ -59,6 +59,9 @@ class Results:
     seconds: float
 
 
+_RESULTS = TypeAdapter(Results)
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: to a temporary name beside it, then rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -108,6 +111,8 @@ def run_folder(run: Path | str) -> Path:
         UserError: there is no trained model there.
     """
     path = Path(run)
+    if path.is_file() and path.name != MODEL:
+        raise UserError(f"{path}: expected a run's folder or the {MODEL} in it")
     folder = path.parent if path.is_file() else path
     for name in (CONFIG, MODEL):
         if not (folder / name).is_file():
@@ -130,12 +135,40 @@ def read_config(folder: Path) -> TrainConfig:
         UserError: a field is missing, unknown or of the wrong type.
     """
     path = folder / CONFIG
+    content = path.read_bytes()
+    config = _validate(_CONFIG, content, path)
+    # Missing fields would silently become today's defaults, unknown ones be dropped.
+    where = _first_difference(json.loads(content), _CONFIG.dump_python(config, mode="json"))
+    if where:
+        raise UserError(f"{path}: field {where} is missing, unknown or of another type")
     try:
-        return _CONFIG.validate_json(path.read_bytes())
+        config.check()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return config
+
+
+def _validate(adapter: TypeAdapter[Any], content: bytes, path: Path) -> Any:
+    try:
+        return adapter.validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{path}: field {where or '(whole file)'}: {first['msg']}") from error
+
+
+def _first_difference(found: Any, expected: Any, where: str = "") -> str:
+    """Dotted name of the first field in which two JSON values differ; empty if none does."""
+    if not (isinstance(found, dict) and isinstance(expected, dict)):
+        same = found == expected and isinstance(found, bool) == isinstance(expected, bool)
+        return "" if same else where or "(whole file)"
+    for name in {**expected, **found}:
+        inner = f"{where}.{name}".removeprefix(".")
+        if name not in found or name not in expected:
+            return inner
+        if deeper := _first_difference(found[name], expected[name], inner):
+            return deeper
+    return ""
 
 
 def write_results(folder: Path, results: Results) -> None:
@@ -144,8 +177,12 @@ def write_results(folder: Path, results: Results) -> None:
 
 
 def read_results(folder: Path) -> Results:
-    """The test scores of a run."""
-    return Results(**json.loads((folder / RESULTS).read_text()))
+    """The test scores of a run.
+
+    Raises:
+        UserError: a field is missing or of the wrong type.
+    """
+    return _validate(_RESULTS, (folder / RESULTS).read_bytes(), folder / RESULTS)
 
 
 def load(run: Path | str) -> MDFT:

@@ -17,20 +17,21 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from mdft.config import TrainConfig
 from mdft.runs import Results
+
+#: Firing rates between which a spiking layer carries information.
+HEALTHY = (0.02, 0.30)
 
 
 class TrainingScreen:
     """Progress bars of both stages on a terminal; one line an epoch when piped.
 
     Args:
-        config: for the number of epochs.
         console: where to draw.
     """
 
-    def __init__(self, config: TrainConfig, console: Console) -> None:
-        self.epochs, self.console = config.epochs, console
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self.bars = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -44,8 +45,6 @@ class TrainingScreen:
             disable=not console.is_terminal,
         )
         self.tasks: dict[str, TaskID] = {}
-        self.chosen = 0
-        self.best = -1.0
 
     def __enter__(self) -> TrainingScreen:
         self.bars.start()
@@ -62,7 +61,7 @@ class TrainingScreen:
     def __call__(self, record: dict[str, Any]) -> None:
         """Show one record of :class:`mdft.trainer.Trainer`."""
         if "step" in record:
-            task = self._task(record["stage"], record["steps"])
+            task = self._task(record["stage"], record["epochs"] * record["steps"])
             self.bars.update(task, completed=record["epoch"] * record["steps"] + record["step"])
         elif "epoch" in record:
             self._epoch(record)
@@ -71,8 +70,6 @@ class TrainingScreen:
         note = f"loss {record['loss']['total']:.3f}"
         if "val" in record:
             note += f"  validation HM {100 * record['val']['hm']:.1f} %"
-            if record["val"]["hm"] > self.best:
-                self.best, self.chosen = record["val"]["hm"], record["epoch"]
         rates = record["firing_rates"].values()
         if rates:
             note += f"  firing {100 * min(rates):.0f} to {100 * max(rates):.0f} %"
@@ -81,12 +78,11 @@ class TrainingScreen:
         if not self.console.is_terminal:
             self.console.print(f"{record['stage']} epoch {record['epoch'] + 1}: {note}")
 
-    def _task(self, stage: str, steps: int) -> TaskID:
+    def _task(self, stage: str, total: int) -> TaskID:
         if stage not in self.tasks:
-            epochs = self.epochs if stage == "stage_1" else self.chosen + 1
             title = {"stage_1": "choosing epoch and β", "stage_2": "training for the test"}[stage]
             self.tasks[stage] = self.bars.add_task(
-                f"{title:<21}", total=epochs * steps, unit="steps", note=""
+                f"{title:<21}", total=total, unit="steps", note=""
             )
         return self.tasks[stage]
 
@@ -111,13 +107,23 @@ def scores_table(results: Results) -> Table:
 
 
 def rates_table(results: Results) -> Table:
-    """Firing rate of every spiking layer on the test clips, per cent of neuron-steps."""
-    table = Table(title="Firing rate, test clips", title_justify="left")
+    """Firing rate of every spiking layer on the test clips, per cent of neuron-steps.
+
+    A layer outside ``HEALTHY`` is marked: a silent or saturated layer tells nothing.
+    """
+    low, high = (f"{100 * rate:.0f}" for rate in HEALTHY)
+    table = Table(title=f"Firing rate (healthy: {low} to {high} %)", title_justify="left")
     table.add_column("pathway", style="bold")
     layers = sorted({name.split(".")[1] for name in results.firing_rates})
     for layer in layers:
         table.add_column(f"{layer} %", justify="right")
     for pathway in sorted({name.split(".")[0] for name in results.firing_rates}):
         values = (results.firing_rates[f"{pathway}.{layer}"] for layer in layers)
-        table.add_row(pathway, *(f"{100 * value:.1f}" for value in values))
+        table.add_row(pathway, *(_rate(value) for value in values))
     return table
+
+
+def _rate(value: float) -> str:
+    low, high = HEALTHY
+    text = f"{100 * value:.1f}"
+    return text if low <= value <= high else f"[yellow]{text} !"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mdft.config import TrainConfig
 from mdft.data.clips import load_clips
 from mdft.errors import UserError, run_main
 from mdft.recipes import RECIPES
-from mdft.runs import CONFIG, Results, read_config, write_config
+from mdft.runs import MODEL, STATE, Results, read_config
 from mdft.screen import TrainingScreen, rates_table, scores_table
 from mdft.trainer import Trainer
 
@@ -45,9 +45,10 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, console: Cons
         UserError: ``out`` holds a run already and ``resume`` is off, or a run of another
             configuration and it is on.
     """
+    config.check()
     prepare_folder(out, config, resume=resume)
     clips = load_clips(config.data)
-    with TrainingScreen(config, console) as screen, Board(out) as board:
+    with TrainingScreen(console) as screen, Board(out) as board:
 
         def report(record: dict[str, Any]) -> None:
             screen(record)
@@ -62,25 +63,27 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, console: Cons
 
 
 def prepare_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
-    """Make the run's folder with its configuration, or check that the one there fits.
+    """Make the run's folder, or check that the run in it is of the same configuration.
 
     Raises:
         UserError: as :func:`train`.
     """
-    if (out / CONFIG).exists():
+    if any((out / name).exists() for name in (STATE, MODEL)):
         if not resume:
             raise UserError(f"--out {out}: holds a run already; add --resume or name another")
-        before = read_config(out)
-        changed = [
-            f.name for f in fields(config) if getattr(config, f.name) != getattr(before, f.name)
-        ]
+        before, now = (_result_depends_on(c) for c in (read_config(out), config))
+        changed = [f.name for f in fields(now) if getattr(now, f.name) != getattr(before, f.name)]
         if changed:
             raise UserError(
                 f"--resume {out}: that run was made with another {', '.join(changed)}; "
                 "repeat its flags or name another --out"
             )
     out.mkdir(parents=True, exist_ok=True)
-    write_config(out, config)
+
+
+def _result_depends_on(config: TrainConfig) -> TrainConfig:
+    """The configuration without what a resumed run may change: the device and the cache."""
+    return replace(config, device="auto", data=replace(config.data, cache=None))
 
 
 def parse(arguments: list[str]) -> tuple[str, Command]:

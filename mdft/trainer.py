@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from mdft.data.dataset import ClipSet
 from mdft.evaluation import firing_rates, score_split
 from mdft.losses import draw_negatives, total_loss
 from mdft.model import MDFT
+from mdft.protocol import STAGES, Progress, Stage, check_fit
 from mdft.runs import (
     METRICS,
     MODEL,
@@ -38,52 +39,6 @@ from mdft.state import capture, restore
 Report = Callable[[dict[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage of the protocol.
-
-    Attributes:
-        name: ``stage_1`` or ``stage_2``.
-        train: split to train on.
-        seen: split of seen classes to score.
-        unseen: split of unseen classes to score.
-    """
-
-    name: str
-    train: str
-    seen: str
-    unseen: str
-
-
-STAGES = (
-    Stage("stage_1", "stage_1_train", "val_seen", "val_unseen"),
-    Stage("stage_2", "stage_2_train", "test_seen", "test_unseen"),
-)
-
-
-@dataclass
-class Progress:
-    """Where a run is: what a resumed run must know besides its tensors.
-
-    Attributes:
-        stage: index into ``STAGES``.
-        epoch: epochs of this stage that are done.
-        best_epoch: first epoch of stage 1 with the best HM.
-        best_hm: that HM.
-        beta: β chosen on that epoch's validation distances.
-        seconds: wall time so far.
-        metrics: one record an epoch, the content of ``metrics.jsonl``.
-    """
-
-    stage: int = 0
-    epoch: int = 0
-    best_epoch: int = 0
-    best_hm: float = -1.0
-    beta: float = 0.0
-    seconds: float = 0.0
-    metrics: list[dict[str, Any]] = field(default_factory=list)
-
-
 class Trainer:
     """One run, resumable after any epoch.
 
@@ -96,6 +51,8 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, clips: ClipSet, folder: Path, report: Report) -> None:
+        config.check()
+        check_fit(config, clips)
         self.config, self.clips, self.folder, self.report = config, clips, folder, report
         self.device = resolve_device(config.device)
         self.words_CW = torch.from_numpy(clips.words_CW).to(self.device)
@@ -116,14 +73,18 @@ class Trainer:
         if saved:
             self.progress = Progress(**saved[1])
         for index in range(self.progress.stage, len(STAGES)):
-            epochs = self.config.epochs if index == 0 else self.progress.best_epoch + 1
-            model = self._stage(index, epochs, saved[0] if saved else None)
+            self.progress.stage = index
+            model = self._stage(index, saved[0] if saved else None)
             saved = None
             if index + 1 < len(STAGES):
-                self.progress.stage, self.progress.epoch = index + 1, 0
+                self.progress.epoch = 0
         return self._test(model)
 
-    def _stage(self, index: int, epochs: int, saved: dict[str, Tensor] | None) -> MDFT:
+    def _epochs(self) -> int:
+        """How many epochs the present stage has."""
+        return self.config.epochs if self.progress.stage == 0 else self.progress.best_epoch + 1
+
+    def _stage(self, index: int, saved: dict[str, Tensor] | None) -> MDFT:
         stage = STAGES[index]
         torch.manual_seed(self.config.seed * len(STAGES) + index)
         sampler = torch.Generator().manual_seed(self.config.seed * len(STAGES) + index)
@@ -132,7 +93,7 @@ class Trainer:
         optimizer = Adam(model.parameters(), lr=self.config.learning_rate, fused=True)
         if saved and self.progress.epoch > 0:
             restore(saved, model, optimizer, sampler)
-        while self.progress.epoch < epochs:
+        while self.progress.epoch < self._epochs():
             start = time.perf_counter()
             record = self._epoch(stage, model, optimizer, sampler)
             if index == 0:
@@ -154,6 +115,7 @@ class Trainer:
             batch = self._batch(self._draw(stage, sampler))
             negatives_B = draw_negatives(batch.labels_B.cpu(), sampler).to(self.device)
             output = model(batch)
+            layer_rates = firing_rates(output.spikes, batch.mask_BT)
             words_CW = self.words_CW[classes_C]
             terms = total_loss(
                 output.o_av_BE,
@@ -162,6 +124,7 @@ class Trainer:
                 words_CW,
                 torch.searchsorted(classes_C, batch.labels_B),
                 negatives_B,
+                layer_rates.values(),
                 self.config.loss,
             )
             optimizer.zero_grad(set_to_none=True)
@@ -169,12 +132,13 @@ class Trainer:
             optimizer.step()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.item() / steps
-            for name, rate in firing_rates(output.spikes, batch.mask_BT).items():
-                rates[name] = rates.get(name, 0.0) + rate / steps
+            for name, rate in layer_rates.items():
+                rates[name] = rates.get(name, 0.0) + rate.item() / steps
             self.report(
                 {
                     "stage": stage.name,
                     "epoch": self.progress.epoch,
+                    "epochs": self._epochs(),
                     "step": step + 1,
                     "steps": steps,
                 }
@@ -225,8 +189,10 @@ class Trainer:
         labels = self.clips.labels_N[indices]
         weights = torch.from_numpy(1.0 / np.bincount(labels)[labels])
         size = min(self.config.batch_size, len(indices))
-        chosen = torch.multinomial(weights, size, replacement=True, generator=sampler)
-        return indices[chosen.numpy()]
+        while True:  # a small batch may hold one class only, and no negative then
+            chosen = torch.multinomial(weights, size, replacement=True, generator=sampler).numpy()
+            if len(np.unique(labels[chosen])) > 1:
+                return indices[chosen]
 
     def _batch(self, indices: np.ndarray):
         return self.clips.batch(indices).to(self.device)

@@ -219,7 +219,8 @@ def test_equations_14_and_15_by_hand():
 
 def test_total_is_the_sum_of_the_terms_that_are_on():
     o, r, o_w, words = torch.randn(4, 3), torch.randn(4, 5), torch.randn(2, 3), torch.randn(2, 5)
-    arguments = o, r, o_w, words, torch.tensor([0, 1, 0, 1]), torch.tensor([1, 0, 3, 2])
+    rates = [torch.tensor(0.1), torch.tensor(0.45)]
+    arguments = o, r, o_w, words, torch.tensor([0, 1, 0, 1]), torch.tensor([1, 0, 3, 2]), rates
     terms = total_loss(*arguments, LossConfig())
     assert terms["total"].item() == pytest.approx(
         sum(v.item() for k, v in terms.items() if k != "total")
@@ -227,8 +228,9 @@ def test_total_is_the_sum_of_the_terms_that_are_on():
     assert terms["projection"].item() == pytest.approx(((o - o_w[[0, 1, 0, 1]]) ** 2).mean().item())
     for off in ("triplet", "projection", "reconstruction"):
         assert off not in total_loss(*arguments, LossConfig(**{off: False}))
-    with pytest.raises(ValueError, match="every term is off"):
-        total_loss(*arguments, LossConfig(False, False, False))
+    # One layer is 0.2 above the limit of 0.25: 10 · 0.2².
+    assert terms["rate"].item() == pytest.approx(0.4)
+    assert "rate" not in total_loss(*arguments, LossConfig(rate_limit=1.0))
 
 
 def test_negatives_are_of_another_class_and_every_one_is_drawn():

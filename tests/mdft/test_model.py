@@ -9,10 +9,11 @@ import torch
 from mdft.config import LossConfig, ModelConfig, MotionConfig
 from mdft.data.clips import with_feature_events
 from mdft.data.dataset import Batch, ClipSet
+from mdft.evaluation import firing_rates
 from mdft.losses import draw_negatives, total_loss
 from mdft.model import MDFT, Output
 
-SMALL = ModelConfig(dim=32, joint=16, heads=4)
+SMALL = ModelConfig(dim=32, joint=16, heads=4, motion=MotionConfig(rate=0.12))
 
 
 def double(batch: Batch) -> Batch:
@@ -37,7 +38,7 @@ def loss_of(model: MDFT, batch: Batch, words_CW: torch.Tensor) -> tuple[torch.Te
     o_w_CE = model.embed_words(words_CW)
     terms = total_loss(
         output.o_av_BE, output.reconstructed_BW, o_w_CE, words_CW, batch.labels_B, negatives_B,
-        LossConfig(),
+        firing_rates(output.spikes, batch.mask_BT).values(), LossConfig(),
     )  # fmt: skip
     return terms["total"], output
 
@@ -63,9 +64,36 @@ def test_a_model_without_motion_has_no_spiking_parameter_and_every_gradient(clip
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_no_gradient_flows_into_the_events(clips: ClipSet):
-    batch = clips.batch(np.arange(6))
-    assert not batch.events_BTKD.requires_grad
+@pytest.mark.parametrize("pathway", ["audio", "visual"])
+def test_motion_inputs_step_by_step(clips: ClipSet, pathway: str):
+    """Equations (6) and (7) and the threshold current, wired by hand in plain loops."""
+    model = trained_a_little(clips)
+    batch = double(clips.batch(np.arange(0, 40, 5)))
+    T, K = batch.events_BTKD.shape[1:3]
+    assert not torch.equal(batch.events_BTKD[:, :, 0], batch.events_BTKD[:, :, 1])
+    given = model.motion_inputs(batch)[pathway]
+    semantics = model.semantics(batch)
+    beta_a = model.dab.beta.item()
+    for b in range(len(batch.labels_B)):
+        previous = 0.0
+        for t in range(T):
+            a, S = (x[b, t].detach().numpy() for x in (semantics.a_BTD, semantics.S_BTD))
+            bins_KD = batch.events_BTKD[b, t].numpy()
+            E_v = bins_KD.mean(0)
+            E_a = a + 1 - np.exp(-(((E_v - a) / beta_a) ** 2))
+            E = E_a if pathway == "audio" else E_v
+            n = np.exp(S) / np.exp(S).sum()
+            omega = (n * np.log(1 / n + np.abs(E))).sum() / np.log(len(S))
+            theta = np.clip(1 / (1 + np.exp(-S.mean())) + omega, 0.5, 2.0)
+            assert given.theta_BT1[b, t, 0].item() == pytest.approx(theta)
+            delta = round((theta - 1.0) * 64) / 64
+            for k in range(K):
+                row = E_a if pathway == "audio" else bins_KD[k]
+                expected = np.clip(np.round(row * 16), -255, 255) / 16
+                np.testing.assert_array_equal(given.x_BSD[b, t * K + k].detach(), expected)
+                current = 0.5 * previous - delta
+                assert given.current_BS1[b, t * K + k, 0].item() == current
+                previous = delta
 
 
 def test_output_does_not_depend_on_batch_mates(clips: ClipSet):
@@ -137,3 +165,21 @@ def test_feature_events_reach_the_branch(clips: ClipSet):
     assert (batch.events_BTKD[:, 0] == 0).all()
     model = MDFT(SMALL).eval()
     assert model(batch).spikes["visual"][-1].shape == (10, 3, 32)
+
+
+def test_padding_does_not_enter_the_initialisation(clips: ClipSet):
+    batch = clips.batch(np.arange(0, len(clips), 3))
+    models = []
+    for padding in (0, 2):
+        torch.manual_seed(0)
+        model = MDFT(dataclasses.replace(SMALL, dropout_encoder=0.0))
+        padded = {
+            name: torch.nn.functional.pad(
+                getattr(batch, name), (0, 0) * (getattr(batch, name).ndim - 2) + (0, padding)
+            )
+            for name in ("audio_BTD", "visual_BTD", "events_BTKD", "mask_BT")
+        }
+        model.calibrate(dataclasses.replace(batch, **padded))
+        models.append(model)
+    for one, other in zip(*(m.motion.parameters() for m in models), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

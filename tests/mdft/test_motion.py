@@ -112,3 +112,45 @@ def test_wrong_shapes_are_named(x: tuple, current: tuple, message: str):
 def test_impossible_neurons_are_refused(arguments: dict):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         MotionBranch(**{"features": 4, "neurons": 4, **arguments})
+
+
+def test_a_moving_threshold_through_three_layers():
+    """The θ-form in plain loops (v > θ, v ← δ) against the branch, which runs the u-form."""
+    branch, x_BSF, _ = make()
+    theta_BS1 = torch.from_numpy(
+        1.0 + np.random.default_rng(0).integers(-20, 60, (6, 20, 1)) * GRID
+    ).float()
+    got = branch.trace(x_BSF, branch.threshold_current(theta_BS1))
+    for sample in range(len(x_BSF)):
+        delta_S = theta_BS1[sample, :, 0].double().numpy() - 1.0
+        signal_SF = x_BSF[sample].double().numpy()
+        for (spikes, _), (weight, bias) in zip(got, branch.grid_parameters(), strict=True):
+            w, b = weight.detach().double().numpy(), bias.detach().double().numpy()
+            v, layer = np.zeros(len(b)), []
+            for t, delta in enumerate(delta_S):
+                v = branch.beta * v + w @ signal_SF[t] + b
+                fired = v > branch.v_threshold + delta
+                v[fired] = delta
+                layer.append(fired)
+            assert np.array_equal(spikes[sample].detach().numpy(), np.array(layer))
+            signal_SF = np.array(layer, dtype=np.float64)
+
+
+def test_eighty_steps_meet_no_tie_and_agree_in_float64():
+    branch, _, _ = make()
+    rng = np.random.default_rng(1)
+    x = torch.from_numpy(rng.integers(0, 30, (4, 80, 24)) * (rng.random((4, 80, 24)) < 0.1) / 16)
+    current = branch.threshold_current(torch.full((4, 80, 1), 1.5)).detach()
+    single = branch.trace(x.float(), current)
+    double = branch.double().trace(x, current.double())
+    for (spikes, membrane), (exact, _) in zip(single, double, strict=True):
+        assert torch.equal(spikes.double(), exact)
+        assert not (membrane == branch.v_threshold).any()
+
+
+def test_the_offset_is_reached_only_after_every_bit_of_float32():
+    """2⁻¹⁸ alone would be met after 12 leaks of one grid step; its last bit prevents that."""
+    branch = MotionBranch(1, 1, 1)
+    for wait in range(1, 14):
+        u = GRID * 0.5**wait + 1.0
+        assert u != branch.v_threshold

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from mdft import gzsl, load
-from mdft.config import LossConfig, MotionConfig
+from mdft.config import LossConfig, ModelConfig, MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
-from mdft.evaluation import exact_distances, score_split
+from mdft.evaluation import ScoredSplit, exact_distances, score_split
+from mdft.protocol import STAGES
 from mdft.runs import Results, read_config, read_results, read_tensors, run_folder, write_config
+from mdft.train import prepare_folder
 from mdft.trainer import Trainer
 from tests.mdft.small import small_config
 
@@ -66,17 +68,51 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_stage_1_keeps_the_first_best_epoch_and_its_beta(clips: ClipSet, tmp_path: Path):
+def scored(seen_split: str, hm: float, beta: float) -> ScoredSplit:
+    """Distances of a seen and an unseen class whose best HM is ``hm``, first reached at ``beta``.
+
+    Of ten unseen clips, ``10 u`` are won back from the seen class by β and the rest by none.
+    """
+    right = round(10 * hm / (2 - hm))
+    unseen = np.full((10, 2), (0.0, 9.0))
+    unseen[:right] = (1.0, 1.0 + beta - 0.1)
+    distances = np.concatenate([np.full((10, 2), (0.0, 9.0)), unseen])
+    labels = np.repeat([0, 1], 10)
+    return ScoredSplit(distances, labels, np.array([True, False]), np.array([0, 1]), {})
+
+
+def test_the_protocol_chooses_on_validation_only(clips: ClipSet, tmp_path: Path, monkeypatch):
+    """First epoch of the best HM, with its β; test with that epoch and that β, chosen before."""
+    plan = iter([(0.5, 0.6), (0.8, 1.2), (0.8, 2.0), (0.3, 0.2)])
+    asked = []
+
+    def stub(model, clips, seen_split, unseen_split, batch_size):
+        asked.append((seen_split, unseen_split))
+        if seen_split == "test_seen":  # its own best β would be 2.6
+            return scored(seen_split, 0.9, 2.6)
+        return scored(seen_split, *next(plan))
+
+    monkeypatch.setattr("mdft.trainer.score_split", stub)
     results = run(clips, tmp_path / "r", config=small_config(epochs=4))
+    assert asked == [("val_seen", "val_unseen")] * 4 + [("test_seen", "test_unseen")]
+    assert (results.epoch, results.beta) == (1, pytest.approx(1.2))
+    assert (results.seen, results.unseen) == (1.0, 0.0)  # 1.2 is not enough there
     records = records_of(tmp_path / "r")
-    stage_1 = [r for r in records if r["stage"] == "stage_1"]
-    hms = [r["val"]["hm"] for r in stage_1]
-    assert len(stage_1) == 4
-    assert results.epoch == hms.index(max(hms))
-    assert results.beta == stage_1[results.epoch]["val"]["beta"]
-    stage_2 = [r for r in records if r["stage"] == "stage_2"]
-    assert [r["epoch"] for r in stage_2] == list(range(results.epoch + 1))
-    assert all("val" not in r for r in stage_2)
+    assert [r["val"]["beta"] for r in records[:4]] == pytest.approx([0.6, 1.2, 2.0, 0.2])
+    assert [(r["stage"], r["epoch"]) for r in records[4:]] == [("stage_2", 0), ("stage_2", 1)]
+    assert all("val" not in r for r in records[4:])
+
+
+def test_batches_are_class_balanced_whatever_the_sizes(clips: ClipSet, tmp_path: Path):
+    train = np.concatenate([clips.splits["stage_1_train"][:4], np.full(60, 40)])
+    unbalanced = dataclasses.replace(clips, splits={**clips.splits, "stage_1_train": train})
+    trainer = Trainer(small_config(batch_size=60), unbalanced, tmp_path, lambda record: None)
+    sampler = torch.Generator().manual_seed(0)
+    drawn = np.concatenate([trainer._draw(STAGES[0], sampler) for _ in range(50)])
+    assert (drawn == 40).mean() == pytest.approx(0.5, abs=0.03)
+    tiny = Trainer(small_config(batch_size=2), unbalanced, tmp_path, lambda record: None)
+    for _ in range(50):
+        assert len(set(clips.labels_N[tiny._draw(STAGES[0], sampler)])) == 2
 
 
 def test_the_loaded_model_reprints_the_saved_scores(clips: ClipSet, tmp_path: Path):
@@ -140,6 +176,12 @@ def test_distances_are_euclidean_in_float64():
     np.testing.assert_allclose(exact_distances(x, y), expected, rtol=1e-6)
 
 
+def alter(folder: Path, old: str, new: str) -> None:
+    text = (folder / "config.json").read_text()
+    assert old in text
+    (folder / "config.json").write_text(text.replace(old, new))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -167,3 +209,37 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path):
         UserError, match=r"no config.json there, expected the folder of a finished run"
     ):
         run_folder(tmp_path)
+
+
+def test_another_file_of_the_folder_is_not_taken_for_the_checkpoint(clips: ClipSet, tmp_path: Path):
+    run(clips, tmp_path / "r", config=small_config(epochs=1))
+    with pytest.raises(UserError, match=r"expected a run's folder or the model\.safetensors"):
+        load(tmp_path / "r" / "trainer.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": ModelConfig(dim=64)}, "model.dim is 64, expected 32"),
+        ({"model": ModelConfig(dim=32, words=100)}, "model.words is 100, expected 300"),
+        ({"model": ModelConfig(dim=32, heads=5)}, "heads is 5, expected a divisor"),
+        ({"batch_size": 1}, "batch_size is 1"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"loss": LossConfig(False, False, False)}, "at least one of triplet"),
+        ({"model": ModelConfig(motion=MotionConfig(theta_0=4.0))}, "theta_max is 2.0"),
+    ],
+)
+def test_impossible_configurations_are_refused(clips, tmp_path: Path, change: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        Trainer(small_config(**change), clips, tmp_path, lambda record: None)
+
+
+def test_an_aborted_start_does_not_block_the_folder(clips: ClipSet, tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
+    prepare_folder(tmp_path, small_config(), resume=False)
+    run(clips, tmp_path, config=small_config(epochs=1))
+    with pytest.raises(UserError, match="holds a run already"):
+        prepare_folder(tmp_path, small_config(epochs=1), resume=False)
+    prepare_folder(tmp_path, small_config(epochs=1, device="auto"), resume=True)
+    with pytest.raises(UserError, match="another epochs"):
+        prepare_folder(tmp_path, small_config(epochs=3), resume=True)

@@ -1,0 +1,76 @@
+"""What the two-stage protocol is: its stages, where a run stands, what it needs of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mdft.config import TrainConfig
+from mdft.data.dataset import ClipSet
+from mdft.errors import require
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the protocol.
+
+    Attributes:
+        name: ``stage_1`` or ``stage_2``.
+        train: split to train on.
+        seen: split of seen classes to score.
+        unseen: split of unseen classes to score.
+    """
+
+    name: str
+    train: str
+    seen: str
+    unseen: str
+
+
+STAGES = (
+    Stage("stage_1", "stage_1_train", "val_seen", "val_unseen"),
+    Stage("stage_2", "stage_2_train", "test_seen", "test_unseen"),
+)
+
+
+@dataclass
+class Progress:
+    """Where a run is: what a resumed run must know besides its tensors.
+
+    Attributes:
+        stage: index into ``STAGES``.
+        epoch: epochs of this stage that are done.
+        best_epoch: first epoch of stage 1 with the best HM.
+        best_hm: that HM.
+        beta: β chosen on that epoch's validation distances.
+        seconds: wall time so far.
+        metrics: one record an epoch, the content of ``metrics.jsonl``.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    best_epoch: int = 0
+    best_hm: float = -1.0
+    beta: float = 0.0
+    seconds: float = 0.0
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+
+
+def check_fit(config: TrainConfig, clips: ClipSet) -> None:
+    """Check that a model of this configuration can take these clips.
+
+    Raises:
+        UserError: a width differs, or a training split holds fewer than two classes.
+    """
+    widths = {
+        "audio features": clips.audio_NTD.shape[-1],
+        "visual features": clips.visual_NTD.shape[-1],
+        "event channels": clips.events_NTKD.shape[-1],
+    }
+    for what, width in widths.items():
+        require(config.model.dim == width, "model.dim", config.model.dim, f"{width}, as {what}")
+    words = clips.words_CW.shape[-1]
+    require(config.model.words == words, "model.words", config.model.words, f"{words}, as the data")
+    for stage in STAGES:
+        classes = len(clips.classes_of(stage.train))
+        require(classes > 1, stage.train, f"{classes} class", "at least two classes")
