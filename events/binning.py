@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events import kernels
-from events.errors import UserError
+from events.errors import UserError, whole
 from events.generator import EVENTS, frames_to_events
 
 
@@ -24,16 +24,16 @@ def cell_areas(width: int, height: int, grid: int) -> NDArray[np.int64]:
     return np.outer(rows, columns).reshape(-1)
 
 
-def _check_sizes(sensor_size: tuple[int, int, int], **counts: int) -> None:
-    if len(sensor_size) != 3 or min(sensor_size) < 1 or sensor_size[2] != 2:
+def _check_sensor(sensor_size: tuple[int, int, int]) -> tuple[int, int]:
+    """Return (width, height) of a sensor with Tonic's two polarities."""
+    if len(sensor_size) != 3 or sensor_size[2] != 2:
         raise UserError(f"sensor_size: found {sensor_size}, expected (width, height, 2)")
-    for name, value in counts.items():
-        if int(value) != value or value < 1:
-            raise UserError(f"{name}: found {value!r}, expected a whole number of at least 1")
+    width, height, _ = (whole("sensor_size", side, least=1) for side in sensor_size)
+    return width, height
 
 
 def _as_tonic(events: NDArray[np.void], width: int, height: int) -> NDArray[np.void]:
-    """Return the events as `EVENTS` records, with every address on the sensor."""
+    """Return the events as `EVENTS` records, with integer times and addresses on the sensor."""
     names = events.dtype.names or ()
     missing = [name for name in ("x", "y", "t", "p") if name not in names]
     if events.ndim != 1 or missing:
@@ -41,6 +41,15 @@ def _as_tonic(events: NDArray[np.void], width: int, height: int) -> NDArray[np.v
             f"events: found dtype {events.dtype} {events.shape}, expected a 1-D structured array "
             "with Tonic's fields x, y, t, p"
         )
+    for name, unit, hint in (
+        ("t", "µs", "seconds? multiply by 1e6 and cast"),
+        ("x", "pixels", "cast it"),
+        ("y", "pixels", "cast it"),
+    ):
+        if events[name].dtype.kind not in "iu":
+            raise UserError(
+                f"events: {name} is {events[name].dtype}, expected integer {unit}; {hint}"
+            )
     for name, side in (("x", width), ("y", height)):
         values = events[name]
         if values.size and (values.min() < 0 or values.max() >= side):
@@ -72,7 +81,7 @@ def pool(
     exactly at the end of the last second belongs to nothing, nor does one before the start.
 
     Args:
-        events: (n,) structured, fields x, y, t (µs), p; any order.
+        events: (n,) structured, integer fields x, y, t (µs) and p; any order.
         sensor_size: (width, height, 2), Tonic's.
         seconds: T.
         bins_per_second: K.
@@ -83,10 +92,13 @@ def pool(
         (T, K, 2·grid·grid) uint8.
 
     Raises:
-        UserError: wrong sizes, fields, or an event off the sensor.
+        UserError: wrong sizes, fields, times or addresses that are no integers, or an event off
+            the sensor.
     """
-    _check_sizes(sensor_size, seconds=seconds, bins_per_second=bins_per_second, grid=grid)
-    width, height = int(sensor_size[0]), int(sensor_size[1])
+    width, height = _check_sensor(sensor_size)
+    seconds, grid = whole("seconds", seconds, least=1), whole("grid", grid, least=1)
+    bins_per_second = whole("bins_per_second", bins_per_second, least=1)
+    start_us = whole("start_us", start_us)
     events = _as_tonic(np.asarray(events), width, height)
     counts = np.zeros((seconds * bins_per_second, 2 * grid * grid), dtype=np.int64)
     end_us = start_us + seconds * 1_000_000

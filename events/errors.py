@@ -1,6 +1,11 @@
-"""The one exception of this package that is the user's to mend."""
+"""The one exception of this package that is the user's to mend, and what its texts are made of."""
 
 from __future__ import annotations
+
+import operator
+from typing import SupportsIndex
+
+_MOST = 10**18  # sums of two fit in int64; in µs it is 30 000 years
 
 
 class UserError(ValueError):
@@ -8,3 +13,25 @@ class UserError(ValueError):
 
     Command lines print it in one line on stderr and exit with status 2.
     """
+
+
+def whole(name: str, value: SupportsIndex, least: int = -_MOST) -> int:
+    """Return the integer `value` (Python's or NumPy's) of the argument `name` as an int.
+
+    Raises:
+        UserError: a float (2.0 too, nan, inf) or anything else that is no integer, or one
+            outside `least` to 10^18.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise UserError(f"{name}: found {value!r}, expected an integer") from error
+    if not least <= number <= _MOST:
+        raise UserError(f"{name}: found {number}, expected an integer from {least} to {_MOST}")
+    return number
+
+
+def reason(error: Exception) -> str:
+    """Return what a library's error says, in one line."""
+    said = str(getattr(error, "strerror", None) or error)
+    return " ".join(said.split()) or type(error).__name__

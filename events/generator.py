@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events import kernels
-from events.errors import UserError
+from events.errors import UserError, whole
 from events.response import check_threshold, log_table, quiet_bands
 
 #: dtype of `tonic.io.events_struct`: packed, 13 bytes, t in µs, p True = brighter (ON).
@@ -47,8 +47,7 @@ class Sensor:
         """Refuses values no sensor can have."""
         check_threshold(self.threshold)
         log_table(self.luma)
-        if self.refractory_us < 0:
-            raise UserError(f"refractory_us: found {self.refractory_us}, expected 0 or more µs")
+        whole("refractory_us", self.refractory_us, least=0)
 
 
 @dataclass

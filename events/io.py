@@ -74,7 +74,7 @@ class EventWriter:
             compression="gzip", compression_opts=1, shuffle=True,
         )  # fmt: skip
         self._waiting: list[NDArray[np.void]] = []
-        self.count = 0
+        self._pending = self.count = 0
 
     def __enter__(self) -> EventWriter:
         return self
@@ -91,9 +91,12 @@ class EventWriter:
 
     def append(self, events: NDArray[np.void]) -> None:
         """Add events (n,) of `EVENTS`, not earlier than those before them."""
+        if not len(events):
+            return
         self._waiting.append(events)
+        self._pending += len(events)
         self.count += len(events)
-        if sum(map(len, self._waiting)) >= _CHUNK:
+        if self._pending >= _CHUNK:
             self._flush(whole_chunks=True)
 
     def _flush(self, whole_chunks: bool) -> None:
@@ -103,7 +106,7 @@ class EventWriter:
         begin = len(self._events)
         self._events.resize(begin + stop, axis=0)
         self._events[begin:] = events[:stop]
-        self._waiting = [events[stop:]]
+        self._waiting, self._pending = [events[stop:]], len(events) - stop
 
     def close(self, metadata: Metadata) -> None:
         """Write what waits and the metadata, and give the file its name."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -10,29 +12,44 @@ from typing import Literal
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from events.errors import UserError
+from events.errors import UserError, reason
 from events.video import ClipFrame
 
 _Colour = tuple[int, int, int]
 _ON, _OFF = (200, 30, 45), (25, 85, 190)
 _INK, _FAINT = (60, 60, 60), (225, 225, 225)
 _MARGIN, _CAPTION, _STRIP = 12, 24, 96
-_PANEL_HEIGHT = 360
+_PANEL_HEIGHT, _PANEL_MOST = 360, 1920
 # MPEG-4 part 2, the codec of last resort, has 16 bits for this denominator.
 _TICK = Fraction(1, 50_000)
 _SWEEP_US = 10_000_000
 
 
-def event_image(events: NDArray[np.void], width: int, height: int) -> NDArray[np.uint8]:
+def panel_scale(width: int, height: int) -> tuple[int, int]:
+    """Choose (shrink, repeat) of a sensor: one picture pixel is shrink² pixels, drawn repeat².
+
+    Panels are 360 pixels high or a little more, but neither side is longer than 1920: the film
+    holds two of them, and an H.264 encoder refuses pictures of more than 16384 pixels a side.
+    """
+    shrink = -(-max(width, height) // _PANEL_MOST)
+    repeat = min(-(-_PANEL_HEIGHT // height), _PANEL_MOST // max(width, height))
+    return shrink, max(1, repeat)
+
+
+def event_image(
+    events: NDArray[np.void], width: int, height: int, shrink: int = 1
+) -> NDArray[np.uint8]:
     """Draw events on white: (height, width, 3) uint8, red where ON prevails, blue where OFF does.
 
-    The first event of a pixel gives 70 % of the ink, three or more all of it.
+    A pixel of the picture stands for shrink² of the sensor's: column x // shrink, row
+    y // shrink. Its first event gives 70 % of the ink, three or more all of it.
     """
-    pixel = events["y"].astype(np.int64) * width + events["x"]
+    pixel = events["y"].astype(np.int64) // shrink * width + events["x"] // shrink
     on = np.bincount(pixel[events["p"]], minlength=width * height)
     off = np.bincount(pixel[~events["p"]], minlength=width * height)
     hit = np.flatnonzero(on + off)
@@ -88,7 +105,8 @@ class Preview:
     Grows under a temporary name and takes the target's only in `close`.
 
     Raises:
-        UserError: the target's folder does not exist or cannot be written.
+        UserError: the target's folder does not exist or cannot be written; here, in `add` and in
+            `close`: the film cannot be encoded.
     """
 
     def __init__(
@@ -97,9 +115,9 @@ class Preview:
         self.path = Path(path)
         if not self.path.parent.is_dir():
             raise UserError(f"{self.path}: no folder {self.path.parent}; make it first")
-        self.sensor = (width, height)
-        scale = max(1, -(-_PANEL_HEIGHT // height))
-        self.panel = (width * scale, height * scale)
+        self.shrink, self.repeat = panel_scale(width, height)
+        self.drawn = (-(-width // self.shrink), -(-height // self.shrink))
+        self.panel = (self.drawn[0] * self.repeat, self.drawn[1] * self.repeat)
         inner = 2 * self.panel[0] + _MARGIN
         below = _CAPTION + self.panel[1] + _MARGIN + _STRIP
         wide, high = inner + 2 * _MARGIN, below + 2 * _MARGIN
@@ -109,13 +127,23 @@ class Preview:
         self.codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         self._font = ImageFont.load_default(size=14)
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        self._open(Fraction(fps).limit_denominator(1001) if fps > 0 else Fraction(25))
+        with self._named_errors():
+            self._open(Fraction(fps).limit_denominator(1001) if fps > 0 else Fraction(25))
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Turn what PyAV raises, of which only some is an `OSError`, into a `UserError`."""
+        try:
+            yield
+        except (FFmpegError, OSError) as error:
+            width, height = self.size
+            raise UserError(
+                f"{self.path}: this preview of {width}x{height} pixels cannot be written "
+                f"({reason(error)}); try another place, or convert without it"
+            ) from error
 
     def _open(self, rate: Fraction) -> None:
-        try:
-            self._container = av.open(str(self._part), "w", format="mp4")
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be written there ({error})") from error
+        self._container = av.open(str(self._part), "w", format="mp4")
         codec: Literal["libx264", "mpeg4"] = "libx264" if self.codec == "libx264" else "mpeg4"
         options = {"crf": "20", "preset": "veryfast"} if codec == "libx264" else {"q": "4"}
         self._stream = self._container.add_stream(codec, rate=rate, options=options)
@@ -134,7 +162,9 @@ class Preview:
         trace: TracebackType | None,
     ) -> None:
         if not self._closed:
-            self._container.close()
+            # What went wrong is on its way up; the trailer of a lost film is not.
+            with suppress(FFmpegError, OSError):
+                self._container.close()
             self._part.unlink(missing_ok=True)
 
     def add(self, frame: ClipFrame, events: NDArray[np.void]) -> None:
@@ -142,10 +172,11 @@ class Preview:
         if self.last_us is not None:
             self.strip.add(self.last_us, frame.time_us, events)
         self.last_us = frame.time_us
-        picture = VideoFrame.from_ndarray(self.compose(frame, events), format="rgb24")
-        picture.pts = round(frame.time_us * 1e-6 / _TICK)
-        picture.time_base = _TICK
-        self._container.mux(self._stream.encode(picture))
+        with self._named_errors():
+            picture = VideoFrame.from_ndarray(self.compose(frame, events), format="rgb24")
+            picture.pts = round(frame.time_us * 1e-6 / _TICK)
+            picture.time_base = _TICK
+            self._container.mux(self._stream.encode(picture))
 
     def compose(self, frame: ClipFrame, events: NDArray[np.void]) -> NDArray[np.uint8]:
         """Draw one picture of the film, (height, width, 3) uint8."""
@@ -154,9 +185,8 @@ class Preview:
         bottom = top + self.panel[1]
         page[top - 1 : bottom + 1, right - 1 : right + self.panel[0] + 1] = _FAINT
         page[top:bottom, left : left + self.panel[0]] = frame.rgb(*self.panel)
-        drawn = event_image(events, *self.sensor)
-        scale = self.panel[0] // self.sensor[0]
-        drawn = drawn.repeat(scale, axis=0).repeat(scale, axis=1)
+        drawn = event_image(events, *self.drawn, self.shrink)
+        drawn = drawn.repeat(self.repeat, axis=0).repeat(self.repeat, axis=1)
         page[top:bottom, right : right + self.panel[0]] = drawn
         strip_top = bottom + _MARGIN
         page[strip_top : strip_top + _STRIP, left : left + self.strip.width] = self.strip.image()
@@ -183,7 +213,8 @@ class Preview:
 
     def close(self) -> None:
         """Finish the film and give it its name."""
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        with self._named_errors():
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            os.replace(self._part, self.path)
         self._closed = True
-        os.replace(self._part, self.path)

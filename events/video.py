@@ -32,7 +32,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from events import kernels
-from events.errors import UserError
+from events.errors import UserError, reason
 from events.luma import rgb_to_luma
 
 # A text file named .mp4 can make FFmpeg read other files (ffconcat), or pass as a film (.ans).
@@ -90,8 +90,8 @@ class Clip:
             increase, stamped out of order.
 
     Raises:
-        UserError: no such file, not a regular file, not a video, no video stream; while
-            iterating: no frame at all, or one that cannot be decoded.
+        UserError: no such file, not a regular file, not a video, no video stream or none of a
+            known size; while iterating: no frame at all, or one that cannot be decoded.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -102,7 +102,7 @@ class Clip:
             self._container = av.open(str(self.path), options=options)
         except (FFmpegError, ValueError) as error:
             raise UserError(
-                f"{self.path}: not a video that can be read ({_reason(error)}); expected a file "
+                f"{self.path}: not a video that can be read ({reason(error)}); expected a file "
                 "such as mp4, mkv, webm or avi"
             ) from error
         if not self._container.streams.video:
@@ -111,6 +111,12 @@ class Clip:
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self.width, self.height = self._stream.width, self._stream.height
+        if min(self.width, self.height) < 1:
+            self._container.close()
+            raise UserError(
+                f"{self.path}: no size of the pictures in the video stream; the file is damaged "
+                "or cut short"
+            )
         self.fps = float(self._stream.average_rate or 0)
         self.duration_us = _duration_us(self._container, self._stream)
         self.decoded = self.dropped = self.reordered = 0
@@ -143,7 +149,7 @@ class Clip:
                     f"{self.width}x{self.height}; expected one size, cut the clip there"
                 )
             last = time_us
-            yield ClipFrame(time_us, luma_of(frame), frame)
+            yield ClipFrame(time_us, self._luma(frame), frame)
         if start is None:
             raise UserError(f"{self.path}: the video stream holds no frame, expected at least one")
 
@@ -173,8 +179,17 @@ class Clip:
                 yield frame
         except FFmpegError as error:
             raise UserError(
-                f"{self.path}: cannot be decoded after frame {self.decoded} ({_reason(error)}); "
+                f"{self.path}: cannot be decoded after frame {self.decoded} ({reason(error)}); "
                 "the file is damaged or cut short"
+            ) from error
+
+    def _luma(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        try:
+            return luma_of(frame)
+        except FFmpegError as error:
+            raise UserError(
+                f"{self.path}: frame of pixel format {frame.format.name} cannot become RGB "
+                f"({reason(error)}); convert the clip to yuv420p"
             ) from error
 
     def _period(self) -> int:
@@ -193,10 +208,6 @@ def _require_file(path: Path) -> None:
         raise UserError(f"{path}: cannot be opened ({reason}); expected a video file") from error
     if not stat.S_ISREG(mode):
         raise UserError(f"{path}: a folder, pipe or device, expected a video file")
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]
 
 
 def _duration_us(container: InputContainer, stream: VideoStream) -> int:

@@ -90,9 +90,10 @@ class Clip:
     """One clip.
 
     Attributes:
-        frames: (T·fps, size, size, 3) uint8 RGB.
+        frames: (T·fps + 1, size, size, 3) uint8 RGB; the last one, at t = T, closes the last
+            interval for the events and is not shown.
         sound: (T·sample_rate,) float32 in [−1, 1].
-        times_us: (T·fps,) int64 time stamps in µs.
+        times_us: (T·fps + 1,) int64 time stamps in µs.
         recipe: what was drawn by lot.
     """
 
@@ -111,7 +112,7 @@ def render_clip(config: RenderedConfig, kind: ClipClass, class_id: int, clip_id:
     """Draw and sound one clip; a function of its arguments alone."""
     rng = clip_rng(config, class_id, clip_id)
     recipe = draw_recipe(config, kind, rng)
-    times = np.arange(config.seconds * config.fps) / config.fps
+    times = np.arange(config.seconds * config.fps + 1) / config.fps
     frames = _draw(config, kind, recipe, times, rng)
     samples = np.arange(config.seconds * config.sample_rate) / config.sample_rate
     sound = mix(

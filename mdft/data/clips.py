@@ -10,6 +10,7 @@ from events import feature_events
 from mdft.config import DataConfig
 from mdft.data import rendered
 from mdft.data.dataset import ClipSet
+from mdft.data.extractor import standardise
 
 
 def load_clips(config: DataConfig) -> ClipSet:
@@ -19,9 +20,23 @@ def load_clips(config: DataConfig) -> ClipSet:
         config: what to load, and which events E_v stands for.
     """
     clips = rendered.load(config.rendered, cache_dir=config.cache)
-    if config.events == "feature":
+    if config.events == "feature":  # of the raw features: log contrast has no negative values
         clips = with_feature_events(clips, config.feature_threshold)
-    return clips
+    return standardised(clips)
+
+
+def standardised(clips: ClipSet) -> ClipSet:
+    """The same clips, features of mean 0 and deviation 1 over the stage-1 training clips.
+
+    Args:
+        clips: all of one length.
+    """
+    fit = clips.splits["stage_1_train"]
+    return replace(
+        clips,
+        audio_NTD=standardise(clips.audio_NTD, fit),
+        visual_NTD=standardise(clips.visual_NTD, fit),
+    )
 
 
 def with_feature_events(clips: ClipSet, threshold: float) -> ClipSet:

@@ -89,7 +89,7 @@ def frame_features(frames: np.ndarray, fps: int, extractor: Extractor) -> np.nda
     """Features of the frames: (T, 512) float32, the mean over four frames a second.
 
     Args:
-        frames: (T·fps, H, W, 3) uint8 RGB.
+        frames: (T·fps, H, W, 3) uint8 RGB; a further, partial second is left out.
         fps: frames a second.
         extractor: the networks.
     """

@@ -40,7 +40,6 @@ from mdft.data.extractor import (
     frame_features,
     make_extractor,
     sound_features,
-    standardise,
 )
 from mdft.data.rendered_config import ClassCounts, RenderedConfig
 from mdft.data.video import export_mp4
@@ -102,15 +101,17 @@ def cache_path(config: RenderedConfig, cache_dir: str | os.PathLike[str] | None 
 
 
 def build(config: RenderedConfig, progress: bool = True, threads: int | None = None) -> ClipSet:
-    """Draw, sound and measure all clips of a configuration, without any cache."""
+    """Draw, sound and measure all clips of a configuration, without any cache.
+
+    Features are as the frozen extractor gives them, not negative; not standardised.
+    """
     classes = make_classes(config.seed, config.counts)
     splits = make_splits(classes, config.counts)
     jobs = [(c, j) for c in range(len(classes)) for j in range(config.counts.clips_per_class)]
     audio, visual, bins = _measure_all(config, classes, jobs, progress, threads)
-    fit = splits["stage_1_train"]
     return ClipSet(
-        audio_NTD=standardise(audio, fit),
-        visual_NTD=standardise(visual, fit),
+        audio_NTD=audio,
+        visual_NTD=visual,
         events_NTKD=bins,
         seconds_N=np.full(len(jobs), config.seconds, dtype=np.int64),
         labels_N=np.array([c for c, _ in jobs], dtype=np.int64),

@@ -50,7 +50,7 @@ def export_mp4(
     for j in clips:
         clip = render_clip(config, classes[class_id], class_id, j)
         paths.append(folder / f"{class_name}_{j:03d}.mp4")
-        write_clip(paths[-1], clip.frames, clip.sound, config.fps, config.sample_rate)
+        write_clip(paths[-1], clip.frames[:-1], clip.sound, config.fps, config.sample_rate)
     return paths
 
 
