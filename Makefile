@@ -1,7 +1,7 @@
 # Each target sets up what it needs: uv, Python 3.10, the locked environment in .venv.
 RUN ?= runs/demo
 PYTHON := .venv/bin/python
-BACKENDS := lava_float lava_fixed
+BACKENDS := reference_float lava_float lava_fixed
 export PYTHONUNBUFFERED := 1
 
 .PHONY: demo test lint setup clean

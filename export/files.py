@@ -1,11 +1,9 @@
-"""Archives and digests: the same content, the same bytes."""
+"""Archives: the same content, the same bytes."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
@@ -23,8 +21,3 @@ def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
             info.external_attr = 0o644 << 16
             archive.writestr(info, item.getvalue(), zipfile.ZIP_DEFLATED, 6)
     return buffer.getvalue()
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -12,7 +12,7 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from hardware.graph import DECAY_UNITS, DT
+from hardware.graph import DT
 from hardware.nir_file import read_nir
 from mdft.errors import UserError
 from mdft.motion import MotionBranch
@@ -61,12 +61,9 @@ def to_graph(branch: MotionBranch, dt: float = DT) -> nir.NIRGraph:
 def input_grids(branch: MotionBranch) -> dict[str, float]:
     """The power-of-two grid that each input's values lie on.
 
-    b = β·δ(t−1) − δ(t) with δ on GRID and β = m/2^k lies on GRID/2^k. A β of more than 12 bits
-    gives no grid that Loihi could use, and the threshold current has no entry.
+    b = β·δ(t−1) − δ(t) with δ on GRID and β = m/2^k lies on GRID/2^k; β has at most 5 bits.
     """
-    parts = float(branch.beta).as_integer_ratio()[1]
-    grids = {EVENTS: INPUT_GRID}
-    return grids | {CURRENT: GRID / parts} if parts <= DECAY_UNITS else grids
+    return {EVENTS: INPUT_GRID, CURRENT: GRID / float(branch.beta).as_integer_ratio()[1]}
 
 
 def write_graph(graph: nir.NIRGraph, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from export.to_nir import MANIFEST, PARITY, PROBE, graph_path
+from export.agreement import REPORTED, Agreement, agreements
+from export.to_nir import MANIFEST, PROBE, graph_path
 from mdft.errors import UserError, run_main
 from mdft.model import PATHWAYS
 from mdft.runs import MODEL, RESULTS, read_results, run_folder
@@ -25,78 +25,30 @@ class SummaryConfig:
     """The run's folder, or the checkpoint file in it."""
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """One comparison over both pathways.
-
-    Attributes:
-        level: of the parity ladder, or a dash for what is only reported.
-        sides: what is compared.
-        compared: spikes compared.
-        differing: spikes that differ.
-        required: whether it has to be none.
-    """
-
-    level: str
-    sides: str
-    compared: int
-    differing: int
-    required: bool
-
-
-def agreements(folder: Path) -> list[Agreement]:
-    """Every comparison that the run's folder holds, from ``parity_*.json``.
-
-    Args:
-        folder: of a run after ``export.to_nir`` and ``hardware.run --json``.
-    """
-    found = []
-    if (folder / PARITY).exists():
-        layers = [layer for layers in _read(folder / PARITY).values() for layer in layers]
-        found.append(_agreement("0", "PyTorch and the .nir file in nirtorch", layers, True))
-    floating = _hardware(folder, "lava_float", "must", "probe")
-    if floating:
-        found.append(_agreement("1", "PyTorch and Lava floating point", floating, True))
-    twin = _hardware(folder, "lava_fixed", "must", "reference_int")
-    if twin:
-        sides = "integer reference and Lava fixed point"
-        found.append(_agreement("2", sides, twin, True))
-    fixed = _hardware(folder, "lava_fixed", "shown", "probe")
-    if fixed:
-        found.append(_agreement("–", "PyTorch and Lava fixed point", fixed, False))
-    return found
-
-
-def _agreement(level: str, sides: str, layers: list[dict], required: bool) -> Agreement:
-    compared = sum(x["compared"] for x in layers)
-    return Agreement(level, sides, compared, sum(x["differing"] for x in layers), required)
-
-
-def _hardware(folder: Path, backend: str, group: str, other: str) -> list[dict]:
-    files = [folder / f"parity_{backend}_{pathway}.json" for pathway in PATHWAYS]
-    return [x for f in files if f.exists() for x in _read(f)[group][other]]
-
-
-def _read(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON ({error}); make it again") from error
-
-
 def parity_table(rows: list[Agreement]) -> Table:
     """Spikes compared and differing of each comparison."""
     table = Table(title="Spikes that differ, on the probe clips", title_justify="left")
     table.add_column("level", style="bold", justify="center")
     table.add_column("compared")
+    table.add_column("runtime")
     table.add_column("spikes", justify="right")
     table.add_column("differing", justify="right")
     for row in rows:
-        share = f" ({row.differing / row.compared:.3%})" if row.differing else ""
-        colour = "red" if row.required and row.differing else "green" if row.required else "yellow"
-        text = f"[{colour}]{row.differing:,}{share}[/]"
-        table.add_row(row.level, row.sides, f"{row.compared:,}", text)
+        colour = "red" if row.failed else "green" if row.level != REPORTED else "yellow"
+        text = f"[{colour}]{_differing(row)}[/]"
+        partial = set(row.pathways) != set(PATHWAYS)
+        sides = f"{row.sides}, {', '.join(row.pathways)} only" if partial else row.sides
+        table.add_row(row.level, sides, row.runtime, f"{row.compared:,}", text)
     return table
+
+
+def _differing(row: Agreement) -> str:
+    text = f"{row.differing:,}"
+    if row.differing:
+        text += f" ({row.differing / row.compared:.3%})"
+    if row.membranes:
+        text += f", {row.membranes:,} membranes"
+    return f"{text}, failed" if row.failed else text
 
 
 def files_table(folder: Path) -> Table:
@@ -134,7 +86,7 @@ def main(args: list[str] | None = None) -> int:
             "is what rounding does.[/]\n"
         )
     console.print(files_table(folder))
-    return int(any(row.required and row.differing for row in rows))
+    return int(any(row.failed for row in rows))
 
 
 if __name__ == "__main__":

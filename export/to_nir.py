@@ -13,19 +13,20 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from export.files import npz_bytes, sha256
+from export.files import npz_bytes
 from export.graph import CURRENT, EVENTS, OUTPUT, input_grids, to_graph, write_graph
 from export.parity import run_file
 from export.probe import pick_samples, probe_arrays
 from hardware.compare import LayerComparison, compare
 from hardware.graph import DT
+from hardware.manifest import MANIFEST, PROBE, sha256
 from mdft.errors import UserError, run_main
 from mdft.motion import MotionBranch
 from mdft.neuron import GRID, GRID_MAX
 from mdft.runs import clips_of, load, run_folder, write_atomic
 
 FORMAT_VERSION = 1
-PROBE, MANIFEST, PARITY = "probe.npz", "manifest.json", "parity_level_0.json"
+PARITY = "parity_level_0.json"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class ExportConfig:
     """Export the motion branch of a trained run.
 
     Writes motion_audio.nir, motion_visual.nir, probe.npz and manifest.json, runs each graph from
-    its file with nirtorch and snnTorch on the probe, and prints the spikes that differ.
+    its file with nirtorch and snnTorch on the probe, and prints and writes (parity_level_0.json)
+    the spikes that differ.
     Exit status: 0 none differ, 1 some do, 2 wrong use.
     """
 
@@ -66,13 +68,14 @@ def export_branches(
         write_graph(to_graph(branch), graph_path(out, pathway))
         arrays |= probe_arrays(pathway, branch, *inputs[pathway])
     write_atomic(out / PROBE, npz_bytes(arrays))
-    write_json(out / MANIFEST, manifest(branches, out))
+    about = manifest(branches, out)
+    write_json(out / MANIFEST, about)
     parity = {
         pathway: level_0(pathway, arrays, graph_path(out, pathway), branch.v_threshold)
         for pathway, branch in branches.items()
     }
     report = {pathway: [asdict(layer) for layer in layers] for pathway, layers in parity.items()}
-    write_json(out / PARITY, report)
+    write_json(out / PARITY, {"sha256": about["sha256"], "pathways": report})
     return parity
 
 
@@ -108,7 +111,7 @@ def manifest(branches: dict[str, MotionBranch], out: Path) -> dict:
         }
         pathways[pathway] = {
             "graph": graph_path(out, pathway).name,
-            "inputs": {n: {"width": w, "grid": grids.get(n)} for n, w in widths.items()},
+            "inputs": {n: {"width": w, "grid": grids[n]} for n, w in widths.items()},
             "output": OUTPUT,
             "layers": layers,
         }
@@ -149,7 +152,7 @@ def level_0(
 
 def show(parity: dict[str, list[LayerComparison]], out: Path, console: Console) -> None:
     """Print the parity table, the headline and the files."""
-    table = Table(title="Level 0: PyTorch against the file in nirtorch")
+    table = Table(title="Level 0: PyTorch and the file in nirtorch with snnTorch")
     for heading in ("pathway", "layer", "spikes compared", "firing", "differing"):
         table.add_column(heading, justify="left" if heading in ("pathway", "layer") else "right")
     for pathway, layers in parity.items():
@@ -160,7 +163,7 @@ def show(parity: dict[str, list[LayerComparison]], out: Path, console: Console) 
     differing, compared = sum(x.differing for x in flat), sum(x.compared for x in flat)
     console.print(f"{differing:,} of {compared:,} spikes differ", highlight=False)
     names = [graph_path(out, p).name for p in parity]
-    print(f"wrote {', '.join([*names, PROBE, MANIFEST])} in {out}")
+    print(f"wrote {', '.join([*names, PROBE, MANIFEST, PARITY])} in {out}")
 
 
 def export_run(config: ExportConfig) -> tuple[dict[str, list[LayerComparison]], Path]:

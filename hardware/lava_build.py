@@ -31,12 +31,20 @@ def require_lava() -> None:
     already: the earlier one is put aside and back. Warnings of the archived package are its own.
 
     Raises:
-        UserError: lava-nc is not installed here.
+        UserError: lava-nc is not installed here, or another project's `lava` is.
     """
-    if importlib.util.find_spec("lava") is None or importlib.util.find_spec("lava.magma") is None:
+    if importlib.util.find_spec("lava") is None:
         raise UserError(
             "lava-nc is not installed; the Lava backends need Python 3.10 "
             "(reference_float and reference_int run anywhere)"
+        )
+    try:
+        found = importlib.util.find_spec("lava.magma")
+    except Exception:  # it imports `lava`: a stranger's package raises whatever it likes
+        found = None
+    if found is None:
+        raise UserError(
+            "another package named lava is installed; pip uninstall lava, then install lava-nc"
         )
     earlier = multiprocessing.get_start_method(allow_none=True)
     module = "lava.magma.runtime.message_infrastructure.multiprocessing"

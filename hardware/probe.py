@@ -31,7 +31,7 @@ class Probe:
     membranes: dict[str, np.ndarray]
 
 
-def read_probe(path: Path | str, pathway: str, network: Network, limit: int | None = None) -> Probe:
+def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
     """One pathway's arrays, checked against the graph.
 
     Args:
@@ -39,7 +39,6 @@ def read_probe(path: Path | str, pathway: str, network: Network, limit: int | No
             `p.spikes.out` and optionally `p.grid.<input>`, for each pathway p.
         pathway: the p to read.
         network: the graph that the probe belongs to.
-        limit: keep only the first samples.
 
     Raises:
         UserError: names the file, the key, what was found and what was expected.
@@ -64,14 +63,20 @@ def read_probe(path: Path | str, pathway: str, network: Network, limit: int | No
         grids = {n: _grid(arrays, n) for n in network.inputs if f"grid.{n}" in arrays}
     except UserError as error:
         raise UserError(f"{path}: pathway {pathway!r}: {error}") from None
-    if limit is not None and limit < 1:
+    return Probe(inputs, grids, spikes, membranes)
+
+
+def first_samples(probe: Probe, limit: int) -> Probe:
+    """The probe's first samples.
+
+    Raises:
+        UserError: fewer than one asked for.
+    """
+    if limit < 1:
         raise UserError(f"--limit is {limit}, expected at least 1")
-    return Probe(
-        {n: x[:limit] for n, x in inputs.items()},
-        grids,
-        {n: x[:limit] for n, x in spikes.items()},
-        {n: x[:limit] for n, x in membranes.items()},
-    )
+    parts = (probe.inputs, probe.spikes, probe.membranes)
+    inputs, spikes, membranes = ({n: x[:limit] for n, x in part.items()} for part in parts)
+    return Probe(inputs, probe.grids, spikes, membranes)
 
 
 def _load(path: Path, pathway: str) -> dict[str, np.ndarray]:

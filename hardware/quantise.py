@@ -10,6 +10,7 @@ from hardware.errors import UserError
 from hardware.network import Network, Population, check_inputs
 
 WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mixed signs
+INPUT_LIMIT = (1 << 15) - 1  # finer inputs make units that a threshold of 17 bits cannot count
 MESSAGE_LIMIT = (1 << 23) - 1  # graded spikes carry at most 24 bits
 FINEST_EXPONENT = 24  # finer grids than 2**-24 are not looked for
 VTH_LIMIT = (1 << 17) - 1
@@ -75,11 +76,22 @@ def nearest_grid(values: np.ndarray, limit: int) -> float:
 
 
 def input_grids(inputs: dict[str, np.ndarray]) -> dict[str, float]:
-    """For each input the grid its values lie on, exact, or the finest that 24 bits allow."""
+    """For each input the grid of 16 bits that its values lie on, else the nearest of 8 bits."""
     return {
-        name: grid_of(x, MESSAGE_LIMIT) or nearest_grid(x, MESSAGE_LIMIT)
-        for name, x in inputs.items()
+        name: grid_of(x, INPUT_LIMIT) or nearest_grid(x, WEIGHT_LIMIT) for name, x in inputs.items()
     }
+
+
+def input_notes(inputs: dict[str, np.ndarray], grids: dict[str, float]) -> list[str]:
+    """What rounding to their grids changes in the inputs, in words; empty on the grid."""
+    errors = {
+        n: float(np.abs(x - np.round(x / grids[n]) * grids[n]).max()) for n, x in inputs.items()
+    }
+    return [
+        f"input {n!r} rounded to multiples of {grids[n]:g}, by up to {error:.3g}"
+        for n, error in errors.items()
+        if error
+    ]
 
 
 def to_integers(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -116,11 +128,13 @@ def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
     """Loihi's integers for a network.
 
     With w = k·s, inputs x = n·g (g = 1 for spikes) and e = 2 where the signs of k are mixed,
-    else 1: the unit of a population is the smallest s·g/e of its synapses, and
-    weight = e·k, weight_exp = log2(s·g / (e·unit)), vth = floor(v_threshold / unit) (so that
+    else 1: the unit of a population is the smallest s·g/e of its synapses that are not all
+    zero, and weight = e·k, weight_exp = log2(s·g / (e·unit)), both refined (2·k, exponent − 1)
+    while the exponent is above 7 and k below 8 bits; vth = floor(v_threshold / unit) (so that
     v > vth and v > v_threshold agree on the grid), dv = 4096·decay,
-    bias_mant << bias_exp = 64·bias / unit. What is on no grid is rounded to the nearest
-    8-bit one and said in `notes`.
+    bias_mant << bias_exp = 64·bias / unit. Weights on no grid are rounded to the nearest
+    8-bit one, or to one of at least 5 bits that the threshold and bias can be counted in, and
+    `notes` says so.
 
     Args:
         network: a lowered graph with v_leak = v_reset = 0, unit gain, and one decay and one
@@ -155,11 +169,12 @@ def check_expressible(p: Population) -> None:
 
 def _population(p: Population, grids: dict[str, float], notes: list[str]) -> IntegerPopulation:
     check_expressible(p)
-    scaled = []
+    scaled, needed = [], _needed_unit(p)
     for s in p.synapses:
         step = grid_of(s.weight, WEIGHT_LIMIT)
         if step is None:
-            step = nearest_grid(s.weight, WEIGHT_LIMIT)
+            nearest = nearest_grid(s.weight, WEIGHT_LIMIT)
+            step = min(max(nearest, 2 * needed / grids.get(s.source, 1.0)), 8 * nearest)
             error = np.abs(s.weight - np.round(s.weight / step) * step).max()
             notes.append(
                 f"{s.nodes}: weights rounded to multiples of {step:g}, by up to {error:.3g}"
@@ -167,19 +182,32 @@ def _population(p: Population, grids: dict[str, float], notes: list[str]) -> Int
         k = np.round(s.weight / step).astype(np.int64)
         even = 2 if (k > 0).any() and (k < 0).any() else 1
         scaled.append((s, k * even, step * grids.get(s.source, 1.0) / even))
-    unit = min(one for _, _, one in scaled)
+    unit = min((one for _, k, one in scaled if k.any()), default=needed)
     synapses = []
     for s, k, one in scaled:
-        exponent = round(np.log2(one / unit))
-        if exponent > EXPONENT_LIMIT:
-            raise UserError(
-                f"{s.nodes}: needs the weight exponent {exponent}, at most {EXPONENT_LIMIT}"
-            )
+        k, exponent = _shift(k, round(np.log2(one / unit)), s.nodes) if k.any() else (k, 0)
         synapses.append(IntegerSynapses(s.source, k, exponent, s.source in grids))
     bias_mant, bias_exp = _bias(p, unit, notes)
     return IntegerPopulation(
         p.name, tuple(synapses), bias_mant, bias_exp, _decay(p, notes), _threshold(p, unit), unit
     )
+
+
+def _needed_unit(p: Population) -> float:
+    """The finest power of two that threshold and bias can be counted in."""
+    bias = np.abs(p.bias).max() * STATE_SCALE / (BIAS_LIMIT << EXPONENT_LIMIT)
+    return float(2.0 ** np.ceil(np.log2(max(p.v_threshold[0] / VTH_LIMIT, bias))))
+
+
+def _shift(k: np.ndarray, exponent: int, nodes: str) -> tuple[np.ndarray, int]:
+    """The same weights with an exponent of at most 7: k << exponent."""
+    # |k| may reach 254 where signs are mixed: then k is twice an integer of 8 bits.
+    limit = WEIGHT_LIMIT * (2 if (k > 0).any() and (k < 0).any() else 1)
+    while exponent > EXPONENT_LIMIT and 2 * np.abs(k).max() <= limit:
+        k, exponent = 2 * k, exponent - 1
+    if exponent > EXPONENT_LIMIT:
+        raise UserError(f"{nodes}: needs the weight exponent {exponent}, at most {EXPONENT_LIMIT}")
+    return k, exponent
 
 
 def _decay(p: Population, notes: list[str]) -> int:

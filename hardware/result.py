@@ -18,6 +18,9 @@ class Result:
     """Outcome of a run.
 
     Attributes:
+        runtime: of Lava, inline or process; None for the references.
+        graph_sha256: hexadecimal SHA-256 of the .nir file.
+        probe_sha256: of the probe.
         must: comparisons that have to be free of differences, by what they compare with.
         shown: comparisons that are only reported.
         notes: what was rounded, wrapped or clipped.
@@ -26,6 +29,8 @@ class Result:
     backend: str
     runtime: str | None
     pathway: str
+    graph_sha256: str
+    probe_sha256: str
     samples: int
     steps: int
     must: dict[str, list[LayerComparison]]

@@ -14,9 +14,10 @@ from hardware.compare import LayerComparison, compare
 from hardware.errors import UserError
 from hardware.graph import read_network
 from hardware.lava_backend import RUNTIMES, lava_fixed, lava_float
+from hardware.manifest import check_manifest, sha256
 from hardware.network import Network, Recording
-from hardware.probe import Probe, read_probe
-from hardware.quantise import IntegerNetwork, input_grids, quantise
+from hardware.probe import Probe, first_samples, read_probe
+from hardware.quantise import IntegerNetwork, input_grids, input_notes, quantise
 from hardware.reference import reference_float, reference_int
 from hardware.result import Result, show, write_json
 
@@ -57,19 +58,16 @@ def run(config: RunConfig) -> Result:
     Raises:
         UserError: a broken file, an unknown backend, a graph that the backend cannot express.
     """
-    for value, known, what in (
-        (config.backend, BACKENDS, "--backend"),
-        (config.runtime, RUNTIMES, "--runtime"),
-    ):
-        if value not in known:
-            raise UserError(f"{what} is {value!r}, expected one of: {', '.join(known)}")
+    _check_arguments(config)
     pathway = _pathway(config)
     network = read_network(config.graph)
     probe = read_probe(config.probe, pathway, network)
+    digests = sha256(config.graph), sha256(config.probe)
+    check_manifest(config.graph, config.probe, pathway, digests)
     # The grid comes from the whole probe: --limit must not change the arithmetic.
     grids = input_grids(probe.inputs) | probe.grids
     if config.limit is not None:
-        probe = read_probe(config.probe, pathway, network, config.limit)
+        probe = first_samples(probe, config.limit)
     must: dict[str, list[LayerComparison]] = {}
     shown: dict[str, list[LayerComparison]] = {}
     notes: list[str] = []
@@ -83,14 +81,28 @@ def run(config: RunConfig) -> Result:
     else:
         integers = quantise(network, grids)
         found = reference_int(integers, probe.inputs)
-        notes += [*integers.notes, *_events(found)]
+        notes += [*input_notes(probe.inputs, grids), *integers.notes, *_events(found)]
         if config.backend == "lava_fixed":
             oracle, found = found, lava_fixed(integers, probe.inputs, config.runtime)
             must["reference_int"] = against_reference(integers, oracle, found)
         shown["probe"] = against_probe(network, probe, found)
     batch, steps = next(iter(probe.inputs.values())).shape[:2]
     runtime = config.runtime if config.backend.startswith("lava") else None
-    return Result(config.backend, runtime, pathway, batch, steps, must, shown, tuple(notes))
+    return Result(
+        config.backend, runtime, pathway, *digests, batch, steps, must, shown, tuple(notes)
+    )
+
+
+def _check_arguments(config: RunConfig) -> None:
+    for value, known, what in (
+        (config.backend, BACKENDS, "--backend"),
+        (config.runtime, RUNTIMES, "--runtime"),
+    ):
+        if value not in known:
+            raise UserError(f"{what} is {value!r}, expected one of: {', '.join(known)}")
+    target = config.json
+    if target is not None and (target.is_dir() or not target.parent.is_dir()):
+        raise UserError(f"--json is {target}, expected a file in a folder that exists")
 
 
 def _pathway(config: RunConfig) -> str:

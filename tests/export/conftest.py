@@ -19,16 +19,26 @@ def clips() -> ClipSet:
     return random_clips(ragged=True)
 
 
-@pytest.fixture
-def run_dir(tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run's folder over random clips: real configuration, real checkpoint, untrained weights."""
+def make_run(folder: Path, clips: ClipSet) -> Path:
+    """A run's folder over random clips: real configuration, real checkpoint, untrained weights,
+    batch-norm statistics of its training clips.
+    """
     torch.manual_seed(0)
     config = small_config()
     model = MDFT(config.model)
-    model.calibrate(clips.batch(clips.splits["stage_1_train"]))
-    folder = tmp_path / "run"
+    batch = clips.batch(clips.splits["stage_1_train"])
+    model.calibrate(batch)
+    with torch.no_grad():
+        for _ in range(60):  # else eval mode normalises by 0 and 1 and the audio branch is silent
+            model(batch)
     folder.mkdir()
     write_config(folder, config)
     write_tensors(folder / MODEL, model.state_dict(), {})
-    monkeypatch.setattr(to_nir, "clips_of", lambda run: clips)
     return folder
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run's folder, and the clips of it."""
+    monkeypatch.setattr(to_nir, "clips_of", lambda run: clips)
+    return make_run(tmp_path / "run", clips)

@@ -142,4 +142,4 @@ def test_neurons_that_leaky_cannot_express_are_refused(field: str):
 def test_grids_of_the_inputs():
     assert input_grids(MotionBranch(2, 2)) == {"events": 2.0**-4, "threshold_current": 2.0**-7}
     assert input_grids(MotionBranch(2, 2, beta=0.75))["threshold_current"] == 2.0**-8
-    assert "threshold_current" not in input_grids(MotionBranch(2, 2, beta=0.9))
+    assert input_grids(MotionBranch(2, 2, beta=29 / 32))["threshold_current"] == 2.0**-11

@@ -41,6 +41,8 @@ def test_files_parity_and_headline(run_dir: Path, tmp_path: Path, capsys):
     assert (batch, width) == (6, 32) and steps % 4 == 0
     spikes = 2 * 3 * batch * steps * 32  # two pathways of three layers
     assert f"0 of {spikes:,} spikes differ" in text
+    assert "in nirtorch with snnTorch" in text
+    assert all(name in text.replace("\n", "") for name in FILES)
     for pathway in ("audio", "visual"):
         assert arrays[f"{pathway}.in.threshold_current"].shape == (batch, steps, 1)
         out = arrays[f"{pathway}.spikes.out"]
@@ -66,6 +68,9 @@ def test_manifest_tells_what_is_beside_it(run_dir: Path, tmp_path: Path):
     assert manifest["format_version"] == 1 and manifest["form"] == "inputs"
     for name in SIGNED:
         assert manifest["sha256"][name] == hashlib.sha256(files[name]).hexdigest()
+    parity = json.loads(files["parity_level_0.json"])
+    assert parity["sha256"] == manifest["sha256"]
+    assert {p: len(layers) for p, layers in parity["pathways"].items()} == {"audio": 3, "visual": 3}
     visual = manifest["pathways"]["visual"]
     assert visual["inputs"]["events"] == {"width": 32, "grid": 0.0625}
     assert visual["layers"]["lif_1"]["v_threshold"] == 1 + THRESHOLD_OFFSET
@@ -88,6 +93,33 @@ def test_exported_files_run_in_every_backend(run_dir: Path, tmp_path: Path, back
         probe = str(tmp_path / "out" / "probe.npz")
         assert run_main([str(graph), probe, "--backend", backend]) == 0
         assert "note:" not in capsys.readouterr().out  # on the grid nothing is rounded
+
+
+def test_the_manifest_keeps_graph_probe_and_pathway_together(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    out = tmp_path / "out"
+    exported(run_dir, out)
+    graph, probe, backend = str(out / "motion_audio.nir"), out / "probe.npz", "reference_float"
+    words = [graph, str(probe), "--backend", backend]
+    elsewhere = tmp_path / "other.npz"
+    elsewhere.write_bytes(probe.read_bytes())
+    assert run_main([graph, str(elsewhere), "--backend", backend]) == 0  # the same, elsewhere
+    with np.load(probe) as file:
+        np.savez(elsewhere, **file)
+    capsys.readouterr()
+    for arguments, word in (
+        ([*words, "--pathway", "visual"], "motion_audio.nir: its SHA-256"),
+        ([graph, str(elsewhere), "--backend", backend], "other.npz: its SHA-256"),
+    ):
+        assert run_main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and word in error, error
+    for content in ("{}", "[", '{"sha256": {}, "pathways": []}'):
+        (out / "manifest.json").write_text(content)
+        assert run_main(words) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "manifest.json: knows no graph" in error, error
 
 
 def test_a_differing_spike_exits_1(run_dir: Path, tmp_path: Path, monkeypatch, capsys):

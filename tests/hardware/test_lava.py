@@ -97,6 +97,26 @@ def test_lavas_own_runtime_gives_the_same():
     assert_equal(lava_float(network, inputs, "process"), lava_float(network, inputs, "inline"))
 
 
+@pytest.mark.lava
+@pytest.mark.parametrize(("value", "bias"), [(0.0, 0.5), (1.0, -4.0), (0.5, -2.0)])
+def test_lava_fixed_with_refined_weights(value: float, bias: float):
+    """Coarse weights of one or both signs, whose exponent would exceed 7."""
+    network, inputs = case(12, 2, 0.5)
+    first, second = network.populations
+    weight = np.full((second.size, first.size), value)
+    weight[:, ::2] *= -1 if value == 0.5 else 1
+    synapses = tuple(
+        replace(s, weight=weight) if s.source == first.name else s for s in second.synapses
+    )
+    second = replace(second, synapses=synapses, bias=second.bias + bias)
+    changed = replace(network, populations=(first, second))
+    inputs["threshold_current"] = inputs["threshold_current"] / 4
+    integers = quantise(changed, {"events": 2.0**-4, "threshold_current": 2.0**-9})
+    expected = reference_int(integers, inputs)
+    assert 0 < expected.spikes["lif_2"].mean() < 1
+    assert_equal(lava_fixed(integers, inputs), expected)
+
+
 def test_a_plan_survives_its_file(tmp_path):
     network, inputs = case(8, 3, 0.5)
     for plan in (plan_float(network, inputs), plan_fixed(quantise(network, grids()), inputs)):

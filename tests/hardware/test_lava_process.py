@@ -75,6 +75,24 @@ def test_without_lava_one_line_says_what_to_do(monkeypatch):
         lava_build.require_lava()
 
 
+@pytest.mark.parametrize("content", [None, "lava = 1", "print 'Python 2'"])
+def test_another_package_named_lava_is_said(tmp_path, monkeypatch, content: str | None):
+    """None is a package without magma, else a module: there find_spec itself raises."""
+    for name in [n for n in sys.modules if n.partition(".")[0] == "lava"]:
+        monkeypatch.delitem(sys.modules, name)
+    if content is None:
+        (tmp_path / "lava").mkdir()
+        (tmp_path / "lava" / "__init__.py").write_text("")
+    else:
+        (tmp_path / "lava.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        with pytest.raises(UserError, match=r"another package named lava.*install lava-nc"):
+            lava_build.require_lava()
+    finally:
+        sys.modules.pop("lava", None)  # before monkeypatch puts the real one back
+
+
 def test_a_finished_child_is_no_error(tmp_path):
     _run_child([sys.executable, "-c", f"open({str(tmp_path / 'done')!r}, 'w')"], tmp_path, 60)
     assert os.listdir(tmp_path) == ["done", "log"] or set(os.listdir(tmp_path)) == {"done", "log"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hardware.errors import UserError
 from hardware.graph import lower
 from hardware.network import Network
-from hardware.quantise import grid_of, input_grids, quantise, to_integers
+from hardware.quantise import grid_of, input_grids, input_notes, quantise, to_integers
 from tests.hardware.nets import grids, lif, random_graph
 
 
@@ -76,6 +76,70 @@ def test_rounding_is_said(network: Network):
     assert "rounded to 1229/4096" in odd_decay.notes[0]
     odd_bias = quantise(changed(network, bias=first.bias + 1e-5), grids())
     assert "bias rounded" in odd_bias.notes[0]
+
+
+def second_layer(network: Network, weight: np.ndarray) -> Network:
+    first, second, *rest = network.populations
+    synapses = tuple(
+        replace(s, weight=weight) if s.source == first.name else s for s in second.synapses
+    )
+    return replace(network, populations=(first, replace(second, synapses=synapses), *rest))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 4.0])
+def test_coarse_weights_beside_a_fine_input_are_exact(network: Network, value: float):
+    """The coarsest grid of such weights would need a weight exponent of 8 and more."""
+    size = network.populations[1].size
+    weight = np.full((size, network.populations[0].size), value)
+    graph = second_layer(network, weight)
+    integers = quantise(graph, {"events": 2.0**-4, "threshold_current": 2.0**-9})
+    assert integers.notes == ()
+    population = integers.populations[1]
+    k = next(x for x in population.synapses if x.source == "lif_1")
+    assert 0 <= k.weight_exp <= 7 and np.abs(k.weight).max() <= 127
+    np.testing.assert_array_equal(k.weight * 2.0**k.weight_exp * population.unit, weight)
+
+
+def test_mixed_signs_are_refined_too_and_stay_even(network: Network):
+    size = network.populations[1].size
+    weight = np.where(np.arange(network.populations[0].size) % 2, 2.0, -2.0) * np.ones((size, 1))
+    integers = quantise(
+        second_layer(network, weight), {"events": 2.0**-4, "threshold_current": 2.0**-9}
+    )
+    population = integers.populations[1]
+    k = next(x for x in population.synapses if x.source == "lif_1")
+    assert k.weight_exp == 7 and (k.weight % 2 == 0).all() and np.abs(k.weight).max() <= 254
+    np.testing.assert_array_equal(k.weight * 2.0**k.weight_exp * population.unit, weight)
+
+
+def test_an_exponent_out_of_reach_is_still_refused(network: Network):
+    size = network.populations[1].size
+    graph = second_layer(network, np.full((size, network.populations[0].size), 256.0))
+    # 256 is 2^22 units of 2^-14; 64 << 16 is as far as 8 bits go
+    with pytest.raises(UserError, match="needs the weight exponent 16, at most 7"):
+        quantise(graph, {"events": 2.0**-4, "threshold_current": 2.0**-14})
+
+
+def test_a_population_with_no_weights_at_all_counts_its_bias(network: Network):
+    first = network.populations[0]
+    silent = tuple(replace(s, weight=np.zeros_like(s.weight)) for s in first.synapses)
+    integers = quantise(changed(network, synapses=silent), grids())
+    p = integers.populations[0]
+    assert integers.notes == ()
+    np.testing.assert_array_equal((p.bias_mant << p.bias_exp) * p.unit / 64, first.bias)
+    assert p.vth == np.floor(first.v_threshold[0] / p.unit) > 1000
+
+
+def test_inputs_on_no_grid_get_eight_bits_and_a_note():
+    x = np.random.default_rng(3).normal(size=(2, 5, 4))
+    inputs = {"x": x, "y": np.arange(4.0)}
+    found = input_grids(inputs)
+    k = np.abs(x / found["x"]).max()
+    assert 63.5 < k <= 127 and np.log2(found["x"]) % 1 == 0
+    (note,) = input_notes(inputs, found)
+    assert "input 'x' rounded" in note
+    fine = np.array([0.25, 2.0**-22])  # on a grid, but one too fine for thresholds of 17 bits
+    assert input_grids({"z": fine})["z"] == 2.0**-8
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import nir
 import numpy as np
 import pytest
 
+from hardware import run
 from hardware.graph import read_network
-from hardware.reference import reference_float
+from hardware.quantise import input_grids, quantise
+from hardware.reference import reference_float, reference_int
 from hardware.run import main
-from tests.hardware.nets import random_graph, random_inputs, write_probe
+from tests.hardware.nets import lif, random_graph, random_inputs, write_probe
 
 
 @pytest.fixture
@@ -58,6 +61,9 @@ def test_equal_spikes_exit_0(files, capsys, tmp_path, backend: str):
         assert f"0 of {compared:,} spikes differ from probe" in text
         assert all(x["differing"] == 0 for x in result["must"]["probe"])
     assert result["backend"] == backend and not result["failed"]
+    assert result["runtime"] == ("inline" if backend.startswith("lava") else None)
+    for key, file in zip(("graph_sha256", "probe_sha256"), files, strict=True):
+        assert result[key] == hashlib.sha256(Path(file).read_bytes()).hexdigest()
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "motion_audio.nir",
         "probe.npz",
@@ -84,14 +90,34 @@ def test_fixed_point_difference_from_the_probe_is_shown_and_no_failure(files, ca
     assert "fixed point is not required to equal it" in capsys.readouterr().out
 
 
-def test_limit_keeps_the_arithmetic(files, tmp_path):
+def test_limit_keeps_the_arithmetic(tmp_path, monkeypatch):
     """The grid of the inputs comes from the whole probe, so fewer samples change no spike."""
-    sizes = []
-    for arguments in ([], ["--limit", "1"]):
-        out = tmp_path / "result.json"
-        assert main([*files, "--backend", "reference_float", "--json", str(out), *arguments]) == 0
-        sizes.append(json.loads(out.read_text())["samples"])
-    assert sizes == [3, 1]
+    rng = np.random.default_rng(1)
+    graph, probe = tmp_path / "motion_audio.nir", tmp_path / "probe.npz"
+    net = random_graph(rng, layers=1)
+    net.nodes["lif_1"] = lif(32, theta=1.3)  # a coarse unit counts it as 1.0 or 1.25
+    nir.write(graph, net)
+    network, inputs = read_network(graph), random_inputs(rng)
+    for x in inputs.values():
+        x[0] = np.round(x[0])  # the first sample alone lies on a coarser grid
+    write_probe(probe, "audio", inputs, reference_float(network, inputs))
+    found = []
+
+    def spy(integers, given):
+        found.append(reference_int(integers, given))
+        return found[-1]
+
+    monkeypatch.setattr(run, "reference_int", spy)
+    out = tmp_path / "result.json"
+    for arguments, size in (([], 3), (["--limit", "1"], 1)):
+        words = [str(graph), str(probe), "--backend", "reference_int", "--json", str(out)]
+        assert main([*words, *arguments]) == 0
+        assert json.loads(out.read_text())["samples"] == size
+    whole, limited = (x.spikes["lif_1"][:1] for x in found)
+    np.testing.assert_array_equal(whole, limited)
+    alone = {name: x[:1] for name, x in inputs.items()}
+    coarse = reference_int(quantise(network, input_grids(alone)), alone)
+    assert (coarse.spikes["lif_1"] != whole).any()  # else the test could not fail
 
 
 def refused(capsys, arguments: list[str], *words: str) -> None:
@@ -123,7 +149,12 @@ def test_wrong_use_exits_2_with_one_line(files, capsys, tmp_path):
     refused(
         capsys,
         [graph, probe, "--backend", "reference_int", "--json", "/nowhere/x.json"],
-        "/nowhere",
+        "--json is /nowhere/x.json",
+    )
+    refused(
+        capsys,
+        [graph, probe, "--backend", "reference_int", "--json", str(tmp_path)],
+        "--json",
     )
     refused(capsys, [graph, graph, "--backend", "reference_int"], "not a readable .npz")
 
@@ -144,6 +175,38 @@ def test_wrong_use_exits_2_with_one_line(files, capsys, tmp_path):
 def test_a_broken_probe_is_refused_by_key(files, capsys, key: str, value, word: str):
     change(files[1], key, value)
     refused(capsys, [*files, "--backend", "reference_float"], files[1], word)
+
+
+def test_json_is_checked_before_the_work(files, capsys, monkeypatch):
+    monkeypatch.setattr(run, "read_network", lambda path: pytest.fail("work was done"))
+    words = [*files, "--backend", "reference_float", "--json", "nodir/x.json"]
+    refused(capsys, words, "--json is nodir/x.json")
+
+
+def test_a_strangers_float_graph_runs_in_integers(tmp_path, capsys):
+    """Nothing on a power-of-two grid: inputs and weights are rounded, and it is said."""
+    rng = np.random.default_rng(2)
+    graph, probe = tmp_path / "motion_audio.nir", tmp_path / "probe.npz"
+    net = random_graph(rng, layers=2)
+    for i, width in ((1, 24), (2, 32)):
+        bound = 1 / np.sqrt(width)  # PyTorch's own initialisation
+        weight = rng.uniform(-bound, bound, (32, width)).astype(np.float32)
+        bias = rng.uniform(0, 3 * bound, 32).astype(np.float32)
+        net.nodes[f"affine_{i}"] = nir.Affine(weight=weight, bias=bias)
+    nir.write(graph, net)
+    inputs = {k: (x * 1.1).astype(np.float32) for k, x in random_inputs(rng, steps=40).items()}
+    network = read_network(graph)
+    expected = reference_float(network, inputs)
+    write_probe(probe, "audio", inputs, expected)
+    out = tmp_path / "result.json"
+    words = [str(graph), str(probe), "--backend", "reference_int", "--json", str(out)]
+    assert main(words) == 0
+    result = json.loads(out.read_text())
+    text = " ".join(result["notes"])
+    for word in ("input 'events' rounded", "input 'threshold_current' rounded", "affine_1: weig"):
+        assert word in text, text
+    for layer in result["shown"]["probe"]:
+        assert 0.02 < layer["rate"] < 0.6 and layer["f1"] > 0.9, layer
 
 
 def test_module_runs_without_torch(files):

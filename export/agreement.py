@@ -1,0 +1,164 @@
+"""How far the simulators agree, from the parity_*.json files of a run's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from export.to_nir import PARITY, PROBE, graph_path
+from hardware.compare import LayerComparison
+from hardware.manifest import sha256
+from mdft.errors import UserError
+from mdft.model import PATHWAYS
+
+RUNTIMES = {None: "", "inline": "inline", "process": "Lava's own"}
+REPORTED = "–"  # the level of what need not agree
+# level, what is compared, backend, what its result has to say, against what
+LADDER = (
+    ("1", "PyTorch and NumPy floating point", "reference_float", "must", "probe"),
+    ("1", "PyTorch and Lava floating point", "lava_float", "must", "probe"),
+    ("2", "integer reference and Lava fixed point", "lava_fixed", "must", "reference_int"),
+    (REPORTED, "PyTorch and Lava fixed point", "lava_fixed", "shown", "probe"),
+)
+
+
+@dataclass(frozen=True)
+class Level0:
+    """``parity_level_0.json``: layers by pathway, and the digests of what was compared."""
+
+    sha256: dict[str, str]
+    pathways: dict[str, list[LayerComparison]]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """``parity_<backend>_<pathway>.json``, from ``hardware.run --json``."""
+
+    backend: str
+    runtime: str | None
+    graph_sha256: str
+    probe_sha256: str
+    must: dict[str, list[LayerComparison]]
+    shown: dict[str, list[LayerComparison]]
+    failed: bool
+
+
+Report = TypeVar("Report", Level0, Backend)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One comparison over the pathways that it was made for.
+
+    Attributes:
+        level: of the parity ladder, or a dash for what is only reported.
+        sides: what is compared.
+        pathways: those with a file.
+        runtime: of Lava, else empty.
+        compared: spikes compared.
+        differing: spikes that differ.
+        membranes: membranes that differ, where they were compared.
+        failed: the comparison has to be free of differences and is not.
+    """
+
+    level: str
+    sides: str
+    pathways: tuple[str, ...]
+    runtime: str
+    compared: int
+    differing: int
+    membranes: int
+    failed: bool
+
+
+def agreements(folder: Path) -> list[Agreement]:
+    """Every comparison that the run's folder holds, from ``parity_*.json``.
+
+    Args:
+        folder: of a run after ``export.to_nir`` and ``hardware.run --json``.
+
+    Raises:
+        UserError: a file is malformed, or about another graph or probe than the folder's.
+    """
+    rows = [_level_0(folder)] if (folder / PARITY).exists() else []
+    for level, sides, backend, group, other in LADDER:
+        layers, runtimes, said = {}, set(), False
+        for pathway in PATHWAYS:
+            path = folder / f"parity_{backend}_{pathway}.json"
+            if path.exists():
+                report = _backend(path, pathway, backend)
+                layers[pathway] = getattr(report, group).get(other, [])
+                runtimes.add(RUNTIMES.get(report.runtime, report.runtime))
+                said |= report.failed
+                _check_not_empty(path, layers[pathway])
+        if layers:
+            required = group == "must"
+            rows.append(
+                _agreement(level, sides, layers, ", ".join(sorted(runtimes)), required, said)
+            )
+    return rows
+
+
+def _agreement(
+    level: str,
+    sides: str,
+    layers: dict[str, list[LayerComparison]],
+    runtime: str = "",
+    required: bool = True,
+    said: bool = False,
+) -> Agreement:
+    flat = [x for found in layers.values() for x in found]
+    compared, differing = sum(x.compared for x in flat), sum(x.differing for x in flat)
+    membranes = sum(x.membranes_differing or 0 for x in flat)
+    failed = required and bool(said or differing or membranes)
+    return Agreement(level, sides, tuple(layers), runtime, compared, differing, membranes, failed)
+
+
+def _level_0(folder: Path) -> Agreement:
+    path = folder / PARITY
+    report = _read(path, Level0)
+    for pathway, layers in report.pathways.items():
+        graph = graph_path(folder, pathway)
+        _check_same(path, graph, report.sha256.get(graph.name))
+        _check_not_empty(path, layers)
+    _check_same(path, folder / PROBE, report.sha256.get(PROBE))
+    _check_not_empty(path, list(report.pathways))
+    return _agreement("0", "PyTorch and the .nir file in nirtorch", report.pathways)
+
+
+def _backend(path: Path, pathway: str, backend: str) -> Backend:
+    report = _read(path, Backend)
+    if report.backend != backend:
+        raise UserError(f"{path}: is of {report.backend}, expected {backend}; {_again(path)}")
+    _check_same(path, graph_path(path.parent, pathway), report.graph_sha256)
+    _check_same(path, path.parent / PROBE, report.probe_sha256)
+    return report
+
+
+def _read(path: Path, kind: type[Report]) -> Report:
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        raise UserError(f"{path}: field {where}: {first['msg']}; {_again(path)}") from error
+
+
+def _check_same(path: Path, file: Path, expected: str | None) -> None:
+    if not file.is_file() or sha256(file) != expected:
+        raise UserError(
+            f"{path}: is about another {file.name} than the one beside it; run it again"
+        )
+
+
+def _again(path: Path) -> str:
+    command = "export.to_nir" if path.name == PARITY else "hardware.run"
+    return f"run it again (python -m {command})"
+
+
+def _check_not_empty(path: Path, found: list) -> None:
+    if not found:
+        raise UserError(f"{path}: compares no spikes; {_again(path)}")
