@@ -3,6 +3,7 @@ RUN ?= runs/demo
 PYTHON := .venv/bin/python
 BACKENDS := reference_float lava_float lava_fixed
 export PYTHONUNBUFFERED := 1
+export UV_PROJECT_ENVIRONMENT := .venv
 
 .PHONY: demo test lint setup clean
 .DEFAULT_GOAL := help
@@ -15,7 +16,9 @@ help:
 setup: .venv/.locked
 
 .venv/.locked: uv.lock pyproject.toml .python-version
-	@uv=$$(.ci/uv) && "$$uv" sync --locked --quiet && touch $@
+	@uv=$$(.ci/uv) && { "$$uv" sync --locked && touch $@ || { echo "set-up: failed as said above;" \
+	    "if uv could not fetch Python 3.10, install it (pyenv install 3.10) and make again" >&2; \
+	    exit 1; }; }
 
 demo: setup
 	@$(PYTHON) -m mdft.train --out $(RUN) --resume

@@ -13,7 +13,7 @@ def embedded() -> TrainConfig:
 
     ``python -m mdft.train`` · four minutes on two cores, drawing included · no download.
     """
-    return TrainConfig(epochs=14, batch_size=32, learning_rate=1e-3)
+    return TrainConfig(epochs=12, batch_size=32, learning_rate=1e-3)
 
 
 def debug() -> TrainConfig:
