@@ -18,10 +18,10 @@ RUNTIMES = {None: "", "inline": "inline", "process": "Lava's own"}
 REPORTED = "–"  # the level of what need not agree
 # level, what is compared, backend, what its result has to say, against what
 LADDER = (
-    ("1", "PyTorch and NumPy floating point", "reference_float", "must", "probe"),
-    ("1", "PyTorch and Lava floating point", "lava_float", "must", "probe"),
-    ("2", "integer reference and Lava fixed point", "lava_fixed", "must", "reference_int"),
-    (REPORTED, "PyTorch and Lava fixed point", "lava_fixed", "shown", "probe"),
+    ("1", "PyTorch ↔ NumPy float", "reference_float", "must", "probe"),
+    ("1", "PyTorch ↔ Lava float", "lava_float", "must", "probe"),
+    ("2", "NumPy integer ↔ Lava fixed point", "lava_fixed", "must", "reference_int"),
+    (REPORTED, "PyTorch ↔ Lava fixed point", "lava_fixed", "shown", "probe"),
 )
 
 
@@ -126,7 +126,7 @@ def _level_0(folder: Path) -> Agreement:
         _check_not_empty(path, layers)
     _check_same(path, folder / PROBE, report.sha256.get(PROBE))
     _check_not_empty(path, list(report.pathways))
-    return _agreement("0", "PyTorch and the .nir file in nirtorch", report.pathways)
+    return _agreement("0", "PyTorch ↔ .nir in nirtorch", report.pathways)
 
 
 def _backend(path: Path, pathway: str, backend: str) -> Backend:

@@ -12,7 +12,6 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -37,9 +36,7 @@ class TrainingScreen:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("[dim]{task.fields[note]}"),
             console=console,
             disable=not console.is_terminal,
@@ -69,10 +66,10 @@ class TrainingScreen:
     def _epoch(self, record: dict[str, Any]) -> None:
         note = f"loss {record['loss']['total']:.3f}"
         if "val" in record:
-            note += f"  validation HM {100 * record['val']['hm']:.1f} %"
+            note += f", validation HM {100 * record['val']['hm']:.1f} %"
         rates = record["firing_rates"].values()
         if rates:
-            note += f"  firing {100 * min(rates):.0f} to {100 * max(rates):.0f} %"
+            note += f", firing {100 * min(rates):.0f} to {100 * max(rates):.0f} %"
         if record["stage"] in self.tasks:
             self.bars.update(self.tasks[record["stage"]], note=note)
         if not self.console.is_terminal:
