@@ -17,7 +17,7 @@ from torch.optim import Adam, Optimizer
 
 from mdft import gzsl
 from mdft.config import TrainConfig
-from mdft.data.dataset import ClipSet
+from mdft.data.dataset import Batch, ClipSet
 from mdft.evaluation import firing_rates, score_split
 from mdft.losses import draw_negatives, total_loss
 from mdft.model import MDFT
@@ -108,47 +108,40 @@ class Trainer:
     ) -> dict[str, Any]:
         model.train()
         steps = math.ceil(len(self.clips.splits[stage.train]) / self.config.batch_size)
+        record: dict[str, Any] = {"stage": stage.name, "epoch": self.progress.epoch}
+        means: dict[str, dict[str, float]] = {"loss": {}, "firing_rates": {}}
+        for step in range(1, steps + 1):
+            terms, rates = self._step(stage, model, optimizer, sampler)
+            for group, values in (("loss", terms), ("firing_rates", rates)):
+                for name, value in values.items():
+                    means[group][name] = means[group].get(name, 0.0) + value.item() / steps
+            self.report({**record, "epochs": self._epochs(), "step": step, "steps": steps})
+        return {**record, **means}
+
+    def _step(
+        self, stage: Stage, model: MDFT, optimizer: Optimizer, sampler: torch.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One update on a fresh batch; its loss terms and firing rates."""
+        batch = self._batch(self._draw(stage, sampler))
+        negatives_B = draw_negatives(batch.labels_B.cpu(), sampler).to(self.device)
         classes_C = torch.from_numpy(self.clips.classes_of(stage.train)).to(self.device)
-        sums: dict[str, float] = {}
-        rates: dict[str, float] = {}
-        for step in range(steps):
-            batch = self._batch(self._draw(stage, sampler))
-            negatives_B = draw_negatives(batch.labels_B.cpu(), sampler).to(self.device)
-            output = model(batch)
-            layer_rates = firing_rates(output.spikes, batch.mask_BT)
-            words_CW = self.words_CW[classes_C]
-            terms = total_loss(
-                output.o_av_BE,
-                output.reconstructed_BW,
-                model.embed_words(words_CW),
-                words_CW,
-                torch.searchsorted(classes_C, batch.labels_B),
-                negatives_B,
-                layer_rates.values(),
-                self.config.loss,
-            )
-            optimizer.zero_grad(set_to_none=True)
-            terms["total"].backward()
-            optimizer.step()
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + value.item() / steps
-            for name, rate in layer_rates.items():
-                rates[name] = rates.get(name, 0.0) + rate.item() / steps
-            self.report(
-                {
-                    "stage": stage.name,
-                    "epoch": self.progress.epoch,
-                    "epochs": self._epochs(),
-                    "step": step + 1,
-                    "steps": steps,
-                }
-            )
-        return {
-            "stage": stage.name,
-            "epoch": self.progress.epoch,
-            "loss": sums,
-            "firing_rates": rates,
-        }
+        words_CW = self.words_CW[classes_C]
+        output = model(batch)
+        rates = firing_rates(output.spikes, batch.mask_BT)
+        terms = total_loss(
+            output.o_av_BE,
+            output.reconstructed_BW,
+            model.embed_words(words_CW),
+            words_CW,
+            torch.searchsorted(classes_C, batch.labels_B),
+            negatives_B,
+            rates.values(),
+            self.config.loss,
+        )
+        optimizer.zero_grad(set_to_none=True)
+        terms["total"].backward()
+        optimizer.step()
+        return terms, rates
 
     def _validate(self, stage: Stage, model: MDFT, record: dict[str, Any]) -> None:
         split = score_split(model, self.clips, stage.seen, stage.unseen, self.config.batch_size)
@@ -194,7 +187,7 @@ class Trainer:
             if len(np.unique(labels[chosen])) > 1:
                 return indices[chosen]
 
-    def _batch(self, indices: np.ndarray):
+    def _batch(self, indices: np.ndarray) -> Batch:
         return self.clips.batch(indices).to(self.device)
 
     def _save(

@@ -147,6 +147,23 @@ def like_training(run: Path, name: str, features_TD: np.ndarray) -> torch.Tensor
     return torch.from_numpy(standardise(both, np.arange(len(train)))[len(train) :, 0])[None]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("mdft.train", "--help"),
+        ("mdft.data.rendered", "--list"),
+        ("events.convert", "--help"),
+        ("export.to_nir", "--help"),
+        ("export.summary", "--help"),
+        ("hardware.run", "--help"),
+    ],
+)
+def test_a_command_starts_without_a_warning(arguments: tuple):
+    done = command(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
 def real_batch(run: Path, clip: Path, events_h5: Path) -> Batch:
     """A real clip as the model sees it: its events, and features of its frames and sound."""
     events, metadata = read_events(events_h5)

@@ -8,7 +8,6 @@ import numpy as np
 
 from events import feature_events
 from mdft.config import DataConfig
-from mdft.data import rendered
 from mdft.data.dataset import ClipSet
 from mdft.data.extractor import standardise
 
@@ -19,6 +18,9 @@ def load_clips(config: DataConfig) -> ClipSet:
     Args:
         config: what to load, and which events E_v stands for.
     """
+    # Here and not above: `python -m mdft.data.rendered` must not find itself imported already.
+    from mdft.data import rendered
+
     clips = rendered.load(config.rendered, cache_dir=config.cache)
     if config.events == "feature":  # of the raw features: log contrast has no negative values
         clips = with_feature_events(clips, config.feature_threshold)
