@@ -6,7 +6,6 @@ threshold_current → threshold_i → lif_i   for each i
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nir
@@ -15,6 +14,7 @@ import numpy as np
 from hardware.graph import DT
 from hardware.nir_file import read_nir
 from mdft.errors import UserError
+from mdft.files import replacing
 from mdft.motion import MotionBranch
 from mdft.neuron import GRID, INPUT_GRID
 
@@ -73,13 +73,9 @@ def write_graph(graph: nir.NIRGraph, path: Path) -> None:
         UserError: what was read differs from what was written.
     """
     # Left to itself nir.write would destroy the old file when it fails half-way.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         nir.write(temporary, graph)
         check_equal(graph, read_nir(temporary), path)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_equal(written: nir.NIRGraph, read: nir.NIRGraph, path: Path) -> None:

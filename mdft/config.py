@@ -9,6 +9,8 @@ from typing import Literal
 
 from mdft.data.rendered_config import RenderedConfig
 from mdft.errors import require
+from mdft.motion import DECAY_STEPS
+from mdft.neuron import GRID
 from mdft.threshold import ThresholdMode
 
 
@@ -37,10 +39,12 @@ class MotionConfig:
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""
-        steps = 32 * self.beta
-        grid = 64 * self.theta_0
+        steps = DECAY_STEPS * self.beta
+        grid = self.theta_0 / GRID
         require(self.layers >= 1, "layers", self.layers, "at least 1")
-        require(0 <= steps < 32 and steps.is_integer(), "beta", self.beta, "k/32, 0 <= k < 32")
+        require(
+            0 <= steps < DECAY_STEPS and steps.is_integer(), "beta", self.beta, "k/32, 0 <= k < 32"
+        )
         require(grid > 0 and grid.is_integer(), "theta_0", self.theta_0, "k/64, k > 0")
         require(
             0 < self.theta_min <= self.theta_0, "theta_min", self.theta_min, "0 < it <= theta_0"

@@ -19,6 +19,7 @@ from mdft.config import TrainConfig
 from mdft.data.clips import load_clips
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
+from mdft.files import replacing
 from mdft.model import MDFT
 
 FORMAT_VERSION = 1
@@ -64,15 +65,10 @@ _RESULTS = TypeAdapter(Results)
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: to a temporary name beside it, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

@@ -107,11 +107,12 @@ class Trainer:
         self, stage: Stage, model: MDFT, optimizer: Optimizer, sampler: torch.Generator
     ) -> dict[str, Any]:
         model.train()
+        classes_C = torch.from_numpy(self.clips.classes_of(stage.train)).to(self.device)
         steps = math.ceil(len(self.clips.splits[stage.train]) / self.config.batch_size)
         record: dict[str, Any] = {"stage": stage.name, "epoch": self.progress.epoch}
         means: dict[str, dict[str, float]] = {"loss": {}, "firing_rates": {}}
         for step in range(1, steps + 1):
-            terms, rates = self._step(stage, model, optimizer, sampler)
+            terms, rates = self._step(stage, classes_C, model, optimizer, sampler)
             for group, values in (("loss", terms), ("firing_rates", rates)):
                 for name, value in values.items():
                     means[group][name] = means[group].get(name, 0.0) + value.item() / steps
@@ -119,12 +120,16 @@ class Trainer:
         return {**record, **means}
 
     def _step(
-        self, stage: Stage, model: MDFT, optimizer: Optimizer, sampler: torch.Generator
+        self,
+        stage: Stage,
+        classes_C: Tensor,
+        model: MDFT,
+        optimizer: Optimizer,
+        sampler: torch.Generator,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """One update on a fresh batch; its loss terms and firing rates."""
         batch = self._batch(self._draw(stage, sampler))
         negatives_B = draw_negatives(batch.labels_B.cpu(), sampler).to(self.device)
-        classes_C = torch.from_numpy(self.clips.classes_of(stage.train)).to(self.device)
         words_CW = self.words_CW[classes_C]
         output = model(batch)
         rates = firing_rates(output.spikes, batch.mask_BT)

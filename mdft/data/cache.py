@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
+from mdft.files import replacing
 
 _ARRAYS = ("audio_NTD", "visual_NTD", "events_NTKD", "seconds_N", "labels_N", "words_CW")
 
@@ -55,12 +56,8 @@ def save(clips: ClipSet, path: Path) -> None:
     arrays |= {f"splits.{name}": indices for name, indices in clips.splits.items()}
     text = json.dumps({"names": list(clips.names), "classes": list(clips.classes)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(arrays, beside, {"text": text, "sha256": _checksum(arrays, text)})
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        save_file(arrays, temporary, {"text": text, "sha256": _checksum(arrays, text)})
 
 
 def read(path: Path) -> ClipSet:

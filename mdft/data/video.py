@@ -14,6 +14,7 @@ from mdft.data.classes import make_classes
 from mdft.data.clip import render_clip
 from mdft.data.rendered_config import RenderedConfig
 from mdft.errors import UserError
+from mdft.files import replacing
 
 _BLOCK = 1024  # AAC codes blocks of 1024 samples
 
@@ -70,13 +71,8 @@ def write_clip(
     Raises:
         OSError: the file cannot be written.
     """
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        with av.open(str(beside), "w", format="mp4") as file:
-            _write(file, frames, sound, fps, rate, zoom)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as file:
+        _write(file, frames, sound, fps, rate, zoom)
 
 
 def _write(
