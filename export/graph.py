@@ -21,7 +21,9 @@ from mdft.neuron import GRID, INPUT_GRID
 EVENTS, CURRENT, OUTPUT = "events", "threshold_current", "spikes"
 
 
-def to_graph(branch: MotionBranch, dt: float = DT) -> nir.NIRGraph:
+def to_graph(
+    branch: MotionBranch, *, per_neuron: bool = False, dt: float = DT
+) -> nir.NIRGraph:
     """The NIR graph of one pathway.
 
     u ← u + dt/τ·(−u + R·I), spike when u > v_threshold, then u ← 0 in the same step: with
@@ -29,13 +31,16 @@ def to_graph(branch: MotionBranch, dt: float = DT) -> nir.NIRGraph:
 
     Args:
         branch: its parameters are taken as they act, on the grid.
+        per_neuron: whether the threshold current has a value for each neuron, and not one for
+            all; its Linears are then identities, and columns of ones otherwise.
         dt: seconds a step.
     """
     size = branch.neurons
+    spread = np.eye(size, dtype=np.float32) if per_neuron else np.ones((size, 1), np.float32)
     beta, theta = branch.beta, branch.v_threshold
     nodes: dict[str, nir.NIRNode] = {
         EVENTS: nir.Input(input_type={"input": np.array([branch.features])}),
-        CURRENT: nir.Input(input_type={"input": np.array([1])}),
+        CURRENT: nir.Input(input_type={"input": np.array([spread.shape[1]])}),
     }
     edges, before = [], EVENTS
     for i, (weight_NF, bias_N) in enumerate(branch.grid_parameters(), start=1):
@@ -44,7 +49,7 @@ def to_graph(branch: MotionBranch, dt: float = DT) -> nir.NIRGraph:
             weight=weight_NF.detach().cpu().numpy().astype(np.float32),
             bias=bias_N.detach().cpu().numpy().astype(np.float32),
         )
-        nodes[threshold] = nir.Linear(weight=np.ones((size, 1), np.float32))
+        nodes[threshold] = nir.Linear(weight=spread)
         nodes[lif] = nir.LIF(
             tau=np.full(size, dt / (1 - beta), np.float32),
             r=np.full(size, 1 / (1 - beta), np.float32),

@@ -56,7 +56,7 @@ def export_branches(
 
     Args:
         branches: pathway → motion branch.
-        inputs: pathway → (x (B,S,F), threshold current (B,S,1)).
+        inputs: pathway → (x (B,S,F), threshold current (B,S,1) or (B,S,N)).
         out: folder, made if missing.
 
     Returns:
@@ -65,10 +65,13 @@ def export_branches(
     out.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, np.ndarray] = {}
     for pathway, branch in branches.items():
-        write_graph(to_graph(branch), graph_path(out, pathway))
-        arrays |= probe_arrays(pathway, branch, *inputs[pathway])
+        x_BSF, current_BS1 = inputs[pathway]
+        graph = to_graph(branch, per_neuron=current_BS1.shape[-1] > 1)
+        write_graph(graph, graph_path(out, pathway))
+        arrays |= probe_arrays(pathway, branch, x_BSF, current_BS1)
     write_atomic(out / PROBE, npz_bytes(arrays))
-    about = manifest(branches, out)
+    widths = {p: {EVENTS: x.shape[-1], CURRENT: b.shape[-1]} for p, (x, b) in inputs.items()}
+    about = manifest(branches, widths, out)
     write_json(out / MANIFEST, about)
     parity = {
         pathway: level_0(pathway, arrays, graph_path(out, pathway), branch.v_threshold)
@@ -90,12 +93,13 @@ def graph_path(out: Path, pathway: str) -> Path:
 
 
 @torch.no_grad()
-def manifest(branches: dict[str, MotionBranch], out: Path) -> dict:
+def manifest(
+    branches: dict[str, MotionBranch], widths: dict[str, dict[str, int]], out: Path
+) -> dict:
     """What a reader needs beside the files: SHA-256, dt, comparison, inputs, grids."""
     files = [PROBE, *(graph_path(out, p).name for p in branches)]
     pathways = {}
     for pathway, branch in branches.items():
-        widths = {EVENTS: branch.features, CURRENT: 1}
         grids = input_grids(branch)
         layers = {
             f"lif_{i}": {
@@ -111,7 +115,7 @@ def manifest(branches: dict[str, MotionBranch], out: Path) -> dict:
         }
         pathways[pathway] = {
             "graph": graph_path(out, pathway).name,
-            "inputs": {n: {"width": w, "grid": grids[n]} for n, w in widths.items()},
+            "inputs": {n: {"width": w, "grid": grids[n]} for n, w in widths[pathway].items()},
             "output": OUTPUT,
             "layers": layers,
         }
@@ -170,14 +174,17 @@ def export_run(config: ExportConfig) -> tuple[dict[str, list[LayerComparison]], 
     """Load a run, take real test clips, export.
 
     Raises:
-        UserError: the run has no motion branch, or not so many test clips.
+        UserError: the run has no spiking network, or not so many test clips.
     """
     model = load(config.run)
+    if not model.spiking:
+        raise UserError(
+            f"{config.run}: trained without a spiking network, expected --model.motion.enabled "
+            "and --model.motion.network snn"
+        )
     clips = clips_of(config.run)
     with torch.no_grad():
         inputs = model.motion_inputs(clips.batch(pick_samples(clips, config.samples)))
-    if not inputs:
-        raise UserError(f"{config.run}: trained without motion, expected --model.motion.enabled")
     out = run_folder(config.run) if config.out is None else config.out
     tensors = {p: (x.x_BSD, x.current_BS1) for p, x in inputs.items()}
     return export_branches({p: model.branch(p) for p in inputs}, tensors, out), out

@@ -36,7 +36,7 @@ class Board:
             for name in ("seen", "unseen", "hm", "zsl"):
                 self.writer.add_scalar(f"test/{name}", record["test"][name], 0)
         elif "loss" in record:
-            for group in ("loss", "val", "firing_rates"):
+            for group in ("loss", "val", "firing_rates", "firing_spread", "dead_neurons"):
                 for name, value in record.get(group, {}).items():
                     tag = f"{record['stage']}/{group}/{name}"
                     self.writer.add_scalar(tag, value, record["epoch"])

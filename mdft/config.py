@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mdft.data.rendered_config import RenderedConfig
-from mdft.errors import require
+from mdft.errors import UserError, require
 from mdft.motion import DECAY_STEPS
 from mdft.neuron import GRID
 from mdft.threshold import ThresholdMode
@@ -20,6 +20,10 @@ class MotionConfig:
 
     enabled: bool = True
     """False: the ablation without motion (MIM); features are fused ungated."""
+    network: Literal["snn", "mlp"] = "snn"
+    """mlp: the ablation of Table 2, the same Linears with ReLU and no state."""
+    events: bool = True
+    """False: the ablation without EGM; the branch is given encoded features instead of events."""
     layers: int = 3
     """Blocks of Linear + LIF in each pathway."""
     beta: float = 0.5
@@ -27,7 +31,9 @@ class MotionConfig:
     theta_0: float = 1.0
     """Resting threshold θ0."""
     threshold: ThresholdMode = "relative"
-    """How the threshold follows context and motion, eq. (7)."""
+    """How the threshold follows context and motion, eq. (7); fixed: it is theta_0."""
+    per_neuron: bool = False
+    """One threshold a neuron, eq. (7) elementwise as printed, and not one a sample and second."""
     theta_min: float = 0.5
     """Lower bound of the dynamic threshold."""
     theta_max: float = 2.0
@@ -46,14 +52,24 @@ class MotionConfig:
             0 <= steps < DECAY_STEPS and steps.is_integer(), "beta", self.beta, "k/32, 0 <= k < 32"
         )
         require(grid > 0 and grid.is_integer(), "theta_0", self.theta_0, "k/64, k > 0")
-        require(
-            0 < self.theta_min <= self.theta_0, "theta_min", self.theta_min, "0 < it <= theta_0"
-        )
-        require(
-            self.theta_0 <= self.theta_max < math.inf, "theta_max", self.theta_max, ">= theta_0"
-        )
+        if self.threshold != "fixed":
+            low, high = self.theta_min, self.theta_max
+            require(0 < low <= self.theta_0, "theta_min", low, "0 < it <= theta_0")
+            require(self.theta_0 <= high < math.inf, "theta_max", high, ">= theta_0")
         require(0 < self.alpha < math.inf, "alpha", self.alpha, "more than 0")
         require(0 < self.rate < 0.5, "rate", self.rate, "between 0 and 0.5")
+
+
+#: Fields of ModelConfig that count something.
+WIDTHS = (
+    "dim",
+    "audio_features",
+    "visual_features",
+    "joint",
+    "words",
+    "heads",
+    "transformer_layers",
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,17 @@ class ModelConfig:
     """The whole model."""
 
     dim: int = 512
-    """Width D of features, event channels and spiking layers."""
+    """Width D of encoders, event channels and spiking layers."""
+    audio_features: int = 512
+    """Width of the audio features; 512 of SeLaVi, 128 of VGGish."""
+    visual_features: int = 512
+    """Width of the visual features; 512 of SeLaVi, 4096 of C3D."""
+    modality: Literal["both", "audio", "visual"] = "both"
+    """audio, visual: the ablations of Figure 5; the other modality is zero and has no pathway."""
+    rjlu: bool = True
+    """False: the ablation of Table 3; S is the mean of a and v, and there is no h."""
+    crm: bool = True
+    """False: the ablation of Table 3; gated features and h are summed, without attention."""
     joint: int = 64
     """Width E of the joint space."""
     words: int = 300
@@ -82,7 +108,7 @@ class ModelConfig:
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""
         self.motion.check()
-        for name in ("dim", "joint", "words", "heads", "transformer_layers"):
+        for name in WIDTHS:
             value = getattr(self, name)
             require(value >= 1, name, value, "at least 1")
         require(self.dim % self.heads == 0, "heads", self.heads, f"a divisor of dim, {self.dim}")
@@ -103,7 +129,7 @@ class LossConfig:
     """L_r, eq. (15)."""
     margin: float = 1.0
     """γ of eq. (13)."""
-    rate_limit: float = 0.25
+    rate_limit: float = 0.2
     """Firing rate above which a spiking layer is penalised; 1 switches the penalty off."""
     rate_weight: float = 10.0
     """Of that penalty."""
@@ -121,14 +147,43 @@ class LossConfig:
 class DataConfig:
     """Where the clips come from."""
 
+    source: Literal["rendered", "files"] = "rendered"
+    """The embedded benchmark, or feature files in the layout of AVCA and TCaF (docs/data.md)."""
     rendered: RenderedConfig = field(default_factory=RenderedConfig)
     """The embedded benchmark."""
+    root: Path | None = None
+    """files: folder of one benchmark; it holds class-split/ and features/."""
+    features: str | None = None
+    """files: folder under features/; needed where there are several."""
+    split: Literal["main_split", "cls_split"] = "main_split"
+    """files: folder under class-split/."""
+    text_alignment: Literal["name", "legacy"] = "name"
+    """files: word vectors joined by name, or shifted as in the widely used loaders."""
+    max_seconds: int | None = None
+    """files: of a longer clip the middle is kept; default: all of it."""
+    lengths: Literal["pool", "cut"] = "pool"
+    """files: sound and pictures of unequal length: average the longer one, or cut its end."""
     events: Literal["pixel", "feature"] = "pixel"
     """E_v from pixels (K bins a second), or from threshold crossings of the features (K = 1)."""
     feature_threshold: float = 0.2
     """C of the feature events, in log feature."""
     cache: Path | None = None
-    """Folder of the rendered benchmark; default: $MDFT_CACHE, else ~/.cache/mdft."""
+    """Folder of what is drawn or read once; default: $MDFT_CACHE, else ~/.cache/mdft."""
+
+    def check(self) -> None:
+        """Raise a UserError that names the first field out of its range."""
+        threshold = self.feature_threshold
+        require(0 < threshold < math.inf, "feature_threshold", threshold, "a positive number")
+        if self.source == "rendered":
+            return
+        if self.root is None:
+            raise UserError(
+                "--data.root is missing: name the folder of the benchmark, the one that holds "
+                "class-split/ and features/ (docs/data.md)"
+            )
+        require(self.events == "feature", "data.events", self.events, "feature, for files")
+        enough = self.max_seconds is None or self.max_seconds >= 1
+        require(enough, "data.max_seconds", self.max_seconds, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -154,6 +209,7 @@ class TrainConfig:
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""
+        self.data.check()
         self.model.check()
         self.loss.check()
         rate = self.learning_rate

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mdft.precision import at_least_float32
+
 BETA_MIN = 1e-3
 
 
@@ -26,8 +28,18 @@ def discrepancy(a: Tensor, events: Tensor, beta: Tensor) -> Tensor:
     return a + 1 - torch.exp(-(((events - a) / beta) ** 2))
 
 
-class DAB(nn.Module):
-    """:func:`discrepancy` with a learned ``β = softplus(raw) + ε``; softplus is 1 at the start."""
+class DiscrepancyAnalysis(nn.Module):
+    """The DAB: :func:`discrepancy` with a learned ``β = softplus(raw) + ε``.
+
+    softplus is 1 at the start. Computed in float32 or better, under autocast too: what it gives
+    is rounded to the grid of the spiking branch.
+
+    >>> import torch
+    >>> block = DiscrepancyAnalysis()
+    >>> sound, events = torch.zeros(1, 3, 8), torch.ones(1, 3, 8)
+    >>> block(sound, events).shape
+    torch.Size([1, 3, 8])
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,4 +52,4 @@ class DAB(nn.Module):
 
     def forward(self, a_BTD: Tensor, events_BTD: Tensor) -> Tensor:
         """``E_a`` (B,T,D) of audio features and mean visual events, both (B,T,D)."""
-        return discrepancy(a_BTD, events_BTD, self.beta)
+        return discrepancy(at_least_float32(a_BTD), at_least_float32(events_BTD), self.beta)

@@ -1,4 +1,4 @@
-"""Distances of clips to candidate classes, and firing rates, over whole splits."""
+"""From a model and two splits to the scores of a run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mdft import gzsl
 from mdft.data.dataset import ClipSet
+from mdft.errors import require
+from mdft.health import FiringStatistics, LayerHealth, health_record
 from mdft.model import MDFT
+from mdft.runs import Results
 
 
 @dataclass(frozen=True)
@@ -21,14 +25,14 @@ class ScoredSplit:
         labels: (n,) candidate index of each clip.
         seen: (C,) which candidates are seen.
         classes: (C,) class index of each candidate.
-        firing_rates: ``pathway.layer`` → spikes per neuron and step over these clips.
+        health: ``pathway.layer`` → how its neurons fired over these clips.
     """
 
     distances: np.ndarray
     labels: np.ndarray
     seen: np.ndarray
     classes: np.ndarray
-    firing_rates: dict[str, float]
+    health: dict[str, LayerHealth]
 
 
 @torch.no_grad()
@@ -43,24 +47,30 @@ def score_split(
         seen_split: name of the split of seen classes.
         unseen_split: name of the split of unseen classes.
         batch_size: clips a forward pass.
+
+    Raises:
+        UserError: a split has no clip, or a class is in both.
     """
+    for name in (seen_split, unseen_split):
+        require(len(clips.splits[name]) > 0, name, "empty", "at least one clip of each class")
+    both = np.intersect1d(clips.classes_of(seen_split), clips.classes_of(unseen_split))
+    shared = [clips.classes[c] for c in both]
+    require(not shared, f"{seen_split} and {unseen_split} share", shared, "no class in both")
     model.eval()
     device = next(model.parameters()).device
     classes = clips.classes_of(seen_split, unseen_split)
     seen = np.isin(classes, clips.classes_of(seen_split))
     indices = np.concatenate([clips.splits[seen_split], clips.splits[unseen_split]])
     o_w_CE = model.embed_words(torch.from_numpy(clips.words_CW[classes]).to(device))
-    distances, rates, total = [], {}, int(clips.seconds_N[indices].sum())
+    distances, firing = [], FiringStatistics()
     for start in range(0, len(indices), batch_size):
         chunk = indices[start : start + batch_size]
         batch = clips.batch(chunk).to(device)
         output = model(batch)
         distances.append(exact_distances(output.o_av_BE, o_w_CE))
-        for name, rate in firing_rates(output.spikes, batch.mask_BT).items():
-            share = int(batch.mask_BT.sum()) / total
-            rates[name] = rates.get(name, 0.0) + rate.item() * share
+        firing.add(output.spikes, batch.mask_BT)
     labels = np.searchsorted(classes, clips.labels_N[indices])
-    return ScoredSplit(np.concatenate(distances), labels, seen, classes, rates)
+    return ScoredSplit(np.concatenate(distances), labels, seen, classes, firing.layers())
 
 
 def exact_distances(o_av_BE: Tensor, o_w_CE: Tensor) -> np.ndarray:
@@ -70,19 +80,32 @@ def exact_distances(o_av_BE: Tensor, o_w_CE: Tensor) -> np.ndarray:
     ).numpy(force=True)
 
 
-def firing_rates(spikes: dict[str, list[Tensor]], mask_BT: Tensor) -> dict[str, Tensor]:
-    """Spikes per neuron and step of each layer over the seconds that exist, differentiable.
+def results_of(
+    split: ScoredSplit, *, beta: float, epoch: int, seed: int, seconds: float
+) -> Results:
+    """The content of ``results.json``.
 
     Args:
-        spikes: pathway → spikes (B,S,N) of each layer, S = T·K.
-        mask_BT: bool.
+        split: the test clips, scored.
+        beta: chosen on validation clips.
+        epoch: chosen on validation clips, counted from 0.
+        seed: of the run.
+        seconds: wall time of training.
 
-    Returns:
-        ``pathway.lif_i`` → rate in [0,1], a scalar.
+    Raises:
+        UserError: as :func:`mdft.gzsl.scores`.
     """
-    rates = {}
-    for pathway, layers in spikes.items():
-        for index, spikes_BSN in enumerate(layers, start=1):
-            by_second = spikes_BSN.unflatten(1, (mask_BT.shape[1], -1))
-            rates[f"{pathway}.lif_{index}"] = by_second[mask_BT].mean()
-    return rates
+    result = gzsl.scores(split.distances, split.labels, split.seen, beta)
+    return Results(
+        seen=result.seen,
+        unseen=result.unseen,
+        hm=result.hm,
+        zsl=result.zsl,
+        beta=beta,
+        epoch=epoch,
+        seed=seed,
+        **health_record(split.health),
+        candidates=len(split.seen),
+        candidates_unseen=int((~split.seen).sum()),
+        seconds=seconds,
+    )

@@ -37,10 +37,19 @@ class Attention(nn.Module):
         Returns:
             (B,L,D).
         """
-        q = self._split(self.query(query_BLD))
-        k, v = (self._split(x) for x in self.key_value(context_BMD).chunk(2, dim=-1))
+        return self.attend(self.query(query_BLD), self.key_value(context_BMD), mask_BM)
+
+    def attend(self, q_BLD: Tensor, kv_BMD: Tensor, mask_BM: Tensor | None = None) -> Tensor:
+        """As :meth:`forward`, of queries and keys-and-values that are projected already.
+
+        Args:
+            q_BLD: ``query(...)`` of the queries.
+            kv_BMD: ``key_value(...)`` of the context, (B,M,2D).
+            mask_BM: bool, True where a context token exists.
+        """
+        k, v = (self._split(x) for x in kv_BMD.chunk(2, dim=-1))
         mask = None if mask_BM is None else mask_BM[:, None, None, :]
-        heads = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        heads = F.scaled_dot_product_attention(self._split(q_BLD), k, v, attn_mask=mask)
         return self.out(heads.transpose(1, 2).flatten(2))
 
     def _split(self, x_BLD: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdft.config import LossConfig
-from mdft.errors import UserError
 
 
 def distance(x: Tensor, y: Tensor) -> Tensor:
@@ -59,28 +58,6 @@ def rate_penalty(rates: Iterable[Tensor], limit: float) -> Tensor:
         limit: r_max.
     """
     return sum((F.relu(rate - limit).square() for rate in rates), torch.zeros(()))
-
-
-def draw_negatives(labels_B: Tensor, generator: torch.Generator) -> Tensor:
-    """For each clip of a batch the index of a clip of another class, uniformly.
-
-    Args:
-        labels_B: class indices.
-        generator: on the device of the labels.
-
-    Returns:
-        (B,) int64.
-
-    Raises:
-        UserError: the batch holds one class only.
-    """
-    other_BB = labels_B[:, None] != labels_B[None, :]
-    if not other_BB.any(dim=1).all():
-        raise UserError(
-            f"batch of {len(labels_B)} clips holds one class only, expected at least two: "
-            "raise the batch size"
-        )
-    return torch.multinomial(other_BB.float(), 1, generator=generator)[:, 0]
 
 
 def total_loss(

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from mdft.calibrate import calibrate
 from mdft.config import ModelConfig
-from mdft.crm import CrossModalTransformer, FusionBlock, accumulate
-from mdft.dab import DAB
+from mdft.crm import CRM, GatedSum, accumulate
+from mdft.dab import DiscrepancyAnalysis
 from mdft.data.dataset import Batch
 from mdft.layers import Encoder, Projection, Reconstruction, masked_mean
 from mdft.motion import MotionBranch
+from mdft.motion_mlp import MotionMLP
 from mdft.neuron import INPUT_GRID, INPUT_MAX, snap
+from mdft.precision import at_least_float32
 from mdft.rjlu import RJLU
 from mdft.threshold import dynamic_threshold
 
@@ -28,8 +30,9 @@ class MotionInput:
 
     Attributes:
         x_BSD: its events E_a or E_v of every step, 8-bit graded spikes on ``INPUT_GRID``.
-        current_BS1: its threshold current of every step.
-        theta_BT1: the threshold of each second that the current stands for.
+        current_BS1: its threshold current of every step; (B,S,N) with a threshold a neuron;
+            zero without a spiking network.
+        theta_BT1: the threshold of each second that the current stands for; or (B,T,N).
     """
 
     x_BSD: Tensor
@@ -39,12 +42,15 @@ class MotionInput:
 
 @dataclass(frozen=True)
 class Semantics:
-    """What the dense stream knows before motion: encoded features and joint knowledge."""
+    """What the dense stream knows before motion: encoded features and joint knowledge.
+
+    ``h_BTD`` is None in the ablation without RJLU.
+    """
 
     a_BTD: Tensor
     v_BTD: Tensor
     S_BTD: Tensor
-    h_BTD: Tensor
+    h_BTD: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Output:
     Attributes:
         o_av_BE: audio-visual embeddings, eq. (12).
         reconstructed_BW: their reconstructed word vectors.
-        spikes: pathway → spikes (B,S,N) of each layer; empty without motion.
+        spikes: pathway → spikes (B,S,N) of each layer; empty without a spiking network.
     """
 
     o_av_BE: Tensor
@@ -71,21 +77,23 @@ class MDFT(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        D, E = config.dim, config.joint
-        motion = config.motion
+        D, E, motion = config.dim, config.joint, config.motion
         self.config = config
-        self.audio_encoder = Encoder(D, D, config.dropout_encoder)
-        self.visual_encoder = Encoder(D, D, config.dropout_encoder)
-        self.rjlu = RJLU(D, config.heads)
-        self.audio_fusion = FusionBlock(D, config.heads, gated=motion.enabled)
-        self.visual_fusion = FusionBlock(D, config.heads, gated=motion.enabled)
-        if motion.enabled:
-            self.dab = DAB()
-            neuron = {"beta": motion.beta, "theta_0": motion.theta_0, "alpha": motion.alpha}
-            self.motion = nn.ModuleDict(
-                {pathway: MotionBranch(D, D, motion.layers, **neuron) for pathway in PATHWAYS}
-            )
-        self.cross_modal = CrossModalTransformer(D, config.heads, config.transformer_layers)
+        #: Which motion branches there are.
+        self.pathways = tuple(
+            p for p in PATHWAYS if motion.enabled and config.modality in ("both", p)
+        )
+        self.audio_encoder = Encoder(config.audio_features, D, config.dropout_encoder)
+        self.visual_encoder = Encoder(config.visual_features, D, config.dropout_encoder)
+        self.rjlu = RJLU(D, config.heads) if config.rjlu else None
+        if "audio" in self.pathways:
+            self.dab = DiscrepancyAnalysis()
+        self.motion = nn.ModuleDict({pathway: motion_network(config) for pathway in self.pathways})
+        self.crm = (
+            CRM(D, config.heads, config.transformer_layers, self.pathways)
+            if config.crm
+            else GatedSum(D, self.pathways)
+        )
         self.av_proj = Projection(D, D, E, config.dropout_projection)
         self.w_proj = Projection(config.words, D, E, config.dropout_words)
         self.reconstruct = Reconstruction(E, D, config.words, config.dropout_projection)
@@ -100,18 +108,24 @@ class MDFT(nn.Module):
             The embeddings, their reconstruction and every spike.
         """
         semantics = self.semantics(batch)  # encoders, RJLU: eqs. (1)-(3)
-        inputs = self._motion_inputs(semantics, batch)  # DAB, threshold: eqs. (4)-(7)
-        spikes = {  # eqs. (8), (9)
-            pathway: self.branch(pathway).spikes(x.x_BSD, x.current_BS1)
-            for pathway, x in inputs.items()
-        }
-        o_av_BE = self.reason(semantics, {p: s[-1] for p, s in spikes.items()}, batch.mask_BT)
+        inputs = self._motion_inputs(semantics, batch)  # EGM, DAB, threshold: eqs. (4)-(7)
+        layers = {p: self._layers(p, x) for p, x in inputs.items()}  # SNN: eqs. (8), (9)
+        motion = {pathway: outputs[-1] for pathway, outputs in layers.items()}
+        o_av_BE = self.reason(semantics, motion, batch.mask_BT)  # CRM, AV_proj: eqs. (10)-(12)
+        spikes = layers if self.spiking else {}
         return Output(o_av_BE, self.reconstruct(o_av_BE), spikes)
+
+    @property
+    def spiking(self) -> bool:
+        """Whether there is a spiking network in this model."""
+        return bool(self.pathways) and self.config.motion.network == "snn"
 
     def semantics(self, batch: Batch) -> Semantics:
         """The contextual stream: encoders ``E_aud``, ``E_vis`` and the RJLU, eqs. (1) to (3)."""
-        a_BTD = self.audio_encoder(batch.audio_BTD, batch.mask_BT)
-        v_BTD = self.visual_encoder(batch.visual_BTD, batch.mask_BT)
+        a_BTD = self.audio_encoder(self._present("audio", batch.audio_BTD), batch.mask_BT)
+        v_BTD = self.visual_encoder(self._present("visual", batch.visual_BTD), batch.mask_BT)
+        if self.rjlu is None:
+            return Semantics(a_BTD, v_BTD, (a_BTD + v_BTD) / 2, None)
         S_BTD, h_BTD = self.rjlu(a_BTD, v_BTD, batch.mask_BT)
         return Semantics(a_BTD, v_BTD, S_BTD, h_BTD)
 
@@ -119,12 +133,12 @@ class MDFT(nn.Module):
         """What each pathway of the motion branch is given for a batch, eqs. (4) to (7)."""
         return self._motion_inputs(self.semantics(batch), batch)
 
-    def reason(self, semantics: Semantics, spikes: dict[str, Tensor], mask_BT: Tensor) -> Tensor:
+    def reason(self, semantics: Semantics, motion: dict[str, Tensor], mask_BT: Tensor) -> Tensor:
         """CRM and projection, eqs. (10) to (12).
 
         Args:
             semantics: the contextual stream.
-            spikes: pathway → output spikes (B,S,N) of its motion branch, from PyTorch or from a
+            motion: pathway → output spikes (B,S,N) of its motion branch, from PyTorch or from a
                 simulator; empty without motion.
             mask_BT: bool, True where the second exists.
 
@@ -132,10 +146,8 @@ class MDFT(nn.Module):
             ``O_av`` (B,E).
         """
         T = mask_BT.shape[1]
-        j = {p: accumulate(s.unflatten(1, (T, -1))) for p, s in spikes.items()}
-        P_a_BTD = self.audio_fusion(semantics.a_BTD, j.get("audio"), mask_BT)
-        P_v_BTD = self.visual_fusion(semantics.v_BTD, j.get("visual"), mask_BT)
-        F_av_BTD = self.cross_modal(P_v_BTD, P_a_BTD, semantics.h_BTD, mask_BT)
+        j = {p: accumulate(output.unflatten(1, (T, -1))) for p, output in motion.items()}
+        F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
         return self.av_proj(masked_mean(F_av_BTD, mask_BT))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
@@ -156,7 +168,7 @@ class MDFT(nn.Module):
         Returns:
             pathway → firing rate that each layer reached.
         """
-        if not self.config.motion.enabled:
+        if not self.spiking:
             return {}
         buffers = {name: value.clone() for name, value in self.named_buffers()}
         inputs = self.motion_inputs(batch)
@@ -169,16 +181,29 @@ class MDFT(nn.Module):
             for p, x in inputs.items()
         }
 
+    def _present(self, modality: str, x: Tensor) -> Tensor:
+        """A modality's input; zeros if the model is of the other modality alone."""
+        return x if self.config.modality in ("both", modality) else torch.zeros_like(x)
+
+    def _layers(self, pathway: str, given: MotionInput) -> list[Tensor]:
+        network = self.motion[pathway]
+        if isinstance(network, MotionMLP):
+            return [network(given.x_BSD)]
+        return self.branch(pathway).spikes(given.x_BSD, given.current_BS1)
+
     def _motion_inputs(self, semantics: Semantics, batch: Batch) -> dict[str, MotionInput]:
-        if not self.config.motion.enabled:
-            return {}
-        K = batch.events_BTKD.shape[2]
-        E_v_BTD = batch.events_BTKD.mean(2)
-        E_a_BTD = self.dab(semantics.a_BTD, E_v_BTD)
-        E_a_BTKD = E_a_BTD[:, :, None].expand(-1, -1, K, -1)
+        E_v_BTKD = self._present("visual", batch.events_BTKD)
+        K = E_v_BTKD.shape[2]
+        if not self.config.motion.events:
+            E_v_BTKD = semantics.v_BTD[:, :, None].expand(-1, -1, K, -1)
+        mean_BTD = {"visual": E_v_BTKD.mean(2)}
+        events_BTKD = {"visual": E_v_BTKD}
+        if "audio" in self.pathways:
+            mean_BTD["audio"] = self.dab(semantics.a_BTD, mean_BTD["visual"])
+            events_BTKD["audio"] = mean_BTD["audio"][:, :, None].expand(-1, -1, K, -1)
         return {
-            "audio": self._motion_input("audio", semantics.S_BTD, E_a_BTD, E_a_BTKD),
-            "visual": self._motion_input("visual", semantics.S_BTD, E_v_BTD, batch.events_BTKD),
+            p: self._motion_input(p, semantics.S_BTD, mean_BTD[p], events_BTKD[p])
+            for p in self.pathways
         }
 
     def _motion_input(
@@ -192,7 +217,22 @@ class MDFT(nn.Module):
             theta_0=motion.theta_0,
             theta_min=motion.theta_min,
             theta_max=motion.theta_max,
+            per_neuron=motion.per_neuron,
         )
-        current_BS1 = self.branch(pathway).threshold_current(theta_BT1.repeat_interleave(K, dim=1))
-        x_BSD = snap(events_BTKD.flatten(1, 2), INPUT_GRID, -INPUT_MAX, INPUT_MAX)
+        theta_BS1 = theta_BT1.repeat_interleave(K, dim=1)
+        current_BS1 = torch.zeros_like(theta_BS1)
+        if self.spiking:
+            current_BS1 = self.branch(pathway).threshold_current(theta_BS1)
+        events_BSD = at_least_float32(events_BTKD.flatten(1, 2))
+        x_BSD = snap(events_BSD, INPUT_GRID, -INPUT_MAX, INPUT_MAX)
         return MotionInput(x_BSD, current_BS1, theta_BT1)
+
+
+def motion_network(config: ModelConfig) -> MotionBranch | MotionMLP:
+    """The network of one pathway that a configuration asks for."""
+    D, motion = config.dim, config.motion
+    if motion.network == "mlp":
+        return MotionMLP(D, D, motion.layers)
+    return MotionBranch(
+        D, D, motion.layers, beta=motion.beta, theta_0=motion.theta_0, alpha=motion.alpha
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
-from snntorch import surrogate
 from torch import Tensor
 
 #: Weights, biases and threshold offsets are integer multiples of this. On the grid a float32
@@ -37,6 +38,21 @@ class LIFParams(NamedTuple):
     v_threshold: float
 
 
+class _Snap(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: float, low: int, high: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.limits = low * step, high * step
+        # Dividing by a power of two is multiplying by its inverse; a multiplication is faster.
+        return x.clamp(*ctx.limits).mul_(1 / step).round_().mul_(step)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        (x,) = ctx.saved_tensors
+        low, high = ctx.limits
+        return grads[0] * ((x >= low) & (x <= high)), None, None, None
+
+
 def snap(x: Tensor, step: float, low: int, high: int) -> Tensor:
     """Round to a grid, with the gradient of a clamp (straight through).
 
@@ -51,30 +67,42 @@ def snap(x: Tensor, step: float, low: int, high: int) -> Tensor:
     Returns:
         ``q`` exactly, with ``dq/dx = 1`` inside the range and 0 outside.
     """
-    inside = x.clamp(low * step, high * step)
-    q = torch.round(inside.detach() / step) * step
-    # q + (x − x) and not x + (q − x): the second rounds off the grid in float32.
-    return q + (inside - inside.detach())
+    q = _Snap.apply(x, step, low, high)
+    assert isinstance(q, Tensor)
+    return q
 
 
-def atan_spike(alpha: float = 2.0) -> SpikeFunction:
-    """Heaviside forward, arctangent surrogate backward (snnTorch's ``surrogate.atan``).
+class _Heaviside(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, alpha: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.alpha = alpha
+        return (x > 0).to(x.dtype)
 
-    ``s = 1[x > 0]``, ``ds/dx = (α/2) / (1 + (π α x / 2)²)``.
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        slope = ctx.alpha / 2 / (1 + (math.pi / 2 * ctx.alpha * x) ** 2)
+        return slope * grads[0], None
 
-    Args:
-        alpha: sharpness of the surrogate.
 
-    Returns:
-        A function from ``u − θ0`` to spikes of the same dtype.
+@dataclass(frozen=True)
+class AtanSpike:
+    """Heaviside forward, arctangent surrogate backward (Fang et al., ICCV 2021; snnTorch's atan).
+
+    ``s = 1[x > 0]``, ``ds/dx = (α/2) / (1 + (π α x / 2)²)``, in the dtype of x.
+
+    Attributes:
+        alpha: sharpness α of the surrogate.
     """
-    heaviside = surrogate.atan(alpha=alpha)
 
-    def spike(x: Tensor) -> Tensor:
-        # snnTorch's surrogates answer in float32 whatever comes in.
-        return heaviside(x).to(x.dtype)
+    alpha: float = 2.0
 
-    return spike
+    def __call__(self, x: Tensor) -> Tensor:
+        """Spikes of ``x = u − θ0``."""
+        spikes = _Heaviside.apply(x, self.alpha)
+        assert isinstance(spikes, Tensor)
+        return spikes
 
 
 def lif_step(
@@ -96,34 +124,32 @@ def lif_step(
         membrane after it.
     """
     membrane_BN = params.beta * u_BN + current_BN
-    spikes_BN = spike(membrane_BN - params.v_threshold)
-    u_BN = membrane_BN.masked_fill(spikes_BN.detach().bool(), 0.0)
-    return (spikes_BN, membrane_BN), u_BN
+    x_BN = membrane_BN - params.v_threshold
+    u_BN = membrane_BN.masked_fill(x_BN.detach() > 0, 0.0)
+    return (spike(x_BN), membrane_BN), u_BN
 
 
-def lif_sequence(
-    current_BSN: Tensor, params: LIFParams, spike: SpikeFunction
-) -> tuple[Tensor, list[Tensor]]:
-    """``lif_step`` over the steps of a sample, from rest.
+def lif_loop(current_BSN: Tensor, params: LIFParams, spike: SpikeFunction) -> tuple[Tensor, Tensor]:
+    """``lif_step`` over the steps of a sample, from rest: the reference.
 
     Args:
-        current_BSN: input current of every step.
+        current_BSN: input current of every step, biases and threshold current added.
         params: β and θ0.
         spike: Heaviside with a surrogate gradient.
 
     Returns:
-        Spikes (B,S,N), and the membrane before the reset (B,N) of each step.
+        Spikes (B,S,N), and the membranes before the reset (B,S,N), which carry no gradient.
     """
     u_BN = torch.zeros_like(current_BSN[:, 0])
     spikes, membranes = [], []
     for current_BN in current_BSN.unbind(1):  # x[:, t] would make the backward quadratic in S
         (spikes_BN, membrane_BN), u_BN = lif_step(current_BN, u_BN, params, spike)
         spikes.append(spikes_BN)
-        membranes.append(membrane_BN)
-    return torch.stack(spikes, 1), membranes
+        membranes.append(membrane_BN.detach())
+    return torch.stack(spikes, 1), torch.stack(membranes, 1)
 
 
-def threshold_current(delta_BS1: Tensor, beta: float) -> Tensor:
+def threshold_current(delta_BSM: Tensor, beta: float) -> Tensor:
     """The current that moves a constant threshold.
 
     With ``δ(t) = θ(t) − θ0`` and ``u = v − δ``, a neuron of membrane ``v`` and threshold ``θ(t)``
@@ -132,11 +158,11 @@ def threshold_current(delta_BS1: Tensor, beta: float) -> Tensor:
         ``b(t) = β δ(t−1) − δ(t)``,  ``δ(−1) = 0``.
 
     Args:
-        delta_BS1: δ of every step.
+        delta_BSM: δ of every step, M = 1 for all neurons or M = N for each.
         beta: leak of the LIF.
 
     Returns:
-        ``b`` of every step, (B,S,1).
+        ``b`` of every step, (B,S,M).
     """
-    previous_BS1 = torch.cat([torch.zeros_like(delta_BS1[:, :1]), delta_BS1[:, :-1]], dim=1)
-    return beta * previous_BS1 - delta_BS1
+    previous_BSM = torch.cat([torch.zeros_like(delta_BSM[:, :1]), delta_BSM[:, :-1]], dim=1)
+    return beta * previous_BSM - delta_BSM

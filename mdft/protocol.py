@@ -62,13 +62,15 @@ def check_fit(config: TrainConfig, clips: ClipSet) -> None:
     Raises:
         UserError: a width differs, or a training split holds fewer than two classes.
     """
-    widths = {
-        "audio features": clips.audio_NTD.shape[-1],
-        "visual features": clips.visual_NTD.shape[-1],
-        "event channels": clips.events_NTKD.shape[-1],
-    }
-    for what, width in widths.items():
-        require(config.model.dim == width, "model.dim", config.model.dim, f"{width}, as {what}")
+    widths = (
+        ("audio_features", clips.audio_MD.shape[-1], "audio features"),
+        ("visual_features", clips.visual_MD.shape[-1], "visual features"),
+        ("dim", clips.events_MKD.shape[-1], "event channels"),
+    )
+    for name, width, what in widths:
+        found = getattr(config.model, name)
+        expected = f"{width}, as the data's {what}; add --model.{name.replace('_', '-')} {width}"
+        require(found == width, f"model.{name}", found, expected)
     words = clips.words_CW.shape[-1]
     require(config.model.words == words, "model.words", config.model.words, f"{words}, as the data")
     for stage in STAGES:

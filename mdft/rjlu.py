@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from mdft.layers import Attention, ResidualMLP
+
+
+class Projected(NamedTuple):
+    """What a token is in each attention of the RJLU, (..., D) or (..., 2D).
+
+    Attributes:
+        own_q: query of (1), of the modality's own attention.
+        own_kv: keys and values of (1).
+        joint_q: query of (2).
+        joint_kv: keys and values of (2).
+    """
+
+    own_q: Tensor
+    own_kv: Tensor
+    joint_q: Tensor
+    joint_kv: Tensor
 
 
 class RJLU(nn.Module):
@@ -18,6 +36,14 @@ class RJLU(nn.Module):
     Printed ``h^t`` on the right of (1) is ``h^{t−1}``; attention onto the single pooled token as
     printed would be constant (softmax of one score is 1), so the keys are the two tokens; the
     gate is squashed, as (3) needs it within (0,1). ``h^0`` is learned.
+
+    >>> import torch
+    >>> unit = RJLU(dim=16, heads=2)
+    >>> audio, visual = torch.rand(4, 10, 16), torch.rand(4, 10, 16)
+    >>> exists = torch.ones(4, 10, dtype=torch.bool)
+    >>> S, h = unit(audio, visual, exists)
+    >>> h.shape
+    torch.Size([4, 10, 16])
 
     Args:
         dim: width D.
@@ -32,23 +58,37 @@ class RJLU(nn.Module):
         self.tail = ResidualMLP(dim)
         self.h_0 = nn.Parameter(torch.zeros(dim))
 
-    def step(self, a_BD: Tensor, v_BD: Tensor, h_BD: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, a: Projected, v: Projected, h_BD: Tensor) -> tuple[Tensor, Tensor]:
         """One second: ``(a^t, v^t), h^{t−1} → S^t, h^t``.
 
         Args:
-            a_BD: audio features.
-            v_BD: visual features.
+            a: audio features of the second, from :meth:`project`.
+            v: visual features of the second.
             h_BD: joint knowledge of the second before.
 
         Returns:
             ``S_BD`` and the new ``h_BD``.
         """
-        c_a_BD = self._attend(self.audio_attention, a_BD, h_BD)
-        c_v_BD = self._attend(self.visual_attention, v_BD, h_BD)
-        tokens_B3D = torch.stack([a_BD, h_BD, v_BD], dim=1)
-        S_BD = self.tail(self.self_attention(tokens_B3D, tokens_B3D)).mean(1)
-        gate_BD = torch.sigmoid(c_a_BD + c_v_BD)
+        c_BD = self._cross(self.audio_attention, a, h_BD)
+        c_BD = c_BD + self._cross(self.visual_attention, v, h_BD)
+        joint = self.self_attention
+        q_B3D = torch.stack([a.joint_q, joint.query(h_BD), v.joint_q], dim=1)
+        kv_B3D = torch.stack([a.joint_kv, joint.key_value(h_BD), v.joint_kv], dim=1)
+        S_BD = self.tail(joint.attend(q_B3D, kv_B3D)).mean(1)
+        gate_BD = torch.sigmoid(c_BD)
         return S_BD, gate_BD * h_BD + (1 - gate_BD) * S_BD
+
+    def project(self, attention: Attention, x: Tensor) -> Projected:
+        """Queries, keys and values of a modality's own tokens: they do not depend on ``h``.
+
+        Args:
+            attention: ``audio_attention`` or ``visual_attention``.
+            x: features, (..., D).
+        """
+        joint = self.self_attention
+        return Projected(
+            attention.query(x), attention.key_value(x), joint.query(x), joint.key_value(x)
+        )
 
     def forward(self, a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
         """All seconds of a sample, from ``h^0``.
@@ -61,18 +101,19 @@ class RJLU(nn.Module):
         Returns:
             ``S_BTD`` and ``h_BTD``.
         """
+        a = self.project(self.audio_attention, a_BTD)
+        v = self.project(self.visual_attention, v_BTD)
+        seconds = zip(*(x.unbind(1) for x in (*a, *v)), mask_BT.unbind(1), strict=True)
         h_BD = self.h_0.expand(len(a_BTD), -1)
         S, h = [], []
-        for a_BD, v_BD, m_B in zip(
-            a_BTD.unbind(1), v_BTD.unbind(1), mask_BT.unbind(1), strict=True
-        ):
-            S_BD, next_BD = self.step(a_BD, v_BD, h_BD)
+        for *projected, m_B in seconds:
+            S_BD, next_BD = self.step(Projected(*projected[:4]), Projected(*projected[4:]), h_BD)
             h_BD = torch.where(m_B[:, None], next_BD, h_BD)
             S.append(S_BD)
             h.append(h_BD)
         return torch.stack(S, 1), torch.stack(h, 1)
 
     @staticmethod
-    def _attend(attention: Attention, own_BD: Tensor, h_BD: Tensor) -> Tensor:
-        context_B2D = torch.stack([own_BD, h_BD], dim=1)
-        return attention(own_BD[:, None], context_B2D)[:, 0]
+    def _cross(attention: Attention, own: Projected, h_BD: Tensor) -> Tensor:
+        kv_B2D = torch.stack([own.own_kv, attention.key_value(h_BD)], dim=1)
+        return attention.attend(own.own_q[:, None], kv_B2D)[:, 0]

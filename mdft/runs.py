@@ -42,6 +42,8 @@ class Results:
         epoch: chosen in stage 1, counted from 0.
         seed: of the run.
         firing_rates: ``pathway.layer`` → spikes per neuron and step on the test clips.
+        firing_spread: ``pathway.layer`` → standard deviation of that rate over its neurons.
+        dead_neurons: ``pathway.layer`` → how many of its neurons never fired on them.
         candidates: number of candidate classes; chance of S, U and HM is one over it.
         candidates_unseen: number of unseen candidates; chance of ZSL is one over it.
         seconds: wall time of training.
@@ -55,6 +57,8 @@ class Results:
     epoch: int
     seed: int
     firing_rates: dict[str, float]
+    firing_spread: dict[str, float]
+    dead_neurons: dict[str, int]
     candidates: int
     candidates_unseen: int
     seconds: float

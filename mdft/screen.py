@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,10 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from mdft.health import HEALTHY
 from mdft.runs import Results
-
-#: Firing rates between which a spiking layer carries information.
-HEALTHY = (0.02, 0.30)
 
 
 class TrainingScreen:
@@ -62,6 +61,8 @@ class TrainingScreen:
             self.bars.update(task, completed=record["epoch"] * record["steps"] + record["step"])
         elif "epoch" in record:
             self._epoch(record)
+        elif "warning" in record:
+            self.console.print(f"[yellow]warning[/] {escape(record['warning'])}", highlight=False)
 
     def _epoch(self, record: dict[str, Any]) -> None:
         note = f"loss {record['loss']['total']:.3f}"

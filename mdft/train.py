@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import tyro
 from rich.console import Console
@@ -13,7 +14,8 @@ from rich.console import Console
 from mdft.board import Board
 from mdft.config import TrainConfig
 from mdft.data.clips import load_clips
-from mdft.errors import UserError, run_main
+from mdft.errors import UserError, require, run_main
+from mdft.protocol import Progress
 from mdft.recipes import RECIPES
 from mdft.runs import MODEL, STATE, Results, read_config
 from mdft.screen import TrainingScreen, rates_table, scores_table
@@ -30,16 +32,39 @@ class Command(TrainConfig):
     """Folder of the run; default runs/RECIPE-seedS."""
     resume: bool = False
     """Continue the run in --out after its last whole epoch; a new run if there is none."""
+    stage: Literal["both", "1", "2"] = "both"
+    """1: choose epoch and β on validation classes and stop; --resume goes on from there.
+    2: train for the test at once, with the --epoch and --beta of an earlier stage 1."""
+    epoch: int | None = None
+    """Of --stage 2: the chosen epoch, counted from 0 as in results.json."""
+    beta: float | None = None
+    """Of --stage 2: the chosen β, added to the distances of seen classes."""
 
 
-def train(config: TrainConfig, out: Path, *, resume: bool = False, console: Console) -> Results:
-    """Run the whole protocol and write the run's folder.
+C = TypeVar("C", bound=TrainConfig)
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    only_choose: bool = False,
+    start: Progress | None = None,
+    console: Console,
+) -> Results | None:
+    """Run the protocol and write the run's folder.
 
     Args:
         config: everything that the result depends on.
         out: folder of the run, made if it is missing.
         resume: continue the run that is there.
+        only_choose: stop after stage 1.
+        start: where a new run begins; of stage 2 alone, with the epoch and β to use.
         console: where progress and scores are shown.
+
+    Returns:
+        The test scores; None after stage 1 alone.
 
     Raises:
         UserError: ``out`` holds a run already and ``resume`` is off, or a run of another
@@ -48,18 +73,51 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, console: Cons
     config.check()
     prepare_folder(out, config, resume=resume)
     clips = load_clips(config.data)
+    for note in clips.notes:
+        console.print(note, soft_wrap=True, highlight=False)
     with TrainingScreen(console) as screen, Board(out) as board:
 
         def report(record: dict[str, Any]) -> None:
             screen(record)
             board(record)
 
-        results = Trainer(config, clips, out, report).run(resume=resume)
-    console.print(scores_table(results), "")
-    if results.firing_rates:
-        console.print(rates_table(results), "")
+        trainer = Trainer(config, clips, out, report)
+        if only_choose:
+            chosen, results = trainer.choose(resume=resume), None
+        else:
+            chosen, results = None, trainer.run(resume=resume, start=start)
+    if chosen:
+        console.print(
+            f"stage 1: epoch {chosen.best_epoch}, beta {chosen.beta:g}, validation HM "
+            f"{100 * chosen.best_hm:.1f} %; go on with --resume",
+            highlight=False,
+        )
+    if results:
+        console.print(scores_table(results), "")
+        if results.firing_rates:
+            console.print(rates_table(results), "")
     console.print(f"run   {out}\nboard tensorboard --logdir {out}")
     return results
+
+
+def start_of(command: Command) -> Progress | None:
+    """Where the run that a command asks for begins; None: at the beginning.
+
+    Raises:
+        UserError: ``--stage 2`` without its epoch and β, or these without it.
+    """
+    given = command.epoch is not None or command.beta is not None
+    if command.stage != "2":
+        require(not given, "--epoch or --beta", "given", "none without --stage 2")
+        return None
+    if command.epoch is None or command.beta is None:
+        raise UserError(
+            "--stage 2 needs --epoch and --beta, as --stage 1 prints them; "
+            "after a stage 1 in the same --out, give --resume alone"
+        )
+    require(0 <= command.epoch < command.epochs, "--epoch", command.epoch, "0 to --epochs − 1")
+    require(0 <= command.beta < math.inf, "--beta", command.beta, "0 or more")
+    return Progress(stage=1, best_epoch=command.epoch, beta=command.beta)
 
 
 def prepare_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
@@ -71,14 +129,23 @@ def prepare_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
     if any((out / name).exists() for name in (STATE, MODEL)):
         if not resume:
             raise UserError(f"--out {out}: holds a run already; add --resume or name another")
-        before, now = (_result_depends_on(c) for c in (read_config(out), config))
-        changed = [f.name for f in fields(now) if getattr(now, f.name) != getattr(before, f.name)]
-        if changed:
-            raise UserError(
-                f"--resume {out}: that run was made with another {', '.join(changed)}; "
-                "repeat its flags or name another --out"
-            )
+        check_same(out, config)
     out.mkdir(parents=True, exist_ok=True)
+
+
+def check_same(out: Path, config: TrainConfig) -> None:
+    """Check that the run in a folder is of this configuration; device and cache may differ.
+
+    Raises:
+        UserError: it is of another one.
+    """
+    before, now = (_result_depends_on(c) for c in (read_config(out), config))
+    changed = [f.name for f in fields(now) if getattr(now, f.name) != getattr(before, f.name)]
+    if changed:
+        raise UserError(
+            f"{out}: the run there was made with another {', '.join(changed)}; "
+            "repeat its flags or name another --out"
+        )
 
 
 def _result_depends_on(config: TrainConfig) -> TrainConfig:
@@ -86,8 +153,13 @@ def _result_depends_on(config: TrainConfig) -> TrainConfig:
     return replace(config, device="auto", data=replace(config.data, cache=None))
 
 
-def parse(arguments: list[str]) -> tuple[str, Command]:
-    """The recipe's name and the configuration that the command line asks for.
+def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
+    """The recipe's name, and a command whose flags start from that recipe.
+
+    Args:
+        arguments: ``[RECIPE] [--flag value ...]``.
+        command: a configuration with the command's own flags.
+        module: name of the command's module, for ``--help``.
 
     Raises:
         UserError: there is no such recipe.
@@ -98,17 +170,23 @@ def parse(arguments: list[str]) -> tuple[str, Command]:
     if recipe not in RECIPES:
         raise UserError(f"recipe {recipe!r} is unknown, expected one of {', '.join(RECIPES)}")
     default = RECIPES[recipe]()
-    command = Command(**{f.name: getattr(default, f.name) for f in fields(default)})
-    prog = f"python -m mdft.train {recipe}"
-    return recipe, tyro.cli(Command, args=flags, default=command, prog=prog)
+    start = command(**{f.name: getattr(default, f.name) for f in fields(default)})
+    return recipe, tyro.cli(command, args=flags, default=start, prog=f"python -m {module} {recipe}")
+
+
+def config_of(command: TrainConfig) -> TrainConfig:
+    """A command without its own flags: what the result depends on."""
+    return TrainConfig(**{f.name: getattr(command, f.name) for f in fields(TrainConfig)})
 
 
 def main() -> int:
     """The command line; 0 when the run is finished."""
-    recipe, command = parse(sys.argv[1:])
-    config = TrainConfig(**{f.name: getattr(command, f.name) for f in fields(TrainConfig)})
+    recipe, command = parse(sys.argv[1:], Command, "mdft.train")
+    config = config_of(command)
     out = command.out or Path("runs") / f"{recipe}-seed{config.seed}"
-    train(config, out, resume=command.resume, console=Console())
+    start = start_of(command)
+    choose = command.stage == "1"
+    train(config, out, resume=command.resume, only_choose=choose, start=start, console=Console())
     return 0
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
@@ -18,8 +18,9 @@ from torch.optim import Adam, Optimizer
 from mdft import gzsl
 from mdft.config import TrainConfig
 from mdft.data.dataset import Batch, ClipSet
-from mdft.evaluation import firing_rates, score_split
-from mdft.losses import draw_negatives, total_loss
+from mdft.evaluation import results_of, score_split
+from mdft.health import FiringStatistics, firing_rates, health_record
+from mdft.losses import total_loss
 from mdft.model import MDFT
 from mdft.protocol import STAGES, Progress, Stage, check_fit
 from mdft.runs import (
@@ -34,7 +35,9 @@ from mdft.runs import (
     write_results,
     write_tensors,
 )
+from mdft.sampler import BalancedSampler, draw_negatives
 from mdft.state import capture, restore
+from mdft.tables import write_tables
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -46,8 +49,8 @@ class Trainer:
         config: everything that the result depends on.
         clips: the data set.
         folder: of the run; exists.
-        report: called with each record of ``metrics.jsonl``, and after each step with
-            ``{"step": ..., "steps": ...}``.
+        report: called with each record of ``metrics.jsonl``, after each step with
+            ``{"step": ..., "steps": ...}``, and with ``{"warning": ...}``.
     """
 
     def __init__(self, config: TrainConfig, clips: ClipSet, folder: Path, report: Report) -> None:
@@ -55,10 +58,13 @@ class Trainer:
         check_fit(config, clips)
         self.config, self.clips, self.folder, self.report = config, clips, folder, report
         self.device = resolve_device(config.device)
-        self.words_CW = torch.from_numpy(clips.words_CW).to(self.device)
+        self.words_CW = torch.tensor(
+            clips.words_CW, device=self.device
+        )  # copied: it may be read-only
         self.progress = Progress()
+        self.warned: set[str] = set()
 
-    def run(self, *, resume: bool = False) -> Results:
+    def run(self, *, resume: bool = False, start: Progress | None = None) -> Results:
         """Both stages and the test.
 
         Stage 2 trains up to the epoch chosen in stage 1 and no further: the learning rate is
@@ -66,58 +72,91 @@ class Trainer:
 
         Args:
             resume: continue from ``trainer.safetensors`` if it is there.
+            start: where to begin if it is not; of stage 2, with the epoch and β to use.
         """
+        self._train(start or Progress(), resume=resume, stages=len(STAGES))
+        return self._test()
+
+    def choose(self, *, resume: bool = False) -> Progress:
+        """Stage 1 alone; :meth:`run` with ``resume`` goes on from there.
+
+        Returns:
+            With the chosen ``best_epoch``, its ``best_hm`` and ``beta``.
+        """
+        self._train(Progress(), resume=resume, stages=1)
+        return self.progress
+
+    def _train(self, start: Progress, *, resume: bool, stages: int) -> None:
         write_config(self.folder, self.config)
         state = self.folder / STATE
         saved = read_tensors(state) if resume and state.exists() else None
-        if saved:
-            self.progress = Progress(**saved[1])
-        for index in range(self.progress.stage, len(STAGES)):
-            self.progress.stage = index
-            model = self._stage(index, saved[0] if saved else None)
+        self.progress = Progress(**saved[1]) if saved else start
+        for index in range(self.progress.stage, stages):
+            if index > self.progress.stage:
+                self.progress.stage, self.progress.epoch = index, 0
+            self._stage(index, saved[0] if saved else None)
             saved = None
-            if index + 1 < len(STAGES):
-                self.progress.epoch = 0
-        return self._test(model)
 
     def _epochs(self) -> int:
         """How many epochs the present stage has."""
         return self.config.epochs if self.progress.stage == 0 else self.progress.best_epoch + 1
 
-    def _stage(self, index: int, saved: dict[str, Tensor] | None) -> MDFT:
+    def _stage(self, index: int, saved: dict[str, Tensor] | None) -> None:
         stage = STAGES[index]
-        torch.manual_seed(self.config.seed * len(STAGES) + index)
-        sampler = torch.Generator().manual_seed(self.config.seed * len(STAGES) + index)
-        model = MDFT(self.config.model).to(self.device)
-        model.calibrate(self._batch(self._draw(stage, sampler)))
+        seed = self.config.seed * len(STAGES) + index
+        torch.manual_seed(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        indices = self.clips.splits[stage.train]
+        labels_N = torch.from_numpy(self.clips.labels_N[indices]).to(self.device)
+        self.sampler = BalancedSampler(labels_N)
+        self.model = model = MDFT(self.config.model).to(self.device)
+        self._calibrate(stage, model, generator)
         optimizer = Adam(model.parameters(), lr=self.config.learning_rate, fused=True)
         if saved and self.progress.epoch > 0:
-            restore(saved, model, optimizer, sampler)
+            restore(saved, model, optimizer, generator)
         while self.progress.epoch < self._epochs():
             start = time.perf_counter()
-            record = self._epoch(stage, model, optimizer, sampler)
+            record = self._epoch(stage, model, optimizer, generator)
             if index == 0:
                 self._validate(stage, model, record)
             self.progress.epoch += 1
             self.progress.seconds += time.perf_counter() - start
-            self._save(record, model, optimizer, sampler)
-        return model
+            self._save(record, model, optimizer, generator)
+
+    def _calibrate(self, stage: Stage, model: MDFT, generator: torch.Generator) -> None:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            model.calibrate(self._draw(stage, generator))
+        for warning in caught:
+            self._warn(str(warning.message), str(warning.message))
 
     def _epoch(
-        self, stage: Stage, model: MDFT, optimizer: Optimizer, sampler: torch.Generator
+        self, stage: Stage, model: MDFT, optimizer: Optimizer, generator: torch.Generator
     ) -> dict[str, Any]:
         model.train()
         classes_C = torch.from_numpy(self.clips.classes_of(stage.train)).to(self.device)
         steps = math.ceil(len(self.clips.splits[stage.train]) / self.config.batch_size)
         record: dict[str, Any] = {"stage": stage.name, "epoch": self.progress.epoch}
-        means: dict[str, dict[str, float]] = {"loss": {}, "firing_rates": {}}
+        loss: dict[str, float] = {}
+        firing = FiringStatistics()
         for step in range(1, steps + 1):
-            terms, rates = self._step(stage, classes_C, model, optimizer, sampler)
-            for group, values in (("loss", terms), ("firing_rates", rates)):
-                for name, value in values.items():
-                    means[group][name] = means[group].get(name, 0.0) + value.item() / steps
+            terms = self._step(stage, classes_C, model, optimizer, generator, firing)
+            for name, value in terms.items():
+                loss[name] = loss.get(name, 0.0) + value.item() / steps
             self.report({**record, "epochs": self._epochs(), "step": step, "steps": steps})
-        return {**record, **means}
+        health = firing.layers()
+        for layer, state in health.items():
+            if text := state.warning(layer):
+                self._warn(
+                    f"{stage.name} {layer}", f"{stage.name} epoch {record['epoch'] + 1}: {text}"
+                )
+        return {**record, "loss": loss, **health_record(health)}
+
+    def _warn(self, key: str, text: str) -> None:
+        """Report a warning, once for each key."""
+        if key not in self.warned:
+            self.warned.add(key)
+            self.report({"warning": text})
 
     def _step(
         self,
@@ -125,14 +164,15 @@ class Trainer:
         classes_C: Tensor,
         model: MDFT,
         optimizer: Optimizer,
-        sampler: torch.Generator,
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """One update on a fresh batch; its loss terms and firing rates."""
-        batch = self._batch(self._draw(stage, sampler))
-        negatives_B = draw_negatives(batch.labels_B.cpu(), sampler).to(self.device)
+        generator: torch.Generator,
+        firing: FiringStatistics,
+    ) -> dict[str, Tensor]:
+        """One update on a fresh batch; its loss terms."""
+        batch = self._draw(stage, generator)
+        negatives_B = draw_negatives(batch.labels_B, generator)
         words_CW = self.words_CW[classes_C]
         output = model(batch)
-        rates = firing_rates(output.spikes, batch.mask_BT)
+        firing.add(output.spikes, batch.mask_BT)
         terms = total_loss(
             output.o_av_BE,
             output.reconstructed_BW,
@@ -140,13 +180,13 @@ class Trainer:
             words_CW,
             torch.searchsorted(classes_C, batch.labels_B),
             negatives_B,
-            rates.values(),
+            firing_rates(output.spikes, batch.mask_BT).values(),
             self.config.loss,
         )
         optimizer.zero_grad(set_to_none=True)
         terms["total"].backward()
         optimizer.step()
-        return terms, rates
+        return terms
 
     def _validate(self, stage: Stage, model: MDFT, record: dict[str, Any]) -> None:
         split = score_split(model, self.clips, stage.seen, stage.unseen, self.config.batch_size)
@@ -159,52 +199,39 @@ class Trainer:
             self.progress.best_hm = result.hm
             self.progress.best_epoch, self.progress.beta = self.progress.epoch, beta
 
-    def _test(self, model: MDFT) -> Results:
-        stage = STAGES[-1]
+    def _test(self) -> Results:
+        stage, model = STAGES[-1], self.model
         split = score_split(model, self.clips, stage.seen, stage.unseen, self.config.batch_size)
-        result = gzsl.scores(split.distances, split.labels, split.seen, self.progress.beta)
-        results = Results(
-            seen=result.seen,
-            unseen=result.unseen,
-            hm=result.hm,
-            zsl=result.zsl,
+        results = results_of(
+            split,
             beta=self.progress.beta,
             epoch=self.progress.best_epoch,
             seed=self.config.seed,
-            firing_rates=split.firing_rates,
-            candidates=len(split.seen),
-            candidates_unseen=int((~split.seen).sum()),
             seconds=self.progress.seconds,
         )
         write_tensors(self.folder / MODEL, model.state_dict(), {"epoch": results.epoch})
+        write_tables(self.folder, split, self.clips.classes, results.beta)
         write_results(self.folder, results)
         self.report({"test": asdict(results)})
         return results
 
-    def _draw(self, stage: Stage, sampler: torch.Generator) -> np.ndarray:
-        """Clip indices of one batch: each class equally likely, then each of its clips."""
+    def _draw(self, stage: Stage, generator: torch.Generator) -> Batch:
+        """One class-balanced batch of the stage's training split."""
         indices = self.clips.splits[stage.train]
-        labels = self.clips.labels_N[indices]
-        weights = torch.from_numpy(1.0 / np.bincount(labels)[labels])
         size = min(self.config.batch_size, len(indices))
-        while True:  # a small batch may hold one class only, and no negative then
-            chosen = torch.multinomial(weights, size, replacement=True, generator=sampler).numpy()
-            if len(np.unique(labels[chosen])) > 1:
-                return indices[chosen]
-
-    def _batch(self, indices: np.ndarray) -> Batch:
-        return self.clips.batch(indices).to(self.device)
+        chosen = self.sampler.draw(size, generator).numpy(force=True)
+        return self.clips.batch(indices[chosen]).to(self.device)
 
     def _save(
         self,
         record: dict[str, Any],
         model: MDFT,
         optimizer: Optimizer,
-        sampler: torch.Generator,
+        generator: torch.Generator,
     ) -> None:
         self.progress.metrics.append(record)
         write_tensors(
-            self.folder / STATE, capture(model, optimizer, sampler), asdict(self.progress)
+            self.folder / STATE, capture(model, optimizer, generator), asdict(self.progress)
         )
         lines = "".join(json.dumps(line) + "\n" for line in self.progress.metrics)
         write_atomic(self.folder / METRICS, lines.encode())

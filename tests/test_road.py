@@ -22,8 +22,9 @@ from hardware.lava_backend import lava_fixed, lava_float
 from hardware.probe import read_probe
 from hardware.quantise import input_grids, quantise
 from hardware.reference import reference_float, reference_int
+from mdft.data.clips import standardised
 from mdft.data.dataset import Batch
-from mdft.data.extractor import frame_features, make_extractor, sound_features, standardise
+from mdft.data.extractor import frame_features, make_extractor, sound_features
 from mdft.data.rendered import load as load_rendered
 from mdft.runs import clips_of, read_config
 
@@ -141,10 +142,8 @@ def sound_of(clip: Path, rate: int) -> np.ndarray:
 
 def like_training(run: Path, name: str, features_TD: np.ndarray) -> torch.Tensor:
     """Features on the scale of the run's own, (1,T,D)."""
-    raw = load_rendered(read_config(run).data.rendered, progress=False)
-    train = getattr(raw, name)[raw.splits["stage_1_train"]].reshape(-1, 1, 512)
-    both = np.concatenate([train, features_TD[:, None]])
-    return torch.from_numpy(standardise(both, np.arange(len(train)))[len(train) :, 0])[None]
+    clips = standardised(load_rendered(read_config(run).data.rendered, progress=False))
+    return torch.from_numpy(clips.scales[name](features_TD))[None]
 
 
 @pytest.mark.parametrize(
@@ -176,8 +175,8 @@ def real_batch(run: Path, clip: Path, events_h5: Path) -> Batch:
     audio = sound_features(sound_of(clip, rate)[: seconds * rate], extractor)
     visual = frame_features(frames[: seconds * fps], fps, extractor)
     return Batch(
-        audio_BTD=like_training(run, "audio_NTD", audio),
-        visual_BTD=like_training(run, "visual_NTD", visual),
+        audio_BTD=like_training(run, "audio", audio),
+        visual_BTD=like_training(run, "visual", visual),
         events_BTKD=torch.from_numpy(bins.astype(np.float32) / 16)[None],
         mask_BT=torch.ones(1, seconds, dtype=torch.bool),
         labels_B=torch.zeros(1, dtype=torch.int64),

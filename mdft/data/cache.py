@@ -1,4 +1,4 @@
-"""Keeps a ClipSet on disk under a fingerprint of what it was made from."""
+"""Keeps a ClipSet on disk, beside a fingerprint of what it was made from."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from mdft.data import store
 from mdft.data.dataset import ClipSet
+from mdft.data.scale import Scale
 from mdft.errors import UserError
-from mdft.files import replacing
 
-_ARRAYS = ("audio_NTD", "visual_NTD", "events_NTKD", "seconds_N", "labels_N", "words_CW")
+_ARRAYS = ("events_MKD", "offsets_N1", "labels_N", "words_CW")
+_SPLIT, _SCALE = "splits.", "scale."
 
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where rendered data is kept.
+    """Where data is kept once it is drawn or read.
 
     ``cache_dir`` if given, else ``$MDFT_CACHE``, else ``$XDG_CACHE_HOME/mdft``, else
     ``~/.cache/mdft``.
@@ -47,45 +47,72 @@ def digest_files(paths: Iterable[Path]) -> str:
 
 
 def save(clips: ClipSet, path: Path) -> None:
-    """Write a ClipSet as safetensors, complete or not at all.
+    """Write a ClipSet that is in memory, complete or not at all.
 
     Raises:
         OSError: the folder cannot be made or written.
     """
-    arrays = {name: getattr(clips, name) for name in _ARRAYS}
-    arrays |= {f"splits.{name}": indices for name, indices in clips.splits.items()}
-    text = json.dumps({"names": list(clips.names), "classes": list(clips.classes)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        save_file(arrays, temporary, {"text": text, "sha256": _checksum(arrays, text)})
+    with store.create(path) as file:
+        write_features(file, [(clips.audio_MD, clips.visual_MD)])
+        file.write("events_MKD", [clips.events_MKD])
+        write_rest(file, clips)
 
 
-def read(path: Path) -> ClipSet:
-    """Read a ClipSet back.
+def write_features(
+    file: store.Writer, chunks: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Append float32 (m, D_a) audio and (m, D_v) visual features, chunk by chunk.
+
+    One tensor holds both, side by side: a clip is one stretch of the disk, and M need not be
+    known before.
+
+    Returns:
+        audio (M, D_a) and visual (M, D_v), as memory maps.
+    """
+    width = 0
+
+    def rows() -> Iterable[np.ndarray]:
+        nonlocal width
+        for audio_MD, visual_MD in chunks:
+            width = audio_MD.shape[1]
+            yield np.concatenate([audio_MD, visual_MD], axis=1, dtype=np.float32)
+
+    features_MD = file.write("features_MD", rows())
+    file.metadata["audio_width"] = str(width)
+    return features_MD[:, :width], features_MD[:, width:]
+
+
+def write_rest(file: store.Writer, clips: ClipSet) -> None:
+    """Append what is small: all of a ClipSet but its features and events."""
+    for name in _ARRAYS[1:]:
+        file.write(name, [getattr(clips, name)])
+    for name, indices in clips.splits.items():
+        file.write(_SPLIT + name, [indices])
+    for modality, scale in clips.scales.items():
+        file.write(_SCALE + modality, [np.stack([scale.mean_D, scale.deviation_D])])
+    text = json.dumps({n: list(getattr(clips, n)) for n in ("names", "classes", "notes")})
+    file.write("text", [np.frombuffer(text.encode(), np.uint8)])
+
+
+def read(path: Path) -> tuple[ClipSet, dict[str, str]]:
+    """A ClipSet, its large arrays as memory maps, and the file's metadata.
 
     Raises:
         UserError: the file is not what ``save`` wrote.
         FileNotFoundError: there is no such file.
     """
+    arrays, metadata = store.read(path)
     try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a safetensors file ({error})") from error
-    text = metadata.get("text", "")
-    if metadata.get("sha256") != _checksum(arrays, text):
-        raise UserError(f"{path}: contents differ from their checksum")
-    stems = json.loads(text)
-    prefix = "splits."
-    splits = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
-    return ClipSet(**{n: arrays[n] for n in _ARRAYS}, **stems, splits=splits)
-
-
-def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.data)
-    return digest.hexdigest()
+        text = json.loads(arrays.pop("text").tobytes())
+        width, features_MD = int(metadata["audio_width"]), arrays["features_MD"]
+        clips = ClipSet(
+            audio_MD=features_MD[:, :width],
+            visual_MD=features_MD[:, width:],
+            **{name: arrays[name] for name in _ARRAYS},
+            splits={k[len(_SPLIT) :]: v for k, v in arrays.items() if k.startswith(_SPLIT)},
+            scales={k[len(_SCALE) :]: Scale(*v) for k, v in arrays.items() if _SCALE in k},
+            **text,
+        )
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a cache of this release ({error})") from error
+    return clips, metadata

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-#: Events per pixel are stored in sixteenths, as 8-bit graded spikes.
+from mdft.data.scale import Scale
+
+#: Events are stored in sixteenths, as 8-bit graded spikes.
 EVENT_UNIT = 1.0 / 16.0
 
 SPLITS = (
@@ -47,50 +49,92 @@ class Batch:
 
 @dataclass(frozen=True)
 class ClipSet:
-    """A whole benchmark in memory.
+    """A whole benchmark, packed: the seconds of all clips one after another, without padding.
+
+    The arrays over M may be memory maps; a batch copies only the seconds that it holds.
 
     Attributes:
-        audio_NTD: (n, T, D) float32, zero beyond a clip's end.
-        visual_NTD: (n, T, D) float32, zero beyond a clip's end.
-        events_NTKD: (n, T, K, 512) integers, event bins in units of ``event_unit``.
-        seconds_N: (n,) int64, the length of each clip in seconds.
+        audio_MD: (M, D_a) float32, as read, not standardised; M is the sum of all lengths.
+        visual_MD: (M, D_v) float32, as read.
+        events_MKD: (M, K, 512) integers, event bins in units of ``EVENT_UNIT``.
+        offsets_N1: (n + 1,) int64; clip i is rows ``offsets[i]`` to ``offsets[i + 1]``.
         labels_N: (n,) int64 class index of each clip.
         names: clip names, unique.
         classes: class names; index = rank in the sorted list.
-        words_CW: (C, 300) float32 class word vectors.
+        words_CW: (C, W) float32 class word vectors.
         splits: name in ``SPLITS`` → int64 clip indices.
-        event_unit: what an integer 1 in ``events_NTKD`` stands for: a sixteenth of an event per
-            pixel, or 1 for feature events.
+        scales: of the audio and the visual features, applied by :meth:`batch`; ``{}``: none.
+        notes: what a user must know of these clips, one line each.
     """
 
-    audio_NTD: np.ndarray
-    visual_NTD: np.ndarray
-    events_NTKD: np.ndarray
-    seconds_N: np.ndarray
+    audio_MD: np.ndarray
+    visual_MD: np.ndarray
+    events_MKD: np.ndarray
+    offsets_N1: np.ndarray
     labels_N: np.ndarray
     names: Sequence[str]
     classes: Sequence[str]
     words_CW: np.ndarray
     splits: Mapping[str, np.ndarray]
-    event_unit: float = EVENT_UNIT
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.labels_N)
+
+    @property
+    def seconds_N(self) -> np.ndarray:
+        """(n,) int64, the length of each clip in seconds."""
+        return np.diff(self.offsets_N1)
 
     def classes_of(self, *splits: str) -> np.ndarray:
         """Sorted class indices that occur in the named splits."""
         return np.unique(np.concatenate([self.labels_N[self.splits[s]] for s in splits]))
 
+    def rows(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the seconds of clips lie.
+
+        Args:
+            indices: (B,) clip indices.
+
+        Returns:
+            (m,) rows of the packed arrays, clip after clip, and (B, T) bool, where each belongs.
+        """
+        starts, seconds = self.offsets_N1[indices], self.seconds_N[indices]
+        time = np.arange(int(seconds.max()))
+        mask_BT = time < seconds[:, None]
+        return (starts[:, None] + time)[mask_BT], mask_BT
+
     def batch(self, indices: np.ndarray) -> Batch:
-        """The clips at ``indices`` as tensors, cut to the longest of them."""
-        seconds = self.seconds_N[indices]
-        T = int(seconds.max())
-        mask = np.arange(T)[None, :] < seconds[:, None]
-        events = self.events_NTKD[indices, :T].astype(np.float32) * np.float32(self.event_unit)
+        """The clips at ``indices`` as tensors, standardised, padded with zeros to the longest."""
+        rows, mask_BT = self.rows(indices)
+        events = self.events_MKD[rows].astype(np.float32) * np.float32(EVENT_UNIT)
         return Batch(
-            audio_BTD=torch.from_numpy(np.ascontiguousarray(self.audio_NTD[indices, :T])),
-            visual_BTD=torch.from_numpy(np.ascontiguousarray(self.visual_NTD[indices, :T])),
-            events_BTKD=torch.from_numpy(events),
-            mask_BT=torch.from_numpy(mask),
+            audio_BTD=_padded(self._scaled("audio", self.audio_MD[rows]), mask_BT),
+            visual_BTD=_padded(self._scaled("visual", self.visual_MD[rows]), mask_BT),
+            events_BTKD=_padded(events, mask_BT),
+            mask_BT=torch.from_numpy(mask_BT),
             labels_B=torch.from_numpy(self.labels_N[indices]),
         )
+
+    def _scaled(self, modality: str, features_MD: np.ndarray) -> np.ndarray:
+        scale = self.scales.get(modality)
+        return features_MD if scale is None else scale(features_MD)
+
+
+def packed(values_NTX: np.ndarray, seconds_N: np.ndarray) -> np.ndarray:
+    """The seconds that exist, clip after clip: (n, T, …) → (M, …)."""
+    return values_NTX[np.arange(values_NTX.shape[1]) < seconds_N[:, None]]
+
+
+def offsets_of(seconds_N: np.ndarray) -> np.ndarray:
+    """(n + 1,) int64: where each clip of these lengths begins, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(seconds_N)]).astype(np.int64)
+
+
+def _padded(values_MX: np.ndarray, mask_BT: np.ndarray) -> Tensor:
+    if mask_BT.all():  # nothing to pad, nothing to copy
+        return torch.from_numpy(values_MX.reshape(*mask_BT.shape, *values_MX.shape[1:]))
+    out = np.zeros((*mask_BT.shape, *values_MX.shape[1:]), dtype=values_MX.dtype)
+    out[mask_BT] = values_MX
+    return torch.from_numpy(out)

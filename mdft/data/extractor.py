@@ -118,15 +118,3 @@ def sound_features(sound: np.ndarray, extractor: Extractor) -> np.ndarray:
         for weight, bias in extractor.sound:
             x = F.relu(F.conv1d(x, weight, bias, stride=2, padding=2))
         return torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1).numpy()
-
-
-def standardise(features: np.ndarray, fit: np.ndarray) -> np.ndarray:
-    """Every feature to mean 0 and deviation 1 as measured on the clips ``fit`` alone.
-
-    Args:
-        features: (n, T, 512) float32.
-        fit: indices of the training clips; nothing is learned from any other clip.
-    """
-    seen = features[fit].reshape(-1, features.shape[-1]).astype(np.float64)
-    mean, deviation = seen.mean(axis=0), seen.std(axis=0)
-    return ((features - mean) / np.maximum(deviation, 1e-3)).astype(np.float32)

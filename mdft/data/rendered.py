@@ -20,14 +20,6 @@ import numpy as np
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 import events
 from mdft.data import cache
@@ -41,6 +33,7 @@ from mdft.data.extractor import (
     make_extractor,
     sound_features,
 )
+from mdft.data.progress import progress_bar
 from mdft.data.rendered_config import ClassCounts, RenderedConfig
 from mdft.data.video import export_mp4
 from mdft.errors import UserError, run_main
@@ -84,7 +77,7 @@ def load(
     console = Console(stderr=True)
     if path.exists():
         try:
-            return cache.read(path)
+            return cache.read(path)[0]
         except UserError as error:
             console.print(f"{error}: drawing it again", soft_wrap=True, highlight=False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,10 +103,10 @@ def build(config: RenderedConfig, progress: bool = True, threads: int | None = N
     jobs = [(c, j) for c in range(len(classes)) for j in range(config.counts.clips_per_class)]
     audio, visual, bins = _measure_all(config, classes, jobs, progress, threads)
     return ClipSet(
-        audio_NTD=audio,
-        visual_NTD=visual,
-        events_NTKD=bins,
-        seconds_N=np.full(len(jobs), config.seconds, dtype=np.int64),
+        audio_MD=audio.reshape(-1, FEATURES),
+        visual_MD=visual.reshape(-1, FEATURES),
+        events_MKD=bins.reshape(-1, *bins.shape[2:]),
+        offsets_N1=np.arange(len(jobs) + 1, dtype=np.int64) * config.seconds,
         labels_N=np.array([c for c, _ in jobs], dtype=np.int64),
         names=[f"{classes[c].name}_{j:03d}" for c, j in jobs],
         classes=[c.name for c in classes],
@@ -158,7 +151,7 @@ def _measure_all(
     # One thread inside each worker: sums are then in one order, whatever the machine has.
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        with _bar(progress) as bar:
+        with progress_bar(progress) as bar:
             drawn = pool.map(lambda job: _measure(config, classes[job[0]], job, extractor), jobs)
             for i, found in enumerate(bar.track(drawn, n, description="drawing clips")):
                 audio[i], visual[i], bins[i] = found
@@ -166,20 +159,6 @@ def _measure_all(
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)
     return audio, visual, bins
-
-
-def _bar(progress: bool) -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (progress and console.is_terminal),
-    )
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def tiny():
 
 
 def same(a, b):
-    arrays = ("audio_NTD", "visual_NTD", "events_NTKD", "seconds_N", "labels_N", "words_CW")
+    arrays = ("audio_MD", "visual_MD", "events_MKD", "offsets_N1", "labels_N", "words_CW")
     for name in arrays:
         x, y = getattr(a, name), getattr(b, name)
         assert x.dtype == y.dtype and x.tobytes() == y.tobytes(), name
@@ -54,15 +54,15 @@ def same(a, b):
 
 def test_shapes_and_types(tiny):
     n = 12 * 4
-    assert tiny.audio_NTD.shape == tiny.visual_NTD.shape == (n, 2, 512)
-    assert tiny.audio_NTD.dtype == tiny.visual_NTD.dtype == tiny.words_CW.dtype == np.float32
-    assert tiny.events_NTKD.shape == (n, 2, 8, 512) and tiny.events_NTKD.dtype == np.uint8
+    assert tiny.audio_MD.shape == tiny.visual_MD.shape == (n * 2, 512)
+    assert tiny.audio_MD.dtype == tiny.visual_MD.dtype == tiny.words_CW.dtype == np.float32
+    assert tiny.events_MKD.shape == (n * 2, 8, 512) and tiny.events_MKD.dtype == np.uint8
     assert tiny.words_CW.shape == (12, 300)
     assert list(tiny.classes) == sorted(tiny.classes)
     assert len(set(tiny.names)) == n
     for name, label in zip(tiny.names, tiny.labels_N, strict=True):
         assert name.startswith(tiny.classes[label] + "_")
-    assert np.isfinite(tiny.audio_NTD).all() and np.isfinite(tiny.visual_NTD).all()
+    assert np.isfinite(tiny.audio_MD).all() and np.isfinite(tiny.visual_MD).all()
     assert (tiny.seconds_N == 2).all()
 
 
@@ -74,7 +74,7 @@ def test_same_bits_on_one_thread_and_two(tiny):
 
 def test_another_seed_is_another_benchmark(tiny):
     other = rendered.build(replace(TINY, seed=4), progress=False)
-    assert not np.array_equal(other.events_NTKD, tiny.events_NTKD)
+    assert not np.array_equal(other.events_MKD, tiny.events_MKD)
     assert not np.allclose(other.words_CW, tiny.words_CW)
 
 
@@ -96,16 +96,17 @@ def test_bins_count_the_events_of_the_pixels(tiny):
     index = (inside["t"] // 125_000, inside["p"].astype(int), inside["y"] // 2, inside["x"] // 2)
     np.add.at(count, index, 1)
     expected = np.minimum(255, np.floor(count * 16 / 4 + 0.5)).reshape(2, 8, 512)
+    clip_rows, _ = tiny.rows(np.array([2 * 4 + 1]))
     assert count.sum() > 1000
     assert count[-1].sum() > 0.6 * count[:-1].sum() / 15  # no half-empty last bin
-    np.testing.assert_array_equal(tiny.events_NTKD[2 * 4 + 1], expected)
+    np.testing.assert_array_equal(tiny.events_MKD[clip_rows], expected)
 
 
 def test_standardised_on_the_training_clips_alone(tiny):
     train = tiny.splits["stage_1_train"]
-    assert tiny.visual_NTD.min() >= 0
-    clips = standardised(tiny)
-    for features in (clips.audio_NTD, clips.visual_NTD):
+    assert tiny.visual_MD.min() >= 0
+    batch = standardised(tiny).batch(np.arange(len(tiny)))
+    for features in (batch.audio_BTD.numpy(), batch.visual_BTD.numpy()):
         seen = features[train].reshape(-1, 512).astype(np.float64)
         np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-4)
         assert np.median(seen.std(axis=0)) == pytest.approx(1, abs=1e-4)
@@ -132,7 +133,7 @@ def test_damaged_cache_is_noticed_and_drawn_again(tiny, tmp_path, monkeypatch, c
     same(rendered.load(TINY, tmp_path, progress=False), tiny)
     notice = capsys.readouterr().err
     assert notice.count("\n") == 1 and path.name in notice
-    same(cache.read(path), tiny)
+    same(cache.read(path)[0], tiny)
     assert list(tmp_path.iterdir()) == [path]
 
 

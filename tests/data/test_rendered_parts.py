@@ -13,7 +13,6 @@ from mdft.data.extractor import (
     make_extractor,
     mel_filters,
     sound_features,
-    standardise,
 )
 from mdft.data.motions import trajectory
 from mdft.data.scenes import paint
@@ -178,17 +177,6 @@ def test_weights_are_orthogonal_with_hes_gain():
         np.testing.assert_allclose(np.diag(gram), 2, atol=1e-5)
         if rows.shape[0] <= rows.shape[1]:
             np.testing.assert_allclose(gram, 2 * np.eye(len(gram)), atol=1e-5)
-
-
-def test_standardise_learns_from_the_given_clips_alone():
-    features = np.random.default_rng(0).normal(3, 2, (6, 2, 5)).astype(np.float32)
-    fit = np.array([0, 1, 2])
-    changed = features.copy()
-    changed[4] *= 100
-    a, b = standardise(features, fit), standardise(changed, fit)
-    assert np.array_equal(a[:4], b[:4])
-    expected = (features - features[:3].mean(axis=(0, 1))) / features[:3].std(axis=(0, 1))
-    np.testing.assert_allclose(a, expected, atol=1e-5)
 
 
 def test_unknown_names_are_refused():

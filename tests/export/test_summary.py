@@ -33,7 +33,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target = folder / FLOAT.format(pathway)
         backend = ["--backend", "reference_float", "--runtime", "process"]  # as make demo has it
         assert hardware([str(graph), str(probe), *backend, "--json", str(target)]) == 0
-    write_results(folder, Results(0.5, 0.5, 0.5, 0.5, 0.1, 0, 0, {}, 4, 2, 1.0))
+    write_results(folder, Results(0.5, 0.5, 0.5, 0.5, 0.1, 0, 0, {}, {}, {}, 4, 2, 1.0))
     return folder
 
 

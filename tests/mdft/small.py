@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from mdft.config import LossConfig, ModelConfig, MotionConfig, TrainConfig
-from mdft.data.dataset import ClipSet
+from mdft.data.dataset import Batch, ClipSet, offsets_of, packed
 
 D, T, K = 32, 3, 4
 
@@ -22,15 +24,14 @@ def random_clips(seed: int = 0, *, ragged: bool = False) -> ClipSet:
     visual_NTD = -prototype_CD[labels] + rng.normal(size=(n, T, D))
     events_NTKD = rng.poisson(4 * (rng.random((classes, 1, 1, D)) < 0.3)[labels], (n, T, K, D))
     seconds_N = rng.integers(1, T + 1, n) if ragged else np.full(n, T)
-    exists_NT = np.arange(T) < seconds_N[:, None]
     words_CW = rng.normal(size=(classes, 300))
     seen, val, test = labels < 8, (labels >= 8) & (labels < 10), labels >= 10
     index = np.arange(n)
     return ClipSet(
-        audio_NTD=(audio_NTD * exists_NT[..., None]).astype(np.float32),
-        visual_NTD=(visual_NTD * exists_NT[..., None]).astype(np.float32),
-        events_NTKD=(events_NTKD * exists_NT[..., None, None]).astype(np.uint8),
-        seconds_N=seconds_N,
+        audio_MD=packed(audio_NTD, seconds_N).astype(np.float32),
+        visual_MD=packed(visual_NTD, seconds_N).astype(np.float32),
+        events_MKD=packed(events_NTKD, seconds_N).astype(np.uint8),
+        offsets_N1=offsets_of(seconds_N),
         labels_N=labels,
         names=[f"clip{i}" for i in range(n)],
         classes=[f"class{c:02d}" for c in range(classes)],
@@ -46,10 +47,16 @@ def random_clips(seed: int = 0, *, ragged: bool = False) -> ClipSet:
     )
 
 
+def small_model(**changes) -> ModelConfig:
+    """A model of the widths of :func:`random_clips`."""
+    widths = {"dim": D, "audio_features": D, "visual_features": D, "joint": 16, "heads": 4}
+    return ModelConfig(**{**widths, "motion": MotionConfig(), **changes})
+
+
 def small_config(**changes) -> TrainConfig:
     """A run of a second over :func:`random_clips`."""
     defaults = {
-        "model": ModelConfig(dim=D, joint=16, heads=4, motion=MotionConfig()),
+        "model": small_model(),
         "loss": LossConfig(),
         "epochs": 2,
         "batch_size": 24,
@@ -57,3 +64,9 @@ def small_config(**changes) -> TrainConfig:
         "device": "cpu",
     }
     return TrainConfig(**{**defaults, **changes})
+
+
+def double(batch: Batch) -> Batch:
+    """The same batch in float64."""
+    floats = ("audio_BTD", "visual_BTD", "events_BTKD")
+    return dataclasses.replace(batch, **{name: getattr(batch, name).double() for name in floats})

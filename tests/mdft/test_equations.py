@@ -8,17 +8,17 @@ import torch
 from torch import nn
 
 from mdft.config import LossConfig
-from mdft.crm import CrossModalLayer, CrossModalTransformer, FusionBlock, accumulate
-from mdft.dab import DAB, discrepancy
+from mdft.crm import CrossModalLayer, CrossModalTransformer, FusionBlock, MotionGate, accumulate
+from mdft.dab import DiscrepancyAnalysis, discrepancy
 from mdft.layers import Attention, Encoder, Projection, Reconstruction, masked_mean
 from mdft.losses import (
-    draw_negatives,
     projection_loss,
     reconstruction_loss,
     total_loss,
     triplet_loss,
 )
 from mdft.rjlu import RJLU
+from mdft.sampler import draw_negatives
 from mdft.threshold import dynamic_threshold, omega, phi
 
 D = 8
@@ -88,7 +88,7 @@ def test_equation_6_by_hand():
     got = discrepancy(torch.tensor([0.5, 2.0]), torch.tensor([0.5, 0.0]), torch.tensor(2.0))
     # a + 1 − exp(−((E − a)/β)²): no discrepancy adds 0; (−2/2)² = 1 adds 1 − 1/e.
     assert got.tolist() == pytest.approx([0.5, 2.0 + 1 - math.exp(-1)])
-    assert DAB().beta.item() == pytest.approx(1.001)
+    assert DiscrepancyAnalysis().beta.item() == pytest.approx(1.001)
 
 
 def test_equation_7_in_plain_loops():
@@ -138,23 +138,22 @@ def test_accumulation_is_the_running_rate():
 
 def test_equation_10():
     block = FusionBlock(D, 2).double().eval()
-    assert block.gate_norm.running_mean is not None and block.gate_norm.running_var is not None
-    block.gate_norm.running_mean.uniform_(0, 0.3)
-    block.gate_norm.running_var.uniform_(0.5, 2)
+    assert block.gate is not None
+    norm = block.gate.norm
+    assert norm.running_mean is not None and norm.running_var is not None
+    norm.running_mean.uniform_(0, 0.3)
+    norm.running_var.uniform_(0.5, 2)
     a, rate = torch.randn(1, 4, D).double(), torch.rand(1, 4, D).double()
     got = block(a, rate, torch.ones(1, 4, dtype=torch.bool))
-    centred = (
-        4 * (rate - block.gate_norm.running_mean) / (block.gate_norm.running_var + 1e-5).sqrt()
-    )
+    centred = 4 * (rate - norm.running_mean) / (norm.running_var + 1e-5).sqrt()
     gated = array(a[0]) * sigmoid(array(centred[0]))
     expected = tail(block.tail, attend(block.attention, array(a[0]), gated))
     np.testing.assert_allclose(array(got[0]), expected, atol=1e-12)
 
 
 def test_gate_covers_the_whole_interval():
-    block = FusionBlock(D, 2).train()
     rate = 0.1 + 0.05 * torch.randn(64, 10, D)
-    gate = block.gate(rate, torch.ones(64, 10, dtype=torch.bool))
+    gate = MotionGate(D).train()(torch.ones_like(rate), rate, torch.ones(64, 10, dtype=torch.bool))
     assert gate.min() < 0.01
     assert gate.max() > 0.99
 

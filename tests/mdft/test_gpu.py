@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from mdft.config import ModelConfig
 from mdft.data.dataset import ClipSet
 from mdft.model import MDFT
 from mdft.trainer import Trainer
-from tests.mdft.small import small_config
+from tests.mdft.small import small_config, small_model
 
 pytestmark = pytest.mark.gpu
 
 
 def test_the_motion_branch_gives_the_same_spikes(clips: ClipSet):
     """Sums on the grid are exact in any order, so not one spike may differ."""
-    model = MDFT(ModelConfig(dim=32, joint=16, heads=4))
+    model = MDFT(small_model())
     batch = clips.batch(np.arange(0, len(clips), 2))
     model.calibrate(batch)
     for pathway, given in model.motion_inputs(batch).items():

@@ -9,16 +9,13 @@ import torch
 from mdft.config import LossConfig, ModelConfig, MotionConfig
 from mdft.data.clips import with_feature_events
 from mdft.data.dataset import Batch, ClipSet
-from mdft.evaluation import firing_rates
-from mdft.losses import draw_negatives, total_loss
+from mdft.health import firing_rates
+from mdft.losses import total_loss
 from mdft.model import MDFT, Output
+from mdft.sampler import draw_negatives
+from tests.mdft.small import double, small_model
 
-SMALL = ModelConfig(dim=32, joint=16, heads=4, motion=MotionConfig(rate=0.12))
-
-
-def double(batch: Batch) -> Batch:
-    floats = ("audio_BTD", "visual_BTD", "events_BTKD")
-    return dataclasses.replace(batch, **{name: getattr(batch, name).double() for name in floats})
+SMALL = small_model(motion=MotionConfig(rate=0.12))
 
 
 def trained_a_little(clips: ClipSet, config: ModelConfig = SMALL) -> MDFT:

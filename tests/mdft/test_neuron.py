@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdft.neuron import GRID, LIFParams, atan_spike, lif_sequence, lif_step, snap, threshold_current
+from mdft.neuron import GRID, AtanSpike, LIFParams, lif_loop, lif_step, snap, threshold_current
 
-SPIKE = atan_spike()
+SPIKE = AtanSpike()
 
 
 def test_lif_step_by_hand():
@@ -34,7 +34,7 @@ def test_lif_matches_nirs_ode_in_euler_steps():
         v = v + dt / tau * (0.0 - v + tau / dt * i)
         expected.append(v > theta)
         v = np.where(v > theta, 0.0, v)
-    spikes, _ = lif_sequence(torch.from_numpy(current)[None], LIFParams(beta, theta), SPIKE)
+    spikes, _ = lif_loop(torch.from_numpy(current)[None], LIFParams(beta, theta), SPIKE)
     assert np.array_equal(spikes[0].numpy().astype(bool), expected)
     assert 0.02 < np.mean(expected) < 0.5
 
@@ -57,7 +57,7 @@ def test_moving_threshold_equals_threshold_current(seed: int, steps: int, beta: 
         v_N = np.where(fired_N, delta_S[t], v_N)
         expected.append(fired_N)
     b_BS1 = threshold_current(torch.from_numpy(delta_S)[None, :, None], beta)
-    spikes_BSN, _ = lif_sequence(
+    spikes_BSN, _ = lif_loop(
         torch.from_numpy(current_SN)[None] + b_BS1, LIFParams(beta, theta_0), SPIKE
     )
     assert np.array_equal(spikes_BSN[0].numpy().astype(bool), np.array(expected))
@@ -100,7 +100,7 @@ def test_surrogate_is_snntorchs_arctangent(dtype: torch.dtype):
 def test_gradient_through_two_steps_by_hand():
     # No spike at step 1, so du2/di1 = β; ds2/dx = g(u2 − θ).
     current = torch.tensor([[[0.6], [0.9]]], dtype=torch.float64, requires_grad=True)
-    spikes, _ = lif_sequence(current, LIFParams(0.5, 1.0), SPIKE)
+    spikes, _ = lif_loop(current, LIFParams(0.5, 1.0), SPIKE)
     assert spikes.flatten().tolist() == [0.0, 1.0]
     spikes[:, 1].sum().backward()
     g = 1.0 / (1 + (np.pi * (0.5 * 0.6 + 0.9 - 1.0)) ** 2)

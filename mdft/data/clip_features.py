@@ -1,0 +1,97 @@
+"""The features of one class in one file, of whichever format; checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mdft.errors import UserError
+
+
+@dataclass(frozen=True)
+class ClassFeatures:
+    """One modality of the clips of one class.
+
+    Attributes:
+        path: the file.
+        names: of the clips, unique.
+        features: clip by clip, (T_i, D) float32, finite.
+    """
+
+    path: Path
+    names: Sequence[str]
+    features: Sequence[np.ndarray]
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.features[0].shape[1]
+
+
+def checked(path: Path, names: object, features: Sequence[object]) -> ClassFeatures:
+    """Names and features of a file, as :class:`ClassFeatures` promises them.
+
+    Args:
+        path: the file.
+        names: str or bytes, one a clip.
+        features: arrays of numbers (T_i, D), one a clip.
+
+    Raises:
+        UserError: naming file and clip.
+    """
+    known = _names(path, names)
+    if len(known) != len(features):
+        raise UserError(f"{path}: {len(known)} clip names for the features of {len(features)}")
+    if not known:
+        raise UserError(f"{path}: no clip in it, expected one or more")
+    seen: set[str] = set()
+    for name in known:
+        if name in seen:
+            raise UserError(f"{path}: clip {name!r} is there twice")
+        seen.add(name)
+    arrays = [_features(path, n, f) for n, f in zip(known, features, strict=True)]
+    width = arrays[0].shape[1]
+    for name, array in zip(known, arrays, strict=True):
+        if array.shape[1] != width:
+            raise UserError(
+                f"{path}: clip {name!r} is {array.shape[1]} wide, expected {width} "
+                f"as clip {known[0]!r}"
+            )
+    return ClassFeatures(path, known, arrays)
+
+
+def _names(path: Path, names: object) -> list[str]:
+    values = names.tolist() if isinstance(names, np.ndarray) and names.ndim == 1 else names
+    if not isinstance(values, list):
+        raise UserError(f"{path}: clip names are {type(names).__name__}, expected a list")
+    found = []
+    for i, value in enumerate(values):
+        if isinstance(value, bytes):
+            try:
+                value = value.decode()
+            except UnicodeDecodeError as error:
+                raise UserError(f"{path}: name {i} is not UTF-8: {value!r}") from error
+        if not isinstance(value, str) or not value:
+            raise UserError(f"{path}: name {i} is {value!r}, expected a clip's name")
+        found.append(value)
+    return found
+
+
+def _features(path: Path, name: str, features: object) -> np.ndarray:
+    expected = "expected numbers (T, D), one vector a second"
+    if not isinstance(features, np.ndarray):
+        raise UserError(f"{path}: clip {name!r} is {type(features).__name__}, {expected}")
+    if features.dtype.kind not in "fiu" or features.ndim != 2 or 0 in features.shape:
+        raise UserError(f"{path}: clip {name!r} is {features.dtype} {features.shape}, {expected}")
+    with np.errstate(over="ignore"):  # beyond float32: infinite, and refused below
+        array = features.astype(np.float32, copy=False)
+    if not np.isfinite(array).all():
+        t, d = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise UserError(
+            f"{path}: clip {name!r} has {features[t, d]} at second {t}, feature {d}, "
+            "expected finite numbers"
+        )
+    return array

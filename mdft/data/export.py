@@ -1,0 +1,236 @@
+"""Write the embedded benchmark as AVCA's or TCaF's files, for their trainers and for others.
+
+    python -m mdft.data.export OUT --format avca|tcaf [--seed S] [--recipe embedded|debug]
+
+OUT is what both call ``--root_dir``. Their trainers know data sets by name only, so the files
+are named as UCF's are: run them with ``--dataset_name UCF``. Features are as extracted, not
+standardised. ``README.txt`` in OUT has the command lines.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import h5py
+import numpy as np
+import tyro
+
+from mdft.data import rendered
+from mdft.data.dataset import ClipSet
+from mdft.data.portable import write_object_npy, write_pickle
+from mdft.errors import UserError, require, run_main
+from mdft.recipes import RECIPES
+
+Format = Literal["avca", "tcaf"]
+
+#: Our split → their stage, the name of a folder and of two lists.
+STAGES = {
+    "stage_1_train": "stage_1_train",
+    "val_seen": "stage_1_val_seen",
+    "val_unseen": "stage_1_val_unseen",
+    "stage_2_train": "stage_2_train",
+    "test_seen": "stage_2_test_seen",
+    "test_unseen": "stage_2_test_unseen",
+}
+#: Format → the folder that their published settings call ``feature_extraction_method``.
+FEATURES: dict[Format, str] = {"avca": "main_features", "tcaf": "main_features_non_averaged"}
+CLASS_NAMES, WORDS = "ucf_w2v_class_names.csv", "word_embeddings_ucf_normed.npy"
+#: Bytes of a clip's name in an h5 file.
+_NAME_BYTES = 80
+
+_README = """\
+The embedded benchmark of mdft, rendered from one seed, in the files of {format}.
+It is named as UCF is because the trainers know no other names; it is not UCF.
+
+AVCA (format avca), in a checkout of AVCA-GZSL, with the other flags of its README:
+  python main.py --root_dir OUT --dataset_name UCF --feature_extraction_method main_features
+    --zero_shot_split main_split --input_size_audio 512 --input_size_video 512 --AVCA
+TCaF (format tcaf), in a checkout of TCAF-GZSL:
+  python main.py --cfg config/best/best_main/best_ucf.yaml --root_dir OUT --dataset_name UCF
+    --log_dir LOGS --run all
+mdft itself: python -m mdft.train ucf --data.root OUT
+
+AVCA and TCaF keep what they read in avgzsl_benchmark*datasets/UCF/_features_processed under
+the folder they are started in, and never look whether it is stale: remove it before training
+on another data set of this name.
+"""
+
+
+def export(clips: ClipSet, out: Path, layout: Format, fps: int) -> None:
+    """Write a benchmark in one of the two layouts, whole or not at all.
+
+    avca: one h5 a class, modality and stage, ``data`` (n,D) float32, the mean over the seconds
+    that exist, and ``video_urls`` (n,) bytes. tcaf: one pickle, ``{"features": [(T_i,D) float32],
+    "video_names": [str], "fps": [int]}``. Audio and video hold the same clips in one order.
+
+    Their samplers wait for ever for the second clip of a training class that has one only.
+
+    Args:
+        clips: unstandardised; ``stage_2_train`` is what stage 1 trains and validates on.
+        out: folder to make; it may exist if it is empty.
+        layout: ``avca`` or ``tcaf``.
+        fps: frames a second of the videos, kept in the pickles.
+
+    Raises:
+        UserError: ``out`` holds something, or a name or a split does not fit the layout.
+    """
+    _check(clips)
+    with _new_folder(out) as folder:
+        features = folder / "features" / FEATURES[layout]
+        _write_lists(clips, folder / "class-split")
+        _write_words(clips, features / "text")
+        for modality, values_MD in (("audio", clips.audio_MD), ("video", clips.visual_MD)):
+            for split, stage in STAGES.items():
+                where = features / modality / stage
+                where.mkdir(parents=True)
+                for name, indices in _by_class(clips, split):
+                    if layout == "avca":
+                        _write_h5(where / f"{name}.h5", clips, values_MD, indices)
+                    else:
+                        _write_pickle(where / f"{name}.pkl", clips, values_MD, indices, fps)
+        (folder / "README.txt").write_text(_README.format(format=layout.upper()))
+
+
+def manual_name(name: str) -> str:
+    """A class's name as words: the key of its vector. ``spotted_star-spins-hum`` has four."""
+    return re.sub("[-_]", " ", name)
+
+
+def _by_class(clips: ClipSet, split: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Name of each class of a split, and its clips, both sorted."""
+    indices = np.sort(clips.splits[split])
+    for c in clips.classes_of(split):
+        yield clips.classes[int(c)], indices[clips.labels_N[indices] == c]
+
+
+def _seconds(clips: ClipSet, values_MD: np.ndarray, index: int) -> np.ndarray:
+    """(T,D) float32 features of one clip."""
+    start, stop = clips.offsets_N1[index : index + 2]
+    return np.ascontiguousarray(values_MD[start:stop], dtype=np.float32)
+
+
+def _write_h5(path: Path, clips: ClipSet, values_MD: np.ndarray, indices: np.ndarray) -> None:
+    means = [_seconds(clips, values_MD, i).mean(axis=0, dtype=np.float64) for i in indices]
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=np.stack(means).astype(np.float32))
+        names = [clips.names[int(i)].encode() for i in indices]
+        file.create_dataset("video_urls", data=np.array(names, dtype=f"S{_NAME_BYTES}"))
+
+
+def _write_pickle(
+    path: Path, clips: ClipSet, values_MD: np.ndarray, indices: np.ndarray, fps: int
+) -> None:
+    content = {
+        "features": [_seconds(clips, values_MD, i) for i in indices],
+        "video_names": [clips.names[int(i)] for i in indices],
+        "fps": [fps] * len(indices),
+    }
+    write_pickle(path, content)
+
+
+def _write_words(clips: ClipSet, folder: Path) -> None:
+    pairs = zip(clips.classes, clips.words_CW, strict=True)
+    words = {manual_name(name): np.array(word_W, dtype=np.float32) for name, word_W in pairs}
+    folder.mkdir(parents=True)
+    write_object_npy(folder / WORDS, words)
+
+
+def _write_lists(clips: ClipSet, folder: Path) -> None:
+    (folder / "main_split").mkdir(parents=True)
+    _write_lines(folder / "all_class.txt", clips.classes)
+    pairs = [(name, manual_name(name)) for name in clips.classes]
+    _write_csv(folder / CLASS_NAMES, [("original", "manual"), *pairs])
+    for split, stage in STAGES.items():
+        rows: list[Sequence[object]] = [("filename", "label", "label_code")]
+        for name, indices in _by_class(clips, split):
+            rows += [(clips.names[int(i)], name, int(clips.labels_N[i])) for i in indices]
+        _write_csv(folder / "main_split" / f"{stage}.csv", rows)
+        names = [clips.classes[int(c)] for c in clips.classes_of(split)]
+        _write_lines(folder / "main_split" / f"{stage}.txt", names)
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def _check(clips: ClipSet) -> None:
+    """Raise a UserError if their loaders would read something else than what is written."""
+    require(not clips.scales, "clips", "standardised", "raw features")
+    for split in STAGES:
+        require(len(clips.splits[split]) > 0, split, "empty", "at least one clip")
+    first = [clips.splits[s] for s in ("stage_1_train", "val_seen", "val_unseen")]
+    same = np.array_equal(np.sort(np.concatenate(first)), np.sort(clips.splits["stage_2_train"]))
+    require(same, "stage_2_train", "other clips", "those of stage_1_train, val_seen, val_unseen")
+    for name in clips.classes:
+        plain = name == name.strip() and name.isprintable() and not set(name) & set("/\\")
+        require(plain and bool(name), "class name", name, "printable, fit to name a file")
+    lower = {name.lower() for name in clips.classes}
+    require(len(lower) == len(clips.classes), "class names", "equal but for case", "distinct ones")
+    # Their loaders give class number i the i-th vector in the order of the manual names.
+    words = [manual_name(name) for name in clips.classes]
+    require(words == sorted(set(words)), "class names", "in another order as words", "the same")
+    for name in clips.names:
+        fits = len(name.encode()) <= _NAME_BYTES
+        require(fits, "clip name", name, f"at most {_NAME_BYTES} bytes")
+
+
+def _check_free(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out}: there already; name a folder that does not exist, or empty it")
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside ``out`` that takes its place at the end, or leaves no trace."""
+    _check_free(out)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        os.replace(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Command:
+    """Write the embedded benchmark as AVCA's or TCaF's files.
+
+    Attributes:
+        out: folder to make; what their trainers call --root_dir.
+        format: avca, one averaged vector a clip in h5; tcaf, one a second in pickles.
+        seed: of the benchmark.
+        recipe: which benchmark: that of ``python -m mdft.train``, or the small one.
+    """
+
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    format: Format
+    seed: int = 0
+    recipe: Literal["embedded", "debug"] = "embedded"
+
+
+def main(command: Command) -> int:
+    """The command line; 0 when the folder is written."""
+    _check_free(command.out)  # before minutes of drawing
+    config = replace(RECIPES[command.recipe]().data.rendered, seed=command.seed)
+    clips = rendered.load(config)
+    export(clips, command.out, command.format, config.fps)
+    print(f"{len(clips)} clips of {len(clips.classes)} classes in {command.out}; see README.txt")
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(lambda: main(tyro.cli(Command, prog="python -m mdft.data.export")))

@@ -1,0 +1,68 @@
+"""E_v of feature-only benchmarks: threshold crossings of the visual features, K = 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from events import feature_events
+
+#: Width of E_v.
+CHANNELS = 512
+#: Numbers handled at a time: 32 MiB of float64, several times over.
+_CHUNK = 1 << 22
+
+
+def feature_bins(
+    visual_MD: np.ndarray, offsets_N1: np.ndarray, threshold: float, channels: int = CHANNELS
+) -> Iterator[np.ndarray]:
+    """E_v of packed clips, some clips at a time and in their order.
+
+    Each feature fires −1, 0 or 1 a second (:func:`events.feature_events`). Feature i of W
+    belongs to channel ``i · channels // W``, whose value is the mean sign of its features,
+    rounded to sixteenths; a channel without a feature is 0.
+
+    Args:
+        visual_MD: (M, W) features as read, not standardised.
+        offsets_N1: where each clip begins.
+        threshold: C, in log feature.
+        channels: width of E_v.
+
+    Yields:
+        (m, 1, channels) int8 in sixteenths, −16 to 16.
+    """
+    limit = max(1, _CHUNK // visual_MD.shape[1])
+    start = 0
+    while start < len(offsets_N1) - 1:
+        stop = int(np.searchsorted(offsets_N1, offsets_N1[start] + limit, side="right")) - 1
+        stop = max(stop, start + 1)
+        bounds = offsets_N1[start : stop + 1]
+        chunk = np.asarray(visual_MD[bounds[0] : bounds[-1]])
+        signs = _signs(chunk, bounds - bounds[0], threshold)
+        yield group_means(signs, channels)[:, None]
+        start = stop
+
+
+def _signs(visual_MD: np.ndarray, offsets_N1: np.ndarray, threshold: float) -> np.ndarray:
+    """(m, W) int8; clips of one length side by side, since features do not know each other."""
+    signs = np.empty(visual_MD.shape, dtype=np.int8)
+    seconds_N = np.diff(offsets_N1)
+    for seconds in np.unique(seconds_N):
+        rows_NT = offsets_N1[:-1][seconds_N == seconds, None] + np.arange(seconds)
+        side_by_side = visual_MD[rows_NT].swapaxes(0, 1)  # (T, n, W)
+        found = feature_events(side_by_side.reshape(seconds, -1), threshold)
+        signs[rows_NT] = found.reshape(side_by_side.shape).swapaxes(0, 1)
+    return signs
+
+
+def group_means(signs_MW: np.ndarray, channels: int) -> np.ndarray:
+    """(m, channels) int8: the mean of each group of signs, in sixteenths, half rounded up."""
+    width = signs_MW.shape[1]
+    channel, first, size = np.unique(
+        np.arange(width) * channels // width, return_index=True, return_counts=True
+    )
+    sums = np.add.reduceat(signs_MW, first, axis=1, dtype=np.int32)
+    out = np.zeros((len(signs_MW), channels), dtype=np.int8)
+    out[:, channel] = (32 * sums + size) // (2 * size)
+    return out

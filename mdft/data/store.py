@@ -1,0 +1,139 @@
+"""One safetensors file, written tensor by tensor in bounded memory, read as memory maps.
+
+The format is plain safetensors (8 bytes of header length, a JSON header, the tensors), so that
+other tools read it. Its own writer wants all tensors in memory; ours leaves room for the header,
+appends chunks as they come, and writes the header when every shape is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from mdft.errors import UserError
+from mdft.files import replacing
+
+#: Where the first tensor begins: a page, so that maps are aligned.
+_START = 16384
+#: A tensor up to this size is read and compared with its checksum when a file is opened. A larger
+#: one is mapped and only its size is checked: reading it all would take longer than the start may.
+VERIFIED = 1 << 26
+_DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "I64": "<i8",
+    "I8": "|i1",
+    "U8": "|u1",
+}
+_NAMES = {np.dtype(v): k for k, v in _DTYPES.items()}
+
+
+class Writer:
+    """Appends tensors to a file; see :func:`create`."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path, self.file = path, file
+        self.metadata: dict[str, str] = {}
+        self._header: dict[str, dict[str, object]] = {}
+        self._sums: dict[str, str] = {}
+
+    def write(self, name: str, chunks: Iterable[np.ndarray]) -> np.ndarray:
+        """Append one tensor, given as pieces along its first axis.
+
+        Args:
+            name: of the tensor.
+            chunks: at least one; all of one dtype and of equal further axes.
+
+        Returns:
+            What was written, as a read-only memory map.
+        """
+        begin, length, like = self.file.tell(), 0, None
+        digest = hashlib.sha256()
+        for chunk in chunks:
+            array = np.ascontiguousarray(chunk)
+            like = array[:0] if like is None else like
+            assert array.shape[1:] == like.shape[1:] and array.dtype == like.dtype, name
+            length += len(array)
+            digest.update(array.data)
+            self.file.write(array.data)
+        assert like is not None, name
+        self.file.flush()
+        shape = (length, *like.shape[1:])
+        self._header[name] = {
+            "dtype": _NAMES[like.dtype],
+            "shape": list(shape),
+            "data_offsets": [begin - _START, self.file.tell() - _START],
+        }
+        self._sums[name] = digest.hexdigest()
+        return _map(self.path, like.dtype, begin, shape)
+
+    def finish(self) -> None:
+        """Write the header: now, and not before, the file is a safetensors file."""
+        metadata = {**self.metadata, "sha256": json.dumps(self._sums)}
+        header = json.dumps({"__metadata__": metadata, **self._header}).encode()
+        assert len(header) <= _START - 8, "more names than the header has room for"
+        self.file.seek(0)
+        self.file.write((_START - 8).to_bytes(8, "little") + header.ljust(_START - 8))
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+
+@contextmanager
+def create(path: Path) -> Iterator[Writer]:
+    """A writer of ``path``; the file appears whole at the end of the block, or not at all.
+
+    Raises:
+        OSError: the folder cannot be made or written, or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.seek(_START)
+        writer = Writer(temporary, file)
+        yield writer
+        writer.finish()
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Tensors of a file, as read-only memory maps, and its metadata.
+
+    Raises:
+        UserError: it is not a whole file of :func:`create`, or a checksum differs.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error})") from error
+    with path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(start - 8))
+    header.pop("__metadata__", None)
+    try:
+        sums = json.loads(metadata["sha256"])
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: no checksums in it, not one of our files") from error
+    tensors = {}
+    for name, entry in header.items():
+        if entry["dtype"] not in _DTYPES or name not in sums:
+            raise UserError(f"{path}: tensor {name!r} is not one of ours")
+        dtype = np.dtype(_DTYPES[entry["dtype"]])
+        tensor = _map(path, dtype, start + entry["data_offsets"][0], tuple(entry["shape"]))
+        if tensor.nbytes <= VERIFIED and hashlib.sha256(tensor.data).hexdigest() != sums[name]:
+            raise UserError(f"{path}: {name} differs from its checksum")
+        tensors[name] = tensor
+    return tensors, metadata
+
+
+def _map(path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -> np.ndarray:
+    if 0 in shape:
+        return np.zeros(shape, dtype)
+    return np.asarray(np.memmap(path, dtype, "r", offset, shape))

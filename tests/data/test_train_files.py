@@ -1,0 +1,71 @@
+"""``python -m mdft.train ucf --data.root DIR`` on a small benchmark in the published format."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mdft import recipes
+from mdft.errors import run_main
+from mdft.runs import clips_of
+from mdft.train import main, train
+from tests.data.layouts import write_small
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".h5"])
+def test_a_recipe_trains_and_tests_on_feature_files(suffix: str, tmp_path: Path):
+    write_small(tmp_path / "own", suffix)
+    config = recipes.ucf()
+    config = replace(
+        config,
+        data=replace(config.data, root=tmp_path / "own", cache=tmp_path / "cache"),
+        model=replace(config.model, audio_features=6, visual_features=8),
+        epochs=1,
+        batch_size=12,
+    )
+    shown = io.StringIO()
+    results = train(config, tmp_path / "run", console=Console(file=shown, width=200))
+    assert "word vectors: joined by name; legacy would misplace 6 of 7 classes" in shown.getvalue()
+    assert ("averaged features: every clip is one second" in shown.getvalue()) == (suffix == ".h5")
+    assert "ZSL" in shown.getvalue() and results is not None
+    saved = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert saved["hm"] == results.hm and results.candidates == 7
+    assert len(clips_of(tmp_path / "run")) == 28
+
+
+def error_of(monkeypatch, capsys, *arguments: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["mdft.train", *arguments])
+    with pytest.raises(SystemExit) as left:
+        run_main(main)
+    assert left.value.code == 2
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1
+    return written
+
+
+def test_a_missing_root_and_a_wrong_width_are_one_line(tmp_path: Path, monkeypatch, capsys):
+    for recipe in ("ucf", "vggsound", "activitynet"):
+        assert "--data.root is missing" in error_of(monkeypatch, capsys, recipe)
+    write_small(tmp_path / "own")
+    flags = ["--data.root", str(tmp_path / "own"), "--data.cache", str(tmp_path / "cache")]
+    message = error_of(monkeypatch, capsys, "ucf", *flags, "--out", str(tmp_path / "run"))
+    assert "model.audio_features is 512, expected 6" in message
+    assert "--model.audio-features 6" in message
+
+
+def test_the_recipes_are_those_of_the_paper():
+    """Section 4.1: d_enc, d_dec and d_wproj of VGGSound, UCF and ActivityNet."""
+    printed = {"vggsound": (0.20, 0.25), "ucf": (0.25, 0.20), "activitynet": (0.10, 0.15)}
+    for name, dropouts in printed.items():
+        config = recipes.RECIPES[name]()
+        model = config.model
+        assert (model.dropout_encoder, model.dropout_projection) == dropouts
+        assert model.dropout_words == 0.1
+        assert (model.dim, model.joint, model.words, model.heads) == (512, 64, 300, 8)
+        assert (config.epochs, config.learning_rate, config.batch_size) == (50, 1e-4, 256)

@@ -1,0 +1,34 @@
+"""Batches: every class equally likely, every clip of a class too."""
+
+import numpy as np
+import pytest
+import torch
+
+from mdft.errors import UserError
+from mdft.sampler import BalancedSampler
+
+
+def test_every_class_and_every_clip_of_a_class_is_equally_likely():
+    labels = torch.tensor([7, 3, 7, 7, 3, 9])  # 3 clips, 2 clips, 1 clip
+    generator = torch.Generator().manual_seed(0)
+    drawn = BalancedSampler(labels).draw(60_000, generator).numpy()
+    share = np.bincount(drawn, minlength=6) / len(drawn)
+    np.testing.assert_allclose(share, [1 / 9, 1 / 6, 1 / 9, 1 / 9, 1 / 6, 1 / 3], atol=0.01)
+
+
+def test_a_batch_always_holds_two_classes():
+    labels = torch.tensor([0, 0, 0, 1])
+    sampler, generator = BalancedSampler(labels), torch.Generator().manual_seed(0)
+    for _ in range(100):
+        assert len(set(labels[sampler.draw(2, generator)].tolist())) == 2
+
+
+def test_the_same_generator_draws_the_same_clips():
+    sampler = BalancedSampler(torch.arange(50) // 3)
+    first, again = (sampler.draw(40, torch.Generator().manual_seed(4)) for _ in range(2))
+    assert torch.equal(first, again)
+
+
+def test_one_class_is_refused():
+    with pytest.raises(UserError, match="one class only"):
+        BalancedSampler(torch.tensor([5, 5])).draw(2, torch.Generator())

@@ -1,0 +1,187 @@
+"""Every switch of the configuration: what it takes away, and that the rest still trains."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from mdft.config import LossConfig, MotionConfig
+from mdft.data.dataset import ClipSet
+from mdft.losses import distance, total_loss
+from mdft.model import MDFT
+from mdft.recipes import RECIPES
+from tests.mdft.small import D, small_model
+
+RATE = MotionConfig(rate=0.12)
+
+
+def switched(**changes) -> MotionConfig:
+    return dataclasses.replace(RATE, **changes)
+
+
+SWITCHES = {
+    "full": small_model(motion=RATE),
+    "without motion": small_model(motion=switched(enabled=False)),
+    "without rjlu": small_model(motion=RATE, rjlu=False),
+    "without crm": small_model(motion=RATE, crm=False),
+    "without rjlu and crm": small_model(motion=RATE, rjlu=False, crm=False),
+    "without events": small_model(motion=switched(events=False)),
+    "mlp": small_model(motion=switched(network="mlp", events=False)),
+    "events and mlp": small_model(motion=switched(network="mlp")),
+    "audio": small_model(motion=RATE, modality="audio"),
+    "visual": small_model(motion=RATE, modality="visual"),
+    "paper": small_model(motion=switched(threshold="paper")),
+    "fixed at 2": small_model(motion=switched(threshold="fixed", theta_0=2.0)),
+    "fixed at 0.25": small_model(motion=switched(threshold="fixed", theta_0=0.25)),
+    "per neuron": small_model(motion=switched(per_neuron=True)),
+    "per neuron, fixed": small_model(motion=switched(per_neuron=True, threshold="fixed")),
+    "without motion, rjlu, crm": small_model(motion=switched(enabled=False), rjlu=False, crm=False),
+}
+#: Parameters that see nothing but zeros when a modality is missing.
+BLIND = {"audio": "visual_encoder.blocks.0.0", "visual": "audio_encoder.blocks.0.0"}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_every_switch_trains_every_parameter_it_has(clips: ClipSet, name: str):
+    config = SWITCHES[name]
+    config.check()
+    model = MDFT(config)
+    batch = clips.batch(np.arange(0, len(clips), 2))
+    rates = model.calibrate(batch)
+    output = model(batch)
+    loss = distance(output.o_av_BE, model.embed_words(torch.from_numpy(clips.words_CW))[0]).mean()
+    (loss + output.reconstructed_BW.square().mean()).backward()
+    spiking = config.motion.enabled and config.motion.network == "snn"
+    pathways = {"both": {"audio", "visual"}}.get(config.modality, {config.modality})
+    assert set(output.spikes) == set(rates) == (pathways if spiking else set())
+    for pathway, layers in output.spikes.items():
+        for i, spikes in enumerate(layers):
+            assert 0.02 < spikes.mean() < 0.3, f"{pathway}.lif_{i + 1}"
+    blind = BLIND.get(config.modality, "none")
+    without = [
+        n
+        for n, p in model.named_parameters()
+        if (p.grad is None or not p.grad.any()) and not n.startswith(blind)
+    ]
+    assert without == []
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_no_switch_lets_a_sample_know_its_neighbours(ragged_clips: ClipSet, name: str):
+    torch.manual_seed(0)
+    model = MDFT(SWITCHES[name])
+    batch = ragged_clips.batch(np.arange(0, len(ragged_clips), 2))
+    model.calibrate(batch)
+    for _ in range(10):
+        model(batch)
+    model.eval()
+    together = model(batch)
+    for row, index in enumerate(np.arange(0, len(ragged_clips), 2)[:12]):
+        alone = model(ragged_clips.batch(np.array([index])))
+        torch.testing.assert_close(
+            alone.o_av_BE[0], together.o_av_BE[row], atol=2e-5, rtol=1e-4, msg=name
+        )
+
+
+@pytest.mark.parametrize("missing", ["audio", "visual"])
+def test_a_missing_modality_changes_nothing(clips: ClipSet, missing: str):
+    only = "visual" if missing == "audio" else "audio"
+    model = MDFT(small_model(motion=RATE, modality=only)).eval()
+    batch = clips.batch(np.arange(10))
+    changed = {f"{missing}_BTD": torch.randn_like(batch.audio_BTD)}
+    if missing == "visual":
+        changed["events_BTKD"] = torch.zeros_like(batch.events_BTKD)
+    other = dataclasses.replace(batch, **changed)
+    assert torch.equal(model(batch).o_av_BE, model(other).o_av_BE)
+    kept = dataclasses.replace(batch, **{f"{only}_BTD": torch.randn_like(batch.audio_BTD)})
+    assert not torch.equal(model(batch).o_av_BE, model(kept).o_av_BE)
+
+
+def test_without_events_the_branch_sees_the_encoded_features(clips: ClipSet):
+    model = MDFT(small_model(motion=switched(events=False))).eval()
+    batch = clips.batch(np.arange(6))
+    silent = dataclasses.replace(batch, events_BTKD=torch.zeros_like(batch.events_BTKD))
+    assert torch.equal(model(batch).o_av_BE, model(silent).o_av_BE)
+    K = batch.events_BTKD.shape[2]
+    v_BTD = model.semantics(batch).v_BTD
+    x_BTKD = model.motion_inputs(batch)["visual"].x_BSD.unflatten(1, (-1, K))
+    for k in range(K):
+        assert torch.equal(x_BTKD[:, :, k], (v_BTD * 16).round().clamp(max=255) / 16)
+
+
+def test_without_rjlu_the_scene_is_the_mean_of_both_modalities(clips: ClipSet):
+    model = MDFT(small_model(rjlu=False)).eval()
+    seen = model.semantics(clips.batch(np.arange(4)))
+    assert seen.h_BTD is None
+    assert torch.equal(seen.S_BTD, (seen.a_BTD + seen.v_BTD) / 2)
+
+
+def test_without_crm_gated_features_and_knowledge_are_summed(clips: ClipSet):
+    model = MDFT(small_model(crm=False)).eval()
+    batch = clips.batch(np.arange(4))
+    semantics = model.semantics(batch)
+    zero = torch.zeros_like(semantics.a_BTD)
+    # A rate of zero at running mean 0 and deviation 1 gates with σ(0) = 1/2.
+    F_BTD = model.crm(
+        semantics.a_BTD,
+        semantics.v_BTD,
+        semantics.h_BTD,
+        {"audio": zero, "visual": zero},
+        batch.mask_BT,
+    )
+    torch.testing.assert_close(F_BTD, (semantics.a_BTD + semantics.v_BTD) / 2 + semantics.h_BTD)
+
+
+def test_the_mlp_has_no_memory(clips: ClipSet):
+    """Bins in another order give the same answers in that order: there is no state."""
+    model = MDFT(small_model(motion=switched(network="mlp"))).eval()
+    x = torch.randn(2, 6, D)
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    network = model.motion["visual"]
+    torch.testing.assert_close(network(x[:, order]), network(x)[:, order])
+
+
+def test_per_neuron_thresholds_differ_between_neurons(clips: ClipSet):
+    model = MDFT(small_model(motion=switched(per_neuron=True))).eval()
+    given = model.motion_inputs(clips.batch(np.arange(6)))["visual"]
+    assert given.theta_BT1.shape == (6, 3, D)
+    assert given.theta_BT1.std(-1).min() > 0
+    assert given.current_BS1.shape == (6, 12, D)
+
+
+@pytest.mark.parametrize("term", ["triplet", "projection", "reconstruction"])
+def test_every_loss_term_has_a_switch(term: str):
+    generator = torch.Generator().manual_seed(0)
+
+    def tensor(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    given = (tensor(6, 4), tensor(6, 8), tensor(3, 4), tensor(3, 8), torch.tensor([0, 1, 2] * 2))
+    negatives_B = torch.tensor([1, 2, 0, 4, 5, 3])
+    rates = [torch.tensor(0.4)]
+    full = total_loss(*given, negatives_B, rates, LossConfig())
+    without = total_loss(*given, negatives_B, rates, LossConfig(**{term: False}))
+    assert set(full) - set(without) == {term}
+    torch.testing.assert_close(full["total"] - full[term], without["total"])
+    unbounded = total_loss(*given, negatives_B, rates, LossConfig(rate_limit=1.0))
+    torch.testing.assert_close(
+        unbounded["total"], full["triplet"] + full["projection"] + full["reconstruction"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "encoder", "decoder"),
+    [("vggsound", 0.20, 0.25), ("ucf", 0.25, 0.20), ("activitynet", 0.10, 0.15)],
+)
+def test_the_published_recipes_are_the_papers(recipe: str, encoder: float, decoder: float):
+    config = RECIPES[recipe]()
+    model = config.model
+    assert (model.dropout_encoder, model.dropout_projection) == (encoder, decoder)
+    assert model.dropout_words == 0.1
+    assert (model.dim, model.joint, model.words) == (512, 64, 300)
+    assert (model.heads, model.dim // model.heads) == (8, 64)
+    assert (config.epochs, config.learning_rate, model.motion.layers) == (50, 1e-4, 3)
+    assert config.loss.triplet and config.loss.projection and config.loss.reconstruction
+    docstring = RECIPES[recipe].__doc__ or ""
+    assert f"python -m mdft.train {recipe} --data.root" in docstring
