@@ -21,9 +21,7 @@ from mdft.neuron import GRID, INPUT_GRID
 EVENTS, CURRENT, OUTPUT = "events", "threshold_current", "spikes"
 
 
-def to_graph(
-    branch: MotionBranch, *, per_neuron: bool = False, dt: float = DT
-) -> nir.NIRGraph:
+def to_graph(branch: MotionBranch, *, per_neuron: bool = False, dt: float = DT) -> nir.NIRGraph:
     """The NIR graph of one pathway.
 
     u ← u + dt/τ·(−u + R·I), spike when u > v_threshold, then u ← 0 in the same step: with

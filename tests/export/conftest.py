@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from export import to_nir
+from mdft.config import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.model import MDFT
 from mdft.runs import MODEL, write_config, write_tensors
@@ -19,12 +20,12 @@ def clips() -> ClipSet:
     return random_clips(ragged=True)
 
 
-def make_run(folder: Path, clips: ClipSet) -> Path:
+def make_run(folder: Path, clips: ClipSet, config: TrainConfig | None = None) -> Path:
     """A run's folder over random clips: real configuration, real checkpoint, untrained weights,
     batch-norm statistics of its training clips.
     """
     torch.manual_seed(0)
-    config = small_config()
+    config = config or small_config()
     model = MDFT(config.model)
     batch = clips.batch(clips.splits["stage_1_train"])
     model.calibrate(batch)
