@@ -39,7 +39,7 @@ def debug() -> TrainConfig:
 
 
 def _published(encoder: float, decoder: float) -> TrainConfig:
-    """Section 4.1 of the paper: 50 epochs of Adam at 1e-4, 512/64/300, 8 heads of 64.
+    """Section 3.4 of the paper: 50 epochs of Adam at 1e-4, 512/64/300, 8 heads of 64.
 
     The estimates of the cost are counted from one measured step: 256 clips of ten seconds take
     4.1 s of one core forward and backward, 1.3 s in the test (2026-11-22).
