@@ -10,13 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mdft.ablate_figure import write_figure
-from mdft.ablate_report import facts, read_texts, report
-from mdft.ablate_rows import distinct_rows
 from mdft.errors import UserError, run_main
-from mdft.runs import Results, write_atomic
-from mdft.spread import spread_table
-from mdft.sweep import (
+from mdft.experiments.ablations import distinct_rows
+from mdft.experiments.figure import write_figure
+from mdft.experiments.report import facts, read_texts, report
+from mdft.experiments.spread import spread_table
+from mdft.experiments.sweep import (
     Row,
     SweepCommand,
     finished_results,
@@ -25,6 +24,7 @@ from mdft.sweep import (
     sweep,
     write_summary,
 )
+from mdft.runs import Results, write_atomic
 from mdft.train import config_of, parse
 
 
@@ -94,7 +94,7 @@ def write_report(
     Args:
         path: of the report.
         results: name of every ablation → finished runs.
-        measured: of :func:`mdft.ablate_report.facts`.
+        measured: of :func:`mdft.experiments.report.facts`.
     """
     texts = read_texts(path)
     path.parent.mkdir(parents=True, exist_ok=True)

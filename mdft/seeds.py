@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from mdft.errors import run_main
-from mdft.spread import rate_table, spread_table
-from mdft.sweep import Row, SweepCommand, plan, report_failures, sweep, write_summary
+from mdft.experiments.spread import rate_table, spread_table
+from mdft.experiments.sweep import Row, SweepCommand, plan, report_failures, sweep, write_summary
 from mdft.train import config_of, parse
 
 

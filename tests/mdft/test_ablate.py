@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from mdft import ablate
-from mdft.ablate_report import KEYS, difference, read_texts
-from mdft.ablate_rows import COMPARISONS, FULL, changed, distinct_rows
 from mdft.config import TrainConfig
 from mdft.errors import UserError
+from mdft.experiments.ablations import COMPARISONS, FULL, changed, distinct_rows
+from mdft.experiments.report import KEYS, difference, read_texts
 from mdft.recipes import debug
 from tests.mdft.runs_done import RATES, finish, results_of
 

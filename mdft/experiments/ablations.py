@@ -1,0 +1,138 @@
+"""The ablations of the paper's Tables 2, 3, 4 and Figure 5, each a change of the recipe.
+
+The printed numbers are those of UCF-GZSL: S, U, HM, ZSL in per cent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from mdft.config import TrainConfig
+from mdft.experiments.sweep import Row
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One row of a table.
+
+    Attributes:
+        name: of its folder and for ``--only``.
+        label: what the paper calls it.
+        change: dotted field of the configuration → value.
+        printed: S, U, HM and ZSL that the paper prints; None where it draws a bar only.
+    """
+
+    name: str
+    label: str
+    change: Mapping[str, Any] = field(default_factory=dict)
+    printed: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One table of the paper.
+
+    Attributes:
+        key: names its text block.
+        title: what is compared.
+        rows: in the paper's order.
+    """
+
+    key: str
+    title: str
+    rows: tuple[Ablation, ...]
+
+
+FULL = "full"
+NETWORK, EVENTS = "model.motion.network", "model.motion.events"
+MODE, THETA, INPUTS = "model.motion.threshold", "model.motion.theta_0", "model.modality"
+L_N, L_P, L_R = "loss.triplet", "loss.projection", "loss.reconstruction"
+
+
+def _full(label: str, zsl: float = 31.53) -> Ablation:
+    return Ablation(FULL, label, {}, (48.79, 23.11, 31.36, zsl))
+
+
+TABLE_2 = (
+    Ablation("mlp", "MLP", {NETWORK: "mlp", EVENTS: False}, (52.28, 14.98, 23.29, 13.65)),
+    Ablation("egm_mlp", "EGM+MLP", {NETWORK: "mlp"}, (46.52, 16.34, 24.19, 18.93)),
+    Ablation("snn", "SNN", {EVENTS: False}, (45.29, 19.46, 27.23, 26.65)),
+    _full("MDFT (EGM+SNN)"),
+)
+TABLE_3 = (
+    Ablation("no_mim", "w/o MIM", {"model.motion.enabled": False}, (50.64, 17.74, 26.34, 22.78)),
+    Ablation("no_rjlu", "w/o RJLU", {"model.rjlu": False}, (38.79, 20.11, 26.44, 23.14)),
+    Ablation("no_crm", "w/o CRM", {"model.crm": False}, (44.72, 21.92, 29.44, 27.67)),
+    _full("MDFT"),
+)
+# The printed L_c is taken for L_p: there is no L_c in the text.
+TABLE_4 = (
+    Ablation(
+        "only_p", "only L_p (w/o L_n + L_r)", {L_N: False, L_R: False}, (28.71, 8.52, 13.14, 10.11)
+    ),
+    Ablation(
+        "only_r", "only L_r (w/o L_n + L_c)", {L_N: False, L_P: False}, (34.17, 10.14, 15.64, 13.19)
+    ),
+    Ablation("no_n", "w/o L_n", {L_N: False}, (40.77, 16.79, 23.78, 16.98)),
+    Ablation("no_r", "w/o L_r", {L_R: False}, (42.78, 16.96, 24.29, 19.82)),
+    Ablation("no_p", "w/o L_p", {L_P: False}, (43.17, 19.27, 26.65, 23.11)),
+    _full("MDFT", zsl=29.34),
+)
+#: Name → label and change of a threshold; the first is ours.
+THRESHOLDS = {
+    "dynamic": ("dynamic (relative)", {MODE: "relative"}),
+    "fixed_0.5": ("fixed 0.5", {MODE: "fixed", THETA: 0.5}),
+    "fixed_1": ("fixed 1", {MODE: "fixed", THETA: 1.0}),
+    "fixed_2": ("fixed 2", {MODE: "fixed", THETA: 2.0}),
+}
+MODALITIES = {"both": "both", "audio": "audio only", "visual": "visual only"}
+FIGURE_5 = (
+    *(
+        Ablation(f"{name}_{modality}", f"{label}, {inputs}", {**change, INPUTS: modality})
+        for name, (label, change) in THRESHOLDS.items()
+        for modality, inputs in MODALITIES.items()
+    ),
+    Ablation("paper_both", "dynamic (as printed, clamped), both", {MODE: "paper"}),
+)
+
+COMPARISONS = (
+    Comparison("table-2", "Table 2: spiking network and events", TABLE_2),
+    Comparison("table-3", "Table 3: components", TABLE_3),
+    Comparison("table-4", "Table 4: loss terms", TABLE_4),
+    Comparison("figure-5", "Figure 5: thresholds and modalities", FIGURE_5),
+)
+
+
+def changed(config: T, change: Mapping[str, Any]) -> T:
+    """A configuration with some of its fields replaced.
+
+    Args:
+        config: a dataclass of dataclasses.
+        change: dotted field → value.
+    """
+    for name, value in change.items():
+        head, _, rest = name.partition(".")
+        inner = changed(getattr(config, head), {rest: value}) if rest else value
+        config = replace(config, **{head: inner})  # type: ignore[type-var]
+    return config
+
+
+def distinct_rows(config: TrainConfig) -> dict[str, Row]:
+    """Name of every ablation → the row to run for it; ablations that are one share a row.
+
+    Args:
+        config: the full model.
+    """
+    rows = [Row(FULL, config)]
+    chosen = {FULL: rows[0]}
+    for ablation in (row for comparison in COMPARISONS for row in comparison.rows):
+        candidate = Row(ablation.name, changed(config, ablation.change))
+        same = [row for row in rows if row.config == candidate.config]
+        if not same:
+            rows.append(candidate)
+        chosen.setdefault(ablation.name, (same or [candidate])[0])
+    return chosen

@@ -1,0 +1,101 @@
+"""``docs/ablations.svg``: HM of every ablation, with its spread over seeds."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mdft.experiments.ablations import COMPARISONS, FULL, MODALITIES, THRESHOLDS, Comparison
+from mdft.experiments.spread import spread
+from mdft.runs import Results, write_atomic
+
+_OURS, _OTHER, _INK = "#1f5f99", "#b9c7d6", "#333333"
+_MODALITY = {"both": _OURS, "audio": "#d9903d", "visual": "#7aa874"}
+
+
+def write_figure(path: Path, results: Mapping[str, Sequence[Results]]) -> None:
+    """Draw the figure; the same numbers give the same file.
+
+    Args:
+        path: of the figure; its ending says the format.
+        results: name of every ablation → finished runs.
+    """
+    style = {"svg.hashsalt": "mdft", "font.size": 9, "axes.edgecolor": "#999999"}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(10, 6), layout="constrained")
+        axes = figure.subplot_mosaic([["a", "b", "c"], ["d", "d", "d"]])
+        *tables, thresholds = COMPARISONS
+        most = max((100 * r.hm for found in results.values() for r in found), default=100.0)
+        for key, comparison in zip("abc", tables, strict=True):
+            _bars(axes[key], comparison, results)
+            axes[key].set_xlim(0, 1.08 * most)
+        _thresholds(axes["d"], thresholds.title, results)
+        axes["d"].set_ylim(0, 1.08 * most)
+        content = io.BytesIO()
+        kind = path.suffix.removeprefix(".")
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(content, format=kind, metadata=metadata, dpi=150)
+    write_atomic(path, content.getvalue())
+
+
+def _bars(axes: Axes, comparison: Comparison, results: Mapping[str, Sequence[Results]]) -> None:
+    """One bar a row, the paper's first row on top."""
+    for place, row in enumerate(comparison.rows):
+        values = [100 * r.hm for r in results[row.name]]
+        _bar(axes, place, values, 0.7, _OURS if row.name == FULL else _OTHER, upright=False)
+    axes.set_yticks(range(len(comparison.rows)), [row.label for row in comparison.rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("HM, %")
+    _plain(axes, comparison.title, "x")
+
+
+def _thresholds(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]) -> None:
+    """A group of bars a threshold, a bar a modality, as in the paper's Figure 5."""
+    width = 0.26
+    for group, name in enumerate(THRESHOLDS):
+        for place, modality in enumerate(MODALITIES):
+            values = [100 * r.hm for r in results[f"{name}_{modality}"]]
+            _bar(axes, group + (place - 1) * width, values, width, _MODALITY[modality])
+    last = len(THRESHOLDS)
+    _bar(axes, last, [100 * r.hm for r in results["paper_both"]], width, _MODALITY["both"])
+    labels = [label for label, _ in THRESHOLDS.values()] + ["dynamic (as printed)"]
+    axes.set_xticks(range(last + 1), labels)
+    for modality, label in MODALITIES.items():
+        axes.bar(0, 0, color=_MODALITY[modality], label=label)
+    axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    axes.set_ylabel("HM, %")
+    _plain(axes, title, "y")
+
+
+def _bar(
+    axes: Axes,
+    place: float,
+    values: Sequence[float],
+    width: float,
+    colour: str,
+    *,
+    upright: bool = True,
+) -> None:
+    """A bar of the mean, a whisker of the standard deviation, a dot for each seed."""
+    if not values:
+        return
+    value = spread(values)
+    draw, error = (axes.bar, "yerr") if upright else (axes.barh, "xerr")
+    whisker = {error: value.std, "error_kw": {"ecolor": _INK, "capsize": 3, "elinewidth": 1}}
+    draw(place, value.mean, width, color=colour, **(whisker if value.n > 1 else {}))
+    beside = [place + 0.25 * width] * len(values)  # dots on the whisker would hide it
+    across, up = (beside, values) if upright else (values, beside)
+    axes.plot(across, up, "o", color="white", markeredgecolor=_INK, markersize=3, alpha=0.8)
+
+
+def _plain(axes: Axes, title: str, along: str) -> None:
+    axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis=along, color="#e3e3e3")  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)

@@ -1,0 +1,180 @@
+"""``docs/ablations.md``: measured beside printed, and the text that people write in between."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from mdft.errors import UserError
+from mdft.experiments.ablations import COMPARISONS, FULL, Ablation, Comparison
+from mdft.experiments.spread import SCORES, Spread, rate_spreads, score_spreads, spread
+from mdft.runs import Results
+
+RATES = "firing-rates"
+KEYS = ("summary", *(comparison.key for comparison in COMPARISONS), RATES)
+
+_BEGIN, _END = "<!-- text: {} -->", "<!-- end of text -->"
+_BLOCK = re.compile(r"<!-- text: (\S+) -->\n(.*?)<!-- end of text -->", re.DOTALL)
+
+_INTRODUCTION = """\
+Ours: the recipe named below, per cent, mean ± standard deviation (n − 1) over seeds. ΔHM: HM minus
+that of the full model, seed by seed. Paper: UCF-GZSL as printed, another data set, to compare the
+order and not the numbers. The paper contradicts itself: ZSL of the full model is 31.53 in its
+Tables 1 to 3 and 29.34 in Table 4 and in the text; HM without L_n is 23.78 in Table 4 and 23.91 in
+the text; ZSL of the MLP lies below its U, which the protocol makes impossible; the ablations
+of its Table 3 have HM 26.34, 26.44 and 29.44, but 2SU/(S+U) of what stands beside them is 26.28,
+26.49 and 29.42. Its Figure 5 has no numbers."""
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """The hand-written blocks of an earlier report; empty ones where there is none.
+
+    Args:
+        path: of the report; need not exist.
+
+    Returns:
+        Key of ``KEYS`` → text.
+
+    Raises:
+        UserError: a marker is damaged, so that text would be lost.
+    """
+    content = path.read_text() if path.exists() else ""
+    blocks = _BLOCK.findall(content)
+    keys = [key for key, _ in blocks]
+    markers = content.count(_BEGIN.split("{")[0]), content.count(_END)
+    if (
+        markers != (len(blocks), len(blocks))
+        or not set(keys) <= set(KEYS)
+        or len(set(keys)) < len(keys)
+    ):
+        raise UserError(
+            f"{path}: {markers[0]} markers begin and {markers[1]} end a text, named "
+            f"{', '.join(keys) or 'nothing'}; expected whole pairs among {', '.join(KEYS)}; "
+            "mend them or move the file away"
+        )
+    return dict.fromkeys(KEYS, "") | dict(blocks)
+
+
+def report(
+    results: Mapping[str, Sequence[Results]],
+    texts: Mapping[str, str],
+    facts: Mapping[str, str],
+    figure: str,
+) -> str:
+    """The whole report.
+
+    Args:
+        results: name of every ablation → finished runs.
+        texts: of :func:`read_texts`.
+        facts: how it was measured, of :func:`facts`.
+        figure: link to the figure.
+    """
+    measured = [f"| {name} | {value} |" for name, value in facts.items()]
+    parts = [
+        "# Ablations",
+        "Written by `python -m mdft.ablate`; only what stands between the text markers is kept.",
+        "\n".join(["| | |", "|---|---|", *measured]),
+        _INTRODUCTION,
+        f"![HM of every row]({figure})",
+        _text("summary", texts),
+    ]
+    for comparison in COMPARISONS:
+        parts += [
+            f"## {comparison.title}",
+            _comparison(comparison, results),
+            _text(comparison.key, texts),
+        ]
+    parts += ["## Firing rates", _rates(results), _text(RATES, texts)]
+    return "\n\n".join(parts) + "\n"
+
+
+def facts(
+    command: str, recipe: str, seeds: Sequence[int], at_once: int, results: Sequence[Results]
+) -> dict[str, str]:
+    """How the numbers came about.
+
+    Args:
+        command: the command line.
+        recipe: its name.
+        seeds: asked for.
+        at_once: runs at once.
+        results: of every run, each once.
+    """
+    threads = max(1, torch.get_num_threads() // at_once)
+    times = [r.seconds for r in results]
+    took = f"{min(times):.0f} to {max(times):.0f}, {sum(times) / 3600:.1f} hours in all"
+    return {
+        "command": f"`{command}`",
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "recipe": f"`{recipe}`",
+        "seeds": ", ".join(map(str, seeds)),
+        "runs": f"{len(results)}, {at_once} at once, torch threads of each: {threads}",
+        "seconds a run": took if times else "–",
+    }
+
+
+def machine() -> str:
+    """Processor, cores, system and versions; no names of hosts or people."""
+    cpu = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        found = re.search(r"model name\s*: (.+)", cpuinfo.read_text())
+        cpu = found[1] if found else cpu
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return (
+        f"{cpu}, {os.cpu_count()} cores{gpu}, {platform.system()}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
+    )
+
+
+def difference(results: Sequence[Results], full: Sequence[Results]) -> Spread:
+    """Spread of ``HM − HM of the full model`` over the seeds that both have."""
+    reference = {r.seed: r.hm for r in full}
+    return spread(r.hm - reference[r.seed] for r in results if r.seed in reference)
+
+
+def _comparison(comparison: Comparison, results: Mapping[str, Sequence[Results]]) -> str:
+    names = list(SCORES.values())
+    printed = any(row.printed for row in comparison.rows)
+    paper = [f"paper {name}" for name in names] if printed else []
+    head = ["", "change", *names, "ΔHM", *paper]
+    lines = [_line(head), _line(["---", "---", *["---:"] * (len(head) - 2)])]
+    lines += [_line(_row(row, results, printed)) for row in comparison.rows]
+    return "\n".join(lines)
+
+
+def _row(row: Ablation, results: Mapping[str, Sequence[Results]], printed: bool) -> list[str]:
+    found, full = results[row.name], results[FULL]
+    most = max(len(r) for r in results.values())
+    seeds = f" ({len(found)} of {most} seeds)" if 0 < len(found) < most else ""
+    change = "<br>".join(f"`{name}={value}`" for name, value in row.change.items())
+    delta = "" if found == full else difference(found, full).percent(sign=True)
+    paper = [f"{value:.2f}" for value in row.printed] if row.printed else []
+    scores = [value.percent() for value in score_spreads(found).values()]
+    return [row.label + seeds, change, *scores, delta, *(paper if printed else [])]
+
+
+def _rates(results: Mapping[str, Sequence[Results]]) -> str:
+    rates = {name: rate_spreads(found) for name, found in results.items()}
+    layers = sorted({layer for of_row in rates.values() for layer in of_row})
+    lines = [_line(["", *layers]), _line(["---", *["---:"] * len(layers)])]
+    for name, of_row in rates.items():
+        if of_row and (name == FULL or results[name] != results[FULL]):
+            cells = [of_row[layer].percent() if layer in of_row else "" for layer in layers]
+            lines.append(_line([f"`{name}`", *cells]))
+    return "Per cent of neuron-steps on the test clips.\n\n" + "\n".join(lines)
+
+
+def _text(key: str, texts: Mapping[str, str]) -> str:
+    return f"{_BEGIN.format(key)}\n{texts[key]}{_END}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

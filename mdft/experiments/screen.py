@@ -1,0 +1,169 @@
+"""What a person sees while a sweep runs: a live table, or one line a finished run when piped."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from mdft.experiments.worker import Job
+from mdft.protocol import STAGES
+from mdft.runs import Results
+
+_REFRESH_S = 0.25
+
+
+@dataclass
+class Track:
+    """A run under way.
+
+    Attributes:
+        job: the run.
+        began: when, on the monotonic clock.
+        at: stage and epoch, in words.
+        hm: best validation HM so far; None before the first epoch ends.
+        share: how much of the run is done, 0 to 1; the length of stage 2 counts as known only
+            once it has begun.
+        share_before: how much was done already when it was resumed.
+    """
+
+    job: Job
+    began: float
+    at: str = "starting"
+    hm: float | None = None
+    share: float = 0.0
+    share_before: float | None = None
+
+    def follow(self, record: dict[str, Any]) -> None:
+        """Take in one record of :class:`mdft.trainer.Trainer`."""
+        if "step" in record:
+            stages = [stage.name for stage in STAGES]
+            stage = stages.index(record["stage"])
+            epochs = record["epoch"] + record["step"] / record["steps"]
+            self.share = (stage + epochs / record["epochs"]) / len(stages)
+            if self.share_before is None:
+                self.share_before = self.share
+            self.at = (
+                f"stage {stage + 1} of {len(stages)}, "
+                f"epoch {record['epoch'] + 1} of {record['epochs']}"
+            )
+        elif "val" in record:
+            self.hm = max(self.hm or 0.0, record["val"]["hm"])
+
+
+class SweepScreen:
+    """Progress of a sweep.
+
+    Args:
+        console: where to draw.
+        total: number of runs.
+        reused: how many of them were finished before.
+    """
+
+    def __init__(self, console: Console, total: int, reused: int) -> None:
+        self.console, self.total, self.reused = console, total, reused
+        self.tracks: dict[str, Track] = {}
+        self.done = self.bad = 0
+        self.work = 0.0  # in runs, of this call
+        self.began = self.shown = time.monotonic()
+        self.live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> SweepScreen:
+        if self.reused:
+            self._say(f"{self.reused} of {self.total} runs are finished already")
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.live.stop()
+
+    def started(self, job: Job) -> None:
+        """A run has begun."""
+        self.tracks[str(job)] = Track(job, time.monotonic())
+
+    def record(self, job: Job, record: dict[str, Any]) -> None:
+        """A run has reported."""
+        self.tracks[str(job)].follow(record)
+
+    def finished(self, job: Job, results: Results) -> None:
+        """A run is finished."""
+        self.done += 1
+        took = _clock(self._remove(job))
+        self._say(
+            f"{job}: HM {100 * results.hm:.1f} %, ZSL {100 * results.zsl:.1f} %, {took} "
+            f"({self._count()})"
+        )
+
+    def failed(self, job: Job, error: str) -> None:
+        """A run has failed."""
+        self.bad += 1
+        self._remove(job)
+        self._say(f"{job}: failed: {error} ({self._count()})")
+
+    def show(self) -> None:
+        """Draw the table again, if it is on a terminal and old enough."""
+        if self.live.is_started and time.monotonic() - self.shown > _REFRESH_S:
+            self.shown = time.monotonic()
+            self.live.update(self.table(), refresh=True)
+
+    def table(self) -> Table:
+        """The runs under way, and how long all of them will take."""
+        now = time.monotonic()
+        table = Table(title=self._title(now), title_justify="left")
+        table.add_column("row", style="bold")
+        table.add_column("seed", justify="right")
+        table.add_column("at", min_width=32)
+        table.add_column("validation HM %", justify="right", style="green")
+        table.add_column("elapsed", justify="right", style="dim")
+        for track in self.tracks.values():
+            hm = "" if track.hm is None else f"{100 * track.hm:.1f}"
+            seed, elapsed = str(track.job.config.seed), _clock(now - track.began)
+            table.add_row(track.job.row, seed, track.at, hm, elapsed)
+        return table
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds that the whole will still take, at the pace so far; None without a pace.
+
+        Args:
+            now: on the monotonic clock.
+        """
+        under_way = sum(t.share - (t.share_before or 0.0) for t in self.tracks.values())
+        work = self.work + under_way
+        left = self.total - self.reused - self.done - self.bad
+        left -= sum(track.share for track in self.tracks.values())
+        return (now - self.began) * left / work if work > 0.02 else None
+
+    def _title(self, now: float) -> str:
+        left = self.remaining(now)
+        estimate = "" if left is None else f", about {_clock(left)} left"
+        return f"{self._count()}, {_clock(now - self.began)} elapsed{estimate}"
+
+    def _count(self) -> str:
+        bad = f", {self.bad} failed" if self.bad else ""
+        return f"{self.reused + self.done} of {self.total} runs done{bad}"
+
+    def _remove(self, job: Job) -> float:
+        """Forget a run that has ended; the seconds it took here."""
+        track = self.tracks.pop(str(job))
+        self.work += 1.0 - (track.share_before or 0.0)
+        return time.monotonic() - track.began
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

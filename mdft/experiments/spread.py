@@ -1,0 +1,89 @@
+"""Mean and standard deviation over seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from mdft.runs import Results
+
+#: Field of ``Results`` → the paper's name of it.
+SCORES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean ± standard deviation of n values.
+
+    Attributes:
+        mean: ``Σ x / n``; NaN of no values.
+        std: ``√(Σ (x − mean)² / (n − 1))``; NaN of fewer than two values.
+        n: how many.
+    """
+
+    mean: float
+    std: float
+    n: int
+
+    def percent(self, sign: bool = False) -> str:
+        """``12.3 ± 0.4``, in per cent; a dash where there is no value.
+
+        Args:
+            sign: write ``+`` before a positive mean.
+        """
+        if self.n == 0:
+            return "–"
+        mean = f"{100 * self.mean:{'+' if sign else ''}.1f}"
+        return mean if math.isnan(self.std) else f"{mean} ± {100 * self.std:.1f}"
+
+
+def spread(values: Iterable[float]) -> Spread:
+    """The spread of a few numbers."""
+    numbers = list(values)
+    mean = statistics.fmean(numbers) if numbers else math.nan
+    std = statistics.stdev(numbers) if len(numbers) > 1 else math.nan
+    return Spread(mean, std, len(numbers))
+
+
+def score_spreads(results: Sequence[Results]) -> dict[str, Spread]:
+    """Spread of ``seen``, ``unseen``, ``hm`` and ``zsl`` over runs."""
+    return {name: spread(getattr(r, name) for r in results) for name in SCORES}
+
+
+def rate_spreads(results: Sequence[Results]) -> dict[str, Spread]:
+    """``pathway.layer`` → spread of its firing rate; empty where nothing spikes."""
+    names = results[0].firing_rates if results else ()
+    return {name: spread(r.firing_rates[name] for r in results) for name in names}
+
+
+def spread_table(rows: dict[str, Sequence[Results]], title: str) -> Table:
+    """S, U, HM and ZSL of every row, in per cent, for a terminal.
+
+    Args:
+        rows: label → finished runs, one a seed.
+        title: what is shown.
+    """
+    table = Table(title=f"{title}, % ± standard deviation over seeds", title_justify="left")
+    table.add_column("row", style="bold")
+    for name in SCORES.values():
+        table.add_column(name, justify="right", style="green" if name == "HM" else "")
+    table.add_column("seeds", justify="right", style="dim")
+    for label, results in rows.items():
+        spreads = score_spreads(results).values()
+        seeds = " ".join(str(r.seed) for r in results) or "–"
+        table.add_row(label, *(s.percent() for s in spreads), seeds)
+    return table
+
+
+def rate_table(results: Sequence[Results]) -> Table:
+    """Firing rate of every spiking layer, per cent of neuron-steps, over seeds."""
+    table = Table(title="Firing rate over seeds, %", title_justify="left")
+    table.add_column("layer", style="bold")
+    table.add_column("rate", justify="right")
+    for name, value in sorted(rate_spreads(results).items()):
+        table.add_row(name, value.percent())
+    return table

@@ -1,0 +1,241 @@
+"""Many runs: named configurations × seeds, several at once, resumable."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from signal import SIGKILL
+from typing import cast
+
+import torch
+import tyro
+from rich.console import Console
+
+from mdft.config import DataConfig, TrainConfig
+from mdft.data.clips import load_clips
+from mdft.errors import UserError, require
+from mdft.experiments.screen import SweepScreen
+from mdft.experiments.spread import score_spreads
+from mdft.experiments.worker import LOG, Job, start
+from mdft.runs import MODEL, RESULTS, STATE, Results, read_results, write_atomic
+from mdft.train import check_same
+
+SUMMARY = "summary.json"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class SweepCommand(TrainConfig):
+    """The flags of every command that trains over seeds."""
+
+    seed: tyro.conf.Suppress[int] = 0
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One run each."""
+    jobs: int = 2
+    """Runs at once; the cores are shared between them."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration of a sweep.
+
+    Attributes:
+        name: of its folder.
+        config: its seed is not used.
+    """
+
+    name: str
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a sweep.
+
+    Attributes:
+        results: row → its finished runs, in the order of the seeds.
+        failures: one line for each run that failed.
+    """
+
+    results: dict[str, list[Results]]
+    failures: list[str]
+
+
+def plan(rows: Iterable[Row], seeds: Sequence[int], out: Path) -> list[Job]:
+    """Every run of a sweep, all rows of a seed before the next seed.
+
+    Args:
+        rows: names differ.
+        seeds: differ.
+        out: each run goes to ``out/<row>/seed<k>``.
+
+    Raises:
+        UserError: no seeds, a seed twice, or an impossible configuration.
+    """
+    rows = list(rows)
+    names = [row.name for row in rows]
+    assert len(set(names)) == len(names) and all(_NAME.fullmatch(n) for n in names), names
+    require(0 < len(set(seeds)) == len(seeds), "seeds", tuple(seeds), "at least one, none twice")
+    jobs = [
+        Job(row.name, replace(row.config, seed=seed), out / row.name / f"seed{seed}")
+        for seed in seeds
+        for row in rows
+    ]
+    for job in jobs:
+        try:
+            job.config.check()
+        except UserError as error:
+            raise UserError(f"{job}: {error}") from error
+    return jobs
+
+
+def sweep(jobs: Sequence[Job], out: Path, *, at_once: int, console: Console) -> Outcome:
+    """Run what is not finished yet; call it again after an interruption.
+
+    A finished run is reused, a half-done one resumed. A run that fails is reported and the
+    others go on. Call it from the main thread: it handles Ctrl-C.
+
+    Args:
+        jobs: of :func:`plan`.
+        out: their common folder, of which one sweep at a time may have hold.
+        at_once: runs at once, each with its share of torch's threads.
+        console: where progress is shown.
+
+    Raises:
+        UserError: a run's folder holds a run of another configuration, or another sweep is at
+            work in ``out``, or the clips cannot be had.
+    """
+    require(at_once >= 1, "jobs", at_once, "at least 1")
+    with _alone(out):
+        waiting = [job for job in jobs if not is_finished(job)]
+        _prepare_clips(waiting)
+        with SweepScreen(console, total=len(jobs), reused=len(jobs) - len(waiting)) as screen:
+            failures = _run(waiting, at_once, screen)
+    return Outcome(finished_results(jobs), failures)
+
+
+def is_finished(job: Job) -> bool:
+    """Whether a run of this very configuration is finished in its folder.
+
+    Raises:
+        UserError: a run of another configuration is there.
+    """
+    if any((job.folder / name).exists() for name in (STATE, MODEL, RESULTS)):
+        check_same(job.folder, job.config)
+    return (job.folder / RESULTS).exists()
+
+
+def finished_results(jobs: Iterable[Job]) -> dict[str, list[Results]]:
+    """Row → results of its finished runs; rows without any are there, empty.
+
+    Raises:
+        UserError: a run of another configuration is in the way.
+    """
+    results: dict[str, list[Results]] = {}
+    for job in jobs:
+        found = results.setdefault(job.row, [])
+        if is_finished(job):
+            found.append(read_results(job.folder))
+    return results
+
+
+def write_summary(folder: Path, results: Sequence[Results]) -> None:
+    """Write ``summary.json``: seeds, and mean and deviation of each score, as fractions.
+
+    The deviation is null where there is one seed.
+    """
+    content: dict[str, object] = {"seeds": [r.seed for r in results]}
+    for name, value in score_spreads(results).items():
+        content[name] = {"mean": value.mean, "std": value.std if value.n > 1 else None}
+    write_atomic(folder / SUMMARY, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _prepare_clips(jobs: Iterable[Job]) -> None:
+    """Fill the cache once, before several processes would, and meet a bad data set here."""
+    met: list[DataConfig] = []
+    for data in (job.config.data for job in jobs):
+        if data not in met:
+            load_clips(data)
+            met.append(data)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{out}: another sweep is at work there; wait for it") from None
+        yield
+
+
+def _run(jobs: Iterable[Job], at_once: int, screen: SweepScreen) -> list[str]:
+    """Run jobs, ``at_once`` at a time; one line for each that failed."""
+    waiting, failures = deque(jobs), []
+    running: dict[Connection, tuple[Job, BaseProcess]] = {}
+    errors: dict[Connection, str] = {}
+    threads = max(1, torch.get_num_threads() // at_once)
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                job = waiting.popleft()
+                channel, process = start(job, threads)
+                running[channel] = job, process
+                screen.started(job)
+            for channel in cast(list[Connection], wait(list(running), timeout=0.5)):
+                job, process = running[channel]
+                try:
+                    record = channel.recv()
+                except EOFError:
+                    _end(job, process, errors.get(channel), screen, failures)
+                    del running[channel]
+                    continue
+                if "error" in record:
+                    errors[channel] = record["error"]
+                else:
+                    screen.record(job, record)
+            screen.show()
+    finally:
+        _stop([process for _, process in running.values()])
+    return failures
+
+
+def _end(
+    job: Job, process: BaseProcess, error: str | None, screen: SweepScreen, failures: list[str]
+) -> None:
+    """Report a run whose pipe is closed."""
+    process.join()
+    if process.exitcode == 0:
+        screen.finished(job, read_results(job.folder))
+        return
+    if error is None:  # killed from outside: negative is a signal's number
+        hint = "; out of memory? try fewer --jobs" if process.exitcode == -SIGKILL else ""
+        error = f"ended with status {process.exitcode}{hint}"
+    failures.append(f"{job}: {error} (all of it in {job.folder / LOG})")
+    screen.failed(job, error)
+
+
+def _stop(processes: Sequence[BaseProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(timeout=30)
+        process.kill()
+        process.join()
+
+
+def report_failures(outcome: Outcome) -> int:
+    """Name the runs that failed on stderr; the exit status, 1 if there are any."""
+    for line in outcome.failures:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if outcome.failures else 0

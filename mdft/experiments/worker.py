@@ -1,0 +1,121 @@
+"""One run of a sweep, in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mdft.board import Board
+from mdft.config import TrainConfig
+from mdft.data.clips import load_clips
+from mdft.runs import STATE
+from mdft.trainer import Trainer
+
+LOG = "log.txt"
+#: Imported once for all runs; Adam imports the second when it is made.
+_PRELOAD = ["mdft.experiments.worker", "torch._dynamo"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
+
+    Attributes:
+        row: name of the configuration.
+        config: with the run's own seed.
+        folder: of the run.
+    """
+
+    row: str
+    config: TrainConfig
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.row} seed {self.config.seed}"
+
+
+def start(job: Job, threads: int) -> tuple[Connection, BaseProcess]:
+    """Start a run.
+
+    Args:
+        job: what to run.
+        threads: torch threads it may use.
+
+    Returns:
+        The end of a pipe that delivers the trainer's records, and ``{"error": line}`` before a
+        failure; and the process. The process ends when the pipe's reader is gone.
+    """
+    # Plain fork after torch has run threads hangs, spawn imports torch for every run.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    reader, writer = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(job, threads, writer), name=str(job))
+    with _deaf_to_ctrl_c():  # inherited: the parent alone decides when to stop
+        process.start()
+    writer.close()
+    return reader, process
+
+
+@contextmanager
+def _deaf_to_ctrl_c():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def work(job: Job, threads: int, channel: Connection) -> None:
+    """Train and test; what would be printed goes to ``log.txt`` in the run's folder.
+
+    Args:
+        job: what to run.
+        threads: torch threads it may use.
+        channel: where records go.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwind: leave no half file
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        _redirect_output(job.folder / LOG)
+        torch.set_num_threads(threads)
+        _train(job, channel)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)
+    except Exception as error:
+        traceback.print_exc()
+        text = " ".join(str(error).split())
+        channel.send({"error": f"{type(error).__name__}: {text}"})
+        sys.exit(1)
+
+
+def _train(job: Job, channel: Connection) -> None:
+    clips = load_clips(job.config.data)
+    with Board(job.folder) as board:
+
+        def report(record: dict[str, Any]) -> None:
+            channel.send(record)
+            board(record)
+
+        Trainer(job.config, clips, job.folder, report).run(resume=True)
+    # A finished run needs no moments of Adam: three times the size of the model.
+    (job.folder / STATE).unlink(missing_ok=True)
+
+
+def _redirect_output(path: Path) -> None:
+    """Send stdout and stderr, those of C libraries too, to the end of a file."""
+    with path.open("a") as log:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(log.fileno(), stream.fileno())
