@@ -1,0 +1,1 @@
+"""Many runs at once: sweeps over configurations and seeds, and the paper's ablations."""
