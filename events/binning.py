@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from events import kernels
+from events.dense import count_by_cell, count_events, window_of
 from events.errors import UserError, whole
-from events.generator import EVENTS, frames_to_events
+from events.sensor import EVENTS, Sensor
 
 
 def cell_areas(width: int, height: int, grid: int) -> NDArray[np.int64]:
@@ -22,6 +22,24 @@ def cell_areas(width: int, height: int, grid: int) -> NDArray[np.int64]:
     columns = np.bincount(np.arange(width) * grid // width, minlength=grid)
     rows = np.bincount(np.arange(height) * grid // height, minlength=grid)
     return np.outer(rows, columns).reshape(-1)
+
+
+def cell_map(width: int, height: int, grid: int) -> NDArray[np.int32]:
+    """Return each pixel's cell gy·grid + gx, (height·width,) int32 in raster order."""
+    rows, columns = np.arange(height) * grid // height, np.arange(width) * grid // width
+    return (rows[:, None] * grid + columns).reshape(-1).astype(np.int32)
+
+
+def _sixteenths(
+    counts: NDArray[np.int32], size: tuple[int, int], grid: int, per_second: int
+) -> NDArray[np.uint8]:
+    """Return E_v (T, K, 2·grid·grid) of counts (T·K, 2, cells); see the module."""
+    # A cell of no pixels has no events: any area keeps it at 0.
+    area = np.maximum(cell_areas(*size, grid), 1)
+    full = np.zeros((*counts.shape[:2], grid * grid), dtype=np.int64)
+    full[:, :, : counts.shape[2]] = counts
+    values = np.minimum((32 * full + area) // (2 * area), 255).astype(np.uint8)
+    return values.reshape(-1, per_second, 2 * grid * grid)
 
 
 def _check_sensor(sensor_size: tuple[int, int, int]) -> tuple[int, int]:
@@ -96,17 +114,12 @@ def pool(
             the sensor.
     """
     width, height = _check_sensor(sensor_size)
-    seconds, grid = whole("seconds", seconds, least=1), whole("grid", grid, least=1)
-    bins_per_second = whole("bins_per_second", bins_per_second, least=1)
-    start_us = whole("start_us", start_us)
+    grid = whole("grid", grid, least=1)
+    window = window_of(seconds, bins_per_second, start_us)
     events = _as_tonic(np.asarray(events), width, height)
-    counts = np.zeros((seconds * bins_per_second, 2 * grid * grid), dtype=np.int64)
-    end_us = start_us + seconds * 1_000_000
-    kernels.count_bins(events, counts, width, height, grid, bins_per_second, start_us, end_us)
-    # A cell of no pixels has no events: any area keeps it at 0.
-    area = np.tile(np.maximum(cell_areas(width, height, grid), 1), 2)
-    values = np.minimum((32 * counts + area) // (2 * area), 255).astype(np.uint8)
-    return values.reshape(seconds, bins_per_second, 2 * grid * grid)
+    counts = np.zeros((window.bins, 2, grid * grid), dtype=np.int32)
+    count_events(events, counts, cell_map(width, height, grid), width, window)
+    return _sixteenths(counts, (width, height), grid, window.per_second)
 
 
 def frames_to_bins(
@@ -117,10 +130,12 @@ def frames_to_bins(
     bins_per_second: int = 8,
     grid: int = 16,
     threshold: float = 0.2,
+    threshold_off: float | None = None,
+    refractory_us: int = 0,
     luma: str = "full",
     start_us: int = 0,
 ) -> NDArray[np.uint8]:
-    """E_v of a clip: `pool` of `frames_to_events`, for many small clips.
+    """E_v of a clip: equal to `pool` of `frames_to_events`, without the list between them.
 
     Args:
         frames: (F,H,W) uint8 luma.
@@ -128,15 +143,24 @@ def frames_to_bins(
         seconds: T.
         bins_per_second: K.
         grid: cells along each side.
-        threshold: contrast C.
+        threshold: contrast C of an ON event.
+        threshold_off: contrast of an OFF event; None = the same.
+        refractory_us: dead time of a pixel after an event.
         luma: convention of the bytes.
         start_us: time of the first bin.
 
     Returns:
         (T, K, 2·grid·grid) uint8. The kernels release the GIL: threads help.
+
+    Raises:
+        UserError: as `events.frames_to_events` and `pool`.
     """
-    events = frames_to_events(frames, times_us, threshold=threshold, luma=luma)
-    size = (int(np.shape(frames)[2]), int(np.shape(frames)[1]), 2)
-    return pool(
-        events, size, seconds=seconds, bins_per_second=bins_per_second, grid=grid, start_us=start_us
-    )
+    sensor = Sensor(threshold, threshold_off, refractory_us, luma)
+    grid = whole("grid", grid, least=1)
+    window = window_of(seconds, bins_per_second, start_us)
+    shape = np.shape(frames)
+    if len(shape) != 3:
+        raise UserError(f"frames: found {shape}, expected uint8 (F, H, W) luma")
+    cells = cell_map(shape[2], shape[1], grid)
+    counts = count_by_cell(frames, times_us, sensor, window, cells)
+    return _sixteenths(counts, (shape[2], shape[1]), grid, window.per_second)

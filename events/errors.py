@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import stat
+from pathlib import Path
 from typing import SupportsIndex
 
 _MOST = 10**18  # sums of two fit in int64; in µs it is 30 000 years
@@ -35,3 +37,18 @@ def reason(error: Exception) -> str:
     """Return what a library's error says, in one line."""
     said = str(getattr(error, "strerror", None) or error)
     return " ".join(said.split()) or type(error).__name__
+
+
+def require_file(path: Path, expected: str) -> None:
+    """Refuse what is no regular file, such as a pipe: opening one would hang.
+
+    Raises:
+        UserError: names the file and what was `expected`.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        said = error.strerror or error
+        raise UserError(f"{path}: cannot be opened ({said}); expected {expected}") from error
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path}: a folder, pipe or device, expected {expected}")

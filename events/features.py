@@ -1,26 +1,34 @@
-"""Feature events: the event generation model on a sequence of feature vectors, K = 1."""
+"""Feature events: the event generation model on a sequence of feature vectors, K = 1.
+
+Equations (4) and (5) with a feature in the place of a pixel and a second in the place of a frame:
+L = log(relu(v) + ε), ε = 0.001, through `events.crossings`, the same rule as for pixels.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from events.errors import UserError
-from events.response import check_threshold, snap
+from events.crossings import Crossings, awake, cross, start
+from events.errors import UserError, whole
+from events.response import check_threshold
 
 EPSILON = 1e-3
+#: Tonic's dtype for one-dimensional sensors, sensor_size (D, 1, 2): no y.
+FEATURE_EVENTS = np.dtype([("x", "<i2"), ("t", "<i8"), ("p", "?")])
+_MOST_FEATURES = 32767  # x is int16
 
 
 def feature_events(features: NDArray[np.floating], threshold: float) -> NDArray[np.int8]:
-    """Sign of the threshold crossings of L = log(relu(v) + ε) over time, ε = 0.001.
+    """Sign of the threshold crossings of L = log(relu(v) + ε) over time, for E_v.
 
-    Equations (4) and (5) with a feature in the place of a pixel and a second in the place of a
-    frame: K' = max(floor(m), min(K, ceil(m))), m = (L(t) − L(0))/C, output sign(K' − K). The
-    memory moves by whole steps of C, so a slow drift fires when it has added up.
+    The memory moves by whole steps of C, so a slow drift fires when it has added up.
 
     Args:
         features: (T, D) float, one row a second.
-        threshold: C.
+        threshold: C, both polarities.
 
     Returns:
         (T, D) int8 in {−1, 0, 1}; row 0 is 0, for there is nothing to compare it with.
@@ -28,19 +36,79 @@ def feature_events(features: NDArray[np.floating], threshold: float) -> NDArray[
     Raises:
         UserError: not a (T, D) array of finite numbers, or an impossible threshold.
     """
-    threshold = check_threshold(threshold)
+    features = _check(features)
+    found = np.zeros(features.shape, dtype=np.int8)
+    for t, events in enumerate(_intervals(features, check_threshold(threshold), None, 1), start=1):
+        found[t, events.pixel] = np.where(events.up, 1, -1)
+    return found
+
+
+def features_to_events(
+    features: NDArray[np.floating],
+    *,
+    threshold: float = 0.2,
+    threshold_off: float | None = None,
+    refractory_us: int = 0,
+    period_us: int = 1_000_000,
+) -> NDArray[np.void]:
+    """Generate the events of a feature sequence, as Tonic's 1-D events: sensor_size (D, 1, 2).
+
+    A feature may cross several levels between two rows, each at its time: L is a straight line
+    in between. Sorted by t; equal times as `events.frames_to_events` says, x in the place of the
+    raster order.
+
+    Args:
+        features: (T, D) float, D ≤ 32767; row t is at t·period_us.
+        threshold: C_on.
+        threshold_off: C_off; None = the same.
+        refractory_us: dead time of a feature after an event, µs.
+        period_us: from one row to the next.
+
+    Returns:
+        (n,) structured array of `FEATURE_EVENTS`: x int16, t int64 µs, p bool, True = ON.
+
+    Raises:
+        UserError: says which argument is wrong, what was found and what is expected.
+    """
+    features = _check(features)
+    on = check_threshold(threshold)
+    off = None if threshold_off is None else check_threshold(threshold_off, "threshold_off")
+    refractory_us = whole("refractory_us", refractory_us, least=0)
+    period_us = whole("period_us", period_us, least=1)
+    if features.shape[1] > _MOST_FEATURES:
+        raise UserError(f"features: found {features.shape[1]} of them, expected at most 32767")
+    last = np.full(features.shape[1], np.iinfo(np.int64).min // 2)
+    found = [np.empty(0, dtype=FEATURE_EVENTS)]
+    for t, events in enumerate(_intervals(features, on, off, period_us)):
+        if refractory_us:
+            events = awake(events, t * period_us, refractory_us, last)
+        order = np.argsort(events.delay, kind="stable")
+        part = np.empty(len(order), dtype=FEATURE_EVENTS)
+        part["x"], part["p"] = events.pixel[order], events.up[order]
+        part["t"] = t * period_us + events.delay[order]
+        found.append(part)
+    return np.concatenate(found)
+
+
+def _intervals(
+    features: NDArray[np.floating], on: float, off: float | None, period_us: int
+) -> Iterator[Crossings]:
+    """Yield the events between each row and the next."""
+    log = np.log(np.maximum(features.astype(np.float64), 0.0) + EPSILON)
+    memory = start(features.shape[1])
+    ups = np.full(features.shape[1], on)
+    downs = ups if off is None else np.full(features.shape[1], off)
+    for t in range(1, len(log)):
+        events, memory = cross(log[t - 1] - log[0], log[t] - log[0], period_us, memory, ups, downs)
+        yield events
+
+
+def _check(features: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return features (T, D) as an array, or a `UserError` unless they are finite numbers."""
     features = np.asarray(features)
     if features.ndim != 2 or features.dtype.kind not in "fiu":
         raise UserError(f"features: found {features.dtype} {features.shape}, expected float (T, D)")
     if not np.isfinite(features).all():
         t, d = (int(i) for i in np.argwhere(~np.isfinite(features))[0])
         raise UserError(f"features: found {features[t, d]} at [{t}, {d}], expected finite numbers")
-    log = np.log(np.maximum(features.astype(np.float64), 0.0) + EPSILON)
-    events = np.zeros(features.shape, dtype=np.int8)
-    level = np.zeros(features.shape[1])
-    for t in range(1, len(features)):
-        m = snap((log[t] - log[0]) / threshold)
-        new = np.maximum(np.floor(m), np.minimum(level, np.ceil(m)))
-        events[t] = np.sign(new - level)
-        level = new
-    return events
+    return features

@@ -2,163 +2,145 @@
 
 Equations (4) and (5) of the paper, read as in the design: with L = log(I + ε) of a pixel and
 ΔL(u, t) = L(u, t) − L_mem(u), an event (u, t, p) fires when ``p·ΔL(u, t) ≥ C``, and the
-pixel's memory L_mem moves by whole steps of C. The memory is kept as an integer level,
-L_mem = L(first frame) + K·C, so that nothing drifts. With m = (L − L(first))/C,
+pixel's memory L_mem moves by whole steps of C. The memory is kept in whole numbers,
+L_mem = L(first frame) + K·C, so that nothing drifts. Between two frames L is a straight line in
+time: a pixel may cross many levels in one interval, each at its time, in whole µs. An exact tie
+fires, in both directions. `events.crossings` says it in NumPy, with two thresholds.
 
-    K' = max(floor(m), min(K, ceil(m)))
-
-and one event fires for each whole step from K to K'. An exact tie (m a whole number) fires, in
-both directions. Between two frames L is a straight line in time, so step k is crossed at
-``t = t₀ + (t₁ − t₀)·(k − m₀)/(m₁ − m₀)``, rounded half up to whole µs.
+How it is done fast: a level is two bytes, between which the pixel is silent, so that finding the
+pixels that fire is two byte comparisons each and only they do float work (`events.kernels`); a
+counting sort of each interval's keys writes the records (`events.sorting`). The frame is cut
+into lanes of rows that stay in the cache over a chunk of frames; threads share out the lanes,
+then the intervals.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from events import kernels
-from events.errors import UserError, whole
-from events.response import check_threshold, log_table, quiet_bands
+from events import analog, kernels, sorting
+from events.errors import whole
+from events.noise import IDEAL, Noise
+from events.sensor import EVENTS, Sensor
+from events.state import (
+    PixelState,
+    after,
+    check_chunk,
+    check_frames,
+    drift_of,
+    first_state,
+    tables_of,
+)
 
-#: dtype of `tonic.io.events_struct`: packed, 13 bytes, t in µs, p True = brighter (ON).
-EVENTS = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
-_LARGEST_SIDE = 32767  # x and y are int16
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """An ideal event sensor.
-
-    Attributes:
-        threshold: contrast C in log intensity (nats), both polarities.
-        refractory_us: a pixel's event is swallowed if it comes less than this after the
-            pixel's last one; its memory moves all the same. 0 = none.
-        luma: convention of the frames' bytes, one of `events.response.LUMAS`.
-    """
-
-    threshold: float = 0.2
-    refractory_us: int = 0
-    luma: str = "full"
-
-    def __post_init__(self) -> None:
-        """Refuses values no sensor can have."""
-        check_threshold(self.threshold)
-        log_table(self.luma)
-        whole("refractory_us", self.refractory_us, least=0)
+_LANE = 1 << 16  # pixels: what is kept of them fits in the second-level cache
+_CHUNK = 1 << 22  # pixels
+_Map = Callable[..., Iterable[Any]]
 
 
-@dataclass
-class PixelState:
-    """Memory of every pixel between frames; arrays are (P,), P = height·width.
+def _lanes(shape: tuple[int, int], threads: int) -> list[tuple[int, int]]:
+    """Cut a frame into lanes of whole rows, (begin, end) pixels: a multiple of the threads."""
+    height, width = shape
+    count = -(-height * width // (_LANE * threads)) * threads
+    rows = np.linspace(0, height, min(count, height) + 1).astype(int)
+    return [(int(a) * width, int(b) * width) for a, b in pairwise(rows)]
+
+
+class _Finder:
+    """Working memory that finds the unsorted events of a chunk of frames, lane by lane.
 
     Attributes:
-        shape: (height, width).
-        time_us: time of the frame last seen.
-        previous: uint8, its bytes.
-        first: uint8, bytes of the first frame.
-        level: int16, K.
-        low, high: uint8, quiet band of the level.
-        last: int64, time of the last event that was let out ((0,) without refractory period).
+        keys: (lanes, room) int64, see `events.kernels.emit`.
+        starts: (lanes, F + 1) int64, where in its lane each interval begins and the last ends.
     """
 
-    shape: tuple[int, int]
-    time_us: int
-    previous: NDArray[np.uint8]
-    first: NDArray[np.uint8]
-    level: NDArray[np.int16]
-    low: NDArray[np.uint8]
-    high: NDArray[np.uint8]
-    last: NDArray[np.int64]
+    def __init__(self, shape: tuple[int, int], frames: int, threads: int) -> None:
+        self.lanes = _lanes(shape, threads)
+        longest = max(end - begin for begin, end in self.lanes)
+        self.fired = np.empty((len(self.lanes), longest), dtype=np.int32)
+        self.keys = np.empty((len(self.lanes), 64 + longest * frames // 4), dtype=np.int64)
+        self.starts = np.zeros((len(self.lanes), frames + 1), dtype=np.int64)
+
+    def find(
+        self, frames: NDArray[np.uint8], times: NDArray[np.int64], state: PixelState, each: _Map
+    ) -> None:
+        """Fill keys and starts; frames (F,P) at times[1:], times[0] is the state's; moves it."""
+        self.starts = np.zeros((len(self.lanes), len(frames) + 1), dtype=np.int64)
+        cursors = np.zeros((len(self.lanes), 3), dtype=np.int64)
+        while True:
+            run = partial(self._run, frames, times, state)
+            list(each(run, cursors, self.lanes, self.keys, self.starts, self.fired))
+            if (cursors[:, 0] == len(frames)).all():
+                return
+            grown = np.empty((len(self.lanes), 2 * self.keys.shape[1]), dtype=np.int64)
+            grown[:, : self.keys.shape[1]] = self.keys
+            self.keys = grown
+
+    @staticmethod
+    def _run(
+        frames: NDArray[np.uint8],
+        times: NDArray[np.int64],
+        state: PixelState,
+        cursor: NDArray[np.int64],
+        lane: tuple[int, int],
+        keys: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        fired: NDArray[np.int32],
+    ) -> None:
+        """Go on with one lane, until it is done or its keys are full."""
+        sensor, tables = state.sensor, tables_of(state.sensor)
+        begin = frames, state.previous, times, state.pixels
+        end, to = (sensor.refractory_us, state.address_bits, lane), (keys, starts, cursor)
+        if state.analog is None:
+            kernels.run_lane(*begin, tables, *end, fired, *to)
+        else:
+            analog.run_lane(*begin, state.analog, drift_of(state), tables.log, *end, *to)
 
 
-def check_frames(
-    frames: NDArray[np.uint8], times_us: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Frames (F,H,W) uint8 and times (F,) int64, contiguous; a `UserError` says what is wrong."""
-    frames, times = np.asarray(frames), np.asarray(times_us)
-    if frames.ndim != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
-        raise UserError(
-            f"frames: found {frames.dtype} {frames.shape}, expected uint8 (F, H, W) luma with "
-            "F, H, W ≥ 1; colour goes through events.rgb_to_luma first"
-        )
-    if max(frames.shape[1:]) > _LARGEST_SIDE:
-        raise UserError(f"frames: found {frames.shape[1:]}, expected sides of at most 32767 pixels")
-    if times.shape != (len(frames),) or times.dtype.kind not in "iu":
-        raise UserError(
-            f"times_us: found {times.dtype} {times.shape}, expected int64 ({len(frames)},) in µs, "
-            "one per frame"
-        )
-    times = times.astype(np.int64)
-    late = np.flatnonzero(np.diff(times) <= 0)
-    if late.size:
-        i = int(late[0])
-        raise UserError(
-            f"times_us: frame {i + 1} at {times[i + 1]} µs does not come after frame {i} at "
-            f"{times[i]} µs; expected strictly increasing times"
-        )
-    return np.ascontiguousarray(frames), times
+class _Records:
+    """The events of all chunks, in one array that is hardly ever copied.
 
+    Room is taken generously, for what is not used has not cost a page: an event for every eighth
+    pixel, and twice what the part done leads to expect when that is used up.
+    """
 
-def first_state(frame: NDArray[np.uint8], time_us: int, sensor: Sensor) -> PixelState:
-    """Return the state after a first frame (H,W): each pixel remembers what it sees, level 0."""
-    bytes_P = frame.reshape(-1).copy()
-    bands = quiet_bands(sensor.threshold, sensor.luma)
-    column = -bands.kmin[bytes_P].astype(np.int64)
-    last = np.full(bytes_P.size if sensor.refractory_us else 0, np.iinfo(np.int64).min // 2)
-    return PixelState(
-        shape=(frame.shape[0], frame.shape[1]),
-        time_us=time_us,
-        previous=bytes_P,
-        first=bytes_P.copy(),
-        level=np.zeros(bytes_P.size, dtype=np.int16),
-        low=bands.low[bytes_P, column],
-        high=bands.high[bytes_P, column],
-        last=last,
-    )
+    def __init__(self, frames: int, pixels: int) -> None:
+        self.frames, self.done, self.count = frames, 0, 0
+        self.array = np.empty(frames * pixels // 8, dtype=EVENTS)
 
+    def add(self, finder: _Finder, times: NDArray[np.int64], state: PixelState, threads: int,
+            each: _Map) -> None:  # fmt: skip
+        """Append a chunk's events, sorted; times (F + 1,)."""
+        ends = finder.starts.sum(axis=0)
+        size = int(ends[-1])
+        self.done += len(times) - 1
+        if self.count + size > len(self.array):
+            expected = (self.count + size) * self.frames // self.done
+            grown = np.empty(2 * expected, dtype=EVENTS)
+            # As bytes: NumPy copies records field by field.
+            grown[: self.count].view(np.uint8)[:] = self.array[: self.count].view(np.uint8)
+            self.array = grown
+        out = self.array[self.count : self.count + size]
+        # Shares of about the same number of events.
+        cuts = np.searchsorted(ends, np.arange(1, threads) * size / threads)
+        edges = [0, *cuts.tolist(), len(times) - 1]
+        common = times, state.address_bits, state.x_bits, out
+        jobs = [(a, b) for a, b in pairwise(edges) if b > a]
+        sort = sorting.sort_intervals
+        list(each(lambda job: sort(finder.keys, finder.starts, job, *common), jobs))
+        self.count += size
 
-class _Scratch:
-    """Working memory of one `advance`, reused: fresh pages cost as much as the work itself."""
-
-    def __init__(self, pixels: int) -> None:
-        self.fired = np.empty(pixels, dtype=np.int32)
-        self.room(4096)
-
-    def room(self, events: int) -> None:
-        """Make place for so many events of one interval; what was written is lost."""
-        self.codes = np.empty((2, events), dtype=np.int32)
-        self.delays = np.empty((2, events), dtype=np.int64)
-
-
-def _interval(
-    frame: NDArray[np.uint8], time_us: int, state: PixelState, sensor: Sensor, scratch: _Scratch
-) -> NDArray[np.void]:
-    """Events between the state's frame and this one (P,) uint8, sorted; moves the state."""
-    bands, log = quiet_bands(sensor.threshold, sensor.luma), log_table(sensor.luma)
-    interval = time_us - state.time_us
-    fired = scratch.fired
-    count = kernels.detect(frame, state.low, state.high, fired)
-    needed = kernels.count_steps(
-        fired, count, frame, state.first, state.level, log, sensor.threshold
-    )
-    if needed > scratch.codes.shape[1]:
-        scratch.room(needed + needed // 4)
-    n = kernels.emit(
-        fired, count, frame, state.previous, state.first, state.level, state.low, state.high,
-        state.last, log, sensor.threshold, bands.low, bands.high, bands.kmin,
-        state.time_us, interval, sensor.refractory_us, scratch.codes[0], scratch.delays[0],
-    )  # fmt: skip
-    out = np.empty(n, dtype=EVENTS)
-    if n:
-        kernels.sort_and_pack(
-            scratch.codes, scratch.delays, n, state.time_us, interval, state.shape[1], out
-        )
-    state.previous[:] = frame
-    state.time_us = time_us
-    return out
+    def all(self) -> NDArray[np.void]:
+        """Return them, and give back the room that was not used."""
+        self.array.resize(self.count, refcheck=False)
+        return self.array
 
 
 def advance(
@@ -166,45 +148,49 @@ def advance(
     times_us: NDArray[np.int64],
     state: PixelState | None,
     sensor: Sensor,
+    *,
+    threads: int = 1,
 ) -> tuple[NDArray[np.void], PixelState]:
     """One step of the stream: the events of the next frames, and the state after them.
 
     Cutting a clip into chunks in any way and concatenating the events gives exactly the events
-    of one call. The given state is used up: its arrays move on into the returned one.
+    of one call, with any number of threads. The given state is used up: its arrays move on into
+    the returned one.
 
     Args:
         frames: (F,H,W) uint8 luma, F ≥ 1.
         times_us: (F,) int64, strictly increasing and after the state's last frame.
         state: None at the start of a clip.
-        sensor: threshold, refractory period, luma convention.
+        sensor: thresholds, refractory period, luma convention, noise.
+        threads: that share the work; the kernels release the GIL.
 
     Returns:
         (n,) events of dtype `EVENTS`, sorted as `frames_to_events` says, and the state.
 
     Raises:
-        UserError: wrong shapes or dtypes, times that do not increase, another frame size.
+        UserError: wrong shapes or dtypes, times that do not increase, another frame size or
+            sensor than the state's.
     """
+    threads = whole("threads", threads, least=1)
     frames, times = check_frames(frames, times_us)
-    begin = 0
     if state is None:
-        state, begin = first_state(frames[0], int(times[0]), sensor), 1
-    if frames.shape[1:] != state.shape:
-        raise UserError(
-            f"frames: found {frames.shape[1:]} after frames of {state.shape}, "
-            "expected one size in a clip"
-        )
-    if begin == 0 and times[0] <= state.time_us:
-        raise UserError(
-            f"times_us: the chunk begins at {times[0]} µs, expected later than the frame before "
-            f"it at {state.time_us} µs"
-        )
-    scratch = _Scratch(state.previous.size)
-    parts = [
-        _interval(frames[i].reshape(-1), int(times[i]), state, sensor, scratch)
-        for i in range(begin, len(frames))
-    ]
-    events = np.concatenate(parts) if parts else np.empty(0, dtype=EVENTS)
-    return events, state
+        state = first_state(frames[0], int(times[0]), sensor)
+        frames = frames[1:]
+    else:
+        times = np.concatenate([[state.time_us], times])
+    check_chunk(frames, times, state, sensor)
+    flat = frames.reshape(len(frames), len(state.previous))
+    step = max(1, _CHUNK // len(state.previous))
+    found = _Records(*flat.shape)
+    finder = _Finder(state.shape, min(step, len(flat)), threads)
+    with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
+        each: _Map = map if pool is None else pool.map
+        for begin in range(0, len(flat), step):
+            part, stamps = flat[begin : begin + step], times[begin : begin + step + 1]
+            finder.find(part, stamps, state, each)
+            found.add(finder, stamps, state, threads, each)
+            state = after(state, part[-1], int(stamps[-1]), len(part))
+    return found.all(), state
 
 
 def frames_to_events(
@@ -212,8 +198,11 @@ def frames_to_events(
     times_us: NDArray[np.int64],
     *,
     threshold: float = 0.2,
+    threshold_off: float | None = None,
     refractory_us: int = 0,
     luma: str = "full",
+    noise: Noise = IDEAL,
+    threads: int = 1,
 ) -> NDArray[np.void]:
     """Generate the events of a clip, equations (4) and (5); a pixel may fire often in an interval.
 
@@ -223,9 +212,12 @@ def frames_to_events(
     Args:
         frames: (F,H,W) uint8 luma; a single frame gives no events.
         times_us: (F,) int64 µs, strictly increasing.
-        threshold: contrast C in log intensity.
+        threshold: contrast C in log intensity of an ON event.
+        threshold_off: of an OFF event; None = the same.
         refractory_us: dead time of a pixel after an event, µs.
         luma: convention of the bytes (`events.response.LUMAS`).
+        noise: what a real sensor adds (`events.noise.Noise`).
+        threads: that share the work.
 
     Returns:
         (n,) structured array of `EVENTS`: x, y int16; t int64 µs; p bool, True = brighter.
@@ -233,5 +225,5 @@ def frames_to_events(
     Raises:
         UserError: says which argument is wrong, what was found and what is expected.
     """
-    sensor = Sensor(threshold=threshold, refractory_us=refractory_us, luma=luma)
-    return advance(frames, times_us, None, sensor)[0]
+    sensor = Sensor(threshold, threshold_off, refractory_us, luma, noise)
+    return advance(frames, times_us, None, sensor, threads=threads)[0]

@@ -1,53 +1,69 @@
-"""Event files: HDF5 with Tonic's record type, written whole or not at all.
+"""The one door for event files: written whole or not at all, read checked.
 
-Layout: one dataset ``events``, (n,) of `events.EVENTS` (x, y, t, p), chunked, shuffled and
-gzip-compressed, sorted by t; and the attributes of the file's root, one per field of `Metadata`
-plus ``format`` and ``format_version``. ``h5py.File(path)["events"][:]`` is what Tonic takes.
+The name's ending decides the format. ``.h5`` and ``.npz`` keep everything (`events.metadata`);
+``.aedat4``, ``.raw`` (EVT) and ``.dat`` are what cameras write and other tools read, and keep
+x, y, t, p and the sensor's size. ``.bin`` (N-MNIST) is only read.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Protocol
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from events.errors import UserError
-from events.generator import EVENTS
+from events.binning import pool
+from events.errors import UserError, reason, require_file
+from events.hdf5 import Hdf5Sink, read_hdf5
+from events.metadata import Metadata, check_events
+from events.recordings import Found, read_dat, read_faery, read_nmnist
+from events.spool import SpoolSink, read_npz
 
-FORMAT = "mdft-events"
-FORMAT_VERSION = 1
-_CHUNK = 1 << 16
+
+class _Sink(Protocol):
+    def append(self, events: NDArray[np.void]) -> None: ...
+    def finish(self, metadata: Metadata) -> None: ...
+    def abandon(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """What an event file says about itself.
+_SINKS: dict[str, Callable[[Path], _Sink]] = {
+    ".h5": Hdf5Sink,
+    ".hdf5": Hdf5Sink,
+    ".npz": lambda path: SpoolSink(path, None),
+    ".aedat4": lambda path: SpoolSink(path, "aedat"),
+    ".raw": lambda path: SpoolSink(path, "evt"),
+    ".dat": lambda path: SpoolSink(path, "dat"),
+}
+_OURS = {".h5": read_hdf5, ".hdf5": read_hdf5, ".npz": read_npz}
+_CAMERAS: dict[str, Callable[[Path], Found]] = {
+    ".aedat4": read_faery,
+    ".raw": read_faery,
+    ".dat": read_dat,
+    ".bin": read_nmnist,
+}
+#: Endings of event files that can be read.
+READABLE = (*_OURS, *_CAMERAS)
+#: Endings of event files that can be written.
+WRITABLE = tuple(_SINKS)
 
-    Attributes:
-        sensor_size: (width, height, polarities = 2), Tonic's.
-        threshold: contrast C.
-        refractory_us: dead time of a pixel, µs.
-        luma: convention of the intensities (`events.response.LUMAS`).
-        source: name of the clip, without its folder.
-        fps: nominal frame rate of the clip, 0 if it declares none.
-        frames: frames used.
-        duration_us: time of the last frame; the first is at 0.
+
+def check_writable(path: Path) -> None:
+    """Refuse a target that no event file can be written to.
+
+    Raises:
+        UserError: an ending nobody writes, or a folder that does not exist.
     """
-
-    sensor_size: tuple[int, int, int]
-    threshold: float
-    refractory_us: int
-    luma: str
-    source: str
-    fps: float
-    frames: int
-    duration_us: int
+    if path.suffix.lower() not in _SINKS:
+        raise UserError(
+            f"{path}: no writer for {path.suffix or 'a name without ending'!r}, expected one of "
+            f"{', '.join(WRITABLE)}"
+        )
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: no folder {path.parent}; make it first")
 
 
 class EventWriter:
@@ -57,24 +73,18 @@ class EventWriter:
     `close`; leaving the ``with`` without `close` removes it.
 
     Raises:
-        UserError: the target's folder does not exist or cannot be written.
+        UserError: as `check_writable`; or the folder cannot be written to.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.parent.is_dir():
-            raise UserError(f"{self.path}: no folder {self.path.parent}; make it first")
+        check_writable(self.path)
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self.count = 0
         try:
-            self._file: h5py.File | None = h5py.File(self._part, "w")
+            self._sink: _Sink | None = _SINKS[self.path.suffix.lower()](self._part)
         except OSError as error:
-            raise UserError(f"{self.path}: cannot be written there ({error})") from error
-        self._events = self._file.create_dataset(
-            "events", (0,), EVENTS, maxshape=(None,), chunks=(_CHUNK,),
-            compression="gzip", compression_opts=1, shuffle=True,
-        )  # fmt: skip
-        self._waiting: list[NDArray[np.void]] = []
-        self._pending = self.count = 0
+            raise UserError(f"{self.path}: cannot be written there ({reason(error)})") from error
 
     def __enter__(self) -> EventWriter:
         return self
@@ -85,38 +95,23 @@ class EventWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._sink is not None:
+            self._sink.abandon()
             self._part.unlink(missing_ok=True)
 
     def append(self, events: NDArray[np.void]) -> None:
         """Add events (n,) of `EVENTS`, not earlier than those before them."""
-        if not len(events):
-            return
-        self._waiting.append(events)
-        self._pending += len(events)
-        self.count += len(events)
-        if self._pending >= _CHUNK:
-            self._flush(whole_chunks=True)
-
-    def _flush(self, whole_chunks: bool) -> None:
-        """Write what waits; only whole chunks unless it is the end, as each is compressed once."""
-        events = np.concatenate([np.empty(0, EVENTS), *self._waiting])
-        stop = len(events) // _CHUNK * _CHUNK if whole_chunks else len(events)
-        begin = len(self._events)
-        self._events.resize(begin + stop, axis=0)
-        self._events[begin:] = events[:stop]
-        self._waiting, self._pending = [events[stop:]], len(events) - stop
+        assert self._sink is not None, "closed"
+        if len(events):
+            self.count += len(events)
+            self._sink.append(events)
 
     def close(self, metadata: Metadata) -> None:
         """Write what waits and the metadata, and give the file its name."""
-        assert self._file is not None, "closed twice"
-        self._flush(whole_chunks=False)
-        attributes = {"format": FORMAT, "format_version": FORMAT_VERSION} | asdict(metadata)
-        self._file.attrs.update(attributes)
-        self._file.close()
-        self._file = None
+        assert self._sink is not None, "closed twice"
+        self._sink.finish(metadata)
         os.replace(self._part, self.path)
+        self._sink = None
 
 
 def write_events(path: str | Path, events: NDArray[np.void], metadata: Metadata) -> None:
@@ -126,77 +121,71 @@ def write_events(path: str | Path, events: NDArray[np.void], metadata: Metadata)
         writer.close(metadata)
 
 
-def read_events(path: str | Path) -> tuple[NDArray[np.void], Metadata]:
-    """Read an event file.
+def read_events(
+    path: str | Path, sensor_size: tuple[int, int] | None = None
+) -> tuple[NDArray[np.void], Metadata]:
+    """Read an event file of any of the formats above.
+
+    Args:
+        path: the file; its ending decides.
+        sensor_size: (width, height) of a recording that does not declare it. Without either,
+            the smallest sensor that holds all events.
 
     Returns:
-        (n,) events of dtype `EVENTS`, sorted by t, and the metadata.
+        (n,) events of dtype `EVENTS`, sorted by t, and the metadata. Times are the file's: a
+        recording begins at ``metadata.start_us``.
 
     Raises:
         UserError: names the file, and what in it is missing or wrong.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file, expected an event file (python -m events.convert)")
-    try:
-        with h5py.File(path, "r") as file:
-            metadata = _read_metadata(path, file)
-            events = _read_dataset(path, file)
-    except OSError as error:
-        raise UserError(f"{path}: not a readable HDF5 file ({error})") from error
-    _check_events(path, events, metadata)
+    ending = path.suffix.lower()
+    if ending not in READABLE:
+        raise UserError(f"{path}: no reader for {ending!r}, expected one of {', '.join(READABLE)}")
+    require_file(path, "an event file")
+    if ending in _OURS:
+        events, metadata = _OURS[ending](path)
+    else:
+        events, declared = _CAMERAS[ending](path)
+        metadata = _of_recording(path, events, declared or sensor_size)
+    check_events(path, events, *metadata.sensor_size[:2])
     return events, metadata
 
 
-def _read_metadata(path: Path, file: h5py.File) -> Metadata:
-    found: dict[str, Any] = dict(file.attrs)
-    kind, version = found.get("format"), found.get("format_version")
-    if kind != FORMAT or version != FORMAT_VERSION:
-        raise UserError(
-            f"{path}: format {kind} version {version}, expected {FORMAT} version {FORMAT_VERSION}"
-        )
-    missing = [field.name for field in fields(Metadata) if field.name not in found]
-    if missing:
-        raise UserError(f"{path}: no attribute {', '.join(missing)}, expected one per field")
-    size = np.asarray(found["sensor_size"])
-    if size.shape != (3,) or size.dtype.kind not in "iu" or size.min() < 1 or size[2] != 2:
-        raise UserError(f"{path}: sensor_size {size.tolist()}, expected (width, height, 2)")
-    try:
-        return Metadata(
-            sensor_size=(int(size[0]), int(size[1]), int(size[2])),
-            threshold=float(found["threshold"]),
-            refractory_us=int(found["refractory_us"]),
-            luma=str(found["luma"]),
-            source=str(found["source"]),
-            fps=float(found["fps"]),
-            frames=int(found["frames"]),
-            duration_us=int(found["duration_us"]),
-        )
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: an attribute of the wrong type ({error})") from error
-
-
-def _read_dataset(path: Path, file: h5py.File) -> NDArray[np.void]:
-    # A link or an external store could bring in another file's bytes.
-    link = file.get("events", getlink=True)
-    dataset = file.get("events") if isinstance(link, h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-        raise UserError(f"{path}: no dataset 'events' stored in the file itself")
-    if dataset.dtype != EVENTS or dataset.ndim != 1:
-        raise UserError(
-            f"{path}: events are {dataset.dtype} {dataset.shape}, expected {EVENTS} (n,)"
-        )
-    return dataset[:]
-
-
-def _check_events(path: Path, events: NDArray[np.void], metadata: Metadata) -> None:
-    width, height, _ = metadata.sensor_size
-    for name, side in (("x", width), ("y", height)):
-        values = events[name]
-        if values.size and (values.min() < 0 or values.max() >= side):
+def _of_recording(path: Path, events: NDArray[np.void], size: tuple[int, int] | None) -> Metadata:
+    if size is None:
+        if not len(events):
             raise UserError(
-                f"{path}: {name} runs from {values.min()} to {values.max()}, expected 0 to "
-                f"{side - 1}"
+                f"{path}: no events in it; is it a recording of that format, and whole?"
             )
-    if np.any(np.diff(events["t"]) < 0):
-        raise UserError(f"{path}: times go backwards, expected events sorted by t")
+        size = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
+    if not len(events):
+        return Metadata((*size, 2), path.name)
+    start, end = int(events["t"][0]), int(events["t"][-1])
+    return Metadata((*size, 2), path.name, start_us=start, duration_us=end + 1 - start)
+
+
+def read_bins(
+    path: str | Path,
+    *,
+    bins_per_second: int = 8,
+    grid: int = 16,
+    sensor_size: tuple[int, int] | None = None,
+) -> NDArray[np.uint8]:
+    """E_v of an event file: `pool` of `read_events`, over the whole seconds that hold it.
+
+    Returns:
+        (T, K, 2·grid·grid) uint8, what the motion branch takes (divided by 16).
+
+    Raises:
+        UserError: as `read_events`, or counts out of range.
+    """
+    events, metadata = read_events(path, sensor_size)
+    return pool(
+        events,
+        metadata.sensor_size,
+        seconds=metadata.seconds,
+        bins_per_second=bins_per_second,
+        grid=grid,
+        start_us=metadata.start_us,
+    )

@@ -1,141 +1,222 @@
-"""The compiled inner loops of the event generator (numba, cached on disk, without the GIL).
+"""The compiled inner loops of the ideal sensor (numba, cached on disk, without the GIL).
 
-No fast-math: the same float64 operations in the same order as `events.reference`, so that both
-give the same events bit for bit.
+No fast-math: the same float64 operations in the same order as `events.crossings`, so that both
+give the same events bit for bit. Indices are unsigned, for numba then leaves out the test for
+negative ones.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from events.response import TIE
+from events.simd import LANES, first_bit, outside
 
-_BLOCK = 32
+#: How every kernel is compiled; error_model: a division by zero is an infinity, not a branch.
+OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+_U = np.uint64
 
 
-@njit(cache=True, nogil=True)
+class Pixels(NamedTuple):
+    """What a pixel remembers between frames; arrays of (P,), P = height·width.
+
+    first: uint8, byte of the first frame. net: int32, K = ON − OFF events so far. offs: int32,
+    OFF events so far ((0,) if both thresholds are one). low, high: uint8, bytes from low to high
+    are silent. last: int64, time of the last event let out ((0,) without refractory period).
+    address: int32, ``(y << bits of x | x) << 1``.
+    """
+
+    first: Any
+    net: Any
+    offs: Any
+    low: Any
+    high: Any
+    last: Any
+    address: Any
+
+
+class Tables(NamedTuple):
+    """The sensor in numbers: `events.response.Response` and the two thresholds, in nats."""
+
+    log: Any
+    position: Any
+    below: Any
+    above: Any
+    scale: float
+    on: float
+    off: float
+
+
+@njit(**OPTIONS)
 def detect(frame, low, high, fired):
     """Find the pixels outside their quiet band, ascending; return how many.
 
     frame, low, high: (P,) uint8; fired: (P,) int32, filled from the front.
     """
-    count = 0
-    pixels = frame.size
-    for start in range(0, pixels, _BLOCK):
-        stop = min(start + _BLOCK, pixels)
-        block, lows, highs = frame[start:stop], low[start:stop], high[start:stop]
-        loud = np.uint8(0)
-        # Without a branch the compiler compares 16 to 64 bytes at once.
-        for i in range(block.size):
-            loud |= np.uint8(block[i] < lows[i]) | np.uint8(block[i] > highs[i])
-        if loud:
-            for i in range(block.size):
-                fired[count] = start + i
-                count += (block[i] < lows[i]) | (block[i] > highs[i])
-    return count
+    count = _U(0)
+    whole = frame.size - frame.size % LANES
+    for start in range(0, whole, LANES):
+        bits = outside(frame, low, high, start)
+        while bits != 0:
+            fired[count] = start + first_bit(bits)
+            count += _U(1)
+            bits &= bits - _U(1)
+    for i in range(whole, frame.size):
+        if frame[i] < low[i] or frame[i] > high[i]:
+            fired[count] = i
+            count += _U(1)
+    return np.int64(count)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _steps(log, first, byte, threshold):
-    """Return m = (L(byte) − L(first)) / C with whole numbers made exact (`response.snap`)."""
-    m = (log[byte] - log[first]) / threshold
-    nearest = np.rint(m)
-    return nearest if abs(m - nearest) < TIE else m
+@njit(**OPTIONS)
+def crossings(x0, x1, memory, on, off, per_on, per_off, interval):
+    """Count the steps from the memory to x1 and place them: (n, up, a, b).
 
-
-@njit(cache=True, nogil=True)
-def count_steps(fired, count, frame, first, level, log, threshold):
-    """Sum the whole steps |K' − K| of the pixels ``fired[:count]``: the room `emit` needs."""
-    total = 0
-    for j in range(count):
-        i = fired[j]
-        m = _steps(log, first[i], frame[i], threshold)
-        total += abs(max(int(np.floor(m)), min(level[i], int(np.ceil(m)))) - level[i])
-    return total
-
-
-@njit(cache=True, nogil=True)
-def emit(
-    fired, count, frame, previous, first, level, low, high, last,
-    log, threshold, band_low, band_high, kmin, time0, interval, refractory, codes, delays,
-):  # fmt: skip
-    """Write the events of pixels ``fired[:count]``, move their memory; return how many.
-
-    K' = max(floor(m), min(K, ceil(m))), one event per whole step between K and K', at
-    ``delay = floor((k − m₀)/(m₁ − m₀)·interval + ½)`` µs after `time0`. A code is
-    ``2·pixel + polarity``.
+    Step j = 1…n lies at ``a + j·b`` µs after the earlier frame, half a µs included, where
+    ``s = interval/(x1 − x0)``, ``a = (memory − x0)·s + ½``, ``b = ±C·s``.
     """
-    n = 0
-    for j in range(count):
-        i = fired[j]
-        base, old = first[i], level[i]
-        m1 = _steps(log, base, frame[i], threshold)
-        new = max(int(np.floor(m1)), min(old, int(np.ceil(m1))))
-        m0 = _steps(log, base, previous[i], threshold)
-        scale = interval / (m1 - m0)
-        up = 1 if new > old else 0
-        direction = 1 if new > old else -1
-        k = old
-        while k != new:
-            k += direction
-            delay = int(np.floor((k - m0) * scale + 0.5))
-            delay = min(max(delay, 0), interval)
-            if refractory > 0:
+    contrast = x1 - memory
+    up = contrast > 0.0
+    n = np.int64(abs(contrast) * (per_on if up else per_off) + TIE)
+    slope = interval / (x1 - x0)
+    return n, up, (memory - x0) * slope + 0.5, (on if up else -off) * slope
+
+
+@njit(**OPTIONS)
+def placed(delay, interval):
+    """Cut a delay to whole µs and to the interval; what is no number becomes its end."""
+    return np.int64(delay if delay < interval else interval)
+
+
+@njit(**OPTIONS)
+def quiet_band(position, below, above, at, up, down):
+    """Return the smallest and largest byte of positions inside (at − down, at + up)."""
+    low_edge, high_edge = at - down, at + up
+    high = _U(below[_U(np.int64(min(high_edge, below.size - 1.0)))])
+    high += _U(position[high + _U(2)] < high_edge)
+    low = _U(above[_U(np.int64(max(low_edge + 1.0, 0.0)))])
+    low -= _U(position[low] > low_edge)
+    return low, high
+
+
+@njit(**OPTIONS)
+def first_bands(pixels, tables):
+    """Write the quiet bands of pixels that have just seen their first frame, level 0."""
+    up, down = band_widths(tables)
+    for i in range(pixels.first.size):
+        at = tables.position[pixels.first[i] + 1]
+        pixels.low[i], pixels.high[i] = quiet_band(
+            tables.position, tables.below, tables.above, at, up, down
+        )
+
+
+@njit(**OPTIONS)
+def band_widths(tables):
+    """Return how far up and down a pixel is silent, in buckets; shy of ties on the safe side.
+
+    A byte wrongly called loud costs a look at it, one wrongly called silent an event.
+    """
+    shy = 1.0 - 2.0 * TIE
+    return tables.on * shy * tables.scale, tables.off * shy * tables.scale
+
+
+@njit(**OPTIONS)
+def memory_of(i, net, pixels, tables):
+    """Return the memory r of pixel i, whose K is `net`, in nats above L of its first frame."""
+    excess = tables.on - tables.off
+    return net * tables.on + (pixels.offs[i] * excess if excess != 0.0 else 0.0)
+
+
+@njit(**OPTIONS)
+def settle(i, n, up, pixels, tables):
+    """Move the memory of pixel i by n steps, and its quiet band with it."""
+    net = pixels.net[i] + (n if up else -n)
+    pixels.net[i] = net
+    if tables.on != tables.off:
+        pixels.offs[i] += 0 if up else n
+    up_width, down_width = band_widths(tables)
+    at = tables.position[_U(pixels.first[i]) + _U(1)]
+    at += memory_of(i, net, pixels, tables) * tables.scale
+    pixels.low[i], pixels.high[i] = quiet_band(
+        tables.position, tables.below, tables.above, at, up_width, down_width
+    )
+
+
+@njit(**OPTIONS)
+def emit(fired, frame, previous, pixels, tables, begin, time0, interval, refractory, shift, keys,
+         pos):  # fmt: skip
+    """Write the events of pixels ``begin + fired`` from ``keys[pos]`` on, move their memory.
+
+    A key is ``delay << shift | address | polarity``, in raster order of the pixels and in the
+    order in which a pixel crossed its levels. Returns the position after the last key; negative,
+    ``−1 − position``, if there was no room: grow the keys and do the frame once more, for what
+    has been done is silent by then.
+    """
+    on, off, log = tables.on, tables.off, tables.log
+    per_on, per_off = 1.0 / on, 1.0 / off
+    top, room = np.float64(interval), keys.size - 2
+    for j in range(fired.size):
+        here = _U(fired[_U(j)])
+        i = here + _U(begin)
+        base = log[_U(pixels.first[i])]
+        memory = memory_of(i, pixels.net[i], pixels, tables)
+        x0, x1 = log[_U(previous[here])] - base, log[_U(frame[here])] - base
+        n, up, a, b = crossings(x0, x1, memory, on, off, per_on, per_off, top)
+        if pos + n > room:
+            return -1 - pos
+        code = np.int64(pixels.address[i]) | np.int64(up)
+        if refractory > 0:
+            for step in range(1, n + 1):
+                delay = placed(a + step * b, top)
                 # The memory moves even when the event is swallowed, as in a real pixel.
-                if time0 + delay - last[i] < refractory:
-                    continue
-                last[i] = time0 + delay
-            codes[n] = 2 * i + up
-            delays[n] = delay
-            n += 1
-        level[i] = new
-        low[i] = band_low[base, new - kmin[base]]
-        high[i] = band_high[base, new - kmin[base]]
-    return n
+                if time0 + delay - pixels.last[i] >= refractory:
+                    pixels.last[i] = time0 + delay
+                    keys[_U(pos)] = (delay << shift) | code
+                    pos += 1
+        else:
+            # Most pixels make one or two steps: writing both beats guessing which.
+            keys[_U(pos)] = (placed(a + b, top) << shift) | code
+            keys[_U(pos) + _U(1)] = (placed(a + 2 * b, top) << shift) | code
+            if n > 2:
+                for step in range(3, n + 1):
+                    delay = placed(a + step * b, top)
+                    keys[_U(pos + step) - _U(1)] = (delay << shift) | code
+            pos += n
+        settle(i, n, up, pixels, tables)
+    return pos
 
 
-@njit(cache=True, nogil=True)
-def sort_and_pack(codes, delays, n, time0, interval, width, out):
-    """Stable radix sort of one interval's events by delay, written as Tonic records.
+@njit(**OPTIONS)
+def run_lane(frames, previous, times, pixels, tables, refractory, shift, lane, fired, keys, starts,
+             cursor):  # fmt: skip
+    """Emit the events of one lane (some of the pixels) over several frames, into `keys`.
 
-    codes: (2, ≥ n) int32, row 0 ``2·pixel + polarity``; delays: (2, ≥ n) int64, row 0 in
-    [0, interval]; rows 1 are working space; out: (n,) records x, y, t, p. Equal times keep the
-    order given: raster order of the pixels, and of one pixel's crossings.
+    frames: (F,P) uint8. previous: (P,) uint8, the frame before. times: (F+1,) int64 with its
+    time. lane: (begin, end) pixels. fired: (end − begin,) int32. keys: (room,) int64. starts:
+    (F+1,) int64, where in keys each interval's events begin. cursor: next frame and position,
+    where to go on after the keys have grown.
     """
-    bits = 1
-    while (interval >> bits) > 0:
-        bits += 1
-    # One pass of 16 bits beats two of 8 once its table is small beside the events.
-    widest = 16 if n > 20000 else 11
-    passes = (bits + widest - 1) // widest
-    digit = (bits + passes - 1) // passes
-    mask = (1 << digit) - 1
-    start = np.empty((1 << digit) + 1, dtype=np.int64)
-    for step in range(passes):
-        shift, old, new = step * digit, step & 1, 1 - (step & 1)
-        start[:] = 0
-        for i in range(n):
-            start[((delays[old, i] >> shift) & mask) + 1] += 1
-        for b in range(mask):
-            start[b + 1] += start[b]
-        for i in range(n):
-            b = (delays[old, i] >> shift) & mask
-            at = start[b]
-            start[b] = at + 1
-            codes[new, at] = codes[old, i]
-            delays[new, at] = delays[old, i]
-    row = passes & 1
-    for i in range(n):
-        pixel = codes[row, i] >> 1
-        record = out[i]
-        record.x = pixel % width
-        record.y = pixel // width
-        record.t = time0 + delays[row, i]
-        record.p = (codes[row, i] & 1) != 0
+    begin, end = lane
+    low, high = pixels.low[begin:end], pixels.high[begin:end]
+    for f in range(cursor[0], len(frames)):
+        frame = frames[f, begin:end]
+        before = frames[f - 1, begin:end] if f > 0 else previous[begin:end]
+        count = detect(frame, low, high, fired)
+        pos = emit(
+            fired[:count], frame, before, pixels, tables, begin, times[f],
+            times[f + 1] - times[f], refractory, shift, keys, cursor[1],
+        )  # fmt: skip
+        cursor[0], cursor[1] = f, max(pos, -1 - pos)
+        if pos < 0:
+            return
+        starts[f + 1] = pos
+    cursor[0] = len(frames)
 
 
-@njit(cache=True, nogil=True)
+@njit(**OPTIONS)
 def luma_bt601(rgb, out):
     """Write the full-range luma of (P, 3) uint8 into (P,) uint8; see `luma.rgb_to_luma`."""
     for i in range(out.size):
@@ -144,7 +225,7 @@ def luma_bt601(rgb, out):
         out[i] = (weighted + np.uint32(32768)) >> np.uint32(16)
 
 
-@njit(cache=True, nogil=True)
+@njit(**OPTIONS)
 def expand_limited(plane, out):
     """Write full-range luma round(255·(y − 16)/219), clipped to a byte; (H, W) uint8 both.
 
@@ -155,18 +236,3 @@ def expand_limited(plane, out):
         for i in range(source.size):
             y = min(max(np.int32(source[i]), np.int32(16)), np.int32(235)) - np.int32(16)
             target[i] = (y * np.int32(76309) + np.int32(32768)) >> np.int32(16)
-
-
-@njit(cache=True, nogil=True)
-def count_bins(events, counts, width, height, grid, bins_per_second, start, end):
-    """Add events to (bins, 2·grid·grid) int64 `counts`; times outside [start, end) do not count.
-
-    bin = floor((t − start)·bins_per_second / 10⁶): exact, half-open.
-    """
-    for i in range(events.size):
-        event = events[i]
-        t = event.t
-        if start <= t < end:
-            b = (t - start) * bins_per_second // 1_000_000
-            cell = (event.y * grid // height) * grid + event.x * grid // width
-            counts[b, cell + (grid * grid if event.p else 0)] += 1

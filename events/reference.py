@@ -1,7 +1,7 @@
 """The readable generator: NumPy, float64, one interval at a time. What the product must equal.
 
-Same semantics as `events.generator`, written from the equations without its tables, bands,
-kernels or sort.
+Same semantics as `events.generator`, written from the equations of `events.crossings` and
+`events.noise` without bands, lanes, keys or compiled code.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from events.generator import EVENTS, Sensor, check_frames
-from events.response import log_table, snap
+from events import noise as draws
+from events.crossings import Crossings, Floats, awake, cross, start
+from events.noise import IDEAL, Noise
+from events.response import log_table
+from events.sensor import EVENTS, Sensor
+from events.state import check_frames
 
 
 def frames_to_events_reference(
@@ -18,42 +22,70 @@ def frames_to_events_reference(
     times_us: NDArray[np.int64],
     *,
     threshold: float = 0.2,
+    threshold_off: float | None = None,
     refractory_us: int = 0,
     luma: str = "full",
+    noise: Noise = IDEAL,
 ) -> NDArray[np.void]:
-    """`events.frames_to_events` in plain NumPy: same arguments, same events in the same order.
-
-    m = (L − L(first))/C;  K' = max(floor(m), min(K, ceil(m)));
-    t = t₀ + floor((t₁ − t₀)/(m₁ − m₀)·(k − m₀) + ½) for every whole step k from K to K'.
-    """
-    sensor = Sensor(threshold, refractory_us, luma)
+    """`events.frames_to_events` in plain NumPy: same arguments, same events in the same order."""
+    sensor = Sensor(threshold, threshold_off, refractory_us, luma, noise)
     frames, times = check_frames(frames, times_us)
-    log = log_table(luma)[frames]
-    m = snap((log - log[0]) / sensor.threshold)
-    level = np.zeros(frames.shape[1:], dtype=np.int64)
-    last: dict[tuple[int, int], int] = {}
-    found: list[tuple[int, int, int, bool]] = []
-    for i in range(1, len(frames)):
-        new = np.maximum(np.floor(m[i]), np.minimum(level, np.ceil(m[i]))).astype(np.int64)
-        here: list[tuple[int, int, int, bool]] = []
-        for y, x in zip(*np.nonzero(new != level), strict=True):
-            up = bool(new[y, x] > level[y, x])
-            for k in _steps(int(level[y, x]), int(new[y, x])):
-                t = _crossing(k, m[i - 1, y, x], m[i, y, x], int(times[i - 1]), int(times[i]))
-                if refractory_us and (y, x) in last and t - last[y, x] < refractory_us:
-                    continue
-                last[y, x] = t
-                here.append((int(x), int(y), t, up))
-        found += sorted(here, key=lambda event: event[2])
-        level = new
-    return np.array(found, dtype=EVENTS)
+    flat, width = frames.reshape(len(frames), -1), frames.shape[2]
+    count = flat.shape[1]
+    on, off = draws.thresholds(noise, count, sensor.on, sensor.off)
+    x = _signal(log_table(luma)[flat], times, noise, on)
+    memory, last = start(count), np.full(count, np.iinfo(np.int64).min // 2)
+    found = [np.empty(0, dtype=EVENTS)]
+    for i in range(1, len(flat)):
+        time0, interval = int(times[i - 1]), int(times[i] - times[i - 1])
+        events, memory = cross(x[i - 1], x[i], interval, memory, on, off)
+        events = _with_shots(events, flat[i - 1], interval, noise, i)
+        if refractory_us:
+            events = awake(events, time0, refractory_us, last)
+        order = np.argsort(events.delay, kind="stable")
+        part = np.empty(len(order), dtype=EVENTS)
+        part["x"], part["y"] = events.pixel[order] % width, events.pixel[order] // width
+        part["t"], part["p"] = time0 + events.delay[order], events.up[order]
+        found.append(part)
+    return np.concatenate(found)
 
 
-def _steps(old: int, new: int) -> range:
-    """Return the levels crossed on the way from `old` to `new`, in order."""
-    return range(old + 1, new + 1) if new > old else range(old - 1, new - 1, -1)
+def _signal(log: Floats, times: NDArray[np.int64], noise: Noise, on: Floats) -> Floats:
+    """Signal x of `events.noise` for log intensity (F,P) at times (F,); on: C_on of each pixel."""
+    slow = log.copy()
+    for i in range(1, len(log)):
+        interval = times[i] - times[i - 1]
+        alpha = interval / (interval + noise.tau_us)
+        if noise.tau_us:
+            slow[i] = slow[i - 1] + alpha * (log[i] - slow[i - 1])
+    leaked = noise.leak_hz * 1e-6 * (times - times[0])
+    return slow - slow[0] + leaked[:, None] * on
 
 
-def _crossing(k: int, m0: float, m1: float, t0: int, t1: int) -> int:
-    """Return when the line from (t0, m0) to (t1, m1) meets level k, in whole µs, half up."""
-    return t0 + min(max(int(np.floor((k - m0) * ((t1 - t0) / (m1 - m0)) + 0.5)), 0), t1 - t0)
+def splitmix(seed: int, index: int) -> int:
+    """Output number `index` (from 0) of SplitMix64 (Steele, Lea, Flood 2014), as a Python int."""
+    z = (seed + (index + 1) * 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return z ^ (z >> 31)
+
+
+def _with_shots(
+    events: Crossings, bytes_P: NDArray[np.uint8], interval: int, noise: Noise, frame: int
+) -> Crossings:
+    """Add the noise events of the interval that ends with frame number `frame` (from 0)."""
+    if not noise.shot_hz:
+        return events
+    expected = draws.shot_rates(noise)[bytes_P] * interval
+    key = splitmix(splitmix(noise.seed, draws.SHOT), frame)
+    rows = [(p, d, up, 0) for p, d, up in zip(events.pixel, events.delay, events.up, strict=True)]
+    for pixel in range(len(bytes_P)):
+        bits = splitmix(key, pixel)
+        for number in range(int(expected[pixel] + (bits >> 11) / 2**53)):
+            more = splitmix(bits, number)
+            delay = int((more >> 11) / 2**53 * interval)
+            rows.append((pixel, delay, bool(more & 1), 1 + number))
+    # By pixel, then time; at one time crossings first, then noise as drawn.
+    rows.sort(key=lambda row: (row[0], row[1], row[3] > 0))
+    columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.empty(0)] * 4
+    return Crossings(columns[0].astype(int), columns[1].astype(int), columns[2].astype(bool))

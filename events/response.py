@@ -12,16 +12,24 @@ The name of the convention says what I is, given the byte y; it decides the numb
 by up to a factor of three, so it is stored with the events.
 
 ============ ===========================================================================
-``full``      I = y, full-range luma 0…255 (the default)
-``limited``   I = 255·(y − 16)/219 clipped to 0…255: raw limited-range ("TV") Y planes
-``srgb``      I = 255·(sRGB electro-optical transfer of y/255): linear light
-``log1p``     equation (4) as printed with ε = 1: L = ln(y + 1), no linear part
+``full``     I = y, full-range luma 0…255 (the default)
+``linlog``   I = y with v2e's response: L = I·ln(20)/20 below 20, ln I above
+``srgb``     I = 255·(sRGB electro-optical transfer of y/255): linear light
+``log1p``    equation (4) as printed with ε = 1: L = ln(y + 1), no linear part
 ============ ===========================================================================
+
+Each name with ``limited`` in front (``limited`` alone for ``full``) takes the raw Y plane of a
+limited-range ("TV") video: y is replaced by 255·(y − 16)/219, clipped to 0…255, with no rounding
+to bytes in between. `convention` makes the name from what a file declares.
+
+The 256 values are computed in decimal arithmetic of 40 digits and rounded once to float64, so
+they are the same on every machine, whatever its libm.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 
 import numpy as np
@@ -29,25 +37,52 @@ from numpy.typing import NDArray
 
 from events.errors import UserError
 
-LINEAR_BELOW = 10.0
-LUMAS = ("full", "limited", "srgb", "log1p")
-# A contrast within a billionth of a whole step is that step: see `snap`.
+LINEAR_BELOW = 10
+_RESPONSES = ("full", "linlog", "srgb", "log1p")
+LUMAS = (*_RESPONSES, "limited", "limited-linlog", "limited-srgb", "limited-log1p")
+# A contrast this little short of a whole step is that step: a difference of two rounded
+# logarithms misses a whole multiple of C by an ulp or so, and a tie of the real numbers must be
+# one here; 1e-9 of a step is far below what a byte can express.
 TIE = 1e-9
 MIN_THRESHOLD = 1e-3
+_BUCKETS = 4096
 
 
-def _intensity(luma: str) -> NDArray[np.float64]:
-    """Tabulate intensity I(y) on 0…255 of each byte y, for one convention; (256,) float64."""
-    y = np.arange(256, dtype=np.float64)
-    if luma == "limited":
-        return np.clip((y - 16.0) * (255.0 / 219.0), 0.0, 255.0)
-    if luma == "srgb":
-        v = y / 255.0
-        return 255.0 * np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
-    return y
+def convention(luma: str, *, limited: bool) -> str:
+    """Name the convention of raw bytes: `luma`, for a plane that is of limited range or not.
+
+    Raises:
+        UserError: `luma` is no name of a full-range convention.
+    """
+    if luma not in _RESPONSES:
+        raise UserError(f"luma: found {luma!r}, expected one of {', '.join(_RESPONSES)}")
+    if not limited:
+        return luma
+    return "limited" if luma == "full" else f"limited-{luma}"
 
 
-@lru_cache(maxsize=8)
+def _intensity(response: str, y: Decimal) -> Decimal:
+    """Return I(y) on 0…255."""
+    if response != "srgb":
+        return y
+    v = y / 255
+    if v <= Decimal("0.04045"):
+        return 255 * v / Decimal("12.92")
+    return 255 * ((v + Decimal("0.055")) / Decimal("1.055")) ** Decimal("2.4")
+
+
+def _log(response: str, intensity: Decimal) -> Decimal:
+    """Return L(I) in nats."""
+    if response == "log1p":
+        return (intensity + 1).ln()
+    if response == "linlog":
+        return intensity.ln() if intensity > 20 else intensity * Decimal(20).ln() / 20
+    if intensity < LINEAR_BELOW:
+        return Decimal(LINEAR_BELOW).ln() + (intensity - LINEAR_BELOW) / LINEAR_BELOW
+    return intensity.ln()
+
+
+@lru_cache(maxsize=16)
 def log_table(luma: str) -> NDArray[np.float64]:
     """Tabulate log intensity L(y) of every byte y, equation (4), in nats; (256,) float64, monotone.
 
@@ -56,73 +91,62 @@ def log_table(luma: str) -> NDArray[np.float64]:
     """
     if luma not in LUMAS:
         raise UserError(f"luma: found {luma!r}, expected one of {', '.join(LUMAS)}")
-    if luma == "log1p":
-        table = np.log(np.arange(256, dtype=np.float64) + 1.0)
-    else:
-        intensity = _intensity(luma)
-        tangent = np.log(LINEAR_BELOW) + (intensity - LINEAR_BELOW) / LINEAR_BELOW
-        logarithm = np.log(np.maximum(intensity, LINEAR_BELOW))
-        table = np.where(intensity < LINEAR_BELOW, tangent, logarithm)
+    limited = luma.startswith("limited")
+    response = luma.removeprefix("limited").removeprefix("-") or "full"
+    with localcontext(Context(prec=40)):
+        levels = [Decimal(y) for y in range(256)]
+        if limited:
+            levels = [min(max((y - 16) * 255 / 219, Decimal(0)), Decimal(255)) for y in levels]
+        table = np.array([float(_log(response, _intensity(response, y))) for y in levels])
     table.flags.writeable = False
     return table
 
 
-def snap(steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Make whole numbers of steps exact: m → round(m) where |m − round(m)| < TIE.
-
-    A difference of two rounded logarithms misses a whole multiple of C by an ulp or so; an
-    exact tie of the real numbers must be a tie here, and 1e-9 of a step is far below what a
-    byte can express.
-    """
-    nearest = np.rint(steps)
-    return np.where(np.abs(steps - nearest) < TIE, nearest, steps)
-
-
-def check_threshold(threshold: float) -> float:
+def check_threshold(threshold: float, name: str = "threshold") -> float:
     """Return the threshold C as a float, or a `UserError` unless it is finite and ≥ 0.001."""
     value = float(threshold)
     if not (np.isfinite(value) and value >= MIN_THRESHOLD):
         raise UserError(
-            f"threshold: found {threshold!r}, expected a finite contrast of at least "
+            f"{name}: found {threshold!r}, expected a finite contrast of at least "
             f"{MIN_THRESHOLD} in log intensity (the field uses 0.1 to 0.5)"
         )
     return value
 
 
 @dataclass(frozen=True)
-class QuietBands:
-    """For each first byte y₀ and level k: the bytes at which a pixel stays silent.
+class Response:
+    """The log table, and its inverse: which bytes lie on which side of a log intensity.
 
-    A pixel with memory L(y₀) + k·C is silent at byte y iff ``low ≤ y ≤ high``: detection is two
-    byte comparisons and no arithmetic. Row y₀, column k − kmin[y₀] of the tables.
+    Bytes are looked up by position, ``(L − L(0))·scale``: position s lies in bucket floor(s), and
+    a bucket is narrower than the distance of any two bytes, so a table of buckets and one
+    comparison find the byte.
 
     Attributes:
-        low: (256, levels) uint8, smallest silent byte.
-        high: (256, levels) uint8, largest silent byte.
-        kmin: (256,) int16, the lowest level a pixel that began at y₀ can reach.
+        log: (256,) float64, L(y).
+        position: (258,) float64; entry y + 1 is the position of y, the ends are ∓infinity.
+        scale: buckets per nat.
+        below: (buckets,) uint8; the largest byte below the lower edge of bucket b.
+        above: (buckets + 1,) uint8; the smallest byte above the upper edge of bucket b − 1.
     """
 
-    low: NDArray[np.uint8]
-    high: NDArray[np.uint8]
-    kmin: NDArray[np.int16]
+    log: NDArray[np.float64]
+    position: NDArray[np.float64]
+    scale: float
+    below: NDArray[np.uint8]
+    above: NDArray[np.uint8]
 
 
-@lru_cache(maxsize=8)
-def quiet_bands(threshold: float, luma: str) -> QuietBands:
-    """Build the tables of `QuietBands` for C = `threshold` and one luma convention.
-
-    With m = (L(y) − L(y₀))/C, equation (5) keeps the pixel silent iff
-    ``floor(m) ≤ k`` and ``ceil(m) ≥ k``, i.e. ``k − 1 < m < k + 1``.
-    """
-    table = log_table(luma)
-    steps = snap((table[None, :] - table[:, None]) / threshold)
-    floor, ceil = np.floor(steps).astype(np.int64), np.ceil(steps).astype(np.int64)
-    kmin, kmax = ceil[:, 0], floor[:, 255]
-    levels = int((kmax - kmin).max()) + 1
-    low = np.zeros((256, levels), dtype=np.uint8)
-    high = np.zeros((256, levels), dtype=np.uint8)
-    for first in range(256):
-        k = kmin[first] + np.arange(levels)
-        low[first] = np.searchsorted(ceil[first], k, side="left").clip(0, 255)
-        high[first] = (np.searchsorted(floor[first], k, side="right") - 1).clip(0, 255)
-    return QuietBands(low, high, kmin.astype(np.int16))
+@lru_cache(maxsize=16)
+def response_of(luma: str) -> Response:
+    """Build the tables of `Response` for one luma convention."""
+    log = log_table(luma)
+    scale = (_BUCKETS - 2) / float(log[255] - log[0])
+    position = (log - log[0]) * scale
+    edges = np.arange(_BUCKETS)
+    below = np.searchsorted(position, edges, side="left") - 1
+    above = np.concatenate([[0], np.searchsorted(position, edges + 1, side="right")])
+    padded = np.concatenate([[-np.inf], position, [np.inf]])
+    tables = padded, below.clip(0, 255).astype(np.uint8), above.clip(0, 255).astype(np.uint8)
+    for table in tables:
+        table.flags.writeable = False
+    return Response(log, tables[0], scale, tables[1], tables[2])

@@ -1,4 +1,4 @@
-"""Pooling against plain loops and Tonic's ToFrame; feature events against plain loops."""
+"""Pooling against plain loops and Tonic's ToFrame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from tonic.transforms import ToFrame
 
 import events
-from events.generator import EVENTS
+from events.sensor import EVENTS
 
 
 def records(rows: list[tuple[int, int, int, int]]) -> np.ndarray:
@@ -148,50 +148,3 @@ def test_mistakes_are_named() -> None:
         events.pool(one, (32, 32, 2), seconds=0)
     with pytest.raises(events.UserError, match="fields x, y, t, p"):
         events.pool(np.zeros(3, np.dtype([("x", "i2")])), (32, 32, 2), seconds=1)
-
-
-def test_feature_events_by_hand() -> None:
-    # Feature 0 drifts up by 0.15 a second in log: fires when 0.2 has added up, then 0.4, 0.6.
-    # Feature 1 is negative throughout: relu makes it constant. Feature 2 falls once, by much.
-    up = np.exp(0.15 * np.arange(6)) - 1e-3
-    features = np.stack([up, np.linspace(-1, -9, 6), [5, 5, 1, 1, 1, 1]], axis=1)
-    found = events.feature_events(features, 0.2)
-    assert found.dtype == np.int8 and found.shape == (6, 3)
-    # 0.15, 0.30, 0.45, 0.60, 0.75 → whole steps 0, 1, 2, 3, 3
-    assert found[:, 0].tolist() == [0, 0, 1, 1, 1, 0]
-    assert found[:, 1].tolist() == [0] * 6
-    assert found[:, 2].tolist() == [0, 0, -1, 0, 0, 0]
-
-
-@given(
-    hnp.arrays(
-        np.float32,
-        st.tuples(st.integers(1, 9), st.integers(1, 4)),
-        elements=st.floats(-1, 8, width=32),
-    ),
-    st.sampled_from([0.05, 0.2, 1.0]),
-)
-@settings(max_examples=60, deadline=None)
-def test_feature_events_keep_the_memory_within_a_step(
-    features: np.ndarray, threshold: float
-) -> None:
-    # Independent statement of the rule: walk the memory one step at a time, in plain floats.
-    log = np.log(np.maximum(features.astype(float), 0) + 1e-3)
-    found = events.feature_events(features, threshold)
-    for d in range(features.shape[1]):
-        level = 0
-        for t in range(1, len(features)):
-            contrast, before = log[t, d] - log[0, d], level
-            while contrast - level * threshold >= threshold * (1 - 1e-9):
-                level += 1
-            while level * threshold - contrast >= threshold * (1 - 1e-9):
-                level -= 1
-            assert found[t, d] == np.sign(level - before)
-    assert not found[0].any()
-
-
-def test_feature_events_refuse_nan_and_wrong_shapes() -> None:
-    with pytest.raises(events.UserError, match=r"found nan at \[1, 0\]"):
-        events.feature_events(np.array([[1.0], [np.nan]]), 0.2)
-    with pytest.raises(events.UserError, match=r"expected float \(T, D\)"):
-        events.feature_events(np.zeros(4), 0.2)

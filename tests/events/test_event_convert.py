@@ -7,28 +7,16 @@ import sys
 from pathlib import Path
 
 import av
-import h5py
 import numpy as np
 import pytest
 from tonic.transforms import ToFrame
 
 import events
 from events.convert import main
-from events.generator import EVENTS
-from events.io import EventWriter, Metadata, read_events, write_events
-from events.preview import RateStrip, event_image
+from events.io import read_events
+from events.metadata import Metadata
 from events.reference import frames_to_events_reference
 from events.video import Clip
-
-METADATA = Metadata((40, 30, 2), 0.2, 0, "full", "clip.mp4", 25.0, 100, 4_000_000)
-
-
-def some_events(n: int) -> np.ndarray:
-    rng = np.random.default_rng(n)
-    found = np.empty(n, dtype=EVENTS)
-    found["x"], found["y"] = rng.integers(0, 40, n), rng.integers(0, 30, n)
-    found["t"], found["p"] = np.sort(rng.integers(0, 4_000_000, n)), rng.random(n) < 0.5
-    return found
 
 
 @pytest.fixture
@@ -46,73 +34,6 @@ def film(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("n", [0, 1, 5, 65_536, 200_000])
-def test_a_file_read_back_is_what_was_written(tmp_path: Path, n: int) -> None:
-    found = some_events(n)
-    write_events(tmp_path / "a.h5", found, METADATA)
-    again, metadata = read_events(tmp_path / "a.h5")
-    assert np.array_equal(again, found) and again.dtype == EVENTS and metadata == METADATA
-    with h5py.File(tmp_path / "a.h5") as file:
-        dataset = file["events"]
-        assert isinstance(dataset, h5py.Dataset) and dataset.dtype == EVENTS
-
-
-def test_appending_in_pieces_is_the_same_file(tmp_path: Path) -> None:
-    found = some_events(150_000)
-    with EventWriter(tmp_path / "a.h5") as writer:
-        for piece in np.array_split(found, [0, 7, 70_000, 70_001, 149_999]):
-            writer.append(piece)
-        writer.close(METADATA)
-    assert np.array_equal(read_events(tmp_path / "a.h5")[0], found)
-
-
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    write_events(tmp_path / "a.h5", some_events(5), METADATA)
-    before = (tmp_path / "a.h5").read_bytes()
-    with pytest.raises(ZeroDivisionError), EventWriter(tmp_path / "a.h5") as writer:
-        writer.append(some_events(100_000))
-        raise ZeroDivisionError
-    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
-    assert (tmp_path / "a.h5").read_bytes() == before
-
-
-def test_broken_event_files_are_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "a.h5"
-    with pytest.raises(events.UserError, match="no such file"):
-        read_events(path)
-    path.write_bytes(b"no HDF5 " * 100)
-    with pytest.raises(events.UserError, match=r"a\.h5: not a readable HDF5 file"):
-        read_events(path)
-    cases = {
-        "format mdft-events version 9, expected": lambda f: f.attrs.__setitem__(
-            "format_version", 9
-        ),
-        "no attribute threshold": lambda f: f.attrs.__delitem__("threshold"),
-        "sensor_size": lambda f: f.attrs.__setitem__("sensor_size", (40, 30)),
-        "wrong type": lambda f: f.attrs.__setitem__("frames", "many"),
-        "x runs from": lambda f: f.attrs.__setitem__("sensor_size", (4, 30, 2)),
-        "no dataset": lambda f: f.__delitem__("events"),
-        "sorted by t": lambda f: f["events"].__setitem__(0, (0, 0, 10**9, True)),
-    }
-    for says, damage in cases.items():
-        write_events(path, some_events(50), METADATA)
-        with h5py.File(path, "a") as file:
-            damage(file)
-        with pytest.raises(events.UserError, match=says) as caught:
-            read_events(path)
-        assert "a.h5" in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_an_external_link_is_not_followed(tmp_path: Path) -> None:
-    write_events(tmp_path / "a.h5", some_events(50), METADATA)
-    write_events(tmp_path / "b.h5", some_events(60), METADATA)
-    with h5py.File(tmp_path / "a.h5", "a") as file:
-        del file["events"]
-        file["events"] = h5py.ExternalLink("b.h5", "/events")
-    with pytest.raises(events.UserError, match="stored in the file itself"):
-        read_events(tmp_path / "a.h5")
-
-
 def test_convert_and_preview(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, preview = film.with_name("out.h5"), film.with_name("preview.mp4")
     assert main([str(film), str(out), "--preview", str(preview), "--threshold", "0.3"]) == 0
@@ -121,10 +42,12 @@ def test_convert_and_preview(film: Path, capsys: pytest.CaptureFixture[str]) -> 
     found, metadata = read_events(out)
     with Clip(film) as clip:
         frames = list(clip)
-    lumas, times = np.stack([f.luma for f in frames]), np.array([f.time_us for f in frames])
-    expected = frames_to_events_reference(lumas, times, threshold=0.3)
+    planes, times = np.stack([f.plane for f in frames]), np.array([f.time_us for f in frames])
+    expected = frames_to_events_reference(planes, times, threshold=0.3, luma="limited")
     assert len(found) > 1000 and np.array_equal(found, expected)
-    assert metadata == Metadata((64, 48, 2), 0.3, 0, "full", "film.mp4", 12.0, 24, int(times[-1]))
+    sensor = events.Sensor(threshold=0.3, luma="limited")
+    last = int(times[-1])
+    assert metadata == Metadata((64, 48, 2), "film.mp4", sensor, 12.0, 24, duration_us=last)
     with av.open(str(preview)) as container:
         pictures = list(container.decode(video=0))
     assert [round(p.time * 1e6, -2) for p in pictures] == [round(int(t), -2) for t in times]
@@ -132,36 +55,22 @@ def test_convert_and_preview(film: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert names == ["film.mp4", "out.h5", "preview.mp4"]
 
 
-def test_event_image_by_hand() -> None:
-    rows = [(0, 0, 0, True), (2, 1, 0, False), (2, 1, 1, False), (2, 1, 2, False)]
-    image = event_image(np.array(rows, dtype=EVENTS), 3, 2).astype(int)
-    assert image.shape == (2, 3, 3)
-    assert (image[0, 1:] == 255).all() and (image[1, :2] == 255).all()
-    red, blue = image[0, 0], image[1, 2]
-    assert red[0] > red[1] + 50 and red[0] > red[2] + 50
-    assert blue[2] > blue[0] + 50 and blue.tolist() == [25, 85, 190]
-
-
-def test_rate_strip_by_hand() -> None:
-    strip = RateStrip(100, 1_000_000)
-    strip.add(0, 40_000, some_events(8))
-    on = int(some_events(8)["p"].sum())
-    assert np.allclose(strip.rates[:, :4], np.array([[8 - on], [on]]) / 0.04)
-    assert not strip.rates[:, 4:].any() and strip.now == 3
-    strip.add(990_000, 1_010_000, some_events(8))  # runs over the declared end: sweeps round
-    assert strip.now == 0
-
-
 @pytest.mark.parametrize(
     "arguments,says",
     [
         (["none.mp4", "out.h5"], "none.mp4: cannot be opened"),
         (["film.mp4", "no/folder/out.h5"], "no folder"),
-        (["film.mp4", "film.mp4"], "is also CLIP"),
+        (["film.mp4", "film.mp4"], "is also IN"),
         (["film.mp4", "out.h5", "--preview", "out.h5"], "is also OUT"),
         (["film.mp4", "out.h5", "--preview", "no/p.mp4"], "no folder"),
         (["film.mp4", "out.h5", "--threshold", "0"], "threshold: found 0.0"),
         (["film.mp4", "."], "is a folder"),
+        (
+            ["film.mp4", "out.mat"],
+            "out.mat: no writer for '.mat', expected one of .h5, .hdf5, .npz",
+        ),
+        (["film.mp4", "out.h5", "--preview", "p.webm"], "p.webm: a preview is a film"),
+        (["film.mp4", "out.h5", "--luma", "linear"], "luma: found 'linear'"),
     ],
 )
 def test_mistakes_cost_one_line_and_leave_nothing(
@@ -206,9 +115,10 @@ def test_real_clips_to_file_to_tonic(
     found, metadata = read_events(out)
     with Clip(shared_data / "clips" / name) as clip:
         frames = list(clip)
-    lumas, times = np.stack([f.luma for f in frames]), np.array([f.time_us for f in frames])
-    assert np.array_equal(found, events.frames_to_events(lumas, times))
-    few = frames_to_events_reference(lumas[:5], times[:5])
+    planes, times = np.stack([f.plane for f in frames]), np.array([f.time_us for f in frames])
+    assert metadata.sensor == events.Sensor(luma="limited")
+    assert np.array_equal(found, events.frames_to_events(planes, times, luma="limited"))
+    few = frames_to_events_reference(planes[:5], times[:5], luma="limited")
     assert len(few) > 50 and np.array_equal(found[: len(few)], few)
     width, height, _ = metadata.sensor_size
     to_frame = ToFrame(metadata.sensor_size, time_window=125_000, start_time=0, end_time=1_000_000)

@@ -1,4 +1,4 @@
-"""The event generator against hand-computed events, invariants, and its NumPy reference."""
+"""The event generator against hand-computed events and invariants."""
 
 from __future__ import annotations
 
@@ -10,40 +10,10 @@ import pytest
 import tonic.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 import events
-from events.generator import EVENTS, PixelState
-from events.reference import frames_to_events_reference
-from events.response import LUMAS, MIN_THRESHOLD, log_table, quiet_bands
-
-
-def pixel(values: list[int]) -> np.ndarray:
-    """A clip of one pixel."""
-    return np.array(values, dtype=np.uint8).reshape(-1, 1, 1)
-
-
-def plain(found: np.ndarray) -> list[tuple[int, ...]]:
-    return [(int(e["x"]), int(e["y"]), int(e["t"]), int(e["p"])) for e in found]
-
-
-@st.composite
-def clips(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    shape = (draw(st.integers(1, 8)), draw(st.integers(1, 3)), draw(st.integers(1, 45)))
-    # Few distinct bytes make repeats, returns and equal times common.
-    bytes_of = st.sampled_from([0, 1, 9, 10, 11, 50, 100, 200, 255]) | st.integers(0, 255)
-    frames = draw(hnp.arrays(np.uint8, shape, elements=bytes_of))
-    steps = draw(st.lists(st.integers(1, 50_000), min_size=shape[0], max_size=shape[0]))
-    return frames, draw(st.integers(-(10**9), 10**12)) + np.cumsum(steps)
-
-
-sensors = st.fixed_dictionaries(
-    {
-        "threshold": st.sampled_from([0.02, 0.2, math.log(2), 0.5]) | st.floats(0.01, 3.0),
-        "refractory_us": st.sampled_from([0, 0, 1, 700, 60_000]),
-        "luma": st.sampled_from(LUMAS),
-    }
-)
+from events.sensor import EVENTS
+from tests.events.drawn import clips, pixel, plain
 
 
 def test_dtype_is_tonics() -> None:
@@ -84,66 +54,6 @@ def test_slow_drift_adds_up() -> None:
     assert found["t"][0] == round(22_000 + 1000 * part)
 
 
-def test_a_level_that_repeats_does_not_stick() -> None:
-    # Metavision's simulator stops a pixel for good when an 8-bit level repeats exactly.
-    swing = [100, 200, 200, 200, 100, 100] * 5 + [100]
-    found = events.frames_to_events(pixel(swing), np.arange(len(swing)) * 1000)
-    assert len(found) == 5 * 6
-    assert found["p"].reshape(5, 2, 3).all(axis=2).tolist() == [[True, False]] * 5
-
-
-@given(clips(), sensors, st.data())
-@settings(max_examples=40, deadline=None)
-def test_a_pixel_does_not_depend_on_the_others(
-    clip: tuple[np.ndarray, np.ndarray], sensor: dict[str, Any], data: st.DataObject
-) -> None:
-    # v2e stamps a pixel by how many steps the busiest pixel of the frame makes.
-    frames, times = clip
-    y = data.draw(st.integers(0, frames.shape[1] - 1))
-    x = data.draw(st.integers(0, frames.shape[2] - 1))
-    found = events.frames_to_events(frames, times, **sensor)
-    mine = found[(found["x"] == x) & (found["y"] == y)]
-    alone = events.frames_to_events(frames[:, y : y + 1, x : x + 1], times, **sensor)
-    assert mine[["t", "p"]].tolist() == alone[["t", "p"]].tolist()
-
-
-@given(clips(), sensors, st.data())
-@settings(max_examples=60, deadline=None)
-def test_chunks_give_the_events_of_one_call(
-    clip: tuple[np.ndarray, np.ndarray], sensor: dict[str, Any], data: st.DataObject
-) -> None:
-    frames, times = clip
-    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(frames) - 1)))))
-    state: PixelState | None = None
-    parts = []
-    for chunk, stamps in zip(np.split(frames, cuts), np.split(times, cuts), strict=True):
-        if len(chunk):
-            part, state = events.advance(chunk, stamps, state, events.Sensor(**sensor))
-            parts.append(part)
-    whole = events.frames_to_events(frames, times, **sensor)
-    assert np.array_equal(np.concatenate(parts), whole)
-
-
-@given(clips(), sensors)
-@settings(max_examples=150, deadline=None)
-def test_product_equals_reference(
-    clip: tuple[np.ndarray, np.ndarray], sensor: dict[str, Any]
-) -> None:
-    product = events.frames_to_events(*clip, **sensor)
-    assert np.array_equal(product, frames_to_events_reference(*clip, **sensor))
-    assert np.all(np.diff(product["t"]) >= 0)
-
-
-def test_product_equals_reference_when_an_interval_holds_many_events() -> None:
-    # More than 20,000 events in an interval take the other radix; several passes at 2^40 µs.
-    frames = np.random.default_rng(0).integers(0, 256, (3, 60, 80), dtype=np.uint8)
-    for times in (np.array([0, 33_333, 66_667]), np.array([0, 1 << 20, 1 << 40])):
-        found = events.frames_to_events(frames, times, threshold=0.1)
-        assert len(found) > 80_000
-        expected = frames_to_events_reference(frames, times, threshold=0.1)
-        assert np.array_equal(found, expected)
-
-
 def test_equal_times_come_in_raster_order() -> None:
     frames = np.stack([np.full((3, 4), 100, np.uint8), np.full((3, 4), 130, np.uint8)])
     found = events.frames_to_events(frames, np.array([0, 500]))
@@ -162,13 +72,6 @@ def test_a_later_start_only_shifts_the_times(
     shifted = events.frames_to_events(frames, times + shift)
     found["t"] += shift
     assert np.array_equal(found, shifted)
-
-
-def test_a_clip_that_starts_at_100_seconds() -> None:
-    # v2e's first events of such a clip are at 14 s.
-    start = 100_000_000
-    found = events.frames_to_events(pixel([100, 200]), np.array([start, start + 1000]))
-    assert found["t"].tolist() == [start + 289, start + 577, start + 866]
 
 
 @pytest.mark.parametrize("first,last", [(10, 255), (255, 10), (40, 90), (200, 17)])
@@ -197,23 +100,6 @@ def test_one_frame_and_a_still_clip_have_no_events() -> None:
         assert found.shape == (0,) and found.dtype == EVENTS
 
 
-@pytest.mark.parametrize("luma", LUMAS)
-@pytest.mark.parametrize("threshold", [MIN_THRESHOLD, 0.2, 0.7])
-def test_quiet_bands_are_the_inequality(luma: str, threshold: float) -> None:
-    # Silent iff |L(y) − (L(y₀) + k·C)| < C, up to ties: checked where no tie is near.
-    bands, log = quiet_bands(threshold, luma), log_table(luma)
-    for first in (0, 3, 16, 128, 255):
-        for column in range(0, bands.low.shape[1], 1 + bands.low.shape[1] // 50):
-            k = int(bands.kmin[first]) + column
-            if k > (log[255] - log[first]) / threshold:
-                continue
-            distance = np.abs(log - log[first] - k * threshold) / threshold
-            clear = np.abs(distance - 1) > 1e-6
-            y = np.arange(256)
-            silent = (y >= bands.low[first, column]) & (y <= bands.high[first, column])
-            assert np.array_equal(silent[clear], (distance < 1)[clear])
-
-
 @pytest.mark.parametrize(
     "change,says",
     [
@@ -227,6 +113,9 @@ def test_quiet_bands_are_the_inequality(luma: str, threshold: float) -> None:
         ({"times_us": np.array([5, 5])}, "frame 1 at 5 µs does not come after frame 0"),
         ({"threshold": 0.0}, "threshold: found 0.0"),
         ({"threshold": math.nan}, "threshold: found nan"),
+        ({"threshold_off": -0.2}, "threshold_off: found -0.2"),
+        ({"threads": 0}, "threads: found 0"),
+        ({"times_us": np.array([0, 1 << 60])}, "cut the clip there"),
         ({"refractory_us": -1}, "refractory_us: found -1"),
         ({"luma": "rec709"}, "luma: found 'rec709'"),
     ],
@@ -243,5 +132,7 @@ def test_a_chunk_must_continue_the_stream() -> None:
     _, state = events.advance(np.zeros((1, 3, 4), np.uint8), np.array([10]), None, sensor)
     with pytest.raises(events.UserError, match="begins at 10 µs"):
         events.advance(np.zeros((1, 3, 4), np.uint8), np.array([10]), state, sensor)
+    with pytest.raises(events.UserError, match="another sensor begins a new stream"):
+        events.advance(np.zeros((1, 3, 4), np.uint8), np.array([20]), state, events.Sensor(0.3))
     with pytest.raises(events.UserError, match="one size"):
         events.advance(np.zeros((1, 4, 3), np.uint8), np.array([20]), state, sensor)

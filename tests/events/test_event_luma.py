@@ -10,7 +10,7 @@ from PIL import Image
 
 import events
 from events import kernels
-from events.response import LINEAR_BELOW, log_table
+from events.response import LINEAR_BELOW, convention, log_table, response_of
 
 
 def test_rgb_to_luma_is_pillows() -> None:
@@ -54,6 +54,54 @@ def test_other_conventions_by_hand() -> None:
     assert limited[0] == limited[16] == log_table("full")[0]
     # sRGB byte 188 is linear 0.5029 (IEC 61966-2-1).
     assert math.exp(log_table("srgb")[188]) / 255 == pytest.approx(0.5029, abs=1e-4)
+    # v2e's lin_log: linear up to 20, the logarithm above.
+    linlog = log_table("linlog")
+    assert linlog[[0, 10, 20, 200]].tolist() == pytest.approx(
+        [0.0, math.log(20) / 2, math.log(20), math.log(200)]
+    )
+
+
+@pytest.mark.parametrize("luma", events.LUMAS)
+def test_tables_are_the_float_formulas_rounded_once(luma: str) -> None:
+    # In plain float64, good to a few ulp; the table itself comes from decimal arithmetic.
+    y = np.arange(256, dtype=np.float64)
+    if luma.startswith("limited"):
+        y = np.clip((y - 16) * 255 / 219, 0, 255)
+    if luma.endswith("srgb"):
+        v = y / 255
+        y = 255 * np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    tail = luma.removeprefix("limited").removeprefix("-")
+    if tail == "log1p":
+        expected = np.log(y + 1)
+    elif tail == "linlog":
+        expected = np.where(y > 20, np.log(np.maximum(y, 1)), y * np.log(20) / 20)
+    else:
+        expected = np.where(y < 10, np.log(10) + (y - 10) / 10, np.log(np.maximum(y, 10)))
+    assert np.allclose(log_table(luma), expected, rtol=1e-14, atol=1e-14)
+
+
+def test_a_file_declares_its_range_and_the_user_the_rest() -> None:
+    assert [convention(name, limited=True) for name in ("full", "srgb", "linlog", "log1p")] == [
+        "limited", "limited-srgb", "limited-linlog", "limited-log1p",
+    ]  # fmt: skip
+    assert convention("srgb", limited=False) == "srgb"
+    with pytest.raises(events.UserError, match="luma: found 'limited', expected one of full"):
+        convention("limited", limited=True)
+
+
+def test_the_raw_plane_folded_into_the_table_is_the_expanded_one_but_for_rounding() -> None:
+    # Limited bytes on which the expansion 255·(y − 16)/219 is whole: every 73rd.
+    raw = np.array([16, 89, 162, 235], dtype=np.uint8)
+    whole = np.array([0, 85, 170, 255], dtype=np.uint8)
+    for name in ("full", "srgb", "linlog", "log1p"):
+        folded = log_table(convention(name, limited=True))[raw]
+        assert np.array_equal(folded, log_table(name)[whole])
+
+
+@pytest.mark.parametrize("luma", events.LUMAS)
+def test_a_bucket_is_narrower_than_two_bytes(luma: str) -> None:
+    gaps = np.diff(response_of(luma).position[1:-1])
+    assert gaps[gaps > 0].min() > 1
 
 
 @pytest.mark.parametrize("luma", events.LUMAS)

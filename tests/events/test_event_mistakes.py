@@ -13,7 +13,8 @@ import pytest
 import events
 from events.errors import reason, whole
 from events.generator import EVENTS
-from events.io import EventWriter, Metadata, read_events
+from events.io import EventWriter, read_events
+from events.metadata import Metadata
 
 FRAMES = np.array([100, 200], dtype=np.uint8).reshape(2, 1, 1)
 TIMES = np.array([0, 1000])
@@ -98,7 +99,7 @@ def test_appending_small_pieces_costs_each_the_same(
         for piece in pieces:
             writer.append(piece.view(Counted))
         assert writer.count == 300 and Counted.asked <= 4 * 300
-        writer.close(Metadata((1, 1, 2), 0.2, 0, "full", "a.mp4", 25.0, 300, 300))
+        writer.close(Metadata((1, 1, 2), "a.mp4", duration_us=300))
     assert read_events(tmp_path / "a.h5")[0]["t"].tolist() == list(range(300))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,7 @@ from av.video.frame import VideoFrame
 
 from events import UserError
 from events.video import Clip
-
-
-def write_video(
-    path: Path, planes: list[np.ndarray], pix_fmt: str, range_: int, stamps_ms: list[int]
-) -> None:
-    """A lossless clip (FFV1) with the given first planes, neutral colour, and true stamps."""
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("ffv1", rate=25)
-        height, width = planes[0].shape
-        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
-        stream.codec_context.time_base = Fraction(1, 1000)
-        stream.codec_context.color_range = range_
-        for plane, stamp in zip(planes, stamps_ms, strict=True):
-            frame = yuv_frame(plane, pix_fmt)
-            frame.pts, frame.time_base, frame.color_range = stamp, Fraction(1, 1000), range_
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
-def yuv_frame(plane: np.ndarray, pix_fmt: str = "yuv420p") -> Any:
-    height, width = plane.shape
-    neutral = np.full((height // 2, width), 128, np.uint8)
-    return VideoFrame.from_ndarray(np.concatenate([plane, neutral]), format=pix_fmt)
+from tests.events.films import write_video, yuv_frame
 
 
 @pytest.fixture
@@ -57,13 +34,14 @@ def test_limited_or_undeclared_range_is_expanded(
     assert np.array_equal(first.luma, expected)
     assert np.array_equal(second.luma, expected[::-1])
     assert first.luma.dtype == np.uint8 and first.luma.flags.c_contiguous
+    assert clip.limited and first.limited and np.array_equal(first.plane, ramp)
 
 
 def test_full_range_is_left_alone(tmp_path: Path, ramp: np.ndarray) -> None:
     write_video(tmp_path / "a.mkv", [ramp], "yuv420p", 2, [0])
     with Clip(tmp_path / "a.mkv") as clip:
         (frame,) = list(clip)
-    assert np.array_equal(frame.luma, ramp)
+    assert np.array_equal(frame.luma, ramp) and frame.plane is frame.luma and not clip.limited
     # Neutral colour: R = G = B = luma, whatever way the decoder converts it.
     assert np.abs(frame.rgb().astype(int) - ramp[:, :, None]).max() <= 1
 
@@ -96,17 +74,16 @@ def test_variable_rate_keeps_its_stamps(tmp_path: Path, ramp: np.ndarray) -> Non
 def stamped(monkeypatch: pytest.MonkeyPatch, path: Path, stamps: list[int | None]) -> Clip:
     """A clip whose decoder yields frames of brightness 0, 1, 2, … with these stamps."""
     write_video(path, [np.zeros((8, 32), np.uint8)], "yuv420p", 2, [0])
-    clip = Clip(path)
 
-    def decode() -> Iterator[VideoFrame]:
+    def decode(clip: Clip) -> Iterator[VideoFrame]:
         for i, stamp in enumerate(stamps):
             frame = yuv_frame(np.full((8, 32), i, np.uint8))
             frame.pts, frame.color_range = stamp, 2
             clip.decoded += 1
             yield frame
 
-    monkeypatch.setattr(clip, "_decode", decode)
-    return clip
+    monkeypatch.setattr(Clip, "_decode", decode)
+    return Clip(path)
 
 
 def test_stamps_out_of_order_are_sorted_and_frames_are_not(
@@ -145,12 +122,16 @@ def test_stamps_far_out_of_order_cost_no_more_memory(
     assert times == sorted(set(times)) and len(times) + clip.dropped == 101
 
 
-def test_no_frame_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with (
-        stamped(monkeypatch, tmp_path / "a.mkv", []) as clip,
-        pytest.raises(UserError, match=r"a\.mkv: the video stream holds no frame"),
-    ):
-        list(clip)
+def test_zero_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    with pytest.raises(UserError, match=r"a\.mkv: not a video that can be read \(End of file"):
+        Clip(path)
+    with pytest.raises(UserError, match=r"b\.mkv: the video stream holds no frame"):
+        stamped(monkeypatch, tmp_path / "b.mkv", [])
 
 
 def test_what_is_not_a_video_is_refused_by_name(tmp_path: Path) -> None:
@@ -209,3 +190,21 @@ def test_a_clip_of_variable_rate(shared_data: Path) -> None:
     with Clip(shared_data / "clips" / "mmaction2_part_0.mp4") as clip:
         steps = np.diff([frame.time_us for frame in clip])
     assert len(steps) == 31 and set(steps[:-1].tolist()) == {33_333, 33_334} and steps[-1] == 66_667
+
+
+def test_a_range_that_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limited frame after full ones is expanded; a full one after limited ones has no place."""
+    write_video(tmp_path / "a.mkv", [np.zeros((8, 32), np.uint8)], "yuv420p", 2, [0])
+
+    def decode(ranges: tuple[int, int]) -> Iterator[VideoFrame]:
+        for i, range_ in enumerate(ranges):
+            frame = yuv_frame(np.full((8, 32), 126, np.uint8))
+            frame.pts, frame.color_range = i, range_
+            yield frame
+
+    monkeypatch.setattr(Clip, "_decode", lambda _: decode((2, 1)))
+    with Clip(tmp_path / "a.mkv") as clip:
+        assert [int(frame.plane[0, 0]) for frame in clip] == [126, 128]  # 255·110/219 = 128.1
+    monkeypatch.setattr(Clip, "_decode", lambda _: decode((1, 2)))
+    with Clip(tmp_path / "a.mkv") as clip, pytest.raises(UserError, match="one range, cut"):
+        list(clip)

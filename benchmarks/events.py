@@ -1,0 +1,175 @@
+"""``python -m benchmarks.events [--quick]``: events against peers, decoding and the floor.
+
+Everything compared runs in turn, several times; medians. CPU seconds are of the whole process,
+all its threads: that is the price a core, whatever a peer's number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peers import peers
+from events import frames_to_bins, frames_to_events
+from events.reference import frames_to_events_reference
+from events.video import Clip
+
+Work = Callable[[], object]
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to measure.
+
+    Attributes:
+        quick: few rounds, no clips above 640 pixels wide.
+        clips: folder of clips; those of the shared data if None.
+    """
+
+    quick: bool = False
+    clips: Path | None = None
+
+
+def scene(frames: int = 300, height: int = 180, width: int = 240) -> tuple[np.ndarray, np.ndarray]:
+    """A drifting texture and three discs at 30 frames a second: (F,H,W) uint8, (F,) int64 µs."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    waves = rng.uniform(-0.25, 0.25, (12, 2))
+    phases = rng.uniform(0, 2 * np.pi, 12)
+    out = np.empty((frames, height, width), dtype=np.uint8)
+    for f in range(frames):
+        shift = 0.15 * f
+        angles = waves[:, 0, None, None] * (x + shift) + waves[:, 1, None, None] * (y + 0.4 * shift)
+        picture = 110 + 22 * np.cos(angles + phases[:, None, None]).sum(axis=0)
+        for disc in range(3):
+            cx = (40 + 70 * disc + (1.5 + disc) * f) % width
+            cy = height * (0.5 + 0.35 * np.sin(0.03 * f + 2 * disc))
+            picture = np.where((x - cx) ** 2 + (y - cy) ** 2 < 18**2, 40 + 90 * disc, picture)
+        out[f] = picture.clip(5, 250)
+    return out, np.arange(frames, dtype=np.int64) * 33_333
+
+
+def measure(works: Mapping[str, Work], rounds: int) -> dict[str, tuple[float, float]]:
+    """Median (CPU, wall) seconds of each work over rounds of A B C, A B C, …
+
+    The first round is not counted; what took over a second in it is measured twice only.
+    """
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    slow: set[str] = set()
+    for index in range(rounds + 1):
+        for name, work in works.items():
+            if name in slow and index > 2:
+                continue
+            cpu, wall = time.process_time(), time.perf_counter()
+            work()
+            taken = time.process_time() - cpu, time.perf_counter() - wall
+            if index:
+                found[name].append(taken)
+            elif taken[1] > 1:
+                slow.add(name)
+    return {n: (median(c for c, _ in t), median(w for _, w in t)) for n, t in found.items()}
+
+
+def bandwidth() -> float:
+    """Bytes a second, read plus written, that one thread copies from memory to memory."""
+    source = np.ones(1 << 28, dtype=np.uint8)
+    target = np.empty_like(source)
+    copies = measure({"copy": lambda: np.copyto(target, source)}, 5)
+    return 2 * source.size / copies["copy"][1]
+
+
+def ours(frames: np.ndarray, times: np.ndarray, seconds: int) -> dict[str, Work]:
+    """Our ways from frames to events and to E_v."""
+    cores = os.cpu_count() or 1
+    return {
+        "events": lambda: frames_to_events(frames, times),
+        f"events, {cores} threads": lambda: frames_to_events(frames, times, threads=cores),
+        "E_v, no list": lambda: frames_to_bins(frames, times, seconds=seconds),
+    }
+
+
+def on_scene(config: Config, console: Console) -> None:
+    """Print ours, the reference, the peers and the floor on the rendered scene."""
+    frames, times = scene()
+    found = len(frames_to_events(frames, times))
+    here, absent = peers(frames, times)
+    works = ours(frames, times, 10) | {name: peer.work for name, peer in here.items()}
+    works["NumPy reference"] = lambda: frames_to_events_reference(frames, times)
+    taken = measure(works, 3 if config.quick else 11)
+    counts = {name: peer.count() for name, peer in here.items()}
+    rate = bandwidth()
+    floor = (frames.size + 13 * found) / rate
+    table = Table(title=f"scene: {frames.shape}, {found:,} events, C = 0.2", title_justify="left")
+    for column in ("", "CPU ms", "wall ms", "Mev/s a core", "Mpx/s a core", "CPU / ours"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, (cpu, wall) in taken.items():
+        count = counts.get(name, found)
+        row = (count / cpu / 1e6, frames.size / cpu / 1e6, cpu / taken["events"][0])
+        cells = f"{row[0]:.1f}", f"{row[1]:.0f}", f"{row[2]:.2f}"
+        table.add_row(name, f"{1e3 * cpu:.1f}", f"{1e3 * wall:.1f}", *cells)
+    table.add_row("floor", f"{1e3 * floor:.1f}", "", "", "", f"{floor / taken['events'][0]:.2f}")
+    console.print(table)
+    console.print(f"floor: bytes of frames and records over {rate / 1e9:.1f} GB/s of a copy")
+    for name, count in counts.items():
+        console.print(f"{name}: {count:,} events")
+    for name, reason in absent.items():
+        console.print(f"{name}: left out, {reason}")
+
+
+def on_clips(config: Config, console: Console) -> None:
+    """Print, for each clip, its events over its decoding."""
+    folder = config.clips or Path(os.environ.get("MDFT_SHARED_DATA", _BESIDE)) / "clips"
+    if not folder.is_dir():
+        console.print(f"clips: left out, no folder {folder.name} (--clips)")
+        return
+    table = Table(title="clips: CPU ms, all threads of the process", title_justify="left")
+    head = ("clip", "frames", "size", "events", "decode", "events", "E_v", "Mev/s", "× real time")
+    for column in (*head, "events / decode", "E_v / decode", "wall, all threads"):
+        left = column == "clip"
+        table.add_column(column, justify="left" if left else "right", no_wrap=left)
+    for path in sorted(folder.iterdir()):
+        with Clip(path) as clip:
+            if config.quick and clip.width > 640:
+                continue
+        frames, times = decode(path)
+        found = len(frames_to_events(frames, times))
+        seconds = int(times[-1] // 1_000_000) + 1
+        works = {"decode": lambda path=path: decode(path)} | ours(frames, times, seconds)
+        taken = measure(works, 1 if config.quick else 5)
+        dec, one, every, bins = taken.values()
+        figures = (f"{1e3 * t[0]:.0f}" for t in (dec, one, bins))
+        table.add_row(
+            path.name, str(len(frames)), f"{frames.shape[2]}×{frames.shape[1]}", f"{found:,}",
+            *figures, f"{found / one[0] / 1e6:.1f}", f"{times[-1] / 1e6 / one[1]:.0f}",
+            f"{one[0] / dec[0]:.2f}", f"{bins[0] / dec[0]:.2f}", f"{every[1] / dec[1]:.2f}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def decode(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """All luma frames (F,H,W) uint8 of a clip and their times (F,) µs."""
+    with Clip(path) as clip:
+        shown = [(frame.luma, frame.time_us) for frame in clip]
+    return np.stack([f for f, _ in shown]), np.array([t for _, t in shown], dtype=np.int64)
+
+
+def main() -> None:
+    """Print the tables."""
+    config = tyro.cli(Config, prog="python -m benchmarks.events")
+    console = Console(width=170)
+    on_scene(config, console)
+    on_clips(config, console)
+
+
+if __name__ == "__main__":
+    main()

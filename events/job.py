@@ -1,0 +1,150 @@
+"""The conversion of one file: video into events, or events of one format into another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from events.errors import UserError
+from events.generator import advance
+from events.io import READABLE, EventWriter, read_events, write_events
+from events.metadata import Metadata
+from events.preview import SOUND_RATE, Preview
+from events.response import convention
+from events.sensor import Sensor
+from events.state import PixelState
+from events.video import Clip
+
+#: Called with µs of the clip done, µs declared (0 = unknown) and events so far.
+Watcher = Callable[[int, int, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to convert into what; can be pickled.
+
+    Attributes:
+        source: video file, or event file of another format.
+        out: event file to write.
+        sensor: the generator's settings, for videos.
+        preview: film to write as well, or None.
+    """
+
+    source: Path
+    out: Path
+    sensor: Sensor
+    preview: Path | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a conversion did: the file's metadata, ON and OFF events, wall seconds, remarks."""
+
+    metadata: Metadata
+    on: int
+    off: int
+    seconds: float
+    remarks: tuple[str, ...]
+
+
+def convert(job: Job, watch: Watcher = lambda done, total, events: None) -> Report:
+    """Convert one file; a clip frame by frame, in constant memory.
+
+    Raises:
+        UserError: the source cannot be read or a target cannot be written; no target is left
+            half-written.
+    """
+    check_targets(job)
+    if job.source.suffix.lower() in READABLE:
+        return _rewrite(job)
+    began = time.perf_counter()
+    with ExitStack() as stack:
+        clip = stack.enter_context(Clip(job.source, SOUND_RATE if job.preview else None))
+        writer = stack.enter_context(EventWriter(job.out))
+        film = stack.enter_context(Preview(job.preview, clip)) if job.preview else None
+        luma = convention(job.sensor.luma, limited=clip.limited)
+        sensor = replace(job.sensor, luma=luma)
+        state: PixelState | None = None
+        frames = on = last_us = 0
+        for frame in clip:
+            times = np.array([frame.time_us], dtype=np.int64)
+            events, state = advance(frame.plane[None], times, state, sensor)
+            writer.append(events)
+            if film is not None:
+                film.add(frame, events)
+            frames, last_us, on = frames + 1, frame.time_us, on + int(events["p"].sum())
+            watch(last_us, clip.duration_us, writer.count)
+        metadata = Metadata(
+            sensor_size=(clip.width, clip.height, 2),
+            source=job.source.name,
+            sensor=sensor,
+            fps=clip.fps,
+            frames=frames,
+            duration_us=last_us,
+        )
+        if film is not None:
+            film.close()
+        writer.close(metadata)
+    seconds = time.perf_counter() - began
+    return Report(metadata, on, writer.count - on, seconds, _remarks(clip, last_us, film))
+
+
+def _rewrite(job: Job) -> Report:
+    """Convert an event file into another format, as it is."""
+    if job.preview is not None:
+        raise UserError(f"--preview: {job.source} holds events and no pictures to show beside them")
+    began = time.perf_counter()
+    events, metadata = read_events(job.source)
+    write_events(job.out, events, metadata)
+    on = int(events["p"].sum())
+    remarks = ("events copied as they are: the generator's settings play no part",)
+    return Report(metadata, on, len(events) - on, time.perf_counter() - began, remarks)
+
+
+def check_targets(job: Job) -> None:
+    """Refuse to write over the source, or two files into one.
+
+    Raises:
+        UserError: names the argument.
+    """
+    seen: dict[Path, str] = {}
+    for name, path in (("IN", job.source), ("OUT", job.out), ("--preview", job.preview)):
+        if path is None:
+            continue
+        if path.is_dir() and name != "IN":
+            raise UserError(f"{name}: {path} is a folder, expected the name of a file to write")
+        other = seen.setdefault(path.resolve(), name)
+        if other != name:
+            raise UserError(f"{name}: {path} is also {other}; give each its own name")
+
+
+def _remarks(clip: Clip, last_us: int, film: Preview | None) -> tuple[str, ...]:
+    """Say what was odd about the clip."""
+    track = clip.track
+    said = {
+        f"{clip.reordered} time stamps were out of order and have been sorted": clip.reordered,
+        f"{clip.dropped} frames left out: their time stamp did not increase": clip.dropped,
+        f"{clip.videos} video streams in the file: took the first": clip.videos > 1,
+        f"pictures turned by {90 * clip.turns}° counter-clockwise, as the file says": clip.turns,
+        f"{clip.bits} bits a sample cut to 8": clip.bits > 8,
+        f"the clip declares {clip.duration_us / 1e6:.1f} s but its frames end at "
+        f"{last_us / 1e6:.1f} s: cut short?": last_us < 0.9 * clip.duration_us - 1_000_000,
+    }
+    if film is not None:
+        said |= {
+            f"{clip.sounds} sound streams in the file: drew the first": clip.sounds > 1,
+            "no sound in the file: no waveform in the preview": not clip.sounds,
+            "preview encoded as mpeg4: this PyAV has no libx264": film.film.codec == "mpeg4",
+        }
+    if track is not None:
+        said |= {
+            f"{track.broken} packets of sound could not be decoded": track.broken,
+            f"{track.left_out / track.rate:.0f} s of sound, more than a minute ahead of the "
+            "pictures, left out": track.left_out,
+        }
+    return tuple(text for text, so in said.items() if so)

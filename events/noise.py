@@ -1,0 +1,134 @@
+"""What a real sensor adds: unequal pixels, leak, shot noise, a slow photoreceptor.
+
+With L the log intensity of a pixel, f its low-passed copy and t the time since the first frame:
+
+    f ← f + α·(L − f),   α = Δt/(Δt + τ),   τ = 10⁶/(2π·cutoff_hz) µs
+    x = f − f(first) + leak_hz·C_on·t
+    C_on → C_on·max(1 + mismatch·z, 0.1),   the same for C_off with another z
+
+The first line is a low-pass (backward Euler), the second a leak that makes leak_hz ON events a
+second, the third is fixed for a pixel. Then x goes through the event generation model
+(`events.crossings`) in the place of L − L(first). Shot noise adds events of either polarity at
+any time: ``floor(λ + u)`` of them in an interval, u uniform on [0, 1) and
+``λ = shot_hz·(1 − ¾·y/255)·Δt`` for the byte y before it (dark pixels are noisier, by v2e's
+factor of four). They do not move the memory; they do obey the refractory period.
+
+Draws come from SplitMix64 as a counter: draw number `pixel` of the generator that is seeded by
+(seed, purpose, frame). So they depend on neither the chunks, nor the threads, nor the order, and
+every operation on the way to an event is an integer one or a single rounded +, −, ·, ÷: the same
+events on every machine. z is a sum of twelve uniform numbers of 16 bits (variance 1, |z| < 6).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from events.errors import UserError, whole
+from events.kernels import OPTIONS
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_LEAST = 0.1
+#: Purposes of a draw.
+ON, OFF, SHOT = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Sensor noise; all zero is the ideal sensor.
+
+    Attributes:
+        seed: of all draws.
+        mismatch: standard deviation of the thresholds from pixel to pixel, relative (v2e: 0.15).
+        leak_hz: ON events a second of a pixel that sees no change (v2e: 0.1).
+        shot_hz: noise events a second of a dark pixel (v2e: 1 to 5).
+        cutoff_hz: bandwidth of the photoreceptor; 0 = unlimited (v2e: 15 to 300).
+    """
+
+    seed: int = 0
+    mismatch: float = 0.0
+    leak_hz: float = 0.0
+    shot_hz: float = 0.0
+    cutoff_hz: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses values that no sensor has."""
+        whole("seed", self.seed, least=0)
+        for name in ("mismatch", "leak_hz", "shot_hz", "cutoff_hz"):
+            value = float(getattr(self, name))
+            if not 0 <= value <= 1e6:
+                raise UserError(f"{name}: found {value}, expected a number from 0 to 10^6")
+
+    @property
+    def some(self) -> bool:
+        """Whether there is any."""
+        return bool(self.mismatch or self.leak_hz or self.shot_hz or self.cutoff_hz)
+
+    @property
+    def tau_us(self) -> float:
+        """Time constant of the low-pass, µs; 0 = none."""
+        return 1e6 / (2 * math.pi * self.cutoff_hz) if self.cutoff_hz else 0.0
+
+
+#: No noise at all.
+IDEAL = Noise()
+
+
+@njit(**OPTIONS)
+def mix(z):
+    """Finish a SplitMix64 state: uint64 → 64 well-mixed bits."""
+    z = (z ^ (z >> np.uint64(30))) * _MIX1
+    z = (z ^ (z >> np.uint64(27))) * _MIX2
+    return z ^ (z >> np.uint64(31))
+
+
+@njit(**OPTIONS)
+def draw(key, index):
+    """Output number `index` (from 0) of SplitMix64 seeded with `key`, uint64."""
+    return mix(key + (np.uint64(index) + np.uint64(1)) * _GOLDEN)
+
+
+@njit(**OPTIONS)
+def key_of(seed, purpose, frame):
+    """Seed of the generator for one purpose and frame, uint64."""
+    return draw(draw(np.uint64(seed), purpose), frame)
+
+
+@njit(**OPTIONS)
+def uniform(bits):
+    """Map 64 bits to [0, 1): the upper 53 of them, exactly."""
+    return (bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@njit(**OPTIONS)
+def _spread(seed, purpose, count):
+    """Sum of twelve uniform 16-bit numbers, less its mean, for pixels 0…count − 1; variance 1."""
+    out = np.empty(count, dtype=np.float64)
+    key = key_of(seed, purpose, 0)
+    for pixel in range(count):
+        total = 0
+        for word in range(3):
+            bits = draw(key, 3 * pixel + word)
+            for part in range(4):
+                total += np.int64((bits >> np.uint64(16 * part)) & np.uint64(0xFFFF))
+        out[pixel] = (total + 6 - 12 * 32768) / 65536.0
+    return out
+
+
+def thresholds(
+    noise: Noise, pixels: int, on: float, off: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return C_on and C_off of each pixel in raster order, (P,) float64 each."""
+    seed = np.uint64(noise.seed)
+    spread_on, spread_off = (noise.mismatch * _spread(seed, p, pixels) for p in (ON, OFF))
+    return on * np.maximum(1.0 + spread_on, _LEAST), off * np.maximum(1.0 + spread_off, _LEAST)
+
+
+def shot_rates(noise: Noise) -> NDArray[np.float64]:
+    """Noise events per µs of a pixel at byte y, (256,): shot_hz·10⁻⁶·(1 − ¾·y/255)."""
+    return noise.shot_hz * 1e-6 * (1.0 - 0.75 * (np.arange(256) / 255.0))

@@ -1,0 +1,52 @@
+"""The sensor's settings, and the records it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from events.errors import whole
+from events.noise import IDEAL, Noise
+from events.response import check_threshold, log_table
+
+#: dtype of `tonic.io.events_struct`: packed, 13 bytes, t in µs, p True = brighter (ON).
+EVENTS = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """An event sensor, ideal unless it has `noise`.
+
+    Attributes:
+        threshold: contrast C_on in log intensity (nats) of an ON event.
+        threshold_off: contrast C_off of an OFF event; None = the same.
+        refractory_us: a pixel's event is swallowed if it comes less than this after the
+            pixel's last one; its memory moves all the same. 0 = none.
+        luma: convention of the frames' bytes, one of `events.response.LUMAS`.
+        noise: what a real sensor adds.
+    """
+
+    threshold: float = 0.2
+    threshold_off: float | None = None
+    refractory_us: int = 0
+    luma: str = "full"
+    noise: Noise = IDEAL
+
+    def __post_init__(self) -> None:
+        """Refuses values no sensor can have."""
+        check_threshold(self.threshold)
+        if self.threshold_off is not None:
+            check_threshold(self.threshold_off, "threshold_off")
+        log_table(self.luma)
+        whole("refractory_us", self.refractory_us, least=0)
+
+    @property
+    def on(self) -> float:
+        """C_on, nats."""
+        return float(self.threshold)
+
+    @property
+    def off(self) -> float:
+        """C_off, nats."""
+        return float(self.threshold if self.threshold_off is None else self.threshold_off)

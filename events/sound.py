@@ -1,0 +1,123 @@
+"""The sound of a clip on the clock of its pictures: mono, one rate, sample 0 at the first frame.
+
+Any layout (5.1 too) is mixed down to mono and resampled by FFmpeg. A sound that begins before the
+first frame loses its beginning; one that begins later, or has holes, is silent there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.error import FFmpegError
+from av.packet import Packet
+from numpy.typing import NDArray
+
+# Chunks whose stamps disagree by less follow each other: stamps are rounded to their time base.
+_JITTER_S = 0.02
+# So much may wait for its picture; more than this, and the file is no interleaved film.
+_WAITING_S = 60
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A stretch of sound.
+
+    Attributes:
+        start: index of its first sample; sample n stands n/rate seconds after the first frame.
+            Stretches never overlap; between them there is silence.
+        samples: (n,) float32 mono, full scale ±1.
+    """
+
+    start: int
+    samples: NDArray[np.float32]
+
+
+class SoundTrack:
+    """Decodes the packets of one sound stream; `take` hands out what has come so far.
+
+    Attributes:
+        stream: the sound's, of the file.
+        rate: samples a second of what comes out.
+        broken: packets that could not be decoded.
+        left_out: samples that ran more than a minute ahead of the pictures and were left out.
+    """
+
+    def __init__(self, stream: AudioStream, rate: int) -> None:
+        self.rate = rate
+        self.broken = self.left_out = 0
+        self.stream = stream
+        self._resampler = self._new_resampler()
+        self._waiting: list[tuple[Fraction | None, NDArray[np.float32]]] = []
+        self._samples_waiting = 0
+        self._next = 0  # index after the last sample handed out
+
+    def _new_resampler(self) -> AudioResampler:
+        return av.AudioResampler(format="flt", layout="mono", rate=self.rate)
+
+    def feed(self, packet: Packet) -> None:
+        """Decode one packet, or, if it is the empty one, what the decoder still holds."""
+        frames: list[AudioFrame | None] = []
+        try:
+            frames += [f for f in packet.decode() if isinstance(f, AudioFrame)]
+        except FFmpegError:
+            self.broken += 1
+        for frame in frames:
+            self._resample(frame)
+        if packet.dts is None:
+            self._resample(None)
+
+    def _resample(self, frame: AudioFrame | None) -> None:
+        """Resample a frame, or what the resampler still holds, and let it wait."""
+        try:
+            parts = self._resampler.resample(frame)
+        except (FFmpegError, ValueError):  # another rate or layout than before
+            self._resampler = self._new_resampler()
+            try:
+                parts = self._resampler.resample(frame)
+            except (FFmpegError, ValueError):
+                self.broken += 1
+                return
+        for part in parts:
+            samples = part.to_ndarray().reshape(-1).astype(np.float32, copy=False)
+            if self._samples_waiting + len(samples) > _WAITING_S * self.rate:
+                self.left_out += len(samples)
+                continue
+            stamp = None if part.pts is None or not part.time_base else part.pts * part.time_base
+            self._waiting.append((stamp, samples))
+            self._samples_waiting += len(samples)
+
+    def take(self, first_frame: Fraction) -> tuple[Sound, ...]:
+        """Hand out what waits, on the clock that is 0 at `first_frame` (seconds of the file)."""
+        stretches: list[Sound] = []
+        for stamp, samples in self._waiting:
+            start = self._next
+            if stamp is not None:
+                start = round((stamp - first_frame) * self.rate)
+                if self._next and abs(start - self._next) < _JITTER_S * self.rate:
+                    start = self._next
+            late = max(self._next - start, 0)
+            if late < len(samples):
+                stretches.append(Sound(start + late, samples[late:]))
+                self._next = start + len(samples)
+        self._waiting, self._samples_waiting = [], 0
+        return tuple(stretches)
+
+
+def lay_out(stretches: Iterable[Sound], samples: int) -> NDArray[np.float32]:
+    """Lay stretches on a tape of so many samples from the first frame on, silent in the holes.
+
+    Returns:
+        (samples,) float32.
+    """
+    tape = np.zeros(samples, dtype=np.float32)
+    for sound in stretches:
+        part = tape[sound.start : sound.start + len(sound.samples)]
+        part[:] = sound.samples[: len(part)]
+    return tape

@@ -1,0 +1,219 @@
+"""Tonic datasets: the embedded benchmark's clips, and anybody's videos, as events.
+
+Both are `tonic.Dataset`s: transforms, slicers, caches and collation of Tonic work on them. Events
+are structured arrays of `tonic.io.events_struct`, sorted, t in µs from the clip's first frame;
+targets are whole numbers, indices into `classes` (vectors could not be collated by Tonic's
+`PadTensors`).
+
+Tonic has traps; `mdft.data.tonic_transforms` has what helps against them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tonic
+from numpy.typing import NDArray
+from PIL import Image
+
+from events import EVENTS, Sensor, advance, rgb_to_luma
+from events.folder import CLIPS
+from events.io import READABLE, read_events
+from events.response import convention
+from events.video import Clip
+from mdft.data.classes import make_classes, make_splits
+from mdft.data.clip import render_clip
+from mdft.data.rendered_config import RenderedConfig
+from mdft.errors import UserError
+
+Transform = Callable[[Any], Any]
+Both = Callable[[Any, Any], tuple[Any, Any]]
+
+
+class _Events(tonic.Dataset):
+    """What both datasets share: transforms, and the type of a sample."""
+
+    sensor_size: tuple[int, int, int] | None = None
+    dtype = EVENTS
+    ordering = EVENTS.names
+    classes: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        sensor: Sensor | None,
+        transform: Transform | None,
+        target_transform: Transform | None,
+        transforms: Both | None,
+    ) -> None:
+        super().__init__(
+            save_to=".",  # nothing is downloaded
+            transform=transform,
+            target_transform=target_transform,
+            transforms=transforms,
+        )
+        self.sensor = sensor or Sensor()
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """Return (events, class index), transformed."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index}: this dataset has {len(self)} clips")
+        index %= len(self)
+        return self._transformed(self.events(index), self.targets[index])
+
+    def events(self, index: int) -> NDArray[np.void]:
+        """Return the events of clip `index`, (n,) of `events.EVENTS`, as they are."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """Yield all samples, in order."""
+        return (self[i] for i in range(len(self)))
+
+    def _transformed(self, events: NDArray[np.void], target: int) -> tuple[Any, Any]:
+        sample, label = events, target
+        if self.transform is not None:
+            sample = self.transform(sample)
+        if self.target_transform is not None:
+            label = self.target_transform(label)
+        if self.transforms is not None:
+            sample, label = self.transforms(sample, label)
+        return sample, label
+
+
+class RenderedEvents(_Events):
+    """Clips of the embedded benchmark, drawn when asked for: a function of the config alone.
+
+    Args:
+        split: one of the benchmark's: stage_1_train, val_seen, val_unseen, test_seen, …
+        config: of the benchmark.
+        sensor: the generator's settings; those of the benchmark if None.
+        transform, target_transform, transforms: as everywhere in Tonic.
+
+    Raises:
+        UserError: no such split.
+    """
+
+    def __init__(
+        self,
+        split: str = "stage_1_train",
+        config: RenderedConfig | None = None,
+        *,
+        sensor: Sensor | None = None,
+        transform: Transform | None = None,
+        target_transform: Transform | None = None,
+        transforms: Both | None = None,
+    ) -> None:
+        self.config = config or RenderedConfig()
+        self.config.check()
+        sensor = sensor or Sensor(threshold=self.config.event_threshold)
+        super().__init__(sensor, transform, target_transform, transforms)
+        self.split = split
+        self._kinds = make_classes(self.config.seed, self.config.counts)
+        splits = make_splits(self._kinds, self.config.counts)
+        if split not in splits:
+            raise UserError(f"split {split!r}: no such split, expected one of {', '.join(splits)}")
+        self.classes = tuple(kind.name for kind in self._kinds)
+        self.sensor_size = (self.config.size, self.config.size, 2)
+        self.data = [int(i) for i in splits[split]]
+        self.targets = [i // self.config.counts.clips_per_class for i in self.data]
+
+    def events(self, index: int) -> NDArray[np.void]:
+        """Draw clip `index` and generate its events."""
+        target, count = self.targets[index], self.config.counts.clips_per_class
+        clip = render_clip(self.config, self._kinds[target], target, self.data[index] % count)
+        return advance(rgb_to_luma(clip.frames), clip.times_us, None, self.sensor)[0]
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides what the untransformed samples are."""
+        return {"split": self.split, "config": asdict(self.config), "sensor": asdict(self.sensor)}
+
+
+class VideoEvents(_Events):
+    """Videos and event files in folders named after their classes: ROOT/CLASS/….
+
+    Videos (`events.folder.CLIPS`) go through the generator when asked for; event files
+    (`events.io.READABLE`: converted ones, and recordings of real cameras, whose times are moved
+    to begin at 0) are read.
+
+    Args:
+        root: the folder; classes are its subfolders, sorted by name.
+        size: (width, height) to which every video is scaled (area averages); None leaves them,
+            and `sensor_size` is then None, as in Tonic's own datasets of varying size. Event
+            files must have that size already.
+        sensor: the generator's settings.
+        transform, target_transform, transforms: as everywhere in Tonic.
+
+    Raises:
+        UserError: no clips there; while reading: a file that cannot be read, by name.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        size: tuple[int, int] | None = None,
+        sensor: Sensor | None = None,
+        transform: Transform | None = None,
+        target_transform: Transform | None = None,
+        transforms: Both | None = None,
+    ) -> None:
+        super().__init__(sensor, transform, target_transform, transforms)
+        self.root, self.size = Path(root), size
+        found = sorted(p for p in self.root.glob("*/**/*") if p.is_file() and _kind(p))
+        self.data = found
+        if not found:
+            raise UserError(
+                f"{self.root}: no clips in it, expected ROOT/CLASS/clip.mp4 or event files "
+                "(python -m events.convert)"
+            )
+        names = [path.relative_to(self.root).parts[0] for path in found]
+        self.classes = tuple(sorted(set(names)))
+        self.targets = [self.classes.index(name) for name in names]
+        self.sensor_size = (*size, 2) if size else None
+
+    def events(self, index: int) -> NDArray[np.void]:
+        """Read or generate the events of clip `index`."""
+        path = self.data[index]
+        return self._read(path) if _kind(path) == "events" else self._generate(path)
+
+    def _read(self, path: Path) -> NDArray[np.void]:
+        events, metadata = read_events(path)
+        if self.size is not None and metadata.sensor_size[:2] != self.size:
+            raise UserError(
+                f"{path}: a sensor of {metadata.sensor_size[:2]}, expected {self.size}; only "
+                "videos can be scaled"
+            )
+        events["t"] -= metadata.start_us
+        return events
+
+    def _generate(self, path: Path) -> NDArray[np.void]:
+        parts: list[NDArray[np.void]] = [np.empty(0, EVENTS)]
+        state = None
+        with Clip(path) as clip:
+            luma = convention(self.sensor.luma, limited=clip.limited)
+            sensor = replace(self.sensor, luma=luma)
+            for frame in clip:
+                plane = frame.plane
+                if self.size is not None:
+                    image = Image.fromarray(plane).resize(self.size, Image.Resampling.BOX)
+                    plane = np.asarray(image)
+                times = np.array([frame.time_us], dtype=np.int64)
+                events, state = advance(plane[None], times, state, sensor)
+                parts.append(events)
+        return np.concatenate(parts)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides what the untransformed samples are."""
+        files = [[str(p.relative_to(self.root)), p.stat().st_mtime_ns] for p in self.data]
+        return {"files": files, "size": self.size, "sensor": asdict(self.sensor)}
+
+
+def _kind(path: Path) -> str | None:
+    ending = path.suffix.lower()
+    return "video" if ending in CLIPS else "events" if ending in READABLE else None
