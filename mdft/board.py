@@ -40,3 +40,5 @@ class Board:
                 for name, value in record.get(group, {}).items():
                     tag = f"{record['stage']}/{group}/{name}"
                     self.writer.add_scalar(tag, value, record["epoch"])
+            for text in record["warnings"]:
+                self.writer.add_text(f"{record['stage']}/warnings", text, record["epoch"])

@@ -38,7 +38,8 @@ def fold(
 
     It is exact, to the last bit in float64 and with ``W'`` and ``b'`` stored in float32, where W
     and ``b − μ`` are multiples of :func:`coarse_step`, of at most ``WEIGHT_BITS`` and
-    ``MEAN_BITS`` bits, s has ``SCALE_BITS`` bits, and x lies on the grid of events or spikes.
+    ``MEAN_BITS`` bits, s has ``SCALE_BITS`` bits, and x lies on the grid of events or spikes. What
+    acts in a :class:`mdft.motion.MotionBranch` is the nearest point of its grid.
 
     Args:
         weight_NF: W.
@@ -60,6 +61,7 @@ def calibrate(
     *,
     rate: float = 0.06,
     mask_BS: Tensor | None = None,
+    name: str = "MotionBranch",
 ) -> list[float]:
     """Scale and shift each layer's parameters so that it fires at ``rate`` on real input.
 
@@ -79,6 +81,7 @@ def calibrate(
         current_BSM: its threshold currents.
         rate: spikes per neuron and step to aim at.
         mask_BS: bool, True where the step exists; None if all do.
+        name: what a warning calls the branch.
 
     Returns:
         The firing rate that each layer reached, with its parameters on the grid.
@@ -100,9 +103,9 @@ def calibrate(
                 constant.append(index)
             weight_NF, bias_N = on_grid(linear)
             raw_BSN = F.linear(signal_BSF.to(weight_NF), weight_NF)
-            signal_BSF, _ = branch.fire(raw_BSN, bias_N, current_BSM)
+            signal_BSF, _ = branch.fire(raw_BSN, bias_N, current_BSM, overwrite=True)
             reached.append(signal_BSF[mask_BS].mean().item())
-    _warn(reached, constant, rate)
+    _warn(name, reached, constant, rate)
     return reached
 
 
@@ -132,10 +135,11 @@ def _normalise(
     if not changes_N.any():
         return False
     raw_BSN = (raw_BSN - mean_N.to(dtype)) * torch.where(changes_N, 1 / std_N, 0.0).to(dtype)
+    no_bias_1 = raw_BSN.new_zeros(1)
     low, high = 0.0, 8.0 * branch.theta_0
     for _ in range(12):
         gain = (low + high) / 2
-        spikes_BSN, _ = branch.fire(gain * raw_BSN, raw_BSN.new_zeros(1), current_BSM)
+        spikes_BSN, _ = branch.fire(gain * raw_BSN, no_bias_1, current_BSM, overwrite=True)
         fired = spikes_BSN[mask_BS][:, changes_N].mean().item()
         low, high = (gain, high) if fired < rate else (low, gain)
     scale_N = significant((low + high) / 2 / std_N, SCALE_BITS)
@@ -145,7 +149,7 @@ def _normalise(
     return True
 
 
-def _warn(reached: list[float], constant: list[int], rate: float) -> None:
+def _warn(name: str, reached: list[float], constant: list[int], rate: float) -> None:
     """One warning that names every layer with constant input or a rate far off."""
     off = [i for i, r in enumerate(reached, 1) if i not in constant and not rate / 3 < r < rate * 3]
     said = []
@@ -163,4 +167,4 @@ def _warn(reached: list[float], constant: list[int], rate: float) -> None:
             "(a threshold far from theta_0, or weights beyond the range of the grid)"
         )
     if said:
-        warnings.warn("MotionBranch " + "; ".join(said), UserWarning, stacklevel=3)
+        warnings.warn(f"{name} " + "; ".join(said), UserWarning, stacklevel=3)

@@ -31,7 +31,9 @@ class MotionConfig:
     theta_0: float = 1.0
     """Resting threshold θ0."""
     threshold: ThresholdMode = "relative"
-    """How the threshold follows context and motion, eq. (7); fixed: it is theta_0."""
+    """How the threshold follows context and motion, eq. (7)."""
+    theta_fixed: float = 1.0
+    """The threshold of mode fixed; weights start as they would for theta_0."""
     per_neuron: bool = False
     """One threshold a neuron, eq. (7) elementwise as printed, and not one a sample and second."""
     theta_min: float = 0.5
@@ -52,10 +54,10 @@ class MotionConfig:
             0 <= steps < DECAY_STEPS and steps.is_integer(), "beta", self.beta, "k/32, 0 <= k < 32"
         )
         require(grid > 0 and grid.is_integer(), "theta_0", self.theta_0, "k/64, k > 0")
-        if self.threshold != "fixed":
-            low, high = self.theta_min, self.theta_max
-            require(0 < low <= self.theta_0, "theta_min", low, "0 < it <= theta_0")
-            require(self.theta_0 <= high < math.inf, "theta_max", high, ">= theta_0")
+        low, high = self.theta_min, self.theta_max
+        require(0 < low <= self.theta_0, "theta_min", low, "0 < it <= theta_0")
+        require(self.theta_0 <= high < math.inf, "theta_max", high, ">= theta_0")
+        require(0 < self.theta_fixed < math.inf, "theta_fixed", self.theta_fixed, "more than 0")
         require(0 < self.alpha < math.inf, "alpha", self.alpha, "more than 0")
         require(0 < self.rate < 0.5, "rate", self.rate, "between 0 and 0.5")
 
@@ -111,6 +113,7 @@ class ModelConfig:
         for name in WIDTHS:
             value = getattr(self, name)
             require(value >= 1, name, value, "at least 1")
+        require(self.dim >= 2, "dim", self.dim, "at least 2")  # the entropy of one feature is 0
         require(self.dim % self.heads == 0, "heads", self.heads, f"a divisor of dim, {self.dim}")
         for name in ("dropout_encoder", "dropout_projection", "dropout_words"):
             value = getattr(self, name)

@@ -51,5 +51,14 @@ class DiscrepancyAnalysis(nn.Module):
         return F.softplus(self.raw) + BETA_MIN
 
     def forward(self, a_BTD: Tensor, events_BTD: Tensor) -> Tensor:
-        """``E_a`` (B,T,D) of audio features and mean visual events, both (B,T,D)."""
+        """``E_a`` (B,T,D) of audio features and mean visual events, both (B,T,D).
+
+        Raises:
+            ValueError: their shapes differ.
+        """
+        if a_BTD.shape != events_BTD.shape:
+            raise ValueError(
+                f"DiscrepancyAnalysis: audio has shape {tuple(a_BTD.shape)}, events "
+                f"{tuple(events_BTD.shape)}, expected the same (batch, seconds, features)"
+            )
         return discrepancy(at_least_float32(a_BTD), at_least_float32(events_BTD), self.beta)

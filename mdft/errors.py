@@ -25,6 +25,10 @@ def require(condition: bool, field: str, found: object, expected: str) -> None:
         raise UserError(f"{field} is {found!r}, expected {expected}")
 
 
+#: Characters of an error's line; a name from a hostile file may have millions.
+_LONGEST = 2000
+
+
 def run_main(main: Callable[[], int]) -> None:
     """Run a command's ``main``; a user's mistake becomes one line on stderr and exit 2.
 
@@ -34,7 +38,7 @@ def run_main(main: Callable[[], int]) -> None:
     try:
         status = main()
     except (UserError, EventsUserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())[:_LONGEST]}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

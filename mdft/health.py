@@ -28,17 +28,26 @@ class LayerHealth:
     dead: int
     neurons: int
 
+    @property
+    def ailment(self) -> str:
+        """``silent``, ``saturated``, ``dead`` (more than half of its neurons), or nothing."""
+        low, high = HEALTHY
+        if self.rate < low:
+            return "silent"
+        if self.rate > high:
+            return "saturated"
+        return "dead" if self.dead > self.neurons // 2 else ""
+
     def warning(self, layer: str) -> str | None:
         """What a person should know about the layer of this name, None if it is well."""
         low, high = HEALTHY
         rate = f"{layer} fires at {100 * self.rate:.1f} %, expected {low:.0%} to {high:.0%}"
-        if self.rate < low:
-            return f"{rate}: nearly silent, {self.dead} of {self.neurons} neurons are dead"
-        if self.rate > high:
-            return f"{rate}: saturated; raise loss.rate_weight"
-        if self.dead > self.neurons // 2:
-            return f"{layer}: {self.dead} of {self.neurons} neurons are dead; the others carry it"
-        return None
+        dead = f"{self.dead} of {self.neurons} neurons are dead"
+        return {
+            "silent": f"{rate}: nearly silent, {dead}",
+            "saturated": f"{rate}: saturated; lower loss.rate_limit or raise loss.rate_weight",
+            "dead": f"{layer}: {dead}; the others carry it",
+        }.get(self.ailment)
 
 
 def health_record(health: dict[str, LayerHealth]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -86,9 +88,10 @@ class DynamicThresholdLIF(nn.Module):
         super().__init__()
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"DynamicThresholdLIF: beta is {beta}, expected 0 <= beta < 1")
-        for name, value in {"theta_0": theta_0, "alpha": alpha}.items():
-            if not value > 0:
-                raise ValueError(f"DynamicThresholdLIF: {name} is {value}, expected more than 0")
+        if not 0 < theta_0 < math.inf:
+            raise ValueError(
+                f"DynamicThresholdLIF: theta_0 is {theta_0}, expected a positive number"
+            )
         self.params, self.spike, self.fused = LIFParams(beta, theta_0), AtanSpike(alpha), fused
 
     def forward(self, current_BSN: Tensor, theta_BSM: Tensor) -> Tensor:
@@ -120,8 +123,10 @@ def check_moving(what: str, x: Tensor, shape: tuple[int, ...] | torch.Size) -> N
     """Check a threshold or its current against (B,S,N).
 
     Raises:
-        ValueError: it is neither (B,S,1) nor (B,S,N).
+        ValueError: it is neither (B,S,1) nor (B,S,N), or there is no step.
     """
+    if shape[1] == 0:
+        raise ValueError(f"{what}: the input has 0 steps, expected at least 1")
     expected = (*shape[:2], 1), tuple(shape)
     if tuple(x.shape) not in expected:
         raise ValueError(

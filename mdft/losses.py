@@ -96,5 +96,7 @@ def total_loss(
     if config.reconstruction:
         terms["reconstruction"] = reconstruction_loss(reconstructed_BW, words_CW[targets_B])
     if config.rate_limit < 1:
-        terms["rate"] = config.rate_weight * rate_penalty(rates, config.rate_limit)
+        penalty = rate_penalty(rates, config.rate_limit)
+        # Without a spiking layer it is a zero on the CPU.
+        terms["rate"] = config.rate_weight * penalty.to(o_av_BE.device)
     return {**terms, "total": torch.stack(list(terms.values())).sum()}

@@ -175,11 +175,20 @@ class MDFT(nn.Module):
         for name, value in self.named_buffers():
             value.copy_(buffers[name])
         mask_BS = batch.mask_BT.repeat_interleave(batch.events_BTKD.shape[2], dim=1)
-        rate = self.config.motion.rate
-        return {
-            p: calibrate(self.branch(p), x.x_BSD, x.current_BS1, rate=rate, mask_BS=mask_BS)
-            for p, x in inputs.items()
-        }
+        found = {}
+        for pathway, given in inputs.items():
+            current_BS1 = given.current_BS1
+            if self.config.motion.threshold == "fixed":  # else the weights would undo its value
+                current_BS1 = torch.zeros_like(current_BS1)
+            found[pathway] = calibrate(
+                self.branch(pathway),
+                given.x_BSD,
+                current_BS1,
+                rate=self.config.motion.rate,
+                mask_BS=mask_BS,
+                name=f"motion.{pathway}",
+            )
+        return found
 
     def _present(self, modality: str, x: Tensor) -> Tensor:
         """A modality's input; zeros if the model is of the other modality alone."""
@@ -195,7 +204,8 @@ class MDFT(nn.Module):
         E_v_BTKD = self._present("visual", batch.events_BTKD)
         K = E_v_BTKD.shape[2]
         if not self.config.motion.events:
-            E_v_BTKD = semantics.v_BTD[:, :, None].expand(-1, -1, K, -1)
+            v_BTD = self._present("visual", semantics.v_BTD)
+            E_v_BTKD = v_BTD[:, :, None].expand(-1, -1, K, -1)
         mean_BTD = {"visual": E_v_BTKD.mean(2)}
         events_BTKD = {"visual": E_v_BTKD}
         if "audio" in self.pathways:
@@ -214,7 +224,7 @@ class MDFT(nn.Module):
             S_BTD,
             mean_BTD,
             mode=motion.threshold,
-            theta_0=motion.theta_0,
+            theta_0=motion.theta_fixed if motion.threshold == "fixed" else motion.theta_0,
             theta_min=motion.theta_min,
             theta_max=motion.theta_max,
             per_neuron=motion.per_neuron,

@@ -20,7 +20,8 @@ INPUT_GRID = 2.0**-4
 INPUT_MAX = 255
 #: θ0 sits this far above the grid, so that ``>`` and ``>=`` agree but for one chance in millions:
 #: a leak halves the grid of the membrane, and only after 13 of them, without a spike between, can
-#: a membrane equal θ0. The last bit of float32 makes it so.
+#: a membrane equal θ0. The last bit of float32 makes it so; from θ0 = 2 on float32 has no such bit,
+#: and from 64 on no offset.
 THRESHOLD_OFFSET = GRID / 4096 + 2.0**-23
 
 SpikeFunction = Callable[[Tensor], Tensor]
@@ -94,9 +95,16 @@ class AtanSpike:
 
     Attributes:
         alpha: sharpness α of the surrogate.
+
+    Raises:
+        ValueError: α is not a positive number.
     """
 
     alpha: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < math.inf:
+            raise ValueError(f"AtanSpike: alpha is {self.alpha}, expected a positive number")
 
     def __call__(self, x: Tensor) -> Tensor:
         """Spikes of ``x = u − θ0``."""

@@ -71,8 +71,9 @@ def check_fit(config: TrainConfig, clips: ClipSet) -> None:
         found = getattr(config.model, name)
         expected = f"{width}, as the data's {what}; add --model.{name.replace('_', '-')} {width}"
         require(found == width, f"model.{name}", found, expected)
-    words = clips.words_CW.shape[-1]
-    require(config.model.words == words, "model.words", config.model.words, f"{words}, as the data")
+    found, words = config.model.words, clips.words_CW.shape[-1]
+    expected = f"{words}, as the data's word vectors; add --model.words {words}"
+    require(found == words, "model.words", found, expected)
     for stage in STAGES:
         classes = len(clips.classes_of(stage.train))
         require(classes > 1, stage.train, f"{classes} class", "at least two classes")

@@ -48,10 +48,14 @@ class RJLU(nn.Module):
     Args:
         dim: width D.
         heads: attention heads.
+
+    Raises:
+        ValueError: the heads do not divide the width.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
+        self.dim = dim
         self.audio_attention = Attention(dim, heads)
         self.visual_attention = Attention(dim, heads)
         self.self_attention = Attention(dim, heads)
@@ -100,7 +104,11 @@ class RJLU(nn.Module):
 
         Returns:
             ``S_BTD`` and ``h_BTD``.
+
+        Raises:
+            ValueError: a shape other than these, no second, or a mask that is not bool.
         """
+        self._check(a_BTD, v_BTD, mask_BT)
         a = self.project(self.audio_attention, a_BTD)
         v = self.project(self.visual_attention, v_BTD)
         seconds = zip(*(x.unbind(1) for x in (*a, *v)), mask_BT.unbind(1), strict=True)
@@ -112,6 +120,19 @@ class RJLU(nn.Module):
             S.append(S_BD)
             h.append(h_BD)
         return torch.stack(S, 1), torch.stack(h, 1)
+
+    def _check(self, a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor) -> None:
+        expected = (*mask_BT.shape, self.dim)
+        if mask_BT.dtype != torch.bool or mask_BT.ndim != 2 or mask_BT.shape[1] == 0:
+            raise ValueError(
+                f"RJLU: mask is {mask_BT.dtype} of shape {tuple(mask_BT.shape)}, expected "
+                "torch.bool of shape (batch, seconds), at least one second"
+            )
+        for name, x_BTD in {"audio": a_BTD, "visual": v_BTD}.items():
+            if x_BTD.shape != expected:
+                raise ValueError(
+                    f"RJLU: {name} has shape {tuple(x_BTD.shape)}, expected {expected}"
+                )
 
     @staticmethod
     def _cross(attention: Attention, own: Projected, h_BD: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ class BalancedSampler:
         Raises:
             UserError: the split holds one class only.
         """
+        assert size > 1, size
         classes, device = len(self.count_C), self.count_C.device
         if classes < 2:
             raise UserError("training split holds one class only, expected at least two")

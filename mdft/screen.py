@@ -107,7 +107,8 @@ def scores_table(results: Results) -> Table:
 def rates_table(results: Results) -> Table:
     """Firing rate of every spiking layer on the test clips, per cent of neuron-steps.
 
-    A layer outside ``HEALTHY`` is marked: a silent or saturated layer tells nothing.
+    A layer outside ``HEALTHY`` is marked: a silent or saturated layer tells nothing. Neurons that
+    never fired on these clips are counted.
     """
     low, high = (f"{100 * rate:.0f}" for rate in HEALTHY)
     table = Table(title=f"Firing rate (healthy: {low} to {high} %)", title_justify="left")
@@ -116,12 +117,13 @@ def rates_table(results: Results) -> Table:
     for layer in layers:
         table.add_column(f"{layer} %", justify="right")
     for pathway in sorted({name.split(".")[0] for name in results.firing_rates}):
-        values = (results.firing_rates[f"{pathway}.{layer}"] for layer in layers)
-        table.add_row(pathway, *(_rate(value) for value in values))
+        names = [f"{pathway}.{layer}" for layer in layers]
+        rates = (_rate(results.firing_rates[name], results.dead_neurons[name]) for name in names)
+        table.add_row(pathway, *rates)
     return table
 
 
-def _rate(value: float) -> str:
+def _rate(value: float, dead: int) -> str:
     low, high = HEALTHY
-    text = f"{100 * value:.1f}"
+    text = f"{100 * value:.1f}" + (f", {dead} dead" if dead else "")
     return text if low <= value <= high else f"[yellow]{text} !"

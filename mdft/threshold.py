@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -32,8 +32,13 @@ def omega_elementwise(S_BTD: Tensor, events_BTD: Tensor) -> Tensor:
     Args:
         S_BTD: joint audio-visual features.
         events_BTD: E_v (visual pathway) or E_a (audio pathway), the mean over the bins.
+
+    Raises:
+        ValueError: D is 1; the entropy of one feature has no scale.
     """
     D = S_BTD.shape[-1]
+    if D < 2:
+        raise ValueError(f"omega: S has {D} feature, expected at least 2")
     # Below −1000 N is 0 in any precision; unclamped, 0 · log 0 would be NaN.
     log_n = torch.log_softmax(S_BTD, dim=-1).clamp_min(-1000.0)
     n = log_n.exp()
@@ -79,7 +84,13 @@ def dynamic_threshold(
         theta_min: lower bound.
         theta_max: upper bound.
         per_neuron: whether ω is :func:`omega_elementwise`; then D is the number of neurons.
+
+    Raises:
+        ValueError: there is no such mode.
     """
+    if mode not in get_args(ThresholdMode):
+        modes = ", ".join(get_args(ThresholdMode))
+        raise ValueError(f"dynamic_threshold: mode is {mode!r}, expected one of {modes}")
     S_BTD, events_BTD = at_least_float32(S_BTD), at_least_float32(events_BTD)
     entropy = omega_elementwise if per_neuron else omega
     if mode == "fixed":

@@ -15,9 +15,9 @@ from mdft.board import Board
 from mdft.config import TrainConfig
 from mdft.data.clips import load_clips
 from mdft.errors import UserError, require, run_main
-from mdft.protocol import Progress
+from mdft.protocol import Progress, check_fit
 from mdft.recipes import RECIPES
-from mdft.runs import MODEL, STATE, Results, read_config
+from mdft.runs import MODEL, STATE, Results, read_config, resolve_device
 from mdft.screen import TrainingScreen, rates_table, scores_table
 from mdft.trainer import Trainer
 
@@ -71,8 +71,11 @@ def train(
             configuration and it is on.
     """
     config.check()
-    prepare_folder(out, config, resume=resume)
+    check_folder(out, config, resume=resume)
     clips = load_clips(config.data)
+    check_fit(config, clips)
+    resolve_device(config.device)
+    out.mkdir(parents=True, exist_ok=True)  # now, when nothing that was asked for can be wrong
     for note in clips.notes:
         console.print(note, soft_wrap=True, highlight=False)
     with TrainingScreen(console) as screen, Board(out) as board:
@@ -120,17 +123,18 @@ def start_of(command: Command) -> Progress | None:
     return Progress(stage=1, best_epoch=command.epoch, beta=command.beta)
 
 
-def prepare_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
-    """Make the run's folder, or check that the run in it is of the same configuration.
+def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Check that there is no run in a folder, or one to resume, of the same configuration.
 
     Raises:
         UserError: as :func:`train`.
     """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: there is a file of that name, expected a folder")
     if any((out / name).exists() for name in (STATE, MODEL)):
         if not resume:
             raise UserError(f"--out {out}: holds a run already; add --resume or name another")
         check_same(out, config)
-    out.mkdir(parents=True, exist_ok=True)
 
 
 def check_same(out: Path, config: TrainConfig) -> None:
@@ -175,8 +179,15 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
 
 
 def config_of(command: TrainConfig) -> TrainConfig:
-    """A command without its own flags: what the result depends on."""
-    return TrainConfig(**{f.name: getattr(command, f.name) for f in fields(TrainConfig)})
+    """A command without its own flags: what the result depends on.
+
+    The data's folder is made absolute, so that a run is evaluated and resumed from anywhere.
+    """
+    config = TrainConfig(**{f.name: getattr(command, f.name) for f in fields(TrainConfig)})
+    root = config.data.root
+    return (
+        config if root is None else replace(config, data=replace(config.data, root=root.resolve()))
+    )
 
 
 def main() -> int:

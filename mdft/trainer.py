@@ -19,7 +19,7 @@ from mdft import gzsl
 from mdft.config import TrainConfig
 from mdft.data.dataset import Batch, ClipSet
 from mdft.evaluation import results_of, score_split
-from mdft.health import FiringStatistics, firing_rates, health_record
+from mdft.health import FiringStatistics, LayerHealth, firing_rates, health_record
 from mdft.losses import total_loss
 from mdft.model import MDFT
 from mdft.protocol import STAGES, Progress, Stage, check_fit
@@ -63,6 +63,7 @@ class Trainer:
         )  # copied: it may be read-only
         self.progress = Progress()
         self.warned: set[str] = set()
+        self.unsaid: list[str] = []  # of the calibration, for the next epoch's record
 
     def run(self, *, resume: bool = False, start: Progress | None = None) -> Results:
         """Both stages and the test.
@@ -127,8 +128,9 @@ class Trainer:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             model.calibrate(self._draw(stage, generator))
-        for warning in caught:
-            self._warn(str(warning.message), str(warning.message))
+        self.unsaid = [f"{stage.name}: {warning.message}" for warning in caught]
+        for text in self.unsaid:
+            self._warn(text, text)
 
     def _epoch(
         self, stage: Stage, model: MDFT, optimizer: Optimizer, generator: torch.Generator
@@ -145,12 +147,18 @@ class Trainer:
                 loss[name] = loss.get(name, 0.0) + value.item() / steps
             self.report({**record, "epochs": self._epochs(), "step": step, "steps": steps})
         health = firing.layers()
+        said = self._warn_of(health, f"{stage.name} epoch {record['epoch'] + 1}", stage.name)
+        self.unsaid, said = [], [*self.unsaid, *said]
+        return {**record, "loss": loss, **health_record(health), "warnings": said}
+
+    def _warn_of(self, health: dict[str, LayerHealth], when: str, scope: str) -> list[str]:
+        """Warnings about sick layers; each ailment of a layer is reported once a scope."""
+        said = []
         for layer, state in health.items():
             if text := state.warning(layer):
-                self._warn(
-                    f"{stage.name} {layer}", f"{stage.name} epoch {record['epoch'] + 1}: {text}"
-                )
-        return {**record, "loss": loss, **health_record(health)}
+                said.append(f"{when}: {text}")
+                self._warn(f"{scope} {layer} {state.ailment}", said[-1])
+        return said
 
     def _warn(self, key: str, text: str) -> None:
         """Report a warning, once for each key."""
@@ -202,6 +210,7 @@ class Trainer:
     def _test(self) -> Results:
         stage, model = STAGES[-1], self.model
         split = score_split(model, self.clips, stage.seen, stage.unseen, self.config.batch_size)
+        self._warn_of(split.health, "test", "test")
         results = results_of(
             split,
             beta=self.progress.beta,

@@ -49,7 +49,7 @@ class Comparison:
 
 FULL = "full"
 NETWORK, EVENTS = "model.motion.network", "model.motion.events"
-MODE, THETA, INPUTS = "model.motion.threshold", "model.motion.theta_0", "model.modality"
+MODE, THETA, INPUTS = "model.motion.threshold", "model.motion.theta_fixed", "model.modality"
 L_N, L_P, L_R = "loss.triplet", "loss.projection", "loss.reconstruction"
 
 

@@ -26,6 +26,7 @@ from mdft.errors import UserError, require
 from mdft.experiments.screen import SweepScreen
 from mdft.experiments.spread import score_spreads
 from mdft.experiments.worker import LOG, Job, start
+from mdft.protocol import check_fit
 from mdft.runs import MODEL, RESULTS, STATE, Results, read_results, write_atomic
 from mdft.train import check_same
 
@@ -115,9 +116,9 @@ def sweep(jobs: Sequence[Job], out: Path, *, at_once: int, console: Console) -> 
             work in ``out``, or the clips cannot be had.
     """
     require(at_once >= 1, "jobs", at_once, "at least 1")
+    _prepare_clips(job for job in jobs if not is_finished(job))
     with _alone(out):
         waiting = [job for job in jobs if not is_finished(job)]
-        _prepare_clips(waiting)
         with SweepScreen(console, total=len(jobs), reused=len(jobs) - len(waiting)) as screen:
             failures = _run(waiting, at_once, screen)
     return Outcome(finished_results(jobs), failures)
@@ -162,10 +163,10 @@ def write_summary(folder: Path, results: Sequence[Results]) -> None:
 def _prepare_clips(jobs: Iterable[Job]) -> None:
     """Fill the cache once, before several processes would, and meet a bad data set here."""
     met: list[DataConfig] = []
-    for data in (job.config.data for job in jobs):
-        if data not in met:
-            load_clips(data)
-            met.append(data)
+    for config in (job.config for job in jobs):
+        if config.data not in met:
+            check_fit(config, load_clips(config.data))
+            met.append(config.data)
 
 
 @contextmanager

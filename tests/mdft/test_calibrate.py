@@ -55,19 +55,34 @@ def test_the_fold_is_exact_to_the_last_bit_in_float64_and_lossless_in_float32():
         assert 0.6 < normalised.std() < 0.8
 
 
-def test_what_calibrate_writes_is_such_a_fold():
-    """Every row of the new weights is an 8-bit multiple of the coarse row it came from."""
-    torch.manual_seed(2)
+def test_what_calibrate_writes_is_such_a_fold_in_every_layer():
+    """W' is s W row by row, b' is −s μ, and the currents are those of normalising afterwards."""
     branch, x, current = make()
-    before = parameters(branch)[0].double()
+    before = [parameters(branch, i)[0].double() for i in range(3)]
     calibrate(branch, x, current)
-    after = parameters(branch)[0].double()
-    step = coarse_step(before)
-    raw = torch.round(before / step) * step
-    largest = raw.abs().argmax(1, keepdim=True)
-    factor = after.gather(1, largest) / raw.gather(1, largest)
-    assert torch.equal(factor, significant(factor, SCALE_BITS))
-    assert torch.equal(after, factor * raw)
+    signals = [x, *branch.spikes(x, current)]
+    for i, weight in enumerate(before):
+        after, bias = (p.double() for p in parameters(branch, i))
+        step = coarse_step(weight)
+        coarse = torch.round(weight / step) * step
+        largest = coarse.abs().argmax(1, keepdim=True)
+        scale_N1 = after.gather(1, largest) / coarse.gather(1, largest)
+        scale, mean = scale_N1[:, 0], -bias / scale_N1[:, 0]
+        assert torch.equal(scale, significant(scale, SCALE_BITS))
+        assert torch.equal(after, scale_N1 * coarse)
+        raw = F.linear(signals[i].double(), coarse)
+        normalised = scale * (raw - mean)
+        assert torch.equal(F.linear(signals[i].double(), after, bias), normalised)
+        # The statistics are those of the batch: no mean left, one deviation for the layer.
+        gain = normalised.std((0, 1), correction=0)
+        torch.testing.assert_close(gain, gain.mean().expand(32), rtol=0.01, atol=0)
+        assert normalised.mean((0, 1)).abs().max() < 1e-3 * gain.mean()
+
+
+def test_a_warning_names_the_branch():
+    branch, x, current = make()
+    with pytest.warns(UserWarning, match="^audio layer 1, 2, 3: its input"):
+        calibrate(branch, torch.zeros_like(x), current, name="audio")
 
 
 def test_significant_by_hand():

@@ -1,6 +1,7 @@
 """Equations (1) to (3), (6), (7) and (10) to (15) against NumPy in float64 or by hand."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_omega_is_the_normalised_entropy_without_motion_and_rises_with_it():
 
 def test_threshold_modes():
     S, E = torch.randn(2, 6, D), torch.rand(2, 6, D)
-    bounds = {"theta_0": 1.25, "theta_min": 0.5, "theta_max": 4.0}
+    bounds: dict[str, Any] = {"theta_0": 1.25, "theta_min": 0.5, "theta_max": 4.0}
     factor = (phi(S) + omega(S, E))[..., 0]
     relative = dynamic_threshold(S, E, mode="relative", **bounds)[..., 0]
     torch.testing.assert_close(relative, (1.25 * factor).clamp(0.5, 4.0))
@@ -227,8 +228,8 @@ def test_total_is_the_sum_of_the_terms_that_are_on():
     assert terms["projection"].item() == pytest.approx(((o - o_w[[0, 1, 0, 1]]) ** 2).mean().item())
     for off in ("triplet", "projection", "reconstruction"):
         assert off not in total_loss(*arguments, LossConfig(**{off: False}))
-    # One layer is 0.2 above the limit of 0.25: 10 · 0.2².
-    assert terms["rate"].item() == pytest.approx(0.4)
+    # One layer is 0.25 above the limit of 0.2: 10 · 0.25².
+    assert terms["rate"].item() == pytest.approx(0.625)
     assert "rate" not in total_loss(*arguments, LossConfig(rate_limit=1.0))
 
 

@@ -46,6 +46,7 @@ def test_dynamic_threshold_lif_sends_a_gradient_to_the_threshold():
     [
         ({"beta": 1.0}, "beta is 1.0"),
         ({"theta_0": 0.0}, "theta_0 is 0.0"),
+        ({"theta_0": float("inf")}, "theta_0 is inf"),
         ({"alpha": float("nan")}, "alpha is nan"),
     ],
 )

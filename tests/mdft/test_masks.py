@@ -22,7 +22,7 @@ from tests.mdft.small import double, small_model
 
 B, T, D = 5, 6, 16
 SECONDS = (6, 1, 3, 5, 2)
-Run = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
+Run = Callable[..., Tensor]  # of a module, two modalities and the mask
 
 
 def both(crm: CRM | GatedSum, a: Tensor, v: Tensor, mask: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from mdft.config import MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.losses import distance
 from mdft.model import MDFT
+from mdft.neuron import GRID_MAX, INPUT_GRID, INPUT_MAX
 from tests.mdft.small import double, small_model
 
 
@@ -61,6 +62,17 @@ def test_training_under_autocast_gives_finite_gradients_everywhere(ragged_clips:
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.dtype == torch.float32
         assert parameter.grad.any(), name
+
+
+def test_what_the_branch_multiplies_has_eight_bits(ragged_clips: ClipSet):
+    """bfloat16 holds 8 bits and TF32 eleven: on tensor cores, too, the products are exact."""
+    model, batch = trained(ragged_clips), ragged_clips.batch(np.arange(40))
+    for pathway, given in model.motion_inputs(batch).items():
+        assert torch.equal(given.x_BSD.bfloat16().float(), given.x_BSD)
+        for weight_NF, _ in model.branch(pathway).grid_parameters():
+            assert torch.equal(weight_NF.bfloat16().float(), weight_NF)
+    # The largest sum of 512 products and a bias, in their unit, has no more than float32's 24 bits.
+    assert 512 * GRID_MAX * INPUT_MAX + GRID_MAX / INPUT_GRID < 2**24
 
 
 def test_float32_and_float64_agree(ragged_clips: ClipSet):

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from mdft.config import LossConfig, MotionConfig
+from mdft.config import LossConfig, MotionConfig, TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.losses import distance, total_loss
 from mdft.model import MDFT
@@ -32,8 +33,8 @@ SWITCHES = {
     "audio": small_model(motion=RATE, modality="audio"),
     "visual": small_model(motion=RATE, modality="visual"),
     "paper": small_model(motion=switched(threshold="paper")),
-    "fixed at 2": small_model(motion=switched(threshold="fixed", theta_0=2.0)),
-    "fixed at 0.25": small_model(motion=switched(threshold="fixed", theta_0=0.25)),
+    "fixed at 1.25": small_model(motion=switched(threshold="fixed", theta_fixed=1.25)),
+    "fixed at 0.75": small_model(motion=switched(threshold="fixed", theta_fixed=0.75)),
     "per neuron": small_model(motion=switched(per_neuron=True)),
     "per neuron, fixed": small_model(motion=switched(per_neuron=True, threshold="fixed")),
     "without motion, rjlu, crm": small_model(motion=switched(enabled=False), rjlu=False, crm=False),
@@ -123,6 +124,7 @@ def test_without_crm_gated_features_and_knowledge_are_summed(clips: ClipSet):
     semantics = model.semantics(batch)
     zero = torch.zeros_like(semantics.a_BTD)
     # A rate of zero at running mean 0 and deviation 1 gates with σ(0) = 1/2.
+    assert semantics.h_BTD is not None
     F_BTD = model.crm(
         semantics.a_BTD,
         semantics.v_BTD,
@@ -170,6 +172,39 @@ def test_every_loss_term_has_a_switch(term: str):
     )
 
 
+def test_the_loss_without_a_spiking_layer_stays_on_its_device():
+    """On CUDA the ablations without spikes once met a zero on the CPU; meta stands for it."""
+    o, r, o_w, words = (torch.empty(shape, device="meta") for shape in ((4, 3), (4, 5)) * 2)
+    index_B = torch.zeros(4, dtype=torch.long, device="meta")
+    terms = total_loss(o, r, o_w, words, index_B, index_B, [], LossConfig())
+    assert {term.device.type for term in terms.values()} == {"meta"}
+
+
+def test_each_dropout_of_the_paper_is_where_it_belongs():
+    rates = {"dropout_encoder": 0.11, "dropout_projection": 0.22, "dropout_words": 0.33}
+    found: dict[str, set[float]] = {}
+    for name, module in MDFT(small_model(**rates)).named_modules():
+        if isinstance(module, nn.Dropout):
+            found.setdefault(name.split(".")[0], set()).add(module.p)
+    assert found == {
+        "audio_encoder": {0.11},
+        "visual_encoder": {0.11},
+        "av_proj": {0.22},
+        "reconstruct": {0.22},
+        "w_proj": {0.33},
+    }
+
+
+def test_what_the_paper_does_not_print():
+    config = TrainConfig()
+    motion = config.model.motion
+    assert (config.loss.margin, config.batch_size, config.data.feature_threshold) == (1.0, 256, 0.2)
+    assert (motion.beta, motion.theta_0, motion.theta_min, motion.theta_max) == (0.5, 1.0, 0.5, 2.0)
+    assert (motion.threshold, config.model.transformer_layers) == ("relative", 1)
+    branch = MDFT(small_model()).branch("audio")
+    assert (branch.beta, branch.theta_0) == (0.5, 1.0)
+
+
 @pytest.mark.parametrize(
     ("recipe", "encoder", "decoder"),
     [("vggsound", 0.20, 0.25), ("ucf", 0.25, 0.20), ("activitynet", 0.10, 0.15)],
@@ -185,3 +220,18 @@ def test_the_published_recipes_are_the_papers(recipe: str, encoder: float, decod
     assert config.loss.triplet and config.loss.projection and config.loss.reconstruction
     docstring = RECIPES[recipe].__doc__ or ""
     assert f"python -m mdft.train {recipe} --data.root" in docstring
+
+
+def test_a_fixed_threshold_is_not_undone_by_the_initialisation(clips: ClipSet):
+    """The same weights at the start, and a higher threshold fires less."""
+    batch, rates, weights = clips.batch(np.arange(48)), [], []
+    for theta in (0.5, 1.0, 2.0):
+        torch.manual_seed(0)
+        model = MDFT(small_model(motion=switched(threshold="fixed", theta_fixed=theta)))
+        model.calibrate(batch)
+        given = model.motion_inputs(batch)["visual"]
+        assert (given.theta_BT1 == theta).all()
+        rates.append(model(batch).spikes["visual"][0].mean().item())
+        weights.append(model.branch("visual").linears[0].weight)
+    assert torch.equal(weights[0], weights[1]) and torch.equal(weights[1], weights[2])
+    assert rates[0] > 1.5 * rates[1] > 3 * rates[2]

@@ -1,5 +1,7 @@
 """Equation (7) proved: bounded for any input, of each sample alone, and more context fires less."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from mdft.motion import MotionBranch
 from mdft.threshold import ThresholdMode, dynamic_threshold, omega, omega_elementwise, phi
 
-BOUNDS = {"theta_0": 1.0, "theta_min": 0.5, "theta_max": 2.0}
+BOUNDS: dict[str, Any] = {"theta_0": 1.0, "theta_min": 0.5, "theta_max": 2.0}
 MODES: tuple[ThresholdMode, ...] = ("relative", "paper", "fixed")
 HUGE = float(np.finfo(np.float32).max)
 anything = st.floats(-HUGE, HUGE, width=32)
@@ -28,16 +30,30 @@ def features(D: int = 6):
 def test_finite_and_within_bounds_for_any_input(S, seed, scale, mode, per_neuron):
     sign = np.random.default_rng(seed).choice([-1, 0, 1], S.shape).astype(np.float32)
     S_BTD = torch.from_numpy(S).requires_grad_()
-    theta = dynamic_threshold(
-        S_BTD, torch.from_numpy(sign * np.float32(scale)),
-        mode=mode, per_neuron=per_neuron, **BOUNDS,
-    )  # fmt: skip
+    E_BTD = torch.from_numpy(sign * np.float32(scale)).requires_grad_()  # E_a has a gradient
+    theta = dynamic_threshold(S_BTD, E_BTD, mode=mode, per_neuron=per_neuron, **BOUNDS)
     assert theta.shape == (*S.shape[:2], S.shape[2] if per_neuron else 1)
     assert torch.isfinite(theta).all()
     assert ((theta >= 0.5) & (theta <= 2.0)).all()
     if mode != "fixed":
         theta.sum().backward()
-        assert S_BTD.grad is not None and torch.isfinite(S_BTD.grad).all()
+        for x in (S_BTD, E_BTD):
+            assert x.grad is not None and torch.isfinite(x.grad).all()
+
+
+@settings(max_examples=30)
+@given(S=features(), scale=st.sampled_from([0.0, 1.0, 15.0, HUGE]), mode=st.sampled_from(MODES[:2]))
+def test_it_is_the_factor_that_is_finite_and_not_the_clamp(S, scale, mode):
+    """A clamp turns infinities into bounds; under bounds that cannot bite there are none."""
+    S_BTD = torch.from_numpy(S)
+    wide: dict[str, Any] = {"theta_0": 1.0, "theta_min": 1e-30, "theta_max": 1e30}
+    theta = dynamic_threshold(S_BTD, torch.full_like(S_BTD, scale), mode=mode, **wide)
+    assert ((theta >= 0) & (theta < 1e30)).all()
+    factor = phi(S_BTD) + omega(S_BTD, torch.full_like(S_BTD, scale))
+    # ω ≤ (1/log D) log(D + max|E|): Jensen, as Σ_d N_d (1/N_d + |E_d|) = D + Σ_d N_d |E_d|.
+    D = S.shape[-1]
+    assert (factor >= 0).all()
+    assert (factor <= 1 + np.log(D + float(scale)) / np.log(D) + 1e-4).all()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -71,7 +87,7 @@ def test_more_context_raises_the_threshold(more: float, seed: int, mode: Thresho
     E_BTD = torch.randint(0, 2, S_BTD.shape, generator=generator).double()
     assert (phi(S_BTD + more) > phi(S_BTD)).all()
     torch.testing.assert_close(omega(S_BTD + more, E_BTD), omega(S_BTD, E_BTD))
-    wide = {"theta_0": 1.0, "theta_min": 1e-3, "theta_max": 1e3}
+    wide: dict[str, Any] = {"theta_0": 1.0, "theta_min": 1e-3, "theta_max": 1e3}
     low, high = (dynamic_threshold(x, E_BTD, mode=mode, **wide) for x in (S_BTD, S_BTD + more))
     assert (high > low).all()
 
@@ -87,6 +103,7 @@ def test_a_higher_threshold_never_adds_a_first_spike(seed: int, more: float):
     branch, x, theta = drive(seed)
     low = branch.spikes(x, branch.threshold_current(theta))[0]
     high = branch.spikes(x, branch.threshold_current(theta + more))[0]
+    assert 0 < high.mean() < low.mean()
     first = (low.cumsum(1) - low == 0) & (high.cumsum(1) - high == 0)
     assert (high[first] <= low[first]).all()
 

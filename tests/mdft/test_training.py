@@ -17,7 +17,7 @@ from mdft.evaluation import ScoredSplit, exact_distances, score_split
 from mdft.health import health_record
 from mdft.protocol import Progress
 from mdft.runs import Results, read_config, read_results, read_tensors, run_folder, write_config
-from mdft.train import Command, prepare_folder, start_of
+from mdft.train import Command, check_folder, start_of
 from mdft.trainer import Trainer
 from tests.mdft.small import small_config, small_model
 
@@ -226,13 +226,13 @@ def test_impossible_configurations_are_refused(clips, tmp_path: Path, change: di
 
 def test_an_aborted_start_does_not_block_the_folder(clips: ClipSet, tmp_path: Path):
     (tmp_path / "config.json").write_text("{}")
-    prepare_folder(tmp_path, small_config(), resume=False)
+    check_folder(tmp_path, small_config(), resume=False)
     run(clips, tmp_path, config=small_config(epochs=1))
     with pytest.raises(UserError, match="holds a run already"):
-        prepare_folder(tmp_path, small_config(epochs=1), resume=False)
-    prepare_folder(tmp_path, small_config(epochs=1, device="auto"), resume=True)
+        check_folder(tmp_path, small_config(epochs=1), resume=False)
+    check_folder(tmp_path, small_config(epochs=1, device="auto"), resume=True)
     with pytest.raises(UserError, match="another epochs"):
-        prepare_folder(tmp_path, small_config(epochs=3), resume=True)
+        check_folder(tmp_path, small_config(epochs=3), resume=True)
 
 
 def test_each_stage_alone_equals_both(clips: ClipSet, tmp_path: Path):
@@ -284,6 +284,10 @@ def test_training_survives_features_that_never_move(clips: ClipSet, tmp_path: Pa
     results = Trainer(small_config(), still, tmp_path, report).run()
     assert results.firing_rates["visual.lif_1"] == 0
     assert results.dead_neurons["visual.lif_1"] == 32
-    assert results.firing_rates["audio.lif_1"] > 0.02
-    assert any("visual" in text and "silent" in text for text in said)
+    assert records_of(tmp_path)[-1]["firing_rates"]["audio.lif_1"] > 0.02
+    assert any("visual.lif_1" in text and "silent" in text for text in said)
+    assert any(text.startswith("test: visual.lif_1") for text in said)
     assert len(said) == len(set(said))
+    for record in records_of(tmp_path):  # the log says it in every epoch
+        assert any("visual.lif_1" in text and "silent" in text for text in record["warnings"])
+    assert any("motion.visual" in text for text in records_of(tmp_path)[0]["warnings"])
