@@ -40,8 +40,8 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
         progress: show a progress bar at the first start, if stderr is a terminal.
 
     Raises:
-        UserError: a file is missing or not as expected.
-        OSError: the cache cannot be written.
+        UserError: a file is missing or not as expected, or the cache cannot be written.
+        OSError: a file cannot be read, or the disk is full.
     """
     assert config.root is not None, "config.check() comes first"
     layout = find(config.root, config.split, config.features)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def _names(path: Path, names: object) -> list[str]:
             except UnicodeDecodeError as error:
                 raise UserError(f"{path}: name {i} is not UTF-8: {value!r}") from error
         if not isinstance(value, str) or not value:
-            raise UserError(f"{path}: name {i} is {value!r}, expected a clip's name")
+            raise UserError(f"{path}: name {i} is {short(value)}, expected a clip's name")
         found.append(value)
     return found
 

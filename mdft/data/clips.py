@@ -19,8 +19,8 @@ def load_clips(config: DataConfig) -> ClipSet:
         config: what to load, and which events E_v stands for.
 
     Raises:
-        UserError: a field or a file is not as expected.
-        OSError: the cache cannot be written.
+        UserError: a field or a file is not as expected, or the cache cannot be written.
+        OSError: a file cannot be read, or the disk is full.
     """
     config.check()
     # Here and not above: `python -m mdft.data.rendered` must not find itself imported already.

@@ -22,7 +22,7 @@ import tyro
 from rich.console import Console
 
 import events
-from mdft.data import cache
+from mdft.data import cache, store
 from mdft.data.classes import ClipClass, make_classes, make_splits, word_vectors
 from mdft.data.clip import render_clip
 from mdft.data.dataset import ClipSet
@@ -69,7 +69,7 @@ def load(
 
     Raises:
         UserError: a parameter cannot be met.
-        OSError: the cache cannot be written.
+        OSError: the disk is full.
     """
     config = config or RenderedConfig()
     config.check()
@@ -80,7 +80,7 @@ def load(
             return cache.read(path)[0]
         except UserError as error:
             console.print(f"{error}: drawing it again", soft_wrap=True, highlight=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    store.make_folder(path.parent)  # before minutes of drawing
     clips = build(config, progress, threads)
     cache.save(clips, path)
     return clips

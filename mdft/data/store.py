@@ -7,11 +7,13 @@ appends chunks as they come, and writes the header when every shape is known.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
 
@@ -91,14 +93,45 @@ def create(path: Path) -> Iterator[Writer]:
     """A writer of ``path``; the file appears whole at the end of the block, or not at all.
 
     Raises:
-        OSError: the folder cannot be made or written, or the disk is full.
+        UserError: the folder cannot be made or written.
+        OSError: the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    _remove_abandoned(path)
     with replacing(path) as temporary, temporary.open("wb") as file:
+        with suppress(OSError):  # a file system without locks: then nobody removes it
+            fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(_START)
         writer = Writer(temporary, file)
         yield writer
         writer.finish()
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of the cache, if it is not there.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    advice = "name another folder with --data.cache or MDFT_CACHE"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cache folder {folder}: {error.strerror}; {advice}") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"cache folder {folder}: not writable; {advice}")
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed writers of ``path`` left: with something in it, and locked by nobody.
+
+    A writer locks its file while it is empty, so that one at work is never taken for dead.
+    """
+    for old in path.parent.glob(f".{escape(path.stem)}.*.tmp{path.suffix}"):
+        with suppress(OSError), old.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_size:
+                old.unlink()
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -25,7 +25,11 @@ def read_seconds(path: Path) -> ClassFeatures:
     found = load(path)
     keys = ("features", "video_names")
     if not isinstance(found, dict) or any(key not in found for key in keys):
-        what = ", ".join(map(str, found)) if isinstance(found, dict) else type(found).__name__
+        what = (
+            ", ".join(map(str, list(found)[:8]))
+            if isinstance(found, dict)
+            else type(found).__name__
+        )
         raise UserError(f"{path}: found {what}, expected a dict of features and video_names")
     features, names = (found[key] for key in keys)
     if isinstance(features, np.ndarray):

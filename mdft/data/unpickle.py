@@ -12,16 +12,21 @@ import io
 import mmap
 import os
 import pickle
-import pickletools
 import re
 from collections.abc import Callable
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
+from mdft.data.pickle_scan import scan
 from mdft.errors import UserError
 
+#: Of an array: axes in numpy 1, and what its sizes are counted in.
+_MOST_AXES, _LARGEST = 32, 2**63 - 1
+#: Bits of a number; longer ones take minutes to print.
+_MOST_BITS = 1024
 #: The type of an array's elements: bool, integers, floats, bytes, str, and O for nested objects.
 _DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248]|[SU]\d{1,7}|O8?)")
 
@@ -31,7 +36,7 @@ class _Dtype:
 
     def __init__(self, spec: object, *_: object) -> None:
         if not (isinstance(spec, str) and _DTYPE.fullmatch(spec)):
-            raise UserError(f"an array of {spec!r}, expected plain numbers or strings")
+            raise UserError(f"an array of {short(spec)}, expected plain numbers or strings")
         self.spec = spec.lstrip("|<>=")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -58,6 +63,8 @@ def _array(data: Any, dtype: _Dtype, shape: Any, order: str = "C") -> np.ndarray
     """An array over ``data``, whose length must be that of the shape."""
     kind = dtype.numpy()
     shape = tuple(int(n) for n in (shape if isinstance(shape, tuple) else (shape,)))
+    if len(shape) > _MOST_AXES or max(map(abs, shape), default=0) > _LARGEST:
+        raise UserError(f"an array of {len(shape)} axes, or one that is too long")
     size = 1
     for n in shape:
         size *= n
@@ -88,18 +95,20 @@ def _reconstruct(*_: object) -> _Array:
 
 
 def _scalar(dtype: _Dtype, data: Any = b"") -> Any:
+    if dtype.numpy().hasobject:
+        raise UserError("a scalar object")
     return _array(data, dtype, ()).item()
 
 
 def _frombuffer(data: Any, dtype: _Dtype, shape: Any, order: str = "C") -> np.ndarray:
     if order not in ("C", "F"):
-        raise UserError(f"an array of order {order!r}")
+        raise UserError(f"an array of order {short(order)}")
     return _array(data, dtype, shape, order)
 
 
 def _encode(text: str, codec: str) -> bytes:
     if codec not in ("latin1", "latin-1"):
-        raise UserError(f"the codec {codec!r}")
+        raise UserError(f"the codec {short(codec)}")
     return text.encode("latin1")
 
 
@@ -195,27 +204,14 @@ def _load(path: Path, content: Any) -> Any:
         raise UserError(f"{path}: damaged or not a pickle ({_line(error)}){advice}") from error
 
 
-def scan(content: Any) -> None:
-    """Read a pickle as a program, without running it.
-
-    Args:
-        content: a seekable file, read to the pickle's end.
-
-    Raises:
-        UserError: it memoises under a number that no honest program reaches.
-        ValueError: it declares more bytes than it holds, or ends early.
-    """
-    for count, (code, argument, _) in enumerate(pickletools.genops(content)):
-        if "PUT" in code.name and int(argument or 0) > count:
-            raise UserError(f"memo number {argument}")
-
-
 def _plain(found: Any) -> Any:
     """The same with descriptions replaced by the arrays they describe; no cycles."""
     done: dict[int, Any] = {}
     open_: set[int] = set()
 
     def walk(value: Any) -> Any:
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise UserError(f"a number of {value.bit_length()} bits")
         if isinstance(value, (str, bytes, int, float, np.ndarray, type(None))) and not (
             isinstance(value, np.ndarray) and value.dtype.hasobject
         ):

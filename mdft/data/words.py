@@ -100,7 +100,8 @@ def _read_vectors(path: Path) -> Mapping[str, np.ndarray]:
         shape = shape or vector.shape
         if vector.shape != shape:
             raise UserError(f"{path}: the vector of {name!r} is {vector.shape}, expected {shape}")
-        if not np.isfinite(vector).all():
+        with np.errstate(over="ignore"):  # beyond float32: infinite, and refused below
+            vectors[name] = vector.astype(np.float32)
+        if not np.isfinite(vectors[name]).all():
             raise UserError(f"{path}: the vector of {name!r} is not finite")
-        vectors[name] = vector.astype(np.float32)
     return vectors

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mdft.data import benchmark, cache
+from mdft.data import benchmark, cache, layout
+from mdft.data.layout import find
 from mdft.errors import UserError
 from tests.data.layouts import files_config, write_small
 
@@ -55,6 +56,19 @@ def test_a_stale_cache_is_noticed(root: Path, change, capsys):
     benchmark.load(files_config(root))
     assert capsys.readouterr().err == ""
     assert len(list((root.parent / "cache").iterdir())) == 1
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_changed_end_of_a_large_file_is_noticed(root: Path, monkeypatch, place: int):
+    monkeypatch.setattr(layout, "_ENDS", 16)
+    write_small(root)
+    path = root / "features" / "own" / "audio" / "stage_1_train" / "b.pkl"
+    before = find(root, "main_split", None).fingerprint()
+    changed, status = bytearray(path.read_bytes()), path.stat()
+    changed[place] ^= 1
+    path.write_bytes(changed)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert find(root, "main_split", None).fingerprint() != before
 
 
 def test_a_class_more_or_less_is_noticed(root: Path, capsys):

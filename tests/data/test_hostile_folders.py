@@ -140,6 +140,7 @@ def vectors(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
             ["'the b' is (299,), expected (300,)"],
         ),
         (lambda v: v.update({"the b": np.full(300, np.nan)}), ["'the b' is not finite"]),
+        (lambda v: v.update({"the b": np.full(300, 1e300)}), ["'the b' is not finite"]),
         (lambda v: v.update({"the b": "x"}), ["'the b' is no array of floats"]),
         (lambda v: {"a": os.system}, ["posix.system"]),
         (lambda v: [1, 2], ["expected one pickled dict"]),
@@ -148,6 +149,13 @@ def vectors(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
 def test_bad_word_vectors(seconds: Path, change, named: list[str]):
     vectors(change)(seconds / TEXT)
     refused(seconds, TEXT, *named)
+
+
+def test_a_cache_folder_that_cannot_be_one(seconds: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "in it", Path("/proc/none")):
+        with pytest.raises(UserError, match=f"cache folder {folder}: .*--data.cache"):
+            benchmark.load(files_config(seconds, cache=folder))
 
 
 def test_legacy_needs_a_vector_a_class(seconds: Path):

@@ -168,6 +168,24 @@ def test_a_large_tensor_is_mapped_and_not_read(tmp_path: Path, monkeypatch):
         store.read(path)
 
 
+def test_what_a_killed_writer_left_is_removed_and_one_at_work_is_not(tmp_path: Path):
+    path = tmp_path / "x.safetensors"
+    dead, other = tmp_path / ".x.99999999.tmp.safetensors", tmp_path / ".y.1.tmp.safetensors"
+    dead.write_bytes(b"half")
+    other.write_bytes(b"of another file")
+    with store.create(path) as first:
+        assert not dead.exists() and other.exists()
+        first.write("b", [np.zeros(3)])
+        first.path.rename(dead)  # as if of another process: the lock is the file's
+        with store.create(path) as second:
+            second.write("a", [np.zeros(3)])
+        assert dead.exists()
+        dead.rename(first.path)
+        first.write("a", [np.ones(3)])
+    assert store.read(path)[0]["a"].tolist() == [1, 1, 1]
+    assert sorted(tmp_path.iterdir()) == [other, path]
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "x.safetensors"
     with store.create(path) as file:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mdft import recipes
+from mdft import recipes, seeds
 from mdft.errors import run_main
 from mdft.runs import clips_of
-from mdft.train import main, train
+from mdft.train import Command, config_of, main, parse, train
 from tests.data.layouts import write_small
+
+WIDTHS = ["--model.audio-features", "6", "--model.visual-features", "8"]
 
 
 @pytest.mark.parametrize("suffix", [".pkl", ".h5"])
@@ -39,10 +41,10 @@ def test_a_recipe_trains_and_tests_on_feature_files(suffix: str, tmp_path: Path)
     assert len(clips_of(tmp_path / "run")) == 28
 
 
-def error_of(monkeypatch, capsys, *arguments: str) -> str:
+def error_of(monkeypatch, capsys, *arguments: str, command=main) -> str:
     monkeypatch.setattr(sys, "argv", ["mdft.train", *arguments])
     with pytest.raises(SystemExit) as left:
-        run_main(main)
+        run_main(command)
     assert left.value.code == 2
     written = capsys.readouterr().err
     assert written.count("\n") == 1
@@ -57,6 +59,43 @@ def test_a_missing_root_and_a_wrong_width_are_one_line(tmp_path: Path, monkeypat
     message = error_of(monkeypatch, capsys, "ucf", *flags, "--out", str(tmp_path / "run"))
     assert "model.audio_features is 512, expected 6" in message
     assert "--model.audio-features 6" in message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--data.root", "nowhere"], "nowhere: no such folder"),
+        (["--data.root", "own"], "model.audio_features is 512, expected 6"),
+        (["--data.root", "own", *WIDTHS, "--model.words", "5"], "add --model.words 300"),
+    ],
+)
+@pytest.mark.parametrize("command", [main, seeds.main])
+def test_a_command_that_cannot_start_leaves_no_folder(
+    command, flags: list[str], named: str, tmp_path: Path, monkeypatch, capsys
+):
+    write_small(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    flags = [*flags, "--data.cache", "cache", "--out", "run"]
+    assert named in error_of(monkeypatch, capsys, "ucf", *flags, command=command)
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_mistakes_leave_no_folder(tmp_path: Path, monkeypatch, capsys):
+    write_small(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    flags = ["ucf", "--data.root", "own", "--data.cache", "cache", *WIDTHS]
+    said = error_of(monkeypatch, capsys, *flags, "--device", "abacus", "--out", "run")
+    assert "--device abacus" in said and not (tmp_path / "run").exists()
+    (tmp_path / "file").write_text("mine")
+    said = error_of(monkeypatch, capsys, *flags, "--out", "file")
+    assert "--out file: there is a file" in said and (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_run_remembers_where_its_data_lie(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, command = parse(["ucf", "--data.root", "own"], Command, "mdft.train")
+    assert config_of(command).data.root == tmp_path / "own"
 
 
 def test_the_recipes_are_those_of_the_paper():

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mdft.data.unpickle import load, load_npy
 from mdft.errors import UserError
+from tests.data.pickles import Runs, array_program, tuples_of_tuples
 
 
 def same(a: Any, b: Any) -> bool:
@@ -68,6 +69,15 @@ def test_numpy_scalars_and_objects_become_plain(tmp_path: Path):
     assert [f.shape for f in found["d"]] == [(2, 3), (1, 3)] and (found["d"][1] == 1).all()
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_one_array_in_two_places_is_read_twice(tmp_path: Path, protocol: int):
+    """Large: protocol 4 begins a frame between it and its memo number."""
+    path = tmp_path / "x.pkl"
+    array, text = np.arange(30_000, dtype="f8"), "x" * 200_000
+    path.write_bytes(pickle.dumps([array, array, text, text, [1], {}], protocol))
+    assert same(load(path), [array, array, text, text, [1], {}])
+
+
 @settings(max_examples=40)
 @given(
     st.recursive(
@@ -80,16 +90,6 @@ def test_plain_values_come_back_as_they_were(tmp_path_factory, value: Any):
     path = tmp_path_factory.getbasetemp() / "plain.pkl"
     path.write_bytes(pickle.dumps(value))
     assert load(path) == value
-
-
-class Runs:
-    """A reduce call, as an attacker writes it."""
-
-    def __init__(self, call: Any, *arguments: Any) -> None:
-        self.reduced = (call, arguments)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self.reduced
 
 
 @pytest.mark.parametrize(
@@ -130,15 +130,6 @@ def test_a_torch_tensor_is_refused_by_name(tmp_path: Path):
         load(path)
 
 
-def array_program(spec: bytes, shape: bytes, data: bytes = b"V\n") -> bytes:
-    """A protocol-0 program of one array with a state of our own making."""
-    return (
-        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR"
-        b"(I1\n(I" + shape + b"\nt" + b"cnumpy\ndtype\n(V" + spec + b"\ntR"
-        b"I00\n" + data + b"tb."
-    )
-
-
 @pytest.mark.parametrize(
     ("program", "why"),
     [
@@ -155,6 +146,15 @@ def array_program(spec: bytes, shape: bytes, data: bytes = b"V\n") -> bytes:
         (array_program(b"f4", b"-1"), r"shape \(-1,\) with 0 bytes"),
         (array_program(b"O", b"2", b"(lI1\na"), r"shape \(2,\) with other contents"),
         (array_program(b"V8", b"1"), "an array of 'V8'"),
+        (array_program(b"f4", b"1\nI" * 32 + b"1"), "an array of 33 axes"),
+        (array_program(b"f4", b"9" * 30), "or one that is too long"),
+        (tuples_of_tuples(b""), "a tuple in two places"),
+        (tuples_of_tuples(b"N0"), "a tuple in two places"),
+        (tuples_of_tuples(b"Nb"), "a tuple in two places"),
+        (tuples_of_tuples(b"(e"), "a tuple in two places"),
+        (b"\x80\x02)" + b"2\x86" * 60 + b"}q\x00q\x01.", "a tuple in two places"),
+        (b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(VO\ntR(lI1\natR.", "scalar object"),
+        (b"\x80\x02\x8a\xff" + b"\x7f" * 255 + b".", "a number of 2039 bits"),
         (b"c_codecs\nencode\n(V\nVrot13\ntR.", "rot13"),
         (b"Pid\n.", "persistent"),
         (b"not a pickle", "damaged"),
