@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +22,7 @@ from rich.table import Table
 from benchmarks.peers import peers
 from events import frames_to_bins, frames_to_events
 from events.reference import frames_to_events_reference
+from events.response import convention
 from events.video import Clip
 
 Work = Callable[[], object]
@@ -88,13 +90,16 @@ def bandwidth() -> float:
     return 2 * source.size / copies["copy"][1]
 
 
-def ours(frames: np.ndarray, times: np.ndarray, seconds: int) -> dict[str, Work]:
+def ours(
+    frames: np.ndarray, times: np.ndarray, seconds: int, luma: str = "full"
+) -> dict[str, Work]:
     """Our ways from frames to events and to E_v."""
     cores = os.cpu_count() or 1
+    events = partial(frames_to_events, frames, times, luma=luma)
     return {
-        "events": lambda: frames_to_events(frames, times),
-        f"events, {cores} threads": lambda: frames_to_events(frames, times, threads=cores),
-        "E_v, no list": lambda: frames_to_bins(frames, times, seconds=seconds),
+        "events": events,
+        f"events, {cores} threads": partial(events, threads=cores),
+        "E_v, no list": partial(frames_to_bins, frames, times, seconds=seconds, luma=luma),
     }
 
 
@@ -141,10 +146,10 @@ def on_clips(config: Config, console: Console) -> None:
         with Clip(path) as clip:
             if config.quick and clip.width > 640:
                 continue
-        frames, times = decode(path)
-        found = len(frames_to_events(frames, times))
+        frames, times, luma = decode(path)
+        found = len(frames_to_events(frames, times, luma=luma))
         seconds = int(times[-1] // 1_000_000) + 1
-        works = {"decode": lambda path=path: decode(path)} | ours(frames, times, seconds)
+        works = {"decode": lambda path=path: decode(path)} | ours(frames, times, seconds, luma)
         taken = measure(works, 1 if config.quick else 5)
         dec, one, every, bins = taken.values()
         figures = (f"{1e3 * t[0]:.0f}" for t in (dec, one, bins))
@@ -156,11 +161,13 @@ def on_clips(config: Config, console: Console) -> None:
     console.print(table)
 
 
-def decode(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """All luma frames (F,H,W) uint8 of a clip and their times (F,) µs."""
+def decode(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
+    """All planes (F,H,W) uint8 of a clip, their times (F,) µs and the convention of their bytes."""
     with Clip(path) as clip:
-        shown = [(frame.luma, frame.time_us) for frame in clip]
-    return np.stack([f for f, _ in shown]), np.array([t for _, t in shown], dtype=np.int64)
+        shown = [(frame.plane, frame.time_us) for frame in clip]
+        luma = convention("full", limited=clip.limited)
+    times = np.array([t for _, t in shown], dtype=np.int64)
+    return np.stack([f for f, _ in shown]), times, luma
 
 
 def main() -> None:

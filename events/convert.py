@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from events.errors import UserError
-from events.folder import Outcome, convert_folder, plan, unfinished
+from events.folder import LOG, Outcome, convert_folder, plan, unfinished
 from events.job import Job, Report, convert
 from events.sensor import Sensor
 
@@ -104,10 +104,12 @@ def many(config: Convert) -> int:
         outcomes = convert_folder(todo, config.out, config.engine, config.jobs, ended)
     done = [outcome.report for outcome in outcomes if outcome.report is not None]
     failed = len(outcomes) - len(done)
+    noted = sum(bool(report.remarks) for report in done)
+    notes = f"; notes on {noted} of them in {LOG}" if noted else ""
     events = sum(report.on + report.off for report in done)
     print(
         f"{len(done)} clips converted into {config.out}, {events:,} events; "
-        f"{len(jobs) - len(todo)} done before; {failed} failed"
+        f"{len(jobs) - len(todo)} done before; {failed} failed{notes}"
     )
     return 1 if failed else 0
 
@@ -120,7 +122,7 @@ def summary(job: Job, report: Report) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     table.add_row("clip", f"{data.source}: {data.frames} frames, {length:.2f} s")
-    made = "a real camera" if data.sensor is None else f"C = {data.sensor.threshold}"
+    made = "settings not in the file" if data.sensor is None else f"C = {data.sensor.threshold}"
     table.add_row("sensor", f"{data.sensor_size[0]} x {data.sensor_size[1]}, {made}")
     table.add_row("events", f"{count:,} ({report.on:,} ON, {report.off:,} OFF)")
     if length > 0:

@@ -55,6 +55,7 @@ class Trace:
 
     Attributes:
         times_us: (F,) int64, the frames.
+        luma: convention of the clip's bytes, as `events.convert` stores it.
         log: (F,) float64, L at the frames, nats.
         events: (n,) of `EVENTS`, x = y = 0.
         moves: (m,) of `EVENTS`, every step of the memory; the refractory period swallows some.
@@ -62,6 +63,7 @@ class Trace:
     """
 
     times_us: NDArray[np.int64]
+    luma: str
     log: NDArray[np.float64]
     events: NDArray[np.void]
     moves: NDArray[np.void]
@@ -105,7 +107,7 @@ def trace(config: Explain) -> Trace:
     sensor = replace(config.sensor, luma=luma)
     events, _ = advance(frames, stamps, None, sensor)
     moves, _ = advance(frames, stamps, None, replace(sensor, refractory_us=0))
-    return Trace(stamps, log_table(luma)[frames[:, 0, 0]], events, moves, picture)
+    return Trace(stamps, luma, log_table(luma)[frames[:, 0, 0]], events, moves, picture)
 
 
 def memory(traced: Trace, sensor: Sensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -146,11 +148,13 @@ def draw(traced: Trace, config: Explain) -> Any:
     axes.plot(at[~on], height[~on], "v", color=_BLUE, ms=7, label="OFF event")
     shown = (at >= config.begin) & (at <= end)
     inside = traced.log[(seconds >= config.begin) & (seconds <= end)]
+    # The window may lie between two frames.
+    inside = np.append(inside, np.interp([config.begin, end], seconds, traced.log))
     low, high = inside.min() - 2 * off_c, inside.max() + 2 * on_c
     axes.set(xlim=(config.begin, end), ylim=(low, high))
     axes.set(xlabel="time (s)", ylabel="log intensity L (nats)")
     count, on_count = np.count_nonzero(shown), np.count_nonzero(shown & on)
-    title = f"C = {on_c:g} ON, {off_c:g} OFF, luma {config.sensor.luma}"
+    title = f"C = {on_c:g} ON, {off_c:g} OFF, luma {traced.luma}"
     axes.set_title(f"{title}: {count} events ({on_count} ON) drawn", fontsize=9)
     if (high - low) / on_c < 60:
         axes.yaxis.set_minor_locator(MultipleLocator(on_c))

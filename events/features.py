@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from events.crossings import Crossings, awake, cross, start
 from events.errors import UserError, whole
 from events.response import check_threshold
+from events.sensor import LARGEST_SIDE
 
 EPSILON = 1e-3
 #: Tonic's dtype for one-dimensional sensors, sensor_size (D, 1, 2): no y.
 FEATURE_EVENTS = np.dtype([("x", "<i2"), ("t", "<i8"), ("p", "?")])
-_MOST_FEATURES = 32767  # x is int16
 
 
 def feature_events(features: NDArray[np.floating], threshold: float) -> NDArray[np.int8]:
@@ -75,8 +75,9 @@ def features_to_events(
     off = None if threshold_off is None else check_threshold(threshold_off, "threshold_off")
     refractory_us = whole("refractory_us", refractory_us, least=0)
     period_us = whole("period_us", period_us, least=1)
-    if features.shape[1] > _MOST_FEATURES:
-        raise UserError(f"features: found {features.shape[1]} of them, expected at most 32767")
+    if features.shape[1] > LARGEST_SIDE:
+        found = features.shape[1]
+        raise UserError(f"features: found {found} of them, expected at most {LARGEST_SIDE}")
     last = np.full(features.shape[1], np.iinfo(np.int64).min // 2)
     found = [np.empty(0, dtype=FEATURE_EVENTS)]
     for t, events in enumerate(_intervals(features, on, off, period_us)):

@@ -2,8 +2,9 @@
 
 OUT mirrors IN. ``convert.jsonl`` in OUT has a line for every finished clip, appended as it ends; a
 clip is skipped next time if its line says that nothing has changed: size and time of the clip,
-settings, size of the event file. joblib does the work: with ``loky`` (processes) or ``threading``
-here, with ``dask://HOST:PORT`` on a cluster whose workers see the same folders by the same names.
+settings, size of the event file. What was odd about a clip stands there too (``notes``). joblib
+does the work: with ``loky`` (processes) or ``threading`` here, with ``dask://HOST:PORT`` on a
+cluster whose workers see the same folders by the same names.
 """
 
 from __future__ import annotations
@@ -97,8 +98,9 @@ def unfinished(jobs: list[Job], out: Path) -> list[Job]:
     for line in lines:
         try:
             entry = json.loads(line)
+            entry.pop("notes", None)
             done[entry["out"]] = entry
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue  # the last line of a run that was killed
     return [job for job in jobs if done.get(_name(job, out)) != _entry(job, out)]
 
@@ -109,15 +111,18 @@ def convert_folder(
     """Convert clips with joblib; `ended` is called here for each as it ends.
 
     Raises:
-        UserError: no such engine, no cluster there, or a worker process that died.
+        UserError: no workers, no such engine, no cluster there, or a worker process that died.
     """
+    if workers == 0:
+        raise UserError("--jobs: found 0, expected a number of clips at a time, or -1: one a core")
     outcomes = []
     with _engine(engine, workers):
         out.mkdir(parents=True, exist_ok=True)
         for outcome in _run(jobs):
             if outcome.report is not None:
                 with open(out / LOG, "a", encoding="utf-8") as log:
-                    log.write(json.dumps(_entry(outcome.job, out)) + "\n")
+                    line = _entry(outcome.job, out) | {"notes": outcome.report.remarks}
+                    log.write(json.dumps(line) + "\n")
             outcomes.append(outcome)
             ended(outcome)
     return outcomes

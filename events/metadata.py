@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.errors import UserError
-from events.sensor import Sensor
+from events.sensor import LARGEST_SIDE, Sensor
 
 FORMAT = "mdft-events"
 FORMAT_VERSION = 2
-LARGEST_SIDE = 32767  # x and y are int16
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ class Noise:
     shot_hz: float = 0.0
     cutoff_hz: float = 0.0
 
-    def __post_init__(self) -> None:
-        """Refuses values that no sensor has."""
+    def check(self) -> None:
+        """Refuse values that no sensor has; `events.Sensor` does it for every one it is given."""
         whole("seed", self.seed, least=0)
         for name in ("mismatch", "leak_hz", "shot_hz", "cutoff_hz"):
             value = float(getattr(self, name))

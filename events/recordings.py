@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.errors import UserError, reason
-from events.metadata import LARGEST_SIDE
-from events.sensor import EVENTS
+from events.sensor import EVENTS, LARGEST_SIDE
 
 _NOWHERE = LARGEST_SIDE  # a fallback no camera has: the header declared nothing
 _HEADER_MOST = 1 << 16

@@ -12,6 +12,7 @@ from events.response import check_threshold, log_table
 
 #: dtype of `tonic.io.events_struct`: packed, 13 bytes, t in µs, p True = brighter (ON).
 EVENTS = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
+LARGEST_SIDE = 32767  # x and y are int16
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Sensor:
             check_threshold(self.threshold_off, "threshold_off")
         log_table(self.luma)
         whole("refractory_us", self.refractory_us, least=0)
+        self.noise.check()
 
     @property
     def on(self) -> float:

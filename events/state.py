@@ -13,9 +13,7 @@ from events.errors import UserError
 from events.kernels import Pixels, Tables
 from events.noise import shot_rates, thresholds
 from events.response import log_table, response_of
-from events.sensor import Sensor
-
-LARGEST_SIDE = 32767  # x and y are int16
+from events.sensor import LARGEST_SIDE, Sensor
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,9 @@ def check_frames(
             "F, H, W ≥ 1; colour goes through events.rgb_to_luma first"
         )
     if max(frames.shape[1:]) > LARGEST_SIDE:
-        raise UserError(f"frames: found {frames.shape[1:]}, expected sides of at most 32767 pixels")
+        raise UserError(
+            f"frames: found {frames.shape[1:]}, expected sides of at most {LARGEST_SIDE} pixels"
+        )
     if times.shape != (len(frames),) or times.dtype.kind not in "iu":
         raise UserError(
             f"times_us: found {times.dtype} {times.shape}, expected int64 ({len(frames)},) in µs, "

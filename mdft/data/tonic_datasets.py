@@ -150,7 +150,8 @@ class VideoEvents(_Events):
         transform, target_transform, transforms: as everywhere in Tonic.
 
     Raises:
-        UserError: no clips there; while reading: a file that cannot be read, by name.
+        UserError: no clips there, or an impossible size; while reading: a file that cannot be
+            read, by name.
     """
 
     def __init__(
@@ -164,6 +165,12 @@ class VideoEvents(_Events):
         transforms: Both | None = None,
     ) -> None:
         super().__init__(sensor, transform, target_transform, transforms)
+        if size is not None and (
+            not isinstance(size, tuple)
+            or len(size) != 2
+            or not all(isinstance(side, int) and side > 0 for side in size)
+        ):
+            raise UserError(f"size: found {size!r}, expected (width, height) in pixels, or None")
         self.root, self.size = Path(root), size
         found = sorted(p for p in self.root.glob("*/**/*") if p.is_file() and _kind(p))
         self.data = found

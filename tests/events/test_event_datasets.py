@@ -106,6 +106,10 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         RenderedEvents("train", SMALL)
     with pytest.raises(UserError, match="no clips in it"):
         VideoEvents(tmp_path)
+    wrong: list[Any] = [(0, 32), (32.5, 32), 32, (32, 32, 2)]
+    for size in wrong:
+        with pytest.raises(UserError, match=r"^size: found .*, expected \(width, height\)"):
+            VideoEvents(tmp_path, size=size)
 
 
 @pytest.mark.parametrize(

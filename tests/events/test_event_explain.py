@@ -101,6 +101,13 @@ def test_the_figure_draws_what_was_traced(clip: Path) -> None:
     assert "4 events (3 ON) drawn" in axes.get_title()
 
 
+def test_a_window_between_two_frames_is_drawn(shared_data: Path) -> None:
+    config = Explain(shared_data / "clips" / "realshort.mp4", (150, 100), begin=0.01, seconds=0.01)
+    axes = draw(trace(config), config).axes[1]
+    assert axes.get_xlim() == (0.01, 0.02)
+    assert "luma limited: " in axes.get_title()
+
+
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_command_writes_the_picture(
     clip: Path, ending: str, capsys: pytest.CaptureFixture[str]

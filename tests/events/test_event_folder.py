@@ -84,6 +84,19 @@ def test_one_bad_clip_is_reported_and_skipped(
     assert "1 clips converted" in capsys.readouterr().out and outs(out) == ALL
 
 
+def test_a_clip_cut_short_is_noted(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_film(copy / "a.mkv", 40, 10, None, 8000)
+    os.truncate(copy / "a.mkv", (copy / "a.mkv").stat().st_size // 3)
+    command = [str(copy), str(out := tmp_path / "out"), "--engine", "threading"]
+    assert main(command) == 0 and f"notes on 1 of them in {LOG}" in capsys.readouterr().out
+    entries = map(json.loads, (out / LOG).read_text().splitlines())
+    notes = {entry["clip"]: entry["notes"] for entry in entries}
+    assert "cut short?" in notes.pop("a.mkv")[0] and not any(notes.values())
+    assert main(command) == 0 and "0 clips converted" in capsys.readouterr().out
+
+
 def test_an_error_of_ours_ends_one_clip_and_not_the_night(
     films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +180,8 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
         (["films", "out", "--engine", "slurm"], "--engine: found 'slurm', expected loky"),
         (["films", "out", "--engine", "dask://127.0.0.1:1"], "no dask scheduler at 127.0.0.1:1"),
         (["films", "out", "--threshold", "0"], "threshold: found 0.0"),
+        (["films", "out", "--noise.leak-hz", "-1"], "leak_hz: found -1.0"),
+        (["films", "out", "--jobs", "0"], "--jobs: found 0"),
     ],
 )
 def test_mistakes_cost_one_line(

@@ -145,4 +145,4 @@ def test_low_pass_by_hand() -> None:
 )  # fmt: skip
 def test_mistakes_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(events.UserError, match=f"^{next(iter(wrong))}: found"):
-        Noise(**wrong)
+        events.Sensor(noise=Noise(**wrong))
