@@ -59,7 +59,7 @@ def calibrate(
     x_BSF: Tensor,
     current_BSM: Tensor,
     *,
-    rate: float = 0.06,
+    rate: float = 0.12,
     mask_BS: Tensor | None = None,
     name: str = "MotionBranch",
 ) -> list[float]:

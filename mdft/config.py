@@ -42,7 +42,7 @@ class MotionConfig:
     """Upper bound of the dynamic threshold."""
     alpha: float = 2.0
     """Sharpness of the arctangent surrogate gradient."""
-    rate: float = 0.06
+    rate: float = 0.12
     """Spikes per neuron and step that the initialisation aims at."""
 
     def check(self) -> None:

@@ -120,7 +120,7 @@ def test_a_neuron_without_input_does_not_break_the_others():
 def test_a_rate_out_of_reach_is_a_warning_with_the_rate():
     branch, x, _ = make()
     theta = torch.full((6, 20, 1), 500.0)
-    with pytest.warns(UserWarning, match=r"layer 1: fires at 0\.0000 .* expected about 0\.06"):
+    with pytest.warns(UserWarning, match=r"layer 1: fires at 0\.0000 .* expected about 0\.12"):
         assert calibrate(branch, x, branch.threshold_current(theta))[0] == 0.0
 
 
