@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,9 +16,9 @@ from mdft.board import Board
 from mdft.config import TrainConfig
 from mdft.data.clips import load_clips
 from mdft.errors import UserError, require, run_main
-from mdft.protocol import Progress, check_fit
+from mdft.protocol import Progress
 from mdft.recipes import RECIPES
-from mdft.runs import MODEL, STATE, Results, read_config, resolve_device
+from mdft.runs import MODEL, STATE, Results, read_config
 from mdft.screen import TrainingScreen, rates_table, scores_table
 from mdft.trainer import Trainer
 
@@ -73,18 +74,18 @@ def train(
     config.check()
     check_folder(out, config, resume=resume)
     clips = load_clips(config.data)
-    check_fit(config, clips)
-    resolve_device(config.device)
+    listeners: list[Callable[[dict[str, Any]], None]] = []
+
+    def report(record: dict[str, Any]) -> None:
+        for listener in listeners:
+            listener(record)
+
+    trainer = Trainer(config, clips, out, report)
     out.mkdir(parents=True, exist_ok=True)  # now, when nothing that was asked for can be wrong
     for note in clips.notes:
         console.print(note, soft_wrap=True, highlight=False)
     with TrainingScreen(console) as screen, Board(out) as board:
-
-        def report(record: dict[str, Any]) -> None:
-            screen(record)
-            board(record)
-
-        trainer = Trainer(config, clips, out, report)
+        listeners += [screen, board]
         if only_choose:
             chosen, results = trainer.choose(resume=resume), None
         else:

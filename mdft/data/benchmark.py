@@ -11,12 +11,12 @@ from rich.console import Console
 
 from mdft.config import DataConfig
 from mdft.data import cache, store
+from mdft.data.clips import standardised
 from mdft.data.dataset import ClipSet, offsets_of
 from mdft.data.feature_bins import feature_bins
 from mdft.data.join import Joined, join
 from mdft.data.layout import READERS, ClassFiles, Layout, find
 from mdft.data.progress import progress_bar
-from mdft.data.scale import measure
 from mdft.data.splits import PARTS
 from mdft.data.words import read_words
 from mdft.errors import UserError
@@ -129,9 +129,7 @@ def _read(
             words_CW=np.zeros((0, 0), np.float32),
             splits=splits,
         )
-        rows, _ = clips.rows(splits["stage_1_train"])
-        scales = {"audio": measure(audio_MD, rows), "visual": measure(visual_MD, rows)}
-        cache.write_rest(file, replace(clips, scales=scales))
+        cache.write_rest(file, standardised(clips))
     return cache.read(path)[0]
 
 
