@@ -14,6 +14,7 @@ from hardware.run import main as run_main
 from mdft.config import MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
+from tests.backends import every_backend
 from tests.export.conftest import make_run
 from tests.mdft.small import D, small_config, small_model
 
@@ -26,15 +27,7 @@ def any_run(tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch):
     return lambda config: make_run(tmp_path / "run", clips, config)
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "reference_float",
-        "reference_int",
-        pytest.param("lava_float", marks=pytest.mark.lava),
-        pytest.param("lava_fixed", marks=pytest.mark.lava),
-    ],
-)
+@every_backend
 def test_a_threshold_a_neuron_goes_through_every_backend(any_run, backend: str):
     """Level 0 in nirtorch with snnTorch by ``main``, the others from the files."""
     run = any_run(PER_NEURON)

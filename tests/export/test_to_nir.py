@@ -20,6 +20,7 @@ from mdft.errors import UserError
 from mdft.errors import run_main as exit_with
 from mdft.neuron import THRESHOLD_OFFSET
 from mdft.runs import MODEL
+from tests.backends import every_backend
 from tests.export.branches import firing_branch, random_drive
 
 SIGNED = ["motion_audio.nir", "motion_visual.nir", "probe.npz"]
@@ -77,15 +78,7 @@ def test_manifest_tells_what_is_beside_it(run_dir: Path, tmp_path: Path):
     assert visual["layers"]["lif_1"]["weight_max"] <= 127 / 64
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "reference_float",
-        "reference_int",
-        pytest.param("lava_float", marks=pytest.mark.lava),
-        pytest.param("lava_fixed", marks=pytest.mark.lava),
-    ],
-)
+@every_backend
 def test_exported_files_run_in_every_backend(run_dir: Path, tmp_path: Path, backend: str, capsys):
     exported(run_dir, tmp_path / "out")
     for pathway in ("audio", "visual"):

@@ -17,6 +17,7 @@ from hardware.graph import read_network
 from hardware.quantise import input_grids, quantise
 from hardware.reference import reference_float, reference_int
 from hardware.run import main
+from tests.backends import every_backend
 from tests.hardware.nets import lif, random_graph, random_inputs, write_probe
 
 
@@ -40,15 +41,7 @@ def change(probe: str, key: str, value) -> None:
     np.savez(probe, **arrays)
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "reference_float",
-        "reference_int",
-        pytest.param("lava_float", marks=pytest.mark.lava),
-        pytest.param("lava_fixed", marks=pytest.mark.lava),
-    ],
-)
+@every_backend
 def test_equal_spikes_exit_0(files, capsys, tmp_path, backend: str):
     out = tmp_path / "result.json"
     assert main([*files, "--backend", backend, "--json", str(out)]) == 0
