@@ -5,13 +5,14 @@ BACKENDS := reference_float lava_float lava_fixed
 export PYTHONUNBUFFERED := 1
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint api setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   train on the embedded benchmark, export to NIR, run in Lava (RUN=$(RUN))"
 	@echo "make test   the whole test suite"
 	@echo "make lint   ruff and pyright"
+	@echo "make api    the API reference, site/index.html"
 
 setup: .venv/.locked
 
@@ -38,5 +39,13 @@ lint: setup
 	@.venv/bin/ruff format --check .
 	@.venv/bin/pyright
 
+# pdoc prints its warnings and goes on; here they are errors. Children of ours, and classes of
+# Lava's, are no API.
+api: setup
+	@said=$$(PDOC_ALLOW_EXEC=1 $(PYTHON) -m pdoc --docformat google --output-directory site \
+	    mdft export events hardware !hardware.lava_child !hardware.lava_guard \
+	    !hardware.lava_processes 2>&1) && [ -z "$$said" ] || { echo "$$said" >&2; exit 1; }
+	@echo site/index.html
+
 clean:
-	rm -rf .venv .tools runs
+	rm -rf .venv .tools runs site
