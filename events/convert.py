@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from events.cli import exit_status, parse
 from events.errors import UserError
 from events.folder import LOG, Outcome, convert_folder, plan, unfinished
 from events.job import Job, Report, convert
@@ -146,15 +147,12 @@ def main(arguments: list[str] | None = None) -> int:
         0; 1 if clips of a folder failed; 2 after one line on stderr when nothing could be done
         and the user can mend it.
     """
-    try:
-        config = tyro.cli(Convert, prog="python -m events.convert", args=arguments)
+
+    def work() -> int:
+        config = parse(Convert, "python -m events.convert", arguments)
         return many(config) if config.source.is_dir() else one(config)
-    except (UserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("error: interrupted; finished clips are kept, nothing half-written", file=sys.stderr)
-        return 130
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

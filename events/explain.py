@@ -18,6 +18,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
+from events.cli import exit_status, parse
 from events.errors import UserError, reason
 from events.generator import advance
 from events.response import convention, log_table
@@ -190,14 +191,13 @@ def explain(config: Explain) -> tuple[Path, Trace]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 0, or 2 after one line on stderr when the user can mend it."""
-    try:
-        config = tyro.cli(Explain, prog="python -m events.explain", args=arguments)
-        out, traced = explain(config)
-    except (UserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    print(f"{out}: {len(traced.times_us)} frames, {len(traced.events)} events of the pixel")
-    return 0
+
+    def work() -> int:
+        out, traced = explain(parse(Explain, "python -m events.explain", arguments))
+        print(f"{out}: {len(traced.times_us)} frames, {len(traced.events)} events of the pixel")
+        return 0
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import joblib
 
@@ -37,8 +37,40 @@ _ROUND = 4  # clips a worker, where an engine answers only when all it was given
 PATIENCE_S = 10.0  # with a scheduler that does not answer
 
 
+class ClipJob(Protocol):
+    """Work on one clip, such as `events.job.Job`; can be pickled."""
+
+    @property
+    def source(self) -> Path:
+        """The clip."""
+        ...
+
+    @property
+    def out(self) -> Path:
+        """The file to write."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What else its result depends on, for JSON."""
+        ...
+
+
+class Remarks(Protocol):
+    """What was done with a clip, such as `events.job.Report`."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was odd about it."""
+        ...
+
+
+J = TypeVar("J", bound=ClipJob)
+R = TypeVar("R", bound=Remarks)
+
+
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Generic[J, R]):
     """How one clip of a folder ended.
 
     Attributes:
@@ -47,16 +79,16 @@ class Outcome:
         error: one line; empty if it did not fail.
     """
 
-    job: Job
-    report: Report | None
+    job: J
+    report: R | None
     error: str = ""
 
 
-def attempt(job: Job) -> Outcome:
-    """Convert one clip and never raise: what runs in a worker."""
+def attempt(job: J, work: Callable[[J], R]) -> Outcome[J, R]:
+    """Do the work on one clip and never raise: what runs in a worker."""
     try:
         job.out.parent.mkdir(parents=True, exist_ok=True)
-        return Outcome(job, convert(job))
+        return Outcome(job, work(job))
     except (UserError, OSError) as error:
         return Outcome(job, None, " ".join(str(error).split()))
     except Exception as error:  # one clip must not end the night's work
@@ -88,10 +120,10 @@ def plan(folder: Path, out: Path, ending: str, sensor: Sensor) -> list[Job]:
     return list(jobs.values())
 
 
-def unfinished(jobs: list[Job], out: Path) -> list[Job]:
+def unfinished(jobs: list[J], out: Path, log: str = LOG) -> list[J]:
     """Leave out the jobs that the log says are done and unchanged."""
     try:
-        lines = (out / LOG).read_text(encoding="utf-8").splitlines()
+        lines = (out / log).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return jobs
     done: dict[str, Any] = {}
@@ -107,8 +139,24 @@ def unfinished(jobs: list[Job], out: Path) -> list[Job]:
 
 def convert_folder(
     jobs: list[Job], out: Path, engine: str, workers: int, ended: Callable[[Outcome], None]
-) -> list[Outcome]:
-    """Convert clips with joblib; `ended` is called here for each as it ends.
+) -> list[Outcome[Job, Report]]:
+    """Convert clips: `work_folder` with `events.job.convert`."""
+    return work_folder(convert, jobs, out, engine, workers, ended)
+
+
+def work_folder(
+    work: Callable[[J], R],
+    jobs: list[J],
+    out: Path,
+    engine: str,
+    workers: int,
+    ended: Callable[[Outcome[J, R]], None],
+    log: str = LOG,
+) -> list[Outcome[J, R]]:
+    """Do `work` on clips with joblib; `ended` is called here for each as it ends.
+
+    `work` can be pickled; `engine` is as the module says, and `workers` −1 is one a core. `out`
+    is the folder of every job's file, and of the file `log`.
 
     Raises:
         UserError: no workers, no such engine, no cluster there, or a worker process that died.
@@ -118,18 +166,18 @@ def convert_folder(
     outcomes = []
     with _engine(engine, workers):
         out.mkdir(parents=True, exist_ok=True)
-        for outcome in _run(jobs):
+        for outcome in _run(work, jobs):
             if outcome.report is not None:
-                with open(out / LOG, "a", encoding="utf-8") as log:
+                with open(out / log, "a", encoding="utf-8") as file:
                     line = _entry(outcome.job, out) | {"notes": outcome.report.remarks}
-                    log.write(json.dumps(line) + "\n")
+                    file.write(json.dumps(line) + "\n")
             outcomes.append(outcome)
             ended(outcome)
     return outcomes
 
 
-def _run(jobs: list[Job]) -> Iterator[Outcome]:
-    work = [joblib.delayed(attempt)(job) for job in jobs]
+def _run(do: Callable[[J], R], jobs: list[J]) -> Iterator[Outcome[J, R]]:
+    work = [joblib.delayed(attempt)(job, do) for job in jobs]
     try:
         parallel = joblib.Parallel(return_as="generator_unordered")
     except ValueError:  # an engine that answers only when all is done: dask
@@ -181,11 +229,11 @@ def _cluster(address: str) -> Iterator[None]:
         yield
 
 
-def _name(job: Job, out: Path) -> str:
+def _name(job: ClipJob, out: Path) -> str:
     return job.out.relative_to(out).as_posix()
 
 
-def _entry(job: Job, out: Path) -> dict[str, Any]:
+def _entry(job: ClipJob, out: Path) -> dict[str, Any]:
     """Say what a finished job was made of and became; sizes are −1 if there is no such file."""
     clip = job.source.stat()
     size = os.path.getsize(job.out) if job.out.exists() else -1
@@ -195,5 +243,5 @@ def _entry(job: Job, out: Path) -> dict[str, Any]:
         "clip": job.source.name,
         "clip_bytes": clip.st_size,
         "clip_mtime_ns": clip.st_mtime_ns,
-        "sensor": asdict(job.sensor),
+        **job.settings,
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,11 @@ class Job:
     out: Path
     sensor: Sensor
     preview: Path | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What of its log entry says how it was done, for JSON."""
+        return {"sensor": asdict(self.sensor)}
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def convert(job: Job, watch: Watcher = lambda done, total, events: None) -> Repo
             film.close()
         writer.close(metadata)
     seconds = time.perf_counter() - began
-    return Report(metadata, on, writer.count - on, seconds, _remarks(clip, last_us, film))
+    return Report(metadata, on, writer.count - on, seconds, remarks_of(clip, last_us, film))
 
 
 def _rewrite(job: Job) -> Report:
@@ -123,7 +129,7 @@ def check_targets(job: Job) -> None:
             raise UserError(f"{name}: {path} is also {other}; give each its own name")
 
 
-def _remarks(clip: Clip, last_us: int, film: Preview | None) -> tuple[str, ...]:
+def remarks_of(clip: Clip, last_us: int, film: Preview | None) -> tuple[str, ...]:
     """Say what was odd about the clip."""
     track = clip.track
     said = {

@@ -122,6 +122,11 @@ class Clip:
         if not videos:
             raise UserError(f"{self.path}: no video stream in it, expected at least one")
         self._stream = videos[0]
+        if self._stream.codec_context is None:
+            raise UserError(
+                f"{self.path}: nothing here decodes its video stream; the file is damaged, or "
+                "convert it to mp4"
+            )
         self._stream.thread_type = "AUTO"
         if min(self._stream.width, self._stream.height) < 1:
             raise UserError(

@@ -15,7 +15,7 @@ import pytest
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 
-from events import Sensor, frames_to_events, pool
+from events import Sensor, UserError, frames_to_events, pool
 from events.convert import main
 from events.io import read_events
 from events.job import Job, convert
@@ -193,3 +193,13 @@ def test_memory_does_not_grow_with_the_clip(tmp_path: Path, outs: tuple[str, str
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0] + 500_000, peaks
+
+
+def test_a_stream_that_nothing_decodes_is_named(tmp_path: Path) -> None:
+    """Damage in the name of the codec is enough."""
+    path = write_film(tmp_path / "a.mkv", 4, 8, None, 8000)
+    content = path.read_bytes()
+    assert content.count(b"V_MPEG4/ISO/ASP") == 1
+    path.write_bytes(content.replace(b"V_MPEG4/ISO/ASP", b"V_MPEG4/ISO/zzz"))
+    with pytest.raises(UserError, match="nothing here decodes its video stream"):
+        Clip(path)
