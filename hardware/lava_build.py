@@ -64,37 +64,69 @@ def require_lava() -> None:
 
 def build(plan: Plan) -> LavaNetwork:
     """Build and connect the processes of a plan; call `require_lava` first."""
-    from lava.proc.dense import models as dense_models
-    from lava.proc.dense.process import Dense
-    from lava.proc.io import source as io_source
-
-    fixed = plan.tag == FIXED
-    dense_model = dense_models.PyDenseModelBitAcc if fixed else dense_models.PyDenseModelFloat
-    ring_model = io_source.PySendModelFixed if fixed else io_source.PySendModelFloat
     net = LavaNetwork([], {}, {})
-    rings: dict[tuple[str, int], Any] = {}
-    for lif_plan in plan.lifs:
-        lif = _lif(plan, lif_plan, net)
-        for d in lif_plan.dense:
-            key = (d.source, d.delay)
-            if d.source in plan.streams and key not in rings:
-                rings[key] = io_source.RingBuffer(data=_stream(plan, d.source, d.delay))
-                net.models[rings[key]] = ring_model
-                net.order.insert(0, rings[key])
-            source = rings[key] if d.source in plan.streams else net.lifs[d.source]
-            dense = Dense(
-                weights=d.weight,
-                weight_exp=d.weight_exp,
-                num_weight_bits=8,
-                num_message_bits=d.message_bits,
-            )
-            source.s_out.connect(dense.s_in)
-            dense.a_out.connect(lif.a_in)
-            net.models[dense] = dense_model
+    sources: dict[tuple[str, int], Any] = {}
+    for p in plan.lifs:
+        lif = _lif(plan, p, net)
+        for d in p.dense:
+            dense = dense_process(plan, net, d.weight, d.weight_exp, d.message_bits)
+            _source(plan, net, sources, d.source, d.delay).connect(dense.s_in)
             net.order.append(dense)
-        net.lifs[lif_plan.name] = lif
+            dense.a_out.connect(lif.a_in)
+        net.lifs[p.name] = lif
         net.order.append(lif)
     return net
+
+
+def _source(
+    plan: Plan, net: LavaNetwork, made: dict[tuple[str, int], Any], name: str, delay: int
+) -> Any:
+    """The port that gives a source `delay` steps late; each is made once.
+
+    An input's stream itself starts later. The spikes of a population go through identity Dense
+    processes, one step each: their 0 and 1 are exact in both arithmetics.
+    """
+    if name not in plan.streams and not delay:
+        return net.lifs[name].s_out
+    if (name, delay) not in made:
+        if name in plan.streams:
+            made[name, delay] = ring_process(plan, net, name, delay).s_out
+        else:
+            size = net.lifs[name].proc_params["shape"][0]
+            relay = dense_process(plan, net, np.eye(size), 0, 0)
+            _source(plan, net, made, name, delay - 1).connect(relay.s_in)
+            net.order.append(relay)
+            made[name, delay] = relay.a_out
+    return made[name, delay]
+
+
+def ring_process(plan: Plan, net: LavaNetwork, name: str, delay: int) -> Any:
+    """The process that streams an input, `delay` steps late, entered into the network."""
+    from lava.proc.io import source
+
+    ring = source.RingBuffer(data=_stream(plan, name, delay))
+    fixed = plan.tag == FIXED
+    net.models[ring] = source.PySendModelFixed if fixed else source.PySendModelFloat
+    net.order.insert(0, ring)
+    return ring
+
+
+def dense_process(
+    plan: Plan, net: LavaNetwork, weight: np.ndarray, exponent: int, bits: int
+) -> Any:
+    """A Dense of `weight` (N, M) with a model; the caller puts it into the order."""
+    from lava.proc.dense import models
+    from lava.proc.dense.process import Dense
+
+    fixed = plan.tag == FIXED
+    dense = Dense(
+        weights=weight.astype(np.int32) if fixed else weight,
+        weight_exp=exponent,
+        num_weight_bits=8,
+        num_message_bits=bits,
+    )
+    net.models[dense] = models.PyDenseModelBitAcc if fixed else models.PyDenseModelFloat
+    return dense
 
 
 def _lif(plan: Plan, p: LIFPlan, net: LavaNetwork) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,17 +34,24 @@ class QueuePort:
         return bool(self.queue)
 
 
-def run_inline(plan: Plan) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def run_inline(
+    plan: Plan, build: Callable[[Plan], LavaNetwork] = build
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Run a plan; feed-forward only.
 
     Each step calls `run_spk` of every model in topological order, as Lava's runtime would in
     parallel.
 
+    Args:
+        plan: what to run.
+        build: makes the processes, `hardware.lava_build.build` or netx's.
+
     Returns:
         spikes uint8 and membranes before the reset, (B, S, N), by population.
     """
-    net = build(plan)
-    models = _compile(plan, net)
+    with _forgotten():
+        net = build(plan)
+        models = _compile(plan, net)
     order = [models[process] for process in net.order]
     lifs = {name: models[process] for name, process in net.lifs.items()}
     spikes: dict[str, np.ndarray] = {}
@@ -64,6 +73,21 @@ def run_inline(plan: Plan) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]
         {n: align(rows, plan, depth[n]) for n, rows in found.items()}
         for found in (spikes, membranes)
     )  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def _forgotten() -> Iterator[None]:
+    """Let go of what is made meanwhile: Lava lists each process and variable for ever."""
+    from lava.magma.core.process.process import ProcessServer
+    from lava.magma.core.process.variable import VarServer
+
+    lists: list[list] = [ProcessServer().processes, VarServer().vars]
+    lengths = [len(listed) for listed in lists]
+    try:
+        yield
+    finally:
+        for listed, length in zip(lists, lengths, strict=True):
+            del listed[length:]
 
 
 def _watch(model: Any, name: str, latest: dict[str, tuple]) -> Any:

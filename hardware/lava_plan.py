@@ -1,21 +1,23 @@
 """What to build in Lava, in plain arrays: delays, resets and streams, before Lava is imported.
 
-A Dense delays one step, nothing else does. With depth d of a population = the number of Dense on
-the path to it, stream step τ (from 0) reaches it at Lava's step τ + 1 + d (from 1). The samples
-stream back to back; `LIFReset` with offset 1 + d clears the state where a sample begins.
+A Dense delays one step, nothing else does. With depth d of a population = the largest number of
+Dense on a path to it, stream step τ (from 0) reaches it at Lava's step τ + 1 + d (from 1); what
+comes over a shorter path is delayed as late as needed. The samples stream back to back; `LIFReset`
+with offset 1 + d clears the state where a sample begins.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hardware.errors import UserError
-from hardware.network import Network, check_inputs
-from hardware.quantise import IntegerNetwork, check_expressible, to_integers
+from hardware.integers import IntegerNetwork, IntegerPopulation, to_integers
+from hardware.lava_form import constants, lava_form
+from hardware.network import Network, Population, check_inputs
 
 FLOAT, FIXED = "floating_pt", "fixed_pt"
 GRADED_BITS = 24
@@ -23,7 +25,7 @@ GRADED_BITS = 24
 
 @dataclass(frozen=True)
 class DensePlan:
-    """One Dense: from a source, delayed by whole steps if it is an input."""
+    """One Dense from a source; `delay` is in whole steps, besides the one of the Dense itself."""
 
     source: str
     delay: int
@@ -58,92 +60,87 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Step to run: every sample, and the depth of the last population."""
+        """Steps to run: every sample, and the depth of the last population."""
         return self.batch * self.steps + max(lif.depth for lif in self.lifs)
 
 
 def plan_float(network: Network, inputs: dict[str, np.ndarray]) -> Plan:
-    """A run in Lava's floating point: float64, the graph's own parameters."""
+    """A run in Lava's floating point: float64, the graph's own parameters, see `lava_form`."""
     batch, steps = check_inputs(network, inputs)
-    depths = _depths(network)
+    form = lava_form(network)
+    given = {n: inputs[n] for n in network.inputs} | constants(form.populations, batch, steps)
+    depths = _depths(form.populations, given)
     lifs = []
-    for p in network.populations:
-        check_expressible(p)
+    for p in form.populations:
         dense = tuple(
             DensePlan(
                 s.source,
-                _delay(depths, s.source, p.name),
+                depths[p.name] - 1 - depths[s.source],
                 s.weight,
                 0,
                 GRADED_BITS if s.source in network.inputs else 0,
             )
             for s in p.synapses
         )
-        lifs.append(
-            LIFPlan(
-                p.name,
-                dense,
-                p.bias,
-                0,
-                1.0,
-                float(p.decay[0]),
-                float(p.v_threshold[0]),
-                depths[p.name],
-            )
-        )
-    streams = {n: inputs[n].reshape(batch * steps, -1).astype(np.float64) for n in network.inputs}
+        du = 1.0 if p.current is None else float(p.current.decay[0])
+        vth = float(p.v_threshold[0])
+        lifs.append(LIFPlan(p.name, dense, p.bias, 0, du, float(p.decay[0]), vth, depths[p.name]))
+    streams = {n: x.reshape(batch * steps, -1).astype(np.float64) for n, x in given.items()}
     return Plan(FLOAT, streams, tuple(lifs), batch, steps)
 
 
 def plan_fixed(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> Plan:
-    """A run in Lava's fixed point: integers, du = 4095 (0 would still leak 1/4096)."""
+    """A run in Lava's fixed point, with the integers of `quantise`."""
     signals = to_integers(network, inputs)
     batch, steps = next(iter(signals.values())).shape[:2]
-    depths = _depths(network.source)
+    depths = _depths(network.populations, signals)
     lifs = []
     for p in network.populations:
         dense = tuple(
             DensePlan(
                 s.source,
-                _delay(depths, s.source, p.name),
+                depths[p.name] - 1 - depths[s.source],
                 s.weight.astype(np.int32),
                 s.weight_exp,
                 GRADED_BITS if s.graded else 0,
             )
             for s in p.synapses
         )
-        lifs.append(
-            LIFPlan(
-                p.name,
-                dense,
-                p.bias_mant.astype(np.int32),
-                p.bias_exp,
-                4095,
-                p.dv,
-                p.vth,
-                depths[p.name],
-            )
-        )
+        bias = p.bias_mant.astype(np.int32)
+        lifs.append(LIFPlan(p.name, dense, bias, p.bias_exp, p.du, p.dv, p.vth, depths[p.name]))
     streams = {n: x.reshape(batch * steps, -1).astype(np.int32) for n, x in signals.items()}
     return Plan(FIXED, streams, tuple(lifs), batch, steps)
 
 
-def _depths(network: Network) -> dict[str, int]:
-    """Number of Dense before each population; inputs have depth 0."""
-    depths = dict.fromkeys(network.inputs, 0)
-    for p in network.populations:
+def _depths(
+    populations: Iterable[Population | IntegerPopulation], inputs: Iterable[str]
+) -> dict[str, int]:
+    """Largest number of Dense on a path to each population; inputs have depth 0."""
+    depths = dict.fromkeys(inputs, 0)
+    for p in populations:
         depths[p.name] = 1 + max(depths[s.source] for s in p.synapses)
-        for s in p.synapses:
-            if s.source not in network.inputs and depths[s.source] != depths[p.name] - 1:
-                raise UserError(
-                    f"{p.name}: the edge from {s.source!r} skips a layer, which Lava's "
-                    "Dense cannot delay; only inputs may"
-                )
     return depths
 
 
-def _delay(depths: dict[str, int], source: str, target: str) -> int:
-    return depths[target] - 1 - depths[source]
+def connected(plan: Plan) -> list[Plan]:
+    """The plan in parts that share no process: Lava compiles and runs only what is connected."""
+    parts: list[tuple[set[tuple[str, int]], list[LIFPlan]]] = []
+    for lif in plan.lifs:
+        # An input's stream is one process for each delay; a population's relays hang on it.
+        ports = {(d.source, d.delay if d.source in plan.streams else 0) for d in lif.dense}
+        ports.add((lif.name, 0))
+        apart = [part for part in parts if not part[0] & ports]
+        joined = [part for part in parts if part[0] & ports]
+        ports.update(*(part[0] for part in joined))
+        parts = [*apart, (ports, [*(x for part in joined for x in part[1]), lif])]
+    return [
+        replace(
+            plan,
+            streams={n: x for n, x in plan.streams.items() if any(n == p for p, _ in ports)},
+            lifs=tuple(lifs),
+        )
+        for ports, lifs in parts
+    ]
 
 
 def save_plan(plan: Plan, path: Path) -> None:

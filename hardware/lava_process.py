@@ -3,36 +3,41 @@
 Lava hangs for ever when one of its processes dies or raises, and a killed parent leaves orphans
 and shared memory behind. So the run lives in a child process that leads a session of its own;
 whatever happens, the processes of that session are ended by id and the shared-memory segments
-that they had mapped are removed.
+that they made are removed: by this process, or by the guard in the session if this one is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
+import secrets
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from hardware.errors import UserError
 from hardware.lava_build import align
+from hardware.lava_guard import end_session
 from hardware.lava_plan import Plan, save_plan
 
-SHM = "/dev/shm/"
-GRACE_S = 10.0
+NETX_FILE = "network.net"
 
 
-def run_process(plan: Plan, limit_s: float | None = None) -> dict[str, np.ndarray]:
+def run_process(
+    plan: Plan, limit_s: float | None = None, netx: Callable[[Path], None] | None = None
+) -> dict[str, np.ndarray]:
     """Run a plan in Lava's multi-process runtime.
 
     Args:
         plan: what to run.
-        limit_s: wall-clock limit in seconds; by default 60 and 50 ms a step.
+        limit_s: wall-clock limit in seconds; by default 60 (300 for netx, which is slow to
+            import) and 50 ms a step.
+        netx: writes the .net file that the plan's populations are loaded from.
 
     Returns:
         spikes uint8 (B, S, N) by population.
@@ -40,11 +45,14 @@ def run_process(plan: Plan, limit_s: float | None = None) -> dict[str, np.ndarra
     Raises:
         UserError: the runtime failed or took longer than the limit; nothing is left running.
     """
-    limit_s = 60 + 0.05 * plan.total if limit_s is None else limit_s
+    if limit_s is None:
+        limit_s = (300 if netx else 60) + 0.05 * plan.total
     with tempfile.TemporaryDirectory(prefix="lava_") as name:
         folder = Path(name)
         save_plan(plan, folder / "plan.npz")
-        _run_child([sys.executable, "-m", "hardware.lava_child", name], folder, limit_s)
+        if netx:
+            netx(folder / NETX_FILE)
+        run_child([sys.executable, "-m", "hardware.lava_child", name], folder, limit_s)
         spikes = {}
         for i, lif in enumerate(plan.lifs):
             rows = np.load(folder / f"spikes.{i}.npy")
@@ -54,16 +62,26 @@ def run_process(plan: Plan, limit_s: float | None = None) -> dict[str, np.ndarra
         return spikes
 
 
-def _run_child(command: list[str], folder: Path, limit_s: float) -> None:
-    """Run a command as the leader of a new session; clears the session in the end."""
+def run_child(command: list[str], folder: Path, limit_s: float) -> None:
+    """Run a command under `hardware.lava_guard`; its session is cleared in the end.
+
+    Args:
+        command: must leave a file `done` in the folder.
+        folder: for `log`, and for whatever the command writes; removed if this process dies.
+        limit_s: wall-clock limit in seconds.
+
+    Raises:
+        UserError: the command failed, was killed or took longer than the limit.
+    """
     package = str(Path(__file__).resolve().parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
-    log = folder / "log"
-    segments: set[str] = set()
+    prefix = f"lv{secrets.token_hex(3)}_"
+    guard = [sys.executable, "-m", "hardware.lava_guard", str(os.getpid()), prefix, str(folder)]
+    log, end = folder / "log", time.monotonic() + limit_s
     with log.open("wb") as out:
         child = subprocess.Popen(
-            command,
+            [*guard, *command],
             stdout=out,
             stderr=out,
             stdin=subprocess.DEVNULL,
@@ -71,18 +89,19 @@ def _run_child(command: list[str], folder: Path, limit_s: float) -> None:
             start_new_session=True,
         )
         try:
-            end = time.monotonic() + limit_s
             while child.poll() is None and time.monotonic() < end:
                 if _raised(log):  # Lava itself would now wait for ever
                     break
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(0.1)
-            # Read while the session still lives: afterwards nobody knows the names.
-            segments = {s for pid in _session(child.pid) for s in _segments(pid)}
+            late = time.monotonic() >= end
         finally:
-            _end_session(child, segments)
+            end_session(child.pid, prefix)
+            child.kill()
+            child.wait()
     if not (folder / "done").exists():
-        raise UserError(f"Lava's runtime did not finish within {limit_s:.0f} s: {_reason(log)}")
+        how = f"did not finish within {limit_s:.0f} s" if late else "failed"
+        raise UserError(f"Lava's runtime {how}: {_reason(log)}")
 
 
 def _raised(log: Path) -> bool:
@@ -93,41 +112,3 @@ def _reason(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line and not line.startswith("File")]
     return (errors or lines or ["no message"])[-1][:200]
-
-
-def _session(leader: int) -> list[int]:
-    """Ids of the processes alive in the session that the leader began (Linux; else none)."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            # Fields after the parenthesised name: state, parent, group, session.
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == leader and fields[0] != "Z":
-                found.append(int(entry.name))
-    return found
-
-
-def _segments(pid: int) -> set[str]:
-    """Shared-memory files that a process has mapped."""
-    with contextlib.suppress(OSError):
-        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-        return {line[line.index(SHM) :].removesuffix(" (deleted)") for line in lines if SHM in line}
-    return set()
-
-
-def _end_session(child: subprocess.Popen, segments: set[str]) -> None:
-    end = time.monotonic() + GRACE_S
-    # A killed process takes a moment to go, and may have forked just before.
-    while (alive := _session(child.pid)) and time.monotonic() < end:
-        for pid in alive:
-            segments |= _segments(pid)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        child.poll()
-        time.sleep(0.01)
-    if child.poll() is None:
-        child.kill()
-        child.wait()
-    for segment in segments:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(segment)

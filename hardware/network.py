@@ -1,4 +1,4 @@
-"""What a graph means once its nodes are gone: populations of LIF neurons joined by matrices."""
+"""What a graph means once its nodes are gone: populations of neurons joined by matrices."""
 
 from __future__ import annotations
 
@@ -25,11 +25,26 @@ class Synapses:
 
 
 @dataclass(frozen=True)
-class Population:
-    """N leaky integrate-and-fire neurons, NIR's LIF in forward Euler.
+class Current:
+    """A synaptic current with a memory, NIR's Cuba neurons: u ← (1 − decay)·u + gain·I.
 
-    v ← (1 − decay)·v + decay·v_leak + gain·I,  spike when v > v_threshold,
-    then v ← v_reset in the same step; decay = dt/τ, gain = r·dt/τ. All arrays (N,) float64.
+    decay = dt/τ_syn, gain = w_in·dt/τ_syn; both (N,) float64.
+    """
+
+    decay: np.ndarray
+    gain: np.ndarray
+
+
+@dataclass(frozen=True)
+class Population:
+    """N neurons of one kind, NIR's equations in forward Euler, from u = v = 0 for each sample.
+
+    I = bias + Σ weight·x;  u ← I without `current`, else as `Current` says;
+    v ← (1 − decay)·v + decay·v_leak + gain·u,  spike when v > v_threshold (strict),
+    then v ← v_reset in the same step. All arrays (N,) float64.
+
+    LIF: decay = dt/τ, gain = r·dt/τ. IF: decay = 0, gain = r·dt. Threshold: decay = gain = 1.
+    LI, CubaLI and I have no threshold (inf) and send v itself: `fires` is False.
     """
 
     name: str
@@ -40,6 +55,8 @@ class Population:
     v_leak: np.ndarray
     v_reset: np.ndarray
     v_threshold: np.ndarray
+    current: Current | None = None
+    fires: bool = True
 
     @property
     def size(self) -> int:
@@ -54,7 +71,8 @@ class Network:
     Attributes:
         inputs: width of each input, by name.
         populations: every population after all of its sources.
-        outputs: name of each output and of the population whose spikes it carries.
+        outputs: name of each output and of the population whose spikes it carries, or whose
+            membrane where that population does not fire.
         dt: seconds a step.
     """
 
@@ -69,7 +87,7 @@ class Recording:
     """What a backend returns: for each population, (B, S, N), aligned to the input steps.
 
     Attributes:
-        spikes: uint8, 0 or 1.
+        spikes: uint8, 0 or 1, of the populations that fire.
         membranes: before the reset, in the backend's own units; empty where not recorded.
         units: size of one membrane unit in the graph's units, by population.
         counts: things that happened and that a report should say, such as wrapped currents.

@@ -12,6 +12,8 @@ from hardware.errors import UserError
 from hardware.network import Network, check_inputs
 
 MAX_BYTES = 1 << 31
+PATHWAYS = ("audio", "visual")
+ARITHMETICS = ("float", "loihi")
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,18 @@ class Probe:
     Attributes:
         inputs: (B, S, width) by input name.
         grids: power-of-two grid that each input's values lie on, where the file says so.
-        spikes: (B, S, N) by LIF node, 0 or 1.
-        membranes: (B, S, N) by LIF node, before the reset.
+        spikes: (B, S, N) by node that fires, 0 or 1.
+        membranes: (B, S, N) by node, before the reset; an Output that carries no node as it is
+            counts as one that does not fire.
+        arithmetic: "float" or "loihi", in which the spikes were computed; in a simulator that
+            computes in it they have to be these.
     """
 
     inputs: dict[str, np.ndarray]
     grids: dict[str, float]
     spikes: dict[str, np.ndarray]
     membranes: dict[str, np.ndarray]
+    arithmetic: str = "float"
 
 
 def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
@@ -36,7 +42,9 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
 
     Args:
         path: probe.npz with keys `p.in.<input>`, `p.spikes.<layer>`, `p.membrane.<layer>`,
-            `p.spikes.out` and optionally `p.grid.<input>`, for each pathway p.
+            `p.spikes.out` and optionally `p.grid.<input>`, for each pathway p. Where the graph
+            has several outputs, `p.out.<output>` for each instead of `p.spikes.out`. A node
+            that does not fire has no spikes; its output is its membrane.
         pathway: the p to read.
         network: the graph that the probe belongs to.
 
@@ -46,24 +54,45 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
     path = Path(path)
     arrays = _load(path, pathway)
     try:
-        if len(network.outputs) != 1:
-            raise UserError(f"a probe is of one output, the graph has {sorted(network.outputs)}")
         inputs = {name: _take(arrays, f"in.{name}") for name in network.inputs}
         shape = check_inputs(network, inputs)
         spikes, membranes = {}, {}
         for p in network.populations:
-            spikes[p.name] = _take(arrays, f"spikes.{p.name}", (*shape, p.size))
             membranes[p.name] = _take(arrays, f"membrane.{p.name}", (*shape, p.size))
-        last = next(iter(network.outputs.values()))
+            if p.fires:
+                spikes[p.name] = _take(arrays, f"spikes.{p.name}", (*shape, p.size))
         for name, values in spikes.items():
             if not np.isin(values, (0, 1)).all():
                 raise UserError(f"spikes.{name} holds values other than 0 and 1")
-        if not np.array_equal(_take(arrays, "spikes.out", spikes[last].shape), spikes[last]):
-            raise UserError(f"spikes.out differs from spikes.{last}, whose output it is")
+        one = len(network.outputs) == 1
+        for output, name in network.outputs.items():
+            key = "spikes.out" if one else f"out.{output}"
+            carried = spikes.get(name, membranes[name])
+            if not np.array_equal(_take(arrays, key, carried.shape), carried):
+                kind = "spikes" if name in spikes else "membrane"
+                raise UserError(f"{key} differs from {kind}.{name}, whose output it is")
         grids = {n: _grid(arrays, n) for n in network.inputs if f"grid.{n}" in arrays}
+        arithmetic = str(arrays.get("arithmetic", "float"))
+        if arithmetic not in ARITHMETICS:
+            raise UserError(f"arithmetic is {arithmetic[:20]!r}, expected one of {ARITHMETICS}")
     except UserError as error:
         raise UserError(f"{path}: pathway {pathway!r}: {error}") from None
-    return Probe(inputs, grids, spikes, membranes)
+    return Probe(inputs, grids, spikes, membranes, arithmetic)
+
+
+def pathway_of(graph: Path, pathway: str | None = None) -> str:
+    """The pathway of a graph: as given, else from its name motion_<pathway>.nir.
+
+    Raises:
+        UserError: it is none of `PATHWAYS`.
+    """
+    found = pathway or graph.stem.removeprefix("motion_")
+    if found not in PATHWAYS:
+        raise UserError(
+            f"{graph}: cannot tell the pathway from the name; give "
+            f"--pathway, one of: {', '.join(PATHWAYS)}"
+        )
+    return found
 
 
 def first_samples(probe: Probe, limit: int) -> Probe:
@@ -76,7 +105,7 @@ def first_samples(probe: Probe, limit: int) -> Probe:
         raise UserError(f"--limit is {limit}, expected at least 1")
     parts = (probe.inputs, probe.spikes, probe.membranes)
     inputs, spikes, membranes = ({n: x[:limit] for n, x in part.items()} for part in parts)
-    return Probe(inputs, probe.grids, spikes, membranes)
+    return Probe(inputs, probe.grids, spikes, membranes, probe.arithmetic)
 
 
 def _load(path: Path, pathway: str) -> dict[str, np.ndarray]:

@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from hardware.errors import UserError
-from hardware.network import Network, Population, check_inputs
+from hardware.integers import STATE_SCALE, IntegerNetwork, IntegerPopulation, IntegerSynapses
+from hardware.lava_form import lava_form
+from hardware.network import Network, Population, Synapses
 
 WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mixed signs
+MAGNITUDE_LIMIT = 255  # 8 bits, where all weights have one sign
 INPUT_LIMIT = (1 << 15) - 1  # finer inputs make units that a threshold of 17 bits cannot count
-MESSAGE_LIMIT = (1 << 23) - 1  # graded spikes carry at most 24 bits
 FINEST_EXPONENT = 24  # finer grids than 2**-24 are not looked for
 VTH_LIMIT = (1 << 17) - 1
+THRESHOLD_OFF_GRID = 2.0**-8  # of it; rounding it away changes no spike on the grid
 BIAS_LIMIT = 4095  # 13 bits, signed
 EXPONENT_LIMIT = 7
-STATE_SCALE = 64
-
-
-@dataclass(frozen=True)
-class IntegerSynapses:
-    """a += (weight · x) << weight_exp; weight (N, M) int64, even where signs are mixed."""
-
-    source: str
-    weight: np.ndarray
-    weight_exp: int
-    graded: bool
-
-
-@dataclass(frozen=True)
-class IntegerPopulation:
-    """Parameters of Lava's fixed-point LIF; unit = graph's units in one unit of a."""
-
-    name: str
-    synapses: tuple[IntegerSynapses, ...]
-    bias_mant: np.ndarray
-    bias_exp: int
-    dv: int
-    vth: int
-    unit: float
-
-    @property
-    def size(self) -> int:
-        """Number of neurons N."""
-        return len(self.bias_mant)
-
-
-@dataclass(frozen=True)
-class IntegerNetwork:
-    """A network in integers; `notes` says, in order, everything that had to be rounded."""
-
-    source: Network
-    populations: tuple[IntegerPopulation, ...]
-    input_grids: dict[str, float]
-    notes: tuple[str, ...]
 
 
 def grid_of(values: np.ndarray, limit: int) -> float | None:
@@ -94,41 +58,12 @@ def input_notes(inputs: dict[str, np.ndarray], grids: dict[str, float]) -> list[
     ]
 
 
-def to_integers(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Inputs (B, S, width) in units of their grids, int64, rounded half to even.
-
-    Raises:
-        UserError: a value needs more than 24 bits, or could overflow Lava's 32-bit sums.
-    """
-    check_inputs(network.source, inputs)
-    signals = {}
-    for name in network.source.inputs:
-        scaled = np.round(inputs[name] / network.input_grids[name])
-        if np.abs(scaled).max() > MESSAGE_LIMIT:
-            raise UserError(
-                f"input {name!r} reaches {np.abs(scaled).max():g} units of its grid, "
-                f"expected at most {MESSAGE_LIMIT} (24 bits)"
-            )
-        signals[name] = scaled.astype(np.int64)
-    for p in network.populations:
-        bound = np.zeros(p.size)
-        for s in p.synapses:
-            peak = np.abs(signals[s.source]).max() if s.source in signals else 1
-            bound += (np.abs(s.weight).sum(1) * peak).astype(float) * 2**s.weight_exp
-        # Lava computes in int32 without checking; u itself wraps at 24 bits and is counted.
-        if bound.max() * STATE_SCALE >= 2**31:
-            raise UserError(
-                f"{p.name}: its input could reach {bound.max():g}, expected below "
-                f"{2**31 // STATE_SCALE} (Lava adds in 32 bits)"
-            )
-    return signals
-
-
 def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
     """Loihi's integers for a network.
 
     With w = k·s, inputs x = n·g (g = 1 for spikes) and e = 2 where the signs of k are mixed,
-    else 1: the unit of a population is the smallest s·g/e of its synapses that are not all
+    else 1 (mixed signs that need nine bits are two synapses of one sign, `split_signs`): the unit
+    of a population is the smallest s·g/e of its synapses that are not all
     zero, and weight = e·k, weight_exp = log2(s·g / (e·unit)), both refined (2·k, exponent − 1)
     while the exponent is above 7 and k below 8 bits; vth = floor(v_threshold / unit) (so that
     v > vth and v > v_threshold agree on the grid), dv = 4096·decay,
@@ -137,41 +72,23 @@ def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
     `notes` says so.
 
     Args:
-        network: a lowered graph with v_leak = v_reset = 0, unit gain, and one decay and one
-            threshold for each population: what Lava's LIF can express.
+        network: a lowered graph; its form for Lava (`hardware.lava_form`) is quantised.
         grids: power-of-two grid of each input, see `input_grids`.
 
     Raises:
-        UserError: names the population and the range that Lava would not check.
+        UserError: names the population that Lava's LIF cannot express, or whose range Lava
+            would not check.
     """
     notes: list[str] = []
-    populations = tuple(_population(p, grids, notes) for p in network.populations)
+    form = lava_form(network)
+    populations = tuple(_population(p, grids, notes) for p in form.populations)
     return IntegerNetwork(network, populations, dict(grids), tuple(notes))
 
 
-def check_expressible(p: Population) -> None:
-    """Refuse what Lava's LIF cannot express, with the node's name and the reason."""
-    for field, needed in (("v_leak", 0.0), ("v_reset", 0.0), ("gain", 1.0)):
-        values = getattr(p, field)
-        if (values != needed).any():
-            what = "r·dt/tau" if field == "gain" else field
-            raise UserError(
-                f"{p.name}: {what} = {values[values != needed][0]:g}, Lava's LIF needs {needed:g}"
-            )
-    for field in ("decay", "v_threshold"):
-        values = getattr(p, field)
-        if (values != values[0]).any():
-            raise UserError(
-                f"{p.name}: {field} runs from {values.min():g} to {values.max():g}, "
-                "Lava's LIF has one for all its neurons"
-            )
-
-
 def _population(p: Population, grids: dict[str, float], notes: list[str]) -> IntegerPopulation:
-    check_expressible(p)
     scaled, needed = [], _needed_unit(p)
-    for s in p.synapses:
-        step = grid_of(s.weight, WEIGHT_LIMIT)
+    for s in (part for synapses in p.synapses for part in split_signs(synapses)):
+        step = grid_of(s.weight, _weight_limit(s.weight))
         if step is None:
             nearest = nearest_grid(s.weight, WEIGHT_LIMIT)
             step = min(max(nearest, 2 * needed / grids.get(s.source, 1.0)), 8 * nearest)
@@ -189,14 +106,39 @@ def _population(p: Population, grids: dict[str, float], notes: list[str]) -> Int
         synapses.append(IntegerSynapses(s.source, k, exponent, s.source in grids))
     bias_mant, bias_exp = _bias(p, unit, notes)
     return IntegerPopulation(
-        p.name, tuple(synapses), bias_mant, bias_exp, _decay(p, notes), _threshold(p, unit), unit
+        p.name,
+        tuple(synapses),
+        bias_mant,
+        bias_exp,
+        _decay(p, notes),
+        _threshold(p, unit, notes) if p.fires else VTH_LIMIT,
+        unit,
+        4095 if p.current is None else _current_decay(p.name, p.current.decay[0], notes),
+        p.fires,
     )
+
+
+def split_signs(s: Synapses) -> tuple[Synapses, ...]:
+    """The positive and the negative weights apart, where that alone makes 8 bits hold them.
+
+    Loihi's weights of one sign are magnitudes of 8 bits, those of mixed signs of 7. No synapse is
+    added.
+    """
+    if grid_of(s.weight, WEIGHT_LIMIT) or not grid_of(s.weight, MAGNITUDE_LIMIT):
+        return (s,)
+    parts = (np.maximum(s.weight, 0.0), np.minimum(s.weight, 0.0))
+    return tuple(replace(s, weight=part) for part in parts if part.any())
+
+
+def _weight_limit(weight: np.ndarray) -> int:
+    return MAGNITUDE_LIMIT if (weight >= 0).all() or (weight <= 0).all() else WEIGHT_LIMIT
 
 
 def _needed_unit(p: Population) -> float:
     """The finest power of two that threshold and bias can be counted in."""
     bias = np.abs(p.bias).max() * STATE_SCALE / (BIAS_LIMIT << EXPONENT_LIMIT)
-    return float(2.0 ** np.ceil(np.log2(max(p.v_threshold[0] / VTH_LIMIT, bias))))
+    needed = max(p.v_threshold[0] / VTH_LIMIT if p.fires else 0.0, bias)
+    return float(2.0 ** np.ceil(np.log2(needed))) if needed > 0 else 1.0
 
 
 def _shift(k: np.ndarray, exponent: int, nodes: str) -> tuple[np.ndarray, int]:
@@ -219,13 +161,25 @@ def _decay(p: Population, notes: list[str]) -> int:
     return dv
 
 
-def _threshold(p: Population, unit: float) -> int:
+def _current_decay(name: str, decay: float, notes: list[str]) -> int:
+    """Lava's fixed point leaks (du + 1)/4096 of the current."""
+    units = round(float(decay) * 4096)
+    if not 1 <= units <= 4096:
+        raise UserError(f"{name}: decay {decay:g} of the current is {units}/4096, at least 1/4096")
+    if units != decay * 4096:
+        notes.append(f"{name}: decay {decay:.6g} of the current rounded to {units}/4096")
+    return units - 1
+
+
+def _threshold(p: Population, unit: float, notes: list[str]) -> int:
     vth = int(np.floor(p.v_threshold[0] / unit))
     if not 0 < vth <= VTH_LIMIT:
         raise UserError(
             f"{p.name}: threshold {p.v_threshold[0]:g} is {vth} units of {unit:g}, "
             f"expected 1 to {VTH_LIMIT} (17 bits)"
         )
+    if p.v_threshold[0] - vth * unit > p.v_threshold[0] * THRESHOLD_OFF_GRID:
+        notes.append(f"{p.name}: threshold {p.v_threshold[0]:g} rounded down to {vth * unit:g}")
     return vth
 
 

@@ -66,7 +66,7 @@ def show(result: Result, console: Console) -> None:
                 table.add_row(
                     layer.layer,
                     f"{layer.compared:,}",
-                    f"{layer.rate:.1%}",
+                    "graded" if layer.graded else f"{layer.rate:.1%}",
                     f"{layer.differing:,}",
                     f"{layer.f1:.4f}",
                     _where(layer),
@@ -81,13 +81,14 @@ def headline(layers: list[LayerComparison], other: str, required: bool) -> str:
     """Such as "0 of 393,216 spikes differ from the probe"."""
     differing = sum(layer.differing for layer in layers)
     total = sum(layer.compared for layer in layers)
-    text = f"{differing:,} of {total:,} spikes differ from {other}"
+    what = "values" if any(layer.graded for layer in layers) else "spikes"
+    text = f"{differing:,} of {total:,} {what} differ from {other}"
     membranes = [x.membranes_differing for x in layers if x.membranes_differing is not None]
     if membranes:
         text += f", and {sum(membranes):,} of as many membranes"
     if required:
         return text
-    return f"{text} ({differing / total:.3%}; fixed point is not required to equal it)"
+    return f"{text} ({differing / total:.3%}; not required to equal it)"
 
 
 def _where(layer: LayerComparison) -> str:
@@ -99,10 +100,15 @@ def _where(layer: LayerComparison) -> str:
 
 
 def write_json(result: Result, path: Path) -> None:
-    """Write the result beside its target first, so that nothing half-written stays."""
+    """Write the result, whole or not at all."""
+    write_whole(path, json.dumps(asdict(result) | {"failed": result.failed}, indent=2))
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a text (UTF-8) or bytes beside the target first: nothing half-written stays."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(asdict(result) | {"failed": result.failed}, indent=2))
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

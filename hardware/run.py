@@ -3,53 +3,56 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 
-from hardware.compare import LayerComparison, compare
+from hardware.backends import BACKENDS, Backend, find_backend, prepare
+from hardware.cli import exit_status, parse
+from hardware.compare import LayerComparison, compare, compare_graded
 from hardware.errors import UserError
-from hardware.graph import read_network
-from hardware.lava_backend import RUNTIMES, lava_fixed, lava_float
-from hardware.manifest import check_manifest, sha256
+from hardware.graph import DT
 from hardware.network import Network, Recording
-from hardware.probe import Probe, first_samples, read_probe
-from hardware.quantise import IntegerNetwork, input_grids, input_notes, quantise
-from hardware.reference import reference_float, reference_int
+from hardware.pair import read_pair
+from hardware.probe import Probe
+from hardware.quantise import IntegerNetwork, input_notes
 from hardware.result import Result, show, write_json
+from hardware.traces import check_folder, write_traces
 
-FLOAT_BACKENDS = ("reference_float", "lava_float")
-FIXED_BACKENDS = ("reference_int", "lava_fixed")
-BACKENDS = (*FLOAT_BACKENDS, *FIXED_BACKENDS)
-PATHWAYS = ("audio", "visual")
+ORACLE = "reference_int"
+FLOAT32 = 1e-5  # of the largest membrane: what a probe in float32 can tell
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """Run a graph in a simulator on probe inputs and count the spikes that differ.
 
-    A floating-point backend must give the probe's spikes; a fixed-point one the integer
-    reference's, and its difference from the probe is shown. Exit status: 0 as it must be,
-    1 a spike differs that must not, 2 wrong use.
+    A backend that computes as the probe's spikes were computed must give them; of any other the
+    difference is shown. A fixed-point backend must give the integer reference's.
+    Exit status: 0 as it must be, 1 a spike differs that must not, 2 wrong use.
     """
 
-    graph: tyro.conf.Positional[Path]
+    graph: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GRAPH")]
     """A .nir file from `python -m export.to_nir`."""
-    probe: tyro.conf.Positional[Path]
+    probe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PROBE")]
     """The probe.npz that came with it."""
-    backend: str
-    """One of reference_float, reference_int, lava_float, lava_fixed."""
+    backend: Annotated[str, tyro.conf.arg(help=f"One of {', '.join(BACKENDS)}.")]
+    """A key of `hardware.backends.BACKENDS`."""
     runtime: str = "inline"
     """For Lava: inline (one OS process) or process (Lava's own runtime)."""
+    dt: float = DT
+    """Seconds a step; NIR's time constants are in seconds."""
     pathway: str | None = None
     """audio or visual; by default from the file name motion_<pathway>.nir."""
     limit: int | None = None
     """Run only the first samples of the probe."""
     json: Path | None = None
     """Also write the result here."""
+    traces: Path | None = None
+    """Also write the backend's spikes and membranes into this folder, as .npz and .csv."""
 
 
 def run(config: RunConfig) -> Result:
@@ -58,61 +61,69 @@ def run(config: RunConfig) -> Result:
     Raises:
         UserError: a broken file, an unknown backend, a graph that the backend cannot express.
     """
-    _check_arguments(config)
-    pathway = _pathway(config)
-    network = read_network(config.graph)
-    probe = read_probe(config.probe, pathway, network)
-    digests = sha256(config.graph), sha256(config.probe)
-    check_manifest(config.graph, config.probe, pathway, digests)
-    # The grid comes from the whole probe: --limit must not change the arithmetic.
-    grids = input_grids(probe.inputs) | probe.grids
-    if config.limit is not None:
-        probe = first_samples(probe, config.limit)
-    must: dict[str, list[LayerComparison]] = {}
-    shown: dict[str, list[LayerComparison]] = {}
-    notes: list[str] = []
-    if config.backend in FLOAT_BACKENDS:
-        found = (
-            reference_float(network, probe.inputs)
-            if config.backend == "reference_float"
-            else lava_float(network, probe.inputs, config.runtime)
-        )
-        must["probe"] = against_probe(network, probe, found)
-    else:
-        integers = quantise(network, grids)
-        found = reference_int(integers, probe.inputs)
-        notes += [*input_notes(probe.inputs, grids), *integers.notes, *_events(found)]
-        if config.backend == "lava_fixed":
-            oracle, found = found, lava_fixed(integers, probe.inputs, config.runtime)
-            must["reference_int"] = against_reference(integers, oracle, found)
-        shown["probe"] = against_probe(network, probe, found)
-    batch, steps = next(iter(probe.inputs.values())).shape[:2]
-    runtime = config.runtime if config.backend.startswith("lava") else None
+    backend = find_backend(config.backend, config.runtime)
+    _check_target(config.json)
+    if config.traces is not None:
+        check_folder(config.traces)
+    pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt, limit=config.limit)
+    found = compared(backend, pair.network, pair.probe, pair.grids, config.runtime)
+    if config.traces is not None:
+        write_traces(found.recording, config.traces, backend.name, pair.pathway)
+    batch, steps = next(iter(pair.probe.inputs.values())).shape[:2]
+    runtime = config.runtime if backend.runtimes else None
     return Result(
-        config.backend, runtime, pathway, *digests, batch, steps, must, shown, tuple(notes)
+        config.backend,
+        runtime,
+        pair.pathway,
+        *pair.digests,
+        batch,
+        steps,
+        found.must,
+        found.shown,
+        found.notes,
     )
 
 
-def _check_arguments(config: RunConfig) -> None:
-    for value, known, what in (
-        (config.backend, BACKENDS, "--backend"),
-        (config.runtime, RUNTIMES, "--runtime"),
-    ):
-        if value not in known:
-            raise UserError(f"{what} is {value!r}, expected one of: {', '.join(known)}")
-    target = config.json
+@dataclass(frozen=True)
+class Compared:
+    """One backend on a probe: what it recorded, and the comparisons of a `Result`."""
+
+    recording: Recording
+    must: dict[str, list[LayerComparison]]
+    shown: dict[str, list[LayerComparison]]
+    notes: tuple[str, ...]
+
+
+def compared(
+    backend: Backend, network: Network, probe: Probe, grids: dict[str, float], runtime: str
+) -> Compared:
+    """Run a backend on a probe and compare what it gives.
+
+    Args:
+        backend: of `BACKENDS`.
+        network: a lowered graph.
+        probe: its inputs, spikes and membranes.
+        grids: of its inputs.
+        runtime: of Lava.
+    """
+    prepared = prepare(backend, network, grids)
+    found = backend.run(prepared, probe.inputs, runtime)
+    against = against_probe(network, probe, found)
+    same = probe.arithmetic == ("loihi" if backend.fixed else "float")
+    must, shown = ({"probe": against}, {}) if same else ({}, {"probe": against})
+    if not isinstance(prepared, IntegerNetwork):
+        return Compared(found, must, shown, ())
+    oracle = found
+    if backend is not BACKENDS[ORACLE]:
+        oracle = BACKENDS[ORACLE].run(prepared, probe.inputs, "")
+        must[ORACLE] = against_reference(prepared, oracle, found)
+    notes = (*input_notes(probe.inputs, grids), *prepared.notes, *_events(oracle))
+    return Compared(found, must, shown, notes)
+
+
+def _check_target(target: Path | None) -> None:
     if target is not None and (target.is_dir() or not target.parent.is_dir()):
         raise UserError(f"--json is {target}, expected a file in a folder that exists")
-
-
-def _pathway(config: RunConfig) -> str:
-    pathway = config.pathway or config.graph.stem.removeprefix("motion_")
-    if pathway not in PATHWAYS:
-        raise UserError(
-            f"{config.graph}: cannot tell the pathway from the name; give "
-            f"--pathway, one of: {', '.join(PATHWAYS)}"
-        )
-    return pathway
 
 
 def _events(found: Recording) -> list[str]:
@@ -121,9 +132,13 @@ def _events(found: Recording) -> list[str]:
 
 
 def against_probe(network: Network, probe: Probe, found: Recording) -> list[LayerComparison]:
-    """Every layer against the probe's spikes; the last one is the graph's output."""
+    """Every layer against the probe's spikes, or its membranes where it does not fire."""
     layers = []
     for p in network.populations:
+        if not p.fires:
+            membranes = found.membranes[p.name] * found.units[p.name]
+            layers.append(compare_graded(p.name, probe.membranes[p.name], membranes, FLOAT32))
+            continue
         distance = probe.membranes[p.name] - p.v_threshold
         layers.append(compare(p.name, probe.spikes[p.name], found.spikes[p.name], distance))
     return layers
@@ -136,29 +151,21 @@ def against_reference(
     layers = []
     for p in network.populations:
         name, unit = p.name, expected.units[p.name]
+        if not p.fires:
+            both = expected.membranes[name], found.membranes[name]
+            layers.append(compare_graded(name, *both, tolerance=0))
+            continue
         distance = expected.membranes[name] * unit - p.vth * p.unit
         both = (expected.membranes[name], found.membranes[name]) if found.membranes else None
         layers.append(compare(name, expected.spikes[name], found.spikes[name], distance, both))
     return layers
 
 
-def exit_status(work: Callable[[], int]) -> int:
-    """Run a command's work; a user's mistake becomes one line on stderr and status 2."""
-    try:
-        return work()
-    except (UserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-
-
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    config = tyro.cli(RunConfig, args=args)
 
     def work() -> int:
+        config = parse(RunConfig, "python -m hardware.run", args)
         result = run(config)
         show(result, Console(width=None if sys.stdout.isatty() else 120))
         if config.json is not None:

@@ -69,12 +69,18 @@ def grids() -> dict[str, float]:
     return {"events": INPUT_GRID, "threshold_current": CURRENT_GRID}
 
 
-def write_probe(path: Path, pathway: str, inputs: dict, recording) -> None:
-    """probe.npz from a recording, as the contract names its keys."""
+def write_probe(
+    path: Path, pathway: str, inputs: dict, recording, outputs: dict[str, str] | None = None
+) -> None:
+    """probe.npz from a recording, as the contract names its keys; `outputs` if it is several."""
     arrays = {f"{pathway}.in.{k}": v for k, v in inputs.items()}
     arrays |= {f"{pathway}.spikes.{k}": v.astype(np.float32) for k, v in recording.spikes.items()}
     arrays |= {
         f"{pathway}.membrane.{k}": v.astype(np.float32) for k, v in recording.membranes.items()
     }
-    arrays[f"{pathway}.spikes.out"] = list(recording.spikes.values())[-1].astype(np.float32)
+    for name, layer in (outputs or {}).items():
+        carried = recording.spikes.get(layer, recording.membranes[layer])
+        arrays[f"{pathway}.out.{name}"] = carried.astype(np.float32)
+    if outputs is None:
+        arrays[f"{pathway}.spikes.out"] = list(recording.spikes.values())[-1].astype(np.float32)
     np.savez(path, **arrays)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-import h5py
 import nir
 import numpy as np
 import pytest
@@ -89,8 +88,9 @@ BAD_LIF = {
 
 
 @pytest.mark.parametrize(("field", "value"), [(f, v) for f, vs in BAD_LIF.items() for v in vs])
-def test_bad_neurons_are_refused_by_name(tmp_path: Path, field: str, value: float):
-    refuse(tmp_path, single(a=affine(), n=lif(3, **{field: value})), f"n.{field}")
+def test_bad_neurons_are_refused_by_name(field: str, value: float):
+    with pytest.raises(UserError, match=f"n.{field}"):
+        lower(single(a=affine(), n=lif(3, **{field: value})))
 
 
 def refuse(folder: Path, graph: nir.NIRGraph, *words: str) -> None:
@@ -116,8 +116,7 @@ def test_structure_is_checked(tmp_path: Path):
     short.bias = short.bias[:2]
     refuse(tmp_path, single(a=short, n=lif(3)), "a.bias")
     refuse(tmp_path, single(a=affine(), n=lif(4)), "[3]", "[4]")
-    refuse(tmp_path, single(a=affine(), n=nir.Threshold(np.ones(3, np.float32))), "Threshold")
-    refuse(tmp_path, single(a=affine()), "'out'", "LIF")
+    refuse(tmp_path, single(a=affine(), n=nir.Delay(np.ones(3, np.float32))), "Delay")
     cycle = single(a=affine(), n=lif(3), m=lif(3))
     cycle.edges.append(("m", "n"))
     refuse(tmp_path, cycle, "cycle")
@@ -142,64 +141,3 @@ def test_structure_is_checked(tmp_path: Path):
 @pytest.mark.parametrize("name", ['x";print(1)#', "a b", "n" * 129, "ü"])
 def test_a_name_that_could_run_code_is_refused(tmp_path: Path, name: str):
     refuse(tmp_path, single(a=affine(), **{name: lif(3)}), "name")
-
-
-def edit(path: Path, change) -> None:
-    with h5py.File(path, "r+") as file:
-        change(file)
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Path:
-    nir.write(tmp_path / "good.nir", single(a=affine(), n=lif(3)))
-    read_network(tmp_path / "good.nir")
-    return tmp_path / "good.nir"
-
-
-def test_data_that_lies_elsewhere_is_refused(good: Path, tmp_path: Path):
-    secret = tmp_path / "secret.h5"
-    with h5py.File(secret, "w") as file:
-        file["w"] = np.ones((3, 2), np.float32)
-
-    def external(file: h5py.File) -> None:
-        del file["node/nodes/a/weight"]
-        file["node/nodes/a/weight"] = h5py.ExternalLink(str(secret), "/w")
-
-    edit(good, external)
-    refuse_file(good, "a.weight", "plain")
-
-
-def test_declared_sizes_are_checked_before_reading(good: Path):
-    def huge(file: h5py.File) -> None:
-        del file["node/nodes/a/weight"]
-        file.create_dataset(
-            "node/nodes/a/weight", (40000, 40000), "f4", chunks=True, compression="gzip"
-        )
-
-    edit(good, huge)
-    refuse_file(good, "values")
-
-
-def test_other_types_and_versions_are_refused(good: Path):
-    def whole(file: h5py.File) -> None:
-        del file["node/nodes/a/weight"]
-        file["node/nodes/a/weight"] = np.ones((3, 2), np.complex64)
-
-    edit(good, whole)
-    refuse_file(good, "a.weight", "complex64")
-    edit(good, lambda file: file.pop("version") and None if "version" in file else None)
-    refuse_file(good, "version")
-
-
-def test_what_is_no_graph_is_refused(tmp_path: Path, good: Path):
-    refuse_file(tmp_path / "missing.nir", "no such file")
-    refuse_file(tmp_path, "no such file")
-    text = tmp_path / "text.nir"
-    text.write_text("hello")
-    refuse_file(text, "not a readable .nir")
-    beheaded = tmp_path / "beheaded.nir"
-    beheaded.write_bytes(good.read_bytes()[512:])
-    refuse_file(beheaded)
-    cut = tmp_path / "cut.nir"
-    cut.write_bytes(good.read_bytes()[:-900])
-    refuse_file(cut)

@@ -9,11 +9,13 @@ import pytest
 
 from hardware.errors import UserError
 from hardware.graph import lower
-from hardware.lava_backend import lava_fixed, lava_float
+from hardware.lava_fixed import lava_fixed
+from hardware.lava_float import lava_float
 from hardware.lava_plan import load_plan, plan_fixed, plan_float, save_plan
 from hardware.network import Network, Recording, Synapses
 from hardware.quantise import quantise
-from hardware.reference import reference_float, reference_int
+from hardware.reference_float import reference_float
+from hardware.reference_int import reference_int
 from tests.hardware.nets import grids, random_graph, random_inputs
 
 SHAPES = [(0, 1, 0.5), (1, 2, 0.5), (2, 3, 0.5), (3, 3, 0.75), (4, 4, 1 - 410 / 4096)]
@@ -153,15 +155,30 @@ def test_inputs_over_a_short_path_come_late():
     assert delays["lif_3", "lif_2"] == 0
 
 
-def test_a_skip_between_layers_is_refused():
-    network, inputs = case(10, 3, 0.5)
-    *rest, last = network.populations
-    skip = Synapses("lif_1", last.synapses[0].weight * 0 + 1.0, "skip")
-    skip = replace(skip, weight=np.ones((last.size, rest[0].size)))
-    changed = replace(network, populations=(*rest, replace(last, synapses=(*last.synapses, skip))))
-    with pytest.raises(UserError, match="lif_3: the edge from 'lif_1' skips"):
-        plan_float(changed, inputs)
-    reference_float(changed, inputs)  # the reference needs no delays
+def with_a_skip() -> tuple[Network, dict[str, np.ndarray]]:
+    """Four layers; the first also feeds the third and the last, over one relay and two."""
+    network, inputs = case(10, 4, 0.5)
+    rng = np.random.default_rng(10)
+    populations = list(network.populations)
+    for i in (2, 3):
+        p = populations[i]
+        weight = np.round(rng.normal(0, 12, (p.size, populations[0].size))) * 2.0**-6
+        populations[i] = replace(p, synapses=(*p.synapses, Synapses("lif_1", weight, "skip")))
+    return replace(network, populations=tuple(populations)), inputs
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("runtime", ["inline", pytest.param("process", marks=pytest.mark.slow)])
+def test_spikes_that_skip_layers_arrive_as_late_as_needed(runtime: str):
+    network, inputs = with_a_skip()
+    delays = [[d.delay for d in lif.dense] for lif in plan_float(network, inputs).lifs]
+    assert [d[-1] for d in delays[2:]] == [1, 2]
+    expected = reference_float(network, inputs)
+    without = reference_float(case(10, 4, 0.5)[0], inputs)
+    assert (expected.spikes["lif_4"] != without.spikes["lif_4"]).mean() > 0.05
+    assert_equal(lava_float(network, inputs, runtime), expected)
+    integers = quantise(network, grids())
+    assert_equal(lava_fixed(integers, inputs, runtime), reference_int(integers, inputs))
 
 
 def test_unknown_runtime():

@@ -1,69 +1,180 @@
-"""The fence around Lava's runtime: nothing survives a failure."""
+"""The fence around Lava's runtime: nothing survives a failure, whoever dies first."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hardware import lava_build
 from hardware.errors import UserError
-from hardware.lava_process import _run_child
+from hardware.graph import lower
+from hardware.lava_guard import SHM, session
+from hardware.lava_plan import plan_float, save_plan
+from hardware.lava_process import run_child
+from tests.hardware.nets import random_graph, random_inputs
 
-LINUX = pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs /proc and /dev/shm")
+LINUX = pytest.mark.skipif(not SHM.is_dir(), reason="needs /proc and /dev/shm")
+HANG = "time.sleep(600)"
 
-BEHAVIOUR = """
+# What every command begins with: it says who it is, as soon as it and its memory are there.
+FACTS = """
 import os, sys, time
-from multiprocessing import shared_memory
 from pathlib import Path
-folder = Path(sys.argv[1])
+from hardware.lava_guard import PREFIX_VARIABLE, name_segments
+folder, prefix = Path(sys.argv[1]), os.environ[PREFIX_VARIABLE]
+def tell(actor):
+    (folder / "new").write_text(f"{prefix} {os.getsid(0)} {os.getppid()} {actor}")
+    (folder / "new").rename(folder / "facts")
+"""
+# Shared memory and a process of its own, as Lava's runtime has, without its start-up time.
+LIKE_LAVA = f"""{FACTS}
+from multiprocessing import shared_memory
+name_segments(prefix)
 memory = shared_memory.SharedMemory(create=True, size=64)
 child = os.fork()
 if child == 0:
     time.sleep(600)
-(folder / "facts").write_text(f"{memory.name} {child}")
+tell(child)
+"""
+# Lava itself; step 3 of its LIF ends as the test wants.
+LAVA = f"""{FACTS}
+from hardware import lava_child
+from lava.proc.lif.models import PyLifResetModelFloat
+run_spk = PyLifResetModelFloat.run_spk
+def ending(model):
+    if model.time_step == 3:
+        tell(os.getpid())
+        ENDING
+    run_spk(model)
+PyLifResetModelFloat.run_spk = ending
+lava_child.main(folder)
 """
 
 
-def run(folder: Path, ending: str, limit_s: float) -> tuple[str, str, int]:
-    script = folder / "child.py"
-    script.write_text(BEHAVIOUR + ending)
-    with pytest.raises(UserError) as caught:
-        _run_child([sys.executable, str(script), str(folder)], folder, limit_s)
-    name, child = (folder / "facts").read_text().split()
-    return str(caught.value), name, int(child)
+def script(folder: Path, ending: str, lava: bool = False) -> Path:
+    """A command for `run_child`, and the plan that Lava runs."""
+    file = folder / "command.py"
+    file.write_text(LAVA.replace("ENDING", ending) if lava else LIKE_LAVA + ending)
+    rng = np.random.default_rng(0)
+    save_plan(
+        plan_float(lower(random_graph(rng, layers=1)), random_inputs(rng, batch=1)),
+        folder / "plan.npz",
+    )
+    return file
 
 
-def alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+def facts(folder: Path) -> tuple[str, int, int]:
+    """Prefix of the segments, id of the guard, id of the actor; and that they are alive."""
+    end = time.monotonic() + 60
+    while not (folder / "facts").exists():
+        assert time.monotonic() < end, (folder / "log").read_text()
+        time.sleep(0.02)
+    prefix, guard, _, actor = (folder / "facts").read_text().split()
+    return prefix, int(guard), int(actor)
+
+
+def living(leader: int) -> list[int]:
+    return [pid for pid, fields in session(leader) if fields[0] != "Z"]
+
+
+def segments(prefix: str) -> list[Path]:
+    return list(SHM.glob(f"{prefix}*"))
+
+
+def gone(prefix: str, guard: int, limit_s: float = 20) -> bool:
+    """Whether no process and no segment is left, soon."""
+    end = time.monotonic() + limit_s
+    while (living(guard) or segments(prefix)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not living(guard) and not segments(prefix)
 
 
 @LINUX
 @pytest.mark.parametrize(
     ("ending", "limit_s", "word"),
     [
-        ("time.sleep(600)", 2.0, "within 2 s"),
+        (HANG, 2.0, "did not finish within 2 s"),
         (
             "print('Traceback (most recent call last)\\nValueError: broken model', flush=True)\n"
-            "time.sleep(600)",
+            + HANG,
             60.0,
-            "broken model",
+            "failed: ValueError: broken model",
         ),
-        ("os.kill(os.getpid(), 9)", 60.0, "did not finish"),
+        ("os.kill(os.getpid(), 9)", 60.0, "failed: Error: process .* was killed by SIGKILL"),
+        (f"os.kill(child, 9); {HANG}", 60.0, "failed: Error: process .* was killed by SIGKILL"),
+        (f"os.kill(os.getppid(), 9); {HANG}", 60.0, "failed"),  # the guard
+        (f"os.kill(os.getppid(), 15); {HANG}", 60.0, "failed"),
     ],
 )
 def test_no_process_and_no_segment_is_left(tmp_path, ending: str, limit_s: float, word: str):
     start = time.monotonic()
-    message, name, child = run(tmp_path, ending, limit_s)
-    assert word in message and "\n" not in message
+    # Seen by the test only if the command had both: it writes its name after making them.
+    command = script(tmp_path, "assert list(Path('/dev/shm').glob(f'{prefix}*'))\n" + ending)
+    with pytest.raises(UserError, match=word) as caught:
+        run_child([sys.executable, str(command), str(tmp_path)], tmp_path, limit_s)
+    assert "\n" not in str(caught.value)
     assert time.monotonic() - start < 20
-    assert not alive(child)
-    assert not (Path("/dev/shm") / name).exists()
+    prefix, guard, _ = facts(tmp_path)
+    assert not living(guard) and not segments(prefix)
+
+
+def start_parent(folder: Path, command: Path) -> subprocess.Popen:
+    """A process of its own that waits for `run_child`."""
+    code = (
+        "import sys; from pathlib import Path; from hardware.lava_process import run_child\n"
+        f"folder = {str(folder)!r}; command = [sys.executable, {str(command)!r}, folder]\n"
+        "run_child(command, Path(folder), 600)"
+    )
+    root = Path(__file__).parents[2]
+    return subprocess.Popen([sys.executable, "-c", code], cwd=root, stderr=subprocess.DEVNULL)
+
+
+@LINUX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_parent_leaves_nothing(tmp_path, number: signal.Signals):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with start_parent(folder, script(folder, HANG)) as parent:
+        prefix, guard, actor = facts(folder)
+        assert actor in living(guard) and segments(prefix)
+        parent.send_signal(number)
+    assert parent.returncode == -number
+    assert gone(prefix, guard)
+    assert folder.exists() == (number == signal.SIGINT)  # then its owner lives to remove it
+
+
+@LINUX
+@pytest.mark.lava
+@pytest.mark.slow
+def test_an_exception_in_a_model_of_lava(tmp_path):
+    command = script(tmp_path, "raise ValueError('broken model')", lava=True)
+    with pytest.raises(UserError, match="failed: ValueError: broken model"):
+        run_child([sys.executable, str(command), str(tmp_path)], tmp_path, 120)
+    prefix, guard, _ = facts(tmp_path)
+    assert not living(guard) and not segments(prefix)
+
+
+@LINUX
+@pytest.mark.lava
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["actor", "parent"])
+def test_lava_killed_in_the_middle_leaves_nothing(tmp_path, victim: str):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with start_parent(folder, script(folder, HANG, lava=True)) as parent:
+        prefix, guard, actor = facts(folder)
+        assert len(living(guard)) > 4 and len(segments(prefix)) > 4
+        os.kill(actor if victim == "actor" else parent.pid, signal.SIGKILL)
+    assert parent.returncode == (1 if victim == "actor" else -signal.SIGKILL)
+    assert gone(prefix, guard)
 
 
 def test_without_lava_one_line_says_what_to_do(monkeypatch):
@@ -93,6 +204,8 @@ def test_another_package_named_lava_is_said(tmp_path, monkeypatch, content: str 
         sys.modules.pop("lava", None)  # before monkeypatch puts the real one back
 
 
+@LINUX
 def test_a_finished_child_is_no_error(tmp_path):
-    _run_child([sys.executable, "-c", f"open({str(tmp_path / 'done')!r}, 'w')"], tmp_path, 60)
-    assert os.listdir(tmp_path) == ["done", "log"] or set(os.listdir(tmp_path)) == {"done", "log"}
+    code = f"import os; open({str(tmp_path / 'done')!r}, 'w')"
+    run_child([sys.executable, "-c", code], tmp_path, 60)
+    assert {p.name for p in tmp_path.iterdir()} == {"done", "log"}

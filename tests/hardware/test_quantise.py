@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from hardware.errors import UserError
 from hardware.graph import lower
+from hardware.integers import to_integers
 from hardware.network import Network
-from hardware.quantise import grid_of, input_grids, input_notes, quantise, to_integers
+from hardware.quantise import grid_of, input_grids, input_notes, quantise
 from tests.hardware.nets import grids, lif, random_graph
 
 
@@ -74,6 +75,8 @@ def test_rounding_is_said(network: Network):
     assert np.abs(value - off.weight).max() <= 2.0**-7  # half a step of 8 bits
     odd_decay = quantise(changed(network, decay=np.full(first.size, 0.3)), grids())
     assert "rounded to 1229/4096" in odd_decay.notes[0]
+    (note,) = quantise(changed(network, v_threshold=first.v_threshold * 0 + 0.01), grids()).notes
+    assert note == "lif_1: threshold 0.01 rounded down to 0.00976562"
     odd_bias = quantise(changed(network, bias=first.bias + 1e-5), grids())
     assert "bias rounded" in odd_bias.notes[0]
 
@@ -110,6 +113,30 @@ def test_mixed_signs_are_refined_too_and_stay_even(network: Network):
     k = next(x for x in population.synapses if x.source == "lif_1")
     assert k.weight_exp == 7 and (k.weight % 2 == 0).all() and np.abs(k.weight).max() <= 254
     np.testing.assert_array_equal(k.weight * 2.0**k.weight_exp * population.unit, weight)
+
+
+def test_nine_bits_of_mixed_signs_are_split_by_their_sign(network: Network):
+    rng = np.random.default_rng(2)
+    size = network.populations[1].size
+    weight = rng.integers(-255, 256, (size, network.populations[0].size)) * 2.0**-7
+    integers = quantise(second_layer(network, weight), grids())
+    assert integers.notes == ()
+    population = integers.populations[1]
+    parts = [s for s in population.synapses if s.source == "lif_1"]
+    assert [(s.weight.min() >= 0, s.weight.max() <= 0) for s in parts] == [
+        (True, False),
+        (False, True),
+    ]
+    total = sum(s.weight * 2.0**s.weight_exp for s in parts) * population.unit
+    np.testing.assert_array_equal(total, weight)
+
+
+def test_a_threshold_is_rounded_down(network: Network):
+    """On the grid v > θ and v > floor(θ) agree; a v between would not exceed the nearest."""
+    first = network.populations[0]
+    unit = 2.0**-11
+    off = changed(network, v_threshold=np.full(first.size, 1 + 0.75 * unit))
+    assert quantise(off, grids()).populations[0].vth == 2048
 
 
 def test_an_exponent_out_of_reach_is_still_refused(network: Network):
@@ -149,9 +176,7 @@ def test_inputs_on_no_grid_get_eight_bits_and_a_note():
         ({"v_threshold": 2.0**-12}, "17 bits"),
         ({"decay": 1.0}, "4095/4096"),
         ({"bias": 400.0}, "bias"),
-        ({"gain": 0.5}, "r·dt/tau"),
-        ({"v_leak": 0.5}, "v_leak"),
-        ({"v_reset": -0.5}, "v_reset"),
+        ({"v_reset": 1.0 + 2.0**-13}, "17 bits"),
     ],
 )
 def test_what_lava_would_not_check_is_refused(network: Network, fields: dict, words: str):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hardware.errors import UserError
 from hardware.graph import lower
+from hardware.integers import IntegerNetwork, IntegerPopulation, IntegerSynapses, to_integers
 from hardware.network import Network, Population, Synapses
-from hardware.quantise import IntegerNetwork, IntegerPopulation, IntegerSynapses, quantise
-from hardware.reference import integer_lif_step, lif_step, reference_float, reference_int
+from hardware.quantise import quantise
+from hardware.reference_float import lif_step, reference_float
+from hardware.reference_int import integer_lif_step, reference_int
 from tests.hardware.nets import grids, random_graph, random_inputs
 
 
@@ -97,33 +99,44 @@ def test_samples_do_not_see_each_other():
     np.testing.assert_array_equal(together, np.concatenate([a.spikes["lif_3"] for a in alone]))
 
 
-def plain_int(a: list[int], v: int, bias: int, dv: int, vth: int) -> tuple[int, int, int]:
-    """Lava's documented arithmetic in Python's integers: spike, v before, v after."""
-    u = sum(a) * 64
+def shifted(product: int) -> int:
+    """A right shift by 12 towards zero."""
+    return abs(product) // 4096 * (1 if product >= 0 else -1)
+
+
+def plain_int(
+    a: int, state: tuple[int, int], bias: int, du: int, dv: int, vth: int
+) -> tuple[int, int, int, int]:
+    """Lava's documented arithmetic in Python's integers: spike, v before, u after, v after."""
+    u, v = state
+    u = shifted(u * (4096 - (du + 1))) + a * 64
     if u > 2**23:
         u -= 2**24
-    elif u <= -(2**23):
+    if u <= -(2**23):
         u += 2**24
-    product = v * (4096 - dv)
-    leaked = abs(product) // 4096 * (1 if product >= 0 else -1)
-    v = max(-(2**23) + 1, min(2**23 - 1, leaked + u + bias))
-    return (1, v, 0) if v > vth * 64 else (0, v, v)
+    v = max(-(2**23) + 1, min(2**23 - 1, shifted(v * (4096 - dv)) + u + bias))
+    return (1, v, u, 0) if v > vth * 64 else (0, v, u, v)
 
 
 @settings(max_examples=200, deadline=None)
+@example(131_072, 0, 0, 0, 0, 4095, 0, 1)  # 2**23 stays
+@example(-131_072, 0, 0, 0, 0, 4095, 0, 1)  # −2**23 wraps
 @given(
     a=st.integers(-300_000, 300_000),
+    u=st.integers(-(2**23) + 1, 2**23),
     v=st.integers(-(2**23) + 1, 2**23 - 1),
     mant=st.integers(-4096, 4095),
     exp=st.integers(0, 7),
+    du=st.sampled_from([0, 1, 2047, 4094, 4095]),
     dv=st.integers(0, 4095),
     vth=st.integers(1, 131071),
 )
-def test_integer_step_is_lavas_documented_arithmetic(a, v, mant, exp, dv, vth):
-    p = IntegerPopulation("n", (), np.array([mant]), exp, dv, vth, 1.0)
-    (spike, membrane, _), after = integer_lif_step(np.array([[a]]), np.array([[v]]), p)
-    expected = plain_int([a], v, mant << exp, dv, vth)
-    assert (int(spike[0, 0]), int(membrane[0, 0]), int(after[0, 0])) == expected
+def test_integer_step_is_lavas_documented_arithmetic(a, u, v, mant, exp, du, dv, vth):
+    p = IntegerPopulation("n", (), np.array([mant]), exp, dv, vth, 1.0, du)
+    state = np.array([[u]]), np.array([[v]])
+    (spike, membrane, _, _), after = integer_lif_step(np.array([[a]]), state, p)
+    found = tuple(int(x[0, 0]) for x in (spike, membrane, *after))
+    assert found == plain_int(a, (u, v), mant << exp, du, dv, vth)
 
 
 def test_wrapped_and_clipped_are_counted():
@@ -136,6 +149,19 @@ def test_wrapped_and_clipped_are_counted():
     found = reference_int(network, {"x": np.array([131073.0, -131000.0]).reshape(1, 2, 1)})
     assert found.membranes["n"].ravel().tolist() == [64 - 2**23, -(2**23) + 1]
     assert found.counts == {"wrapped": 1, "clipped": 1}
+
+
+@pytest.mark.parametrize(("du", "largest"), [(4095, 2**22 - 1), (2047, 2**22 - 2**14 - 1)])
+def test_sums_of_32_bits_are_bounded_to_the_unit(du: int, largest: int):
+    """x << 3 << 6, and beside it a current of 24 bits where there is a memory, below 2**31."""
+    synapses = (IntegerSynapses("x", np.array([[1]]), 3, True),)
+    p = IntegerPopulation("n", synapses, np.array([0]), 0, 0, 131071, 1.0, du)
+    network = IntegerNetwork(one_neuron(0.5, 1.0), (p,), {"x": 1.0}, ())
+    for sign in (1, -1):
+        inputs = {"x": np.full((1, 1, 1), sign * float(largest))}
+        assert to_integers(network, inputs)["x"].item() == sign * largest
+        with pytest.raises(UserError, match=r"n: its input could reach .* in 32 bits"):
+            to_integers(network, {"x": inputs["x"] + sign})
 
 
 def test_integers_equal_float_where_no_leak_is_rounded():

@@ -1,0 +1,101 @@
+"""The simulators by name, behind one interface: a network and its inputs in, a recording out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hardware.cli import unknown
+from hardware.errors import UserError
+from hardware.lava_fixed import lava_fixed
+from hardware.lava_float import lava_float
+from hardware.lava_run import RUNTIMES
+from hardware.network import Network, Recording
+from hardware.netx_backend import netx
+from hardware.quantise import IntegerNetwork, quantise
+from hardware.reference_float import reference_float
+from hardware.reference_int import reference_int
+
+Inputs = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One simulator.
+
+    Attributes:
+        name: on the command line.
+        fixed: whether it computes in integers: `run` then takes an `IntegerNetwork`, and must
+            give `reference_int`'s spikes; else a `Network`, and the float reference's spikes.
+        runtimes: what `run` accepts as its third argument; empty where Lava is not involved,
+            and the argument is ignored.
+        run: (network, inputs (B, S, width) by name, runtime) → `Recording`; refuses with a
+            `UserError` that names the node, before anything runs, what it cannot express.
+    """
+
+    name: str
+    fixed: bool
+    runtimes: tuple[str, ...]
+    run: Callable[[Any, Inputs, str], Recording]
+
+
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend
+    for backend in (
+        Backend("reference_float", False, (), lambda net, x, _: reference_float(net, x)),
+        Backend("lava_float", False, RUNTIMES, lava_float),
+        Backend("reference_int", True, (), lambda net, x, _: reference_int(net, x)),
+        Backend("lava_fixed", True, RUNTIMES, lava_fixed),
+        Backend("netx", True, RUNTIMES, netx),
+    )
+}
+
+
+def find_backend(name: str, runtime: str = "inline") -> Backend:
+    """The backend of that name.
+
+    Raises:
+        UserError: it is unknown, or does not have that runtime.
+    """
+    if name not in BACKENDS:
+        raise unknown("--backend", name, BACKENDS)
+    backend = BACKENDS[name]
+    known = backend.runtimes or RUNTIMES
+    if runtime not in known:
+        raise UserError(f"--runtime is {runtime!r}, {name} has: {', '.join(known)}")
+    return backend
+
+
+def prepare(
+    backend: Backend, network: Network, grids: Mapping[str, float]
+) -> Network | IntegerNetwork:
+    """The network as the backend's `run` takes it: in integers where it is fixed."""
+    return quantise(network, dict(grids)) if backend.fixed else network
+
+
+def simulate(
+    name: str,
+    network: Network,
+    inputs: Inputs,
+    grids: Mapping[str, float],
+    *,
+    runtime: str = "inline",
+) -> Recording:
+    """Run a network in a simulator.
+
+    Args:
+        name: a key of `BACKENDS`.
+        network: a lowered graph, see `hardware.graph.read_network`.
+        inputs: (B, S, width) real numbers, by input name.
+        grids: power-of-two grid of each input, see `hardware.quantise.input_grids`; only the
+            fixed-point backends read them.
+        runtime: of Lava, "inline" (one OS process) or "process" (Lava's own runtime).
+
+    Raises:
+        UserError: names what is unknown, or the node that the backend cannot express.
+    """
+    backend = find_backend(name, runtime)
+    return backend.run(prepare(backend, network, grids), inputs, runtime)

@@ -1,0 +1,119 @@
+"""The front of a command: arguments into a dataclass, a mistake into one line and a status.
+
+`events/cli.py` is this file for that package; neither imports the other.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import io
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stderr
+from dataclasses import field, make_dataclass
+from typing import Annotated, Any, TypeVar
+
+import tyro
+
+from hardware.errors import UserError
+
+T = TypeVar("T")
+
+#: Characters of an error's line; a name from a hostile file may have millions.
+_LONGEST = 2000
+_DEBUG = Annotated[
+    bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Show the traceback of an error.")
+]
+
+
+def parse(
+    command: type[T],
+    prog: str,
+    arguments: Sequence[str] | None = None,
+    *,
+    default: T | None = None,
+    notes: str = "",
+) -> T:
+    """Read a command line into a dataclass; ``--debug`` is a flag of every command.
+
+    Args:
+        command: dataclass of the command; its docstring opens ``--help``.
+        prog: how the command is called, as ``--help`` shows it.
+        arguments: by default those of the process.
+        default: values of the flags that are not given, where they are not the class's.
+        notes: shown after the docstring, line by line as it is.
+
+    Raises:
+        UserError: what tyro refuses, with its suggestions, in one line.
+    """
+    config: tuple[Any, ...] = ("config", Annotated[command, tyro.conf.arg(name="")])
+    if default is not None:
+        config = (*config, field(default=default))
+    # A wrapper, not a base class: no command has to know of the flag.
+    shell = make_dataclass("Shell", [config, ("debug", _DEBUG, False)], frozen=True)
+    said = re.split(r"\n\n(?:Attributes|Args):\n", inspect.getdoc(command) or "")[0]
+    # tyro keeps the break before a line that does not begin with a letter.
+    paragraphs = [" ".join(paragraph.split()) for paragraph in said.split("\n\n")]
+    description = "\n\n".join([*paragraphs, *filter(None, [notes])])
+    box = io.StringIO()
+    try:
+        with redirect_stderr(box):
+            return tyro.cli(shell, prog=prog, description=description, args=arguments).config
+    except SystemExit as left:
+        if not left.code:  # --help
+            raise
+        raise UserError(_one_line(box.getvalue())) from None
+
+
+def _one_line(box: str) -> str:
+    """The text of tyro's box without its title; its sections are parted by rules."""
+    rules = r"(?m)^[ │]*(?:[╭╰].*|[─-]{8,})[ │]*$"
+    sections = re.split(rules, box)[1:]  # where stdout is not UTF-8 the title is a section
+    lines = (" ".join(section.replace("│", " ").split()) for section in sections)
+    return "; ".join(filter(None, lines))
+
+
+def exit_status(
+    main: Callable[[], int], mistakes: tuple[type[Exception], ...] = (UserError, OSError)
+) -> int:
+    """Run a command; a user's mistake becomes one line on stderr and status 2.
+
+    With ``--debug`` on the process's command line the traceback takes the line's place.
+
+    Args:
+        main: returns the exit status.
+        mistakes: exceptions that the user can mend.
+
+    Returns:
+        What ``main`` returned, 2 after a mistake, 130 after Ctrl-C.
+    """
+    try:
+        return main()
+    except mistakes as error:
+        if "--debug" in sys.argv[1:]:
+            traceback.print_exc()
+        else:
+            print(f"error: {' '.join(str(error).split())[:_LONGEST]}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if "--debug" in sys.argv[1:]:
+            traceback.print_exc()
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """The error of a name that is none of the known ones, with the nearest of them.
+
+    Args:
+        what: of what it was to be the name; a flag or a noun.
+        name: as the user wrote it.
+        known: the names there are.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return UserError(f"{what} is {name!r}, expected one of {', '.join(known)}{meant}")

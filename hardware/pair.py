@@ -1,0 +1,64 @@
+"""A graph and the probe that came with it, read and checked together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardware.errors import UserError
+from hardware.graph import DT, read_network
+from hardware.manifest import check_manifest, sha256
+from hardware.network import Network
+from hardware.probe import Probe, first_samples, pathway_of, read_probe
+from hardware.quantise import input_grids
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What every command about a graph and its probe begins with.
+
+    Attributes:
+        pathway: of the graph.
+        network: the graph.
+        probe: inputs, spikes and membranes of its samples.
+        grids: of the inputs, from all samples: a limit must not change the arithmetic.
+        digests: SHA-256 of the graph's and the probe's file.
+    """
+
+    pathway: str
+    network: Network
+    probe: Probe
+    grids: dict[str, float]
+    digests: tuple[str, str]
+
+
+def read_pair(
+    graph: Path,
+    probe: Path,
+    pathway: str | None = None,
+    *,
+    dt: float = DT,
+    limit: int | None = None,
+) -> Pair:
+    """Read a .nir file and a probe.npz; with a manifest beside the graph, check that they belong.
+
+    Args:
+        graph: a .nir file.
+        probe: a probe.npz.
+        pathway: audio or visual; from the graph's name if None.
+        dt: seconds a step.
+        limit: take only the first samples.
+
+    Raises:
+        UserError: names the file or the argument, what was found and what was expected.
+    """
+    pathway = pathway_of(graph, pathway)
+    if not 0 < dt < float("inf"):
+        raise UserError(f"--dt is {dt}, expected seconds above 0")
+    network = read_network(graph, dt)
+    whole = read_probe(probe, pathway, network)
+    digests = sha256(graph), sha256(probe)
+    check_manifest(graph, probe, pathway, digests)
+    grids = input_grids(whole.inputs) | whole.grids
+    part = whole if limit is None else first_samples(whole, limit)
+    return Pair(pathway, network, part, grids, digests)

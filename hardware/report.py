@@ -1,0 +1,150 @@
+"""`python -m hardware.report GRAPH PROBE --out report.html`: a graph and its simulators, shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hardware.backends import BACKENDS, find_backend
+from hardware.cli import exit_status, parse
+from hardware.cost import cost
+from hardware.errors import UserError
+from hardware.graph import DT
+from hardware.network import Network
+from hardware.pair import read_pair
+from hardware.quantise import IntegerNetwork, quantise
+from hardware.report_data import BackendReport, Material, Report, to_json
+from hardware.report_figures import figures
+from hardware.report_html import page
+from hardware.report_ranges import input_ranges, layer_ranges
+from hardware.result import write_whole
+from hardware.run import ORACLE, Compared, compared
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Write a page about a graph: parity in every backend, spikes, thresholds, ranges and cost.
+
+    The page is one file without any other; --json writes its numbers.
+    Exit status: 0 all backends as they must be, 1 a spike differs that must not, 2 wrong use.
+    """
+
+    graph: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GRAPH")]
+    """A .nir file from `python -m export.to_nir`."""
+    probe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PROBE")]
+    """The probe.npz that came with it."""
+    out: Path = Path("report.html")
+    """The page."""
+    json: Path | None = None
+    """Also write the numbers here."""
+    backends: Annotated[tuple[str, ...], tyro.conf.arg(help=f"Some of {', '.join(BACKENDS)}.")] = (
+        "reference_float",
+        "reference_int",
+    )
+    """Keys of `hardware.backends.BACKENDS`."""
+    runtime: str = "inline"
+    """For Lava: inline (one OS process) or process (Lava's own runtime)."""
+    dt: float = DT
+    """Seconds a step; NIR's time constants are in seconds."""
+    pathway: str | None = None
+    """audio or visual; by default from the file name motion_<pathway>.nir."""
+    limit: int | None = None
+    """Take only the first samples of the probe."""
+
+
+def build(config: ReportConfig) -> tuple[Report, Material]:
+    """Run the backends and gather what there is to say.
+
+    Raises:
+        UserError: a broken file, an unknown backend, a graph that a backend cannot express.
+    """
+    if not config.backends:
+        raise UserError(f"--backends is empty, expected some of: {', '.join(BACKENDS)}")
+    backends = {name: find_backend(name, config.runtime) for name in config.backends}
+    pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt, limit=config.limit)
+    network, probe, grids = pair.network, pair.probe, pair.grids
+    if not any(p.fires for p in network.populations):
+        raise UserError(f"{config.graph}: has no neuron that fires, nothing to report")
+    integers, no_integers = _integers(network, grids)
+    oracle = BACKENDS[ORACLE].run(integers, probe.inputs, "") if integers else None
+    found = {n: compared(b, network, probe, grids, config.runtime) for n, b in backends.items()}
+    samples, steps = next(iter(probe.inputs.values())).shape[:2]
+    report = Report(
+        graph=config.graph.name,
+        graph_sha256=pair.digests[0],
+        probe=config.probe.name,
+        probe_sha256=pair.digests[1],
+        pathway=pair.pathway,
+        arithmetic=probe.arithmetic,
+        samples=samples,
+        steps=steps,
+        dt=network.dt,
+        backends=tuple(
+            _backend(n, config.runtime if backends[n].runtimes else None, x)
+            for n, x in found.items()
+        ),
+        layers=layer_ranges(network, probe, integers, oracle),
+        inputs=input_ranges(network, probe.inputs, grids),
+        no_integers=no_integers,
+        cost=cost(network, probe.inputs, probe.spikes, probe.membranes, grids, integers=integers),
+    )
+    recordings = {name: x.recording for name, x in found.items()}
+    return report, Material(network, probe, integers, recordings)
+
+
+def _integers(
+    network: Network, grids: dict[str, float]
+) -> tuple[IntegerNetwork | None, str | None]:
+    try:
+        return quantise(network, grids), None
+    except UserError as error:
+        return None, str(error)
+
+
+def _backend(name: str, runtime: str | None, x: Compared) -> BackendReport:
+    differs = [
+        layer.differing or layer.membranes_differing for group in x.must.values() for layer in group
+    ]
+    counts = x.recording.counts
+    return BackendReport(
+        backend=name,
+        runtime=runtime,
+        must=x.must,
+        shown=x.shown,
+        notes=x.notes,
+        wrapped=counts.get("wrapped"),
+        clipped=counts.get("clipped"),
+        failed=any(differs),
+    )
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+
+    def work() -> int:
+        config = parse(ReportConfig, "python -m hardware.report", args)
+        for flag, target in (("--out", config.out), ("--json", config.json)):
+            if target is not None and (target.is_dir() or not target.parent.is_dir()):
+                raise UserError(f"{flag} is {target}, expected a file in a folder that exists")
+        report, material = build(config)
+        text = page(report, figures(report, material))
+        numbers = json.dumps(to_json(report), indent=2, allow_nan=False)
+        write_whole(config.out, text)
+        if config.json is not None:
+            write_whole(config.json, numbers)
+        print(f"wrote {config.out}" + (f" and {config.json}" if config.json else ""))
+        for b in report.backends:
+            if b.failed:
+                print(f"{b.backend}: a spike or membrane differs that must not")
+        return int(report.failed)
+
+    return exit_status(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

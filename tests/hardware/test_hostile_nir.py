@@ -1,0 +1,292 @@
+"""A .nir file from a stranger: every one answered by one line, in bounded time and memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import nir
+import numpy as np
+import pytest
+
+from hardware import graph, nir_file
+from hardware.errors import UserError
+from hardware.graph import lower, read_network
+from hardware.nir_file import read_nir
+from hardware.nir_structure import read_structure
+from tests.hardware.test_graph import affine, lif, refuse_file, single
+
+ROOT = Path(__file__).parents[2]
+WEIGHT = "node/nodes/a/weight"
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    nir.write(tmp_path / "good.nir", single(a=affine(), n=lif(3)))
+    return tmp_path / "good.nir"
+
+
+def replaced(path: str, **dataset) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        if path in file:
+            del file[path]
+        if dataset:
+            file.create_dataset(path, **dataset)
+
+    return change
+
+
+def linked(target: object) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        file["elsewhere"] = np.ones((3, 2), np.float32)
+        del file[WEIGHT]
+        file[WEIGHT] = target
+
+    return change
+
+
+def virtual(file: h5py.File) -> None:
+    del file[WEIGHT]
+    layout = h5py.VirtualLayout((3, 2), np.float32)
+    layout[:] = h5py.VirtualSource("/etc/hostname", "w", (3, 2))
+    file.create_virtual_dataset(WEIGHT, layout)
+
+
+def edges(*pairs: tuple[str, str]) -> Callable[[h5py.File], None]:
+    text = np.array(pairs, dtype=object).reshape(-1, 2)
+    return replaced("node/edges", data=text, dtype=h5py.string_dtype())
+
+
+def nested(file: h5py.File) -> None:
+    group = file.require_group("node/nodes")
+    for _ in range(500):
+        group = group.create_group("d")
+
+
+def many(file: h5py.File) -> None:
+    for i in range(1025):
+        file.create_group(f"node/nodes/n{i}")
+
+
+CHAIN = [("in", "a"), ("a", "n"), ("n", "out")]
+RAW = [("/etc/hostname", 0, 24)]
+STRUCTURE: dict[str, tuple[Callable[[h5py.File], object], str]] = {
+    "no version": (replaced("version"), "version"),
+    "unknown version": (replaced("version", data="9.0"), "version is '9.0'"),
+    "no nodes": (replaced("node/nodes"), "nodes"),
+    "no edges": (replaced("node/edges"), "edges"),
+    "empty edges": (edges(), "edges"),
+    "dangling edge": (edges(*CHAIN, ("n", "ghost")), "'ghost'"),
+    "edge twice": (edges(*CHAIN, ("a", "n")), "twice"),
+    "self loop": (edges(*CHAIN, ("n", "n")), "cycle"),
+    "10 MB name in an edge": (edges(*CHAIN, ("n", "x" * 10_000_000)), "no node"),
+    "isolated node": (edges(("in", "n"), ("n", "out")), "'a' needs an incoming edge"),
+    "no input": (edges(("a", "n"), ("n", "out")), "'a' needs an incoming edge"),
+    "not a NIRGraph": (replaced("node/type", data="LIF"), "expected NIRGraph"),
+    "huge type": (replaced("node/type", data=np.array(b"x", "S100000")), "one string"),
+    "unknown type": (replaced("node/nodes/a/type", data="Affine2"), "'Affine2': unknown type"),
+    "subgraph": (replaced("node/nodes/a/type", data="NIRGraph"), "write it flat"),
+    "no type": (replaced("node/nodes/a/type"), "a has no type"),
+    "number as type": (replaced("node/nodes/a/type", data=3), "one string"),
+    "missing weight": (replaced(WEIGHT), "a.weight is missing"),
+    "unknown field": (replaced("node/nodes/a/extra", data=3.0), "a.extra is no field"),
+    "complex": (replaced(WEIGHT, data=np.ones((3, 2), complex)), "complex128"),
+    "integer weights": (replaced(WEIGHT, data=np.ones((3, 2), int)), "a.weight is int64"),
+    "text": (replaced(WEIGHT, data="hello"), "a.weight is object"),
+    "compound": (replaced(WEIGHT, data=np.ones(2, "f4,f4")), "a.weight"),
+    "reference": (replaced(WEIGHT, shape=(3, 2), dtype=h5py.ref_dtype), "a.weight"),
+    "null": (replaced(WEIGHT, data=h5py.Empty("f4")), "is empty"),
+    "float shape": (replaced("node/nodes/in/shape", data=[2.0]), "integers"),
+    "long shape": (replaced("node/nodes/in/shape", data=[1] * 9), "at most 8"),
+    "terabytes declared": (
+        replaced(WEIGHT, shape=(1 << 20, 1 << 20), dtype="f4", chunks=(64, 64)),
+        "values",
+    ),
+    "external link": (linked(h5py.ExternalLink("/etc/hostname", "/w")), "plain data"),
+    "soft link": (linked(h5py.SoftLink("/elsewhere")), "plain data"),
+    "virtual": (virtual, "plain data"),
+    "raw storage": (replaced(WEIGHT, shape=(3, 2), dtype="f4", external=RAW), "plain data"),
+    "nested groups": (nested, "d has no type"),
+    "many nodes": (many, "1029 nodes, expected 1 to 1024"),
+    "a slash in a name": (lambda file: file.create_group("node/nodes/a/b"), "a.b is no field"),
+    "10 MB name": (lambda file: file.create_group("node/nodes/" + "x" * 60_000), "node name 'xxx"),
+    "code in a name": (lambda file: file.create_group('node/nodes/";print(1)#'), "node name"),
+    "soft-linked node": (
+        lambda file: file.__setitem__("node/nodes/b", h5py.SoftLink("/node/nodes/a")),
+        "'b' is no group of this file",
+    ),
+    "much metadata": (
+        lambda file: [file.__setitem__(f"node/metadata/m{i}", i) for i in range(1025)],
+        "metadata",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STRUCTURE)
+def test_structure(good: Path, case: str):
+    """In this process, for speed; `test_through_the_child` goes the whole way."""
+    change, word = STRUCTURE[case]
+    with h5py.File(good, "r+") as file:
+        change(file)
+    with pytest.raises(UserError) as caught:
+        read_structure(good)
+    assert word in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("shape", [(1 << 32, 1 << 32), (1 << 62, 3), (1 << 14, 1 << 14)])
+def test_a_shape_whose_product_overflows_is_refused(tmp_path: Path, shape: tuple[int, ...]):
+    size = np.array(shape)
+    nodes = {"in": nir.Input({"input": size}), "out": nir.Output({"output": size})}
+    nir.write(tmp_path / "g.nir", nir.NIRGraph(nodes, [("in", "out")], type_check=False))
+    refuse_file(tmp_path / "g.nir", f"'in' has shape {shape}, expected at most")
+
+
+@pytest.mark.parametrize("case", ["terabytes declared", "10 MB name in an edge", "self loop"])
+def test_through_the_child(good: Path, case: str):
+    change, word = STRUCTURE[case]
+    with h5py.File(good, "r+") as file:
+        change(file)
+    refuse_file(good, word)
+
+
+def test_what_is_no_graph_is_refused(tmp_path: Path, good: Path):
+    refuse_file(tmp_path / "missing.nir", "no such file")
+    refuse_file(tmp_path, "no such file")
+    os.mkfifo(tmp_path / "pipe.nir")
+    refuse_file(tmp_path / "pipe.nir", "no such file")
+    text = tmp_path / "text.nir"
+    text.write_text("hello")
+    refuse_file(text, "not a readable .nir")
+    whole = good.read_bytes()
+    for cut in (whole[512:], whole[:-900], whole[: len(whole) // 2]):
+        text.write_bytes(cut)
+        refuse_file(text)
+
+
+def test_a_gzip_bomb_is_refused_by_its_declared_size(good: Path):
+    """2**26 zeros are a few kilobytes here; with the other fields they are too many."""
+    with h5py.File(good, "r+") as file:
+        zeros = {"shape": (1 << 13, 1 << 13), "dtype": "f4", "chunks": (1 << 13, 1)}
+        replaced(WEIGHT, **zeros, compression="gzip")(file)
+    assert good.stat().st_size < 1 << 20
+    refuse_file(good, "more than 67108864 values")
+
+
+def test_small_files_of_large_products_are_refused(monkeypatch):
+    """W2·W1 of 1×20000 and 20000×1, an identity of 10000, and hundreds of smaller ones."""
+
+    thin, tall = np.ones((1, 20_000), np.float32), np.ones((20_000, 1), np.float32)
+    product = nir.NIRGraph.from_list(nir.Linear(thin), nir.Linear(tall), lif(20_000))
+    with pytest.raises(UserError, match="'linear_1' makes matrices of 400000000 values"):
+        lower(product)
+    with pytest.raises(UserError, match="'lif' makes matrices of 100000000 values"):
+        lower(nir.NIRGraph.from_list(lif(10_000)))
+    many = nir.NIRGraph.from_list(*(lif(200) for _ in range(60)))
+    monkeypatch.setattr(graph, "MAX_VALUES", 1 << 20)
+    with pytest.raises(UserError, match="matrices hold 1080000 values"):
+        lower(many)
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "ended with status -11"),
+        ("while True: pass", "more than 0.6 s of processor"),
+        ("import time; time.sleep(60)", "took more than 2 s"),
+        ("x = bytearray(3 << 30)", "ended with status 1"),
+    ],
+)
+def test_a_crash_or_a_hang_of_hdf5_is_one_line(good, tmp_path, monkeypatch, body: str, word: str):
+    """The child's parser replaced by one that misbehaves; limits as in `hardware.nir_child`."""
+    script = tmp_path / "bin"
+    child = (
+        "import sys; from hardware.nir_child import _limit; _limit(float(sys.argv[-1]))\n" + body
+    )
+    (tmp_path / "child.py").write_text(child)
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path / "child.py"} "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(nir_file.sys, "executable", str(script))
+    if "sleep" in body:
+        monkeypatch.setattr(nir_file, "WAIT_S", 2)
+        monkeypatch.setattr(nir_file, "WAIT", 0)
+    refuse_file(good, word)
+
+
+FUZZ = """
+import signal, sys
+from pathlib import Path
+from hardware.errors import UserError
+from hardware.nir_structure import read_structure
+
+folder, first = Path(sys.argv[1]), int(sys.argv[2])
+for i in range(first, len(list(folder.glob("*.nir")))):
+    print(i, end=" ", flush=True)
+    signal.alarm(1)
+    try:
+        read_structure(folder / f"{i}.nir")
+        print("read", flush=True)
+    except UserError:
+        print("refused", flush=True)
+    except Exception:
+        print("unreadable", flush=True)
+"""
+
+
+def fuzzed(folder: Path, whole: bytes, count: int) -> None:
+    rng = np.random.default_rng(7)
+    for i in range(count):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), int(rng.integers(1, 9))):
+            data[at] ^= 1 << int(rng.integers(8))
+        (folder / f"{i}.nir").write_bytes(data)
+
+
+def test_flipped_bits(good: Path, tmp_path: Path):
+    """200 corruptions in one worker; where it died or hung, the reader itself must answer.
+
+    What is read all the same is finite and within bounds, or refused when lowered.
+    """
+    folder, count = tmp_path / "fuzz", 200
+    folder.mkdir()
+    fuzzed(folder, good.read_bytes(), count)
+    said: dict[int, str] = {}
+    while len(said) < count:
+        done = subprocess.run(
+            [sys.executable, "-c", FUZZ, str(folder), str(len(said))],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+        )
+        for line in done.stdout.splitlines():
+            index, _, word = line.partition(" ")
+            said[int(index)] = word.strip() or f"died {done.returncode}"
+        assert done.stdout, done.stderr
+    for i in [i for i, word in said.items() if word.startswith("died")][:2]:
+        refuse_file(folder / f"{i}.nir")
+    read = [i for i, word in said.items() if word == "read"]
+    assert 10 < len(read) < 190, len(read)  # else the test shows nothing
+    for i in read[:4]:
+        try:
+            network = read_network(folder / f"{i}.nir")
+        except UserError as error:
+            assert str(folder) in str(error)
+            continue
+        for p in network.populations:
+            assert np.isfinite(p.decay).all() and ((p.decay > 0) & (p.decay <= 1.000001)).all()
+
+
+def test_the_child_leaves_nothing(good: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(nir_file.tempfile, "tempdir", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+    assert set(read_nir(good).nodes) == {"in", "a", "n", "out"}
+    with h5py.File(good, "r+") as file:
+        del file["version"]
+    refuse_file(good, "version")
+    assert list((tmp_path / "t").iterdir()) == []
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
