@@ -12,24 +12,29 @@ from export.to_nir import PARITY, PROBE, graph_path
 from hardware.compare import LayerComparison
 from hardware.manifest import sha256
 from mdft.errors import UserError
+from mdft.loihi import Arithmetic
 from mdft.model import PATHWAYS
 
 RUNTIMES = {None: "", "inline": "inline", "process": "Lava's own"}
 REPORTED = "–"  # the level of what need not agree
-# level, what is compared, backend, what its result has to say, against what
+# level where it has to be exact, what is compared, backend, against what
 LADDER = (
-    ("1", "PyTorch ↔ NumPy float", "reference_float", "must", "probe"),
-    ("1", "PyTorch ↔ Lava float", "lava_float", "must", "probe"),
-    ("2", "NumPy integer ↔ Lava fixed point", "lava_fixed", "must", "reference_int"),
-    (REPORTED, "PyTorch ↔ Lava fixed point", "lava_fixed", "shown", "probe"),
+    ("1", "PyTorch ↔ NumPy float", "reference_float", "probe"),
+    ("1", "PyTorch ↔ Lava float", "lava_float", "probe"),
+    ("2", "NumPy integer ↔ Lava fixed point", "lava_fixed", "reference_int"),
+    ("2", "PyTorch ↔ Lava fixed point", "lava_fixed", "probe"),
 )
 
 
 @dataclass(frozen=True)
 class Level0:
-    """``parity_level_0.json``: layers by pathway, and the digests of what was compared."""
+    """``parity_level_0.json``: layers by pathway, and the digests of what was compared.
+
+    ``arithmetic``: that the probe's spikes were computed in; nirtorch's has to be the same.
+    """
 
     sha256: dict[str, str]
+    arithmetic: Arithmetic
     pathways: dict[str, list[LayerComparison]]
 
 
@@ -84,18 +89,18 @@ def agreements(folder: Path) -> list[Agreement]:
         UserError: a file is malformed, or about another graph or probe than the folder's.
     """
     rows = [_level_0(folder)] if (folder / PARITY).exists() else []
-    for level, sides, backend, group, other in LADDER:
-        layers, runtimes, said = {}, set(), False
+    for level, sides, backend, other in LADDER:
+        layers, runtimes, said, required = {}, set(), False, True
         for pathway in PATHWAYS:
             path = folder / f"parity_{backend}_{pathway}.json"
             if path.exists():
                 report = _backend(path, pathway, backend)
-                layers[pathway] = getattr(report, group).get(other, [])
+                required &= other not in report.shown
+                layers[pathway] = (report.must | report.shown).get(other, [])
                 runtimes.add(RUNTIMES.get(report.runtime, report.runtime))
                 said |= report.failed
                 _check_not_empty(path, layers[pathway])
         if layers:
-            required = group == "must"
             rows.append(
                 _agreement(level, sides, layers, ", ".join(sorted(runtimes)), required, said)
             )
@@ -114,6 +119,7 @@ def _agreement(
     compared, differing = sum(x.compared for x in flat), sum(x.differing for x in flat)
     membranes = sum(x.membranes_differing or 0 for x in flat)
     failed = required and bool(said or differing or membranes)
+    level = level if required else REPORTED
     return Agreement(level, sides, tuple(layers), runtime, compared, differing, membranes, failed)
 
 
@@ -126,7 +132,8 @@ def _level_0(folder: Path) -> Agreement:
         _check_not_empty(path, layers)
     _check_same(path, folder / PROBE, report.sha256.get(PROBE))
     _check_not_empty(path, list(report.pathways))
-    return _agreement("0", "PyTorch ↔ .nir in nirtorch", report.pathways)
+    required = report.arithmetic == "float"
+    return _agreement("0", "PyTorch ↔ .nir in nirtorch", report.pathways, required=required)
 
 
 def _backend(path: Path, pathway: str, backend: str) -> Backend:

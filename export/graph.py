@@ -11,62 +11,100 @@ from pathlib import Path
 import nir
 import numpy as np
 
+from export.contract import CURRENT, EVENTS, OUTPUT, RConvention, layout
 from hardware.graph import DT
-from hardware.nir_file import read_nir
 from mdft.errors import UserError
 from mdft.files import replacing
 from mdft.motion import MotionBranch
 from mdft.neuron import GRID, INPUT_GRID
 
-EVENTS, CURRENT, OUTPUT = "events", "threshold_current", "spikes"
 
-
-def to_graph(branch: MotionBranch, *, per_neuron: bool = False, dt: float = DT) -> nir.NIRGraph:
+def to_graph(
+    branch: MotionBranch,
+    *,
+    per_neuron: bool = False,
+    dt: float = DT,
+    r_convention: RConvention = "unit-gain",
+) -> nir.NIRGraph:
     """The NIR graph of one pathway.
 
     u ← u + dt/τ·(−u + R·I), spike when u > v_threshold, then u ← 0 in the same step: with
-    τ = dt/(1 − β) and R = τ/dt it is u ← β·u + I, the LIF that was trained. All arrays float32.
+    τ = dt/(1 − β) and R·I = τ/dt times the branch's current it is u ← β·u + I, the LIF that was
+    trained. All arrays float32.
 
     Args:
         branch: its parameters are taken as they act, on the grid.
         per_neuron: whether the threshold current has a value for each neuron, and not one for
-            all; its Linears are then identities, and columns of ones otherwise.
+            all; its Linears are then scaled identities, and columns of one value otherwise.
         dt: seconds a step.
+        r_convention: see `gain`.
     """
-    size = branch.neurons
-    spread = np.eye(size, dtype=np.float32) if per_neuron else np.ones((size, 1), np.float32)
-    beta, theta = branch.beta, branch.v_threshold
+    size, scale = branch.neurons, gain(branch.beta)[r_convention][1]
+    spread = np.eye(size) if per_neuron else np.ones((size, 1))
     nodes: dict[str, nir.NIRNode] = {
         EVENTS: nir.Input(input_type={"input": np.array([branch.features])}),
         CURRENT: nir.Input(input_type={"input": np.array([spread.shape[1]])}),
     }
-    edges, before = [], EVENTS
-    for i, (weight_NF, bias_N) in enumerate(branch.grid_parameters(), start=1):
-        affine, lif, threshold = f"affine_{i}", f"lif_{i}", f"threshold_{i}"
-        nodes[affine] = nir.Affine(
-            weight=weight_NF.detach().cpu().numpy().astype(np.float32),
-            bias=bias_N.detach().cpu().numpy().astype(np.float32),
-        )
-        nodes[threshold] = nir.Linear(weight=spread)
-        nodes[lif] = nir.LIF(
-            tau=np.full(size, dt / (1 - beta), np.float32),
-            r=np.full(size, 1 / (1 - beta), np.float32),
-            v_leak=np.zeros(size, np.float32),
-            v_reset=np.zeros(size, np.float32),
-            v_threshold=np.full(size, theta, np.float32),
-        )
-        edges += [(before, affine), (affine, lif), (CURRENT, threshold), (threshold, lif)]
-        before = lif
+    for i, (weight_NF, bias_N) in enumerate(grid_arrays(branch), start=1):
+        nodes[f"affine_{i}"] = affine(weight_NF, bias_N, scale)
+        nodes[f"threshold_{i}"] = nir.Linear(weight=(spread * scale).astype(np.float32))
+        nodes[f"lif_{i}"] = lif(branch, size, dt, r_convention)
     nodes[OUTPUT] = nir.Output(output_type={"output": np.array([size])})
-    return nir.NIRGraph(nodes, [*edges, (before, OUTPUT)])
+    return nir.NIRGraph(nodes, sorted(layout("inputs", branch.layers)[1]))
+
+
+def gain(beta: float) -> dict[RConvention, tuple[float, float]]:
+    """How τ/dt = 1/(1 − β) is shared between r and the weights: (r, factor of the weights).
+
+    ``unit-gain``: r = τ/dt and the weights as trained; what snnTorch and SpikingJelly take.
+    ``one``: r = 1 and weights times τ/dt; for readers that ignore r. Exact in float32 where τ/dt
+    is a power of two.
+    """
+    return {"unit-gain": (1 / (1 - beta), 1.0), "one": (1.0, 1 / (1 - beta))}
+
+
+def grid_arrays(branch: MotionBranch) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weight (N,F) and bias (N,) of each layer as they act, float64."""
+    return [
+        (
+            weight_NF.detach().cpu().numpy().astype(float),
+            bias_N.detach().cpu().numpy().astype(float),
+        )
+        for weight_NF, bias_N in branch.grid_parameters()
+    ]
+
+
+def affine(weight: np.ndarray, bias: np.ndarray, scale: float) -> nir.Affine:
+    """An Affine of float32 arrays, both times `scale`."""
+    return nir.Affine(
+        weight=(weight * scale).astype(np.float32), bias=(bias * scale).astype(np.float32)
+    )
+
+
+def lif(branch: MotionBranch, size: int, dt: float, r_convention: RConvention) -> nir.LIF:
+    """The branch's LIF for `size` neurons, one value of each constant for all."""
+    beta = branch.beta
+    return nir.LIF(
+        tau=np.full(size, dt / (1 - beta), np.float32),
+        r=np.full(size, gain(beta)[r_convention][0], np.float32),
+        v_leak=np.zeros(size, np.float32),
+        v_reset=np.zeros(size, np.float32),
+        v_threshold=np.full(size, branch.v_threshold, np.float32),
+    )
+
+
+def current_range(branch: MotionBranch, thetas: tuple[float, float]) -> tuple[float, float]:
+    """Smallest and largest threshold current, for thresholds between two values.
+
+    b = β·δ(t−1) − δ(t), where δ = θ − θ0 on GRID, and 0 before the first step.
+    """
+    low, high = (GRID * round((theta - branch.theta_0) / GRID) for theta in thetas)
+    return branch.beta * min(low, 0.0) - high, branch.beta * max(high, 0.0) - low
 
 
 def input_grids(branch: MotionBranch) -> dict[str, float]:
-    """The power-of-two grid that each input's values lie on.
-
-    b = β·δ(t−1) − δ(t) with δ on GRID and β = m/2^k lies on GRID/2^k; β has at most 5 bits.
-    """
-    return {EVENTS: INPUT_GRID, CURRENT: GRID / float(branch.beta).as_integer_ratio()[1]}
+    """The power-of-two grid that each input's values lie on, form `inputs`."""
+    return {EVENTS: INPUT_GRID, CURRENT: branch.current_grid}
 
 
 def write_graph(graph: nir.NIRGraph, path: Path) -> None:
@@ -78,7 +116,7 @@ def write_graph(graph: nir.NIRGraph, path: Path) -> None:
     # Left to itself nir.write would destroy the old file when it fails half-way.
     with replacing(path) as temporary:
         nir.write(temporary, graph)
-        check_equal(graph, read_nir(temporary), path)
+        check_equal(graph, nir.read(temporary), path)
 
 
 def check_equal(written: nir.NIRGraph, read: nir.NIRGraph, path: Path) -> None:

@@ -1,18 +1,17 @@
-"""Level 0: the graph as a stranger would run it, from the file, in nirtorch and snnTorch."""
+"""Level 0: the graph as a stranger would run it, in nirtorch and snnTorch."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import nir
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hardware.graph import DT, snap_decay
-from hardware.nir_file import read_nir
+from hardware.graph import DT, lower
+from hardware.neurons import snap_decay
 from mdft.errors import UserError
 
 with warnings.catch_warnings():  # both packages warn of their own imports
@@ -29,17 +28,19 @@ class LeakyNode(nn.Module):
     β = 1 − dt/τ, snapped to 1/4096 since τ is stored as float32. snnTorch resets at the start of
     the next step and returns the membrane before the reset; spikes are the same.
 
+    The input is multiplied by r·dt/τ, which is 1 in the convention of unit gain.
+
     Raises:
-        UserError: a LIF that `Leaky` cannot express (r ≠ τ/dt, v_leak or v_reset ≠ 0).
+        UserError: a LIF that `Leaky` cannot express (v_leak or v_reset ≠ 0).
     """
 
     def __init__(self, node: nir.LIF, dt: float = DT) -> None:
         super().__init__()
         decay = snap_decay(dt / np.asarray(node.tau, np.float64))
-        gain = np.asarray(node.r, np.float64) * decay
-        moved = np.any(node.v_leak) or (node.v_reset is not None and np.any(node.v_reset))
-        if moved or (np.abs(gain - 1) > 1e-6).any():
-            raise UserError("a LIF has r ≠ tau/dt or v_leak, v_reset ≠ 0; snnTorch's Leaky has not")
+        if np.any(node.v_leak) or (node.v_reset is not None and np.any(node.v_reset)):
+            raise UserError("a LIF has v_leak or v_reset ≠ 0; snnTorch's Leaky has not")
+        gain = snap_decay(np.asarray(node.r, np.float64) * decay)
+        self.gain = torch.from_numpy(gain.astype(np.float32))
         self.leaky = snntorch.Leaky(
             beta=torch.from_numpy((1 - decay).astype(np.float32)),
             threshold=torch.from_numpy(np.asarray(node.v_threshold, np.float32)),  # type: ignore[arg-type]
@@ -49,7 +50,7 @@ class LeakyNode(nn.Module):
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Spikes and membrane; `state` is the membrane of the step before, None at rest."""
         membrane = torch.zeros_like(x) if state is None else state
-        return self.leaky(x, membrane)
+        return self.leaky(self.gain * x, membrane)
 
 
 def _affine(node: nir.Affine) -> nn.Linear:
@@ -83,18 +84,26 @@ def fuse_inputs(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, list[str]]:
 
 
 @torch.no_grad()
-def run_file(path: Path, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Run a .nir file in nirtorch with snnTorch neurons, every sample from rest.
+def run_graph(graph: nir.NIRGraph, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Run a graph in nirtorch with snnTorch neurons, every sample from rest.
 
     Args:
-        path: the file; node names are checked before nirtorch pastes them into source.
+        graph: from `hardware.nir_file.read_nir`, which checks the names of the nodes: nirtorch
+            pastes them into source.
         inputs: (B, S, width) float32 of each Input.
 
     Returns:
-        spikes (B, S, N) of each LIF node, and of each Output under its name.
+        spikes (B, S, N) of each LIF node, and of the Output under its name.
+
+    Raises:
+        UserError: what `hardware.graph.lower` refuses; not one Output: nirtorch loops for ever
+            on two.
     """
-    graph = read_nir(path)
-    fused, names = fuse_inputs(graph)
+    lower(graph)  # nirtorch takes NaN, cycles and time constants of 0 without a word
+    if len(graph.outputs) != 1:
+        raise UserError(f"the graph has {len(graph.outputs)} Outputs, nirtorch runs graphs of one")
+    several = len(graph.inputs) > 1
+    fused, names = fuse_inputs(graph) if several else (graph, list(graph.inputs))
     module = nirtorch.nir_to_torch(fused, {nir.Affine: _affine, nir.LIF: LeakyNode})  # type: ignore[dict-item]
     steps: dict[str, list[Tensor]] = {}
     for name, node in graph.nodes.items():

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from export.graph import CURRENT, EVENTS, input_grids
+from export.contract import InputContract
+from export.forms import Exported
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
-from mdft.motion import MotionBranch
 
 TEST_SPLITS = ("test_unseen", "test_seen")
 
@@ -32,28 +30,41 @@ def pick_samples(clips: ClipSet, count: int) -> np.ndarray:
     return np.concatenate(picked)
 
 
-@torch.no_grad()
-def probe_arrays(
-    pathway: str, branch: MotionBranch, x_BSF: Tensor, current_BS1: Tensor
-) -> dict[str, np.ndarray]:
-    """The probe's keys of one pathway p, float32.
+def probe_arrays(pathway: str, exported: Exported) -> dict[str, np.ndarray]:
+    """The probe's keys of one pathway p, float32 but for the last.
 
-    `p.in.events` (B,S,F), `p.in.threshold_current` (B,S,1), `p.spikes.lif_i` and
-    `p.membrane.lif_i` (B,S,N, before the reset), `p.spikes.out` (B,S,N), and
-    `p.grid.<input>`, the power of two that the input's values are multiples of.
+    `p.in.<input>` (B,S,width) and `p.grid.<input>`, the power of two that its values are multiples
+    of, for each Input; `p.spikes.lif_i` and `p.membrane.lif_i` (B,S,N, before the reset) for each
+    LIF; `p.spikes.out` (B,S,N); and `p.arithmetic`, "float" or "loihi", a string: in a simulator
+    that computes in it the spikes are these.
 
     Raises:
-        UserError: an input off its grid.
+        UserError: an input off its grid, or out of the range that its contract gives.
     """
-    arrays = {f"in.{EVENTS}": x_BSF, f"in.{CURRENT}": current_BS1}
-    layers = branch.trace(x_BSF, current_BS1)
-    for i, (spikes_BSN, membrane_BSN) in enumerate(layers, start=1):
-        arrays |= {f"spikes.lif_{i}": spikes_BSN, f"membrane.lif_{i}": membrane_BSN}
-    arrays["spikes.out"] = layers[-1][0]
-    found = {f"{pathway}.{k}": v.cpu().numpy().astype(np.float32) for k, v in arrays.items()}
-    for name, grid in input_grids(branch).items():
-        values = found[f"{pathway}.in.{name}"] / grid
-        if (values != np.round(values)).any():
-            raise UserError(f"{pathway}: {name} is off its grid of {grid:g}, expected multiples")
-        found[f"{pathway}.grid.{name}"] = np.array(grid, np.float32)
+    arrays = {f"in.{name}": x for name, x in exported.inputs.items()}
+    for name, (spikes_BSN, membrane_BSN) in exported.traces.items():
+        arrays |= {f"spikes.{name}": spikes_BSN, f"membrane.{name}": membrane_BSN}
+    arrays["spikes.out"] = list(exported.traces.values())[-1][0]
+    found = {
+        f"{pathway}.{k}": v.detach().cpu().numpy().astype(np.float32) for k, v in arrays.items()
+    }
+    found[f"{pathway}.arithmetic"] = np.array(exported.arithmetic)
+    for name, given in exported.given.items():
+        _check_channels(pathway, name, found[f"{pathway}.in.{name}"], given)
+        found[f"{pathway}.grid.{name}"] = np.array(given.grid, np.float32)
     return found
+
+
+def _check_channels(pathway: str, name: str, x_BSW: np.ndarray, given: InputContract) -> None:
+    for channels in given.channels:
+        x_BSC = x_BSW[..., channels.first : channels.first + channels.count]
+        multiples = x_BSC / channels.grid
+        if (multiples != np.round(multiples)).any():
+            raise UserError(
+                f"{pathway}: {name} is off its grid of {channels.grid:g}, expected multiples"
+            )
+        if x_BSC.min() < channels.low or x_BSC.max() > channels.high:
+            raise UserError(
+                f"{pathway}: {name} ({channels.carries}) runs from {x_BSC.min():g} to "
+                f"{x_BSC.max():g}, expected {channels.low:g} to {channels.high:g}"
+            )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from events.cli import parse
 from export.agreement import REPORTED, Agreement, agreements
+from export.errors import run_main
 from export.to_nir import MANIFEST, PROBE, graph_path
-from mdft.errors import UserError, run_main
+from mdft.errors import UserError
 from mdft.model import PATHWAYS
 from mdft.runs import MODEL, RESULTS, read_results, run_folder
 from mdft.screen import rates_table, scores_table
@@ -21,7 +24,7 @@ from mdft.screen import rates_table, scores_table
 class SummaryConfig:
     """Show what a run scored and how its spikes agree between simulators."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder, or the checkpoint file in it."""
 
 
@@ -71,7 +74,7 @@ def files_table(folder: Path) -> Table:
 
 def main(args: list[str] | None = None) -> int:
     """The command line; 1 if a spike differs that must not."""
-    config = tyro.cli(SummaryConfig, args=args, prog="python -m export.summary")
+    config = parse(SummaryConfig, "python -m export.summary", args)
     folder = run_folder(config.run)
     if not (folder / RESULTS).exists():
         raise UserError(f"{folder}: no {RESULTS} there; finish the run with --resume")
@@ -82,8 +85,8 @@ def main(args: list[str] | None = None) -> int:
     if rows:
         console.print(parity_table(rows))
         console.print(
-            "[dim]A Loihi neuron counts in integers; levels 0 to 2 have to be exact, the last row "
-            "is what rounding does.[/]\n"
+            "[dim]A Loihi neuron counts in integers. What has a level has to be exact; a dash "
+            "marks an arithmetic other than the training's.[/]\n"
         )
     console.print(files_table(folder))
     return int(any(row.failed for row in rows))

@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,20 +14,29 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from events.cli import parse
+from export.contract import (
+    OUTPUT,
+    Contract,
+    Form,
+    PathwayContract,
+    RConvention,
+)
+from export.errors import run_main
 from export.files import npz_bytes
-from export.graph import CURRENT, EVENTS, OUTPUT, input_grids, to_graph, write_graph
-from export.parity import run_file
+from export.forms import Drive, Exported, export_form
+from export.graph import write_graph
 from export.probe import pick_samples, probe_arrays
-from hardware.compare import LayerComparison, compare
+from export.verify import Parity, show_parity, verify
 from hardware.graph import DT
 from hardware.manifest import MANIFEST, PROBE, sha256
-from mdft.errors import UserError, run_main
-from mdft.motion import MotionBranch
-from mdft.neuron import GRID, GRID_MAX
-from mdft.runs import clips_of, load, run_folder, write_atomic
+from mdft.baselines.saved import load_ours
+from mdft.config import MotionConfig
+from mdft.errors import UserError
+from mdft.runs import clips_of, run_folder, write_atomic
 
-FORMAT_VERSION = 1
 PARITY = "parity_level_0.json"
+CHAIN = "chain"  # folder of that form's files where both are written
 
 
 @dataclass(frozen=True)
@@ -34,51 +44,60 @@ class ExportConfig:
     """Export the motion branch of a trained run.
 
     Writes motion_audio.nir, motion_visual.nir, probe.npz and manifest.json, runs each graph from
-    its file with nirtorch and snnTorch on the probe, and prints and writes (parity_level_0.json)
-    the spikes that differ.
-    Exit status: 0 none differ, 1 some do, 2 wrong use.
+    its file in nirtorch with snnTorch and in NumPy on the probe, and prints the spikes that
+    differ; those of nirtorch are in parity_level_0.json.
+    Exit status: 0 none differ that must not, 1 some do, 2 wrong use.
     """
 
     run: tyro.conf.Positional[Path]
     """The run's folder, or the checkpoint file in it."""
     out: Path | None = None
     """Folder for the files; by default the run's own."""
+    form: Literal["inputs", "chain", "both"] = "inputs"
+    """inputs: events and threshold current are two Inputs. chain: one Input, for every NIR reader;
+    both: inputs, and chain in a folder of that name. docs/nir.md says more."""
+    r_convention: RConvention = "unit-gain"
+    """Of the LIF's r: tau/dt, or one and weights times tau/dt, for readers that ignore r."""
     samples: int = 8
     """Test clips in the probe, half of unseen classes."""
 
 
-def export_branches(
-    branches: dict[str, MotionBranch],
-    inputs: dict[str, tuple[torch.Tensor, torch.Tensor]],
+def write_export(
+    pathways: dict[str, Exported],
     out: Path,
-) -> dict[str, list[LayerComparison]]:
-    """Write graphs, probe and manifest, compare at level 0 and write that comparison.
+    *,
+    form: Form,
+    r_convention: RConvention,
+) -> Parity:
+    """Write graphs, probe and manifest, read all back, and run the graphs.
 
     Args:
-        branches: pathway → motion branch.
-        inputs: pathway → (x (B,S,F), threshold current (B,S,1) or (B,S,N)).
+        pathways: what to write, by pathway.
         out: folder, made if missing.
+        form: of the graphs.
+        r_convention: of the graphs.
 
     Returns:
-        pathway → comparison of every layer: PyTorch against the file.
+        Comparison of every layer in each simulator.
     """
-    out.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, np.ndarray] = {}
-    for pathway, branch in branches.items():
-        x_BSF, current_BS1 = inputs[pathway]
-        graph = to_graph(branch, per_neuron=current_BS1.shape[-1] > 1)
-        write_graph(graph, graph_path(out, pathway))
-        arrays |= probe_arrays(pathway, branch, x_BSF, current_BS1)
+    for pathway, exported in pathways.items():
+        arrays |= probe_arrays(pathway, exported)
+    out.mkdir(parents=True, exist_ok=True)
+    contracts = {}
+    for pathway, exported in pathways.items():
+        path = graph_path(out, pathway)
+        write_graph(exported.graph, path)
+        contracts[pathway] = PathwayContract(path.name, exported.given, OUTPUT, exported.layers)
     write_atomic(out / PROBE, npz_bytes(arrays))
-    widths = {p: {EVENTS: x.shape[-1], CURRENT: b.shape[-1]} for p, (x, b) in inputs.items()}
-    about = manifest(branches, widths, out)
-    write_json(out / MANIFEST, about)
-    parity = {
-        pathway: level_0(pathway, arrays, graph_path(out, pathway), branch.v_threshold)
-        for pathway, branch in branches.items()
-    }
-    report = {pathway: [asdict(layer) for layer in layers] for pathway, layers in parity.items()}
-    write_json(out / PARITY, {"sha256": about["sha256"], "pathways": report})
+    digests = {name: sha256(out / name) for name in (PROBE, *(c.graph for c in contracts.values()))}
+    arithmetic = next(iter(pathways.values())).arithmetic  # one configuration made them all
+    contract = Contract(form, r_convention, arithmetic, DT, digests, contracts)
+    write_json(out / MANIFEST, asdict(contract))
+    parity = verify(out)
+    level_0 = {p: [asdict(x) for x in found[0] or []] for p, found in parity.layers.items()}
+    report = {"sha256": digests, "arithmetic": arithmetic, "pathways": level_0}
+    write_json(out / PARITY, report)
     return parity
 
 
@@ -92,91 +111,39 @@ def graph_path(out: Path, pathway: str) -> Path:
     return out / f"motion_{pathway}.nir"
 
 
-@torch.no_grad()
-def manifest(
-    branches: dict[str, MotionBranch], widths: dict[str, dict[str, int]], out: Path
-) -> dict:
-    """What a reader needs beside the files: SHA-256, dt, comparison, inputs, grids."""
-    files = [PROBE, *(graph_path(out, p).name for p in branches)]
-    pathways = {}
-    for pathway, branch in branches.items():
-        grids = input_grids(branch)
-        layers = {
-            f"lif_{i}": {
-                "weight_grid": GRID,
-                "weight_limit": GRID_MAX * GRID,
-                "weight_max": float(weight_NF.abs().max()),
-                "bias_max": float(bias_N.abs().max()),
-                "beta": branch.beta,
-                "v_threshold": branch.v_threshold,
-                "neurons": branch.neurons,
-            }
-            for i, (weight_NF, bias_N) in enumerate(branch.grid_parameters(), start=1)
-        }
-        pathways[pathway] = {
-            "graph": graph_path(out, pathway).name,
-            "inputs": {n: {"width": w, "grid": grids[n]} for n, w in widths[pathway].items()},
-            "output": OUTPUT,
-            "layers": layers,
-        }
-    return {
-        "format_version": FORMAT_VERSION,
-        "form": "inputs",
-        "dt": DT,
-        "comparison": ">",
-        "reset": "to zero in the step of the spike",
-        "sha256": {f: sha256(out / f) for f in files},
-        "pathways": pathways,
-    }
+def files_table(folder: Path) -> Table:
+    """The files of an export, their sizes and the first digits of their SHA-256."""
+    table = Table(title=f"Files in {folder}", title_justify="left")
+    table.add_column("file")
+    table.add_column("bytes", justify="right")
+    table.add_column("SHA-256")
+    for path in sorted(
+        [*folder.glob("motion_*.nir"), *(folder / n for n in (PROBE, MANIFEST, PARITY))]
+    ):
+        table.add_row(path.name, f"{path.stat().st_size:,}", f"{sha256(path)[:12]}…")
+    return table
 
 
-def level_0(
-    pathway: str, arrays: dict[str, np.ndarray], path: Path, v_threshold: float
-) -> list[LayerComparison]:
-    """The probe's spikes against those of the file in nirtorch and snnTorch."""
-    prefix = f"{pathway}.in."
-    inputs = {
-        k.removeprefix(prefix): torch.from_numpy(x)
-        for k, x in arrays.items()
-        if k.startswith(prefix)
-    }
-    found = run_file(path, inputs)
-    # The output node repeats the last layer: comparing it too would count those spikes twice.
-    return [
-        compare(
-            name,
-            arrays[f"{pathway}.spikes.{name}"],
-            spikes.numpy(),
-            arrays[f"{pathway}.membrane.{name}"] - v_threshold,
-        )
-        for name, spikes in found.items()
-        if name != OUTPUT
-    ]
+def thresholds(motion: MotionConfig) -> tuple[float, float]:
+    """Smallest and largest threshold that a configuration allows."""
+    if motion.threshold == "fixed":
+        return motion.theta_fixed, motion.theta_fixed
+    return motion.theta_min, motion.theta_max
 
 
-def show(parity: dict[str, list[LayerComparison]], out: Path, console: Console) -> None:
-    """Print the parity table, the headline and the files."""
-    table = Table(title="Level 0: PyTorch and the file in nirtorch with snnTorch")
-    for heading in ("pathway", "layer", "spikes compared", "firing", "differing"):
-        table.add_column(heading, justify="left" if heading in ("pathway", "layer") else "right")
-    for pathway, layers in parity.items():
-        for x in layers:
-            table.add_row(pathway, x.layer, f"{x.compared:,}", f"{x.rate:.1%}", f"{x.differing:,}")
-    console.print(table)
-    flat = [x for layers in parity.values() for x in layers]
-    differing, compared = sum(x.differing for x in flat), sum(x.compared for x in flat)
-    console.print(f"{differing:,} of {compared:,} spikes differ", highlight=False)
-    names = [graph_path(out, p).name for p in parity]
-    print(f"wrote {', '.join([*names, PROBE, MANIFEST, PARITY])} in {out}")
-
-
-def export_run(config: ExportConfig) -> tuple[dict[str, list[LayerComparison]], Path]:
+def export_run(config: ExportConfig) -> dict[Path, Parity]:
     """Load a run, take real test clips, export.
 
+    Nothing is written before every form that was asked for is known to hold the branch.
+
+    Returns:
+        Folder → what simulators make of its files.
+
     Raises:
-        UserError: the run has no spiking network, or not so many test clips.
+        UserError: the run has no spiking network, or not so many test clips; a form cannot hold
+            its threshold.
     """
-    model = load(config.run)
+    model = load_ours(config.run)
     if not model.spiking:
         raise UserError(
             f"{config.run}: trained without a spiking network, expected --model.motion.enabled "
@@ -185,17 +152,37 @@ def export_run(config: ExportConfig) -> tuple[dict[str, list[LayerComparison]], 
     clips = clips_of(config.run)
     with torch.no_grad():
         inputs = model.motion_inputs(clips.batch(pick_samples(clips, config.samples)))
+    motion, convention = model.config.motion, config.r_convention
+    drives = {p: Drive(x.x_BSD, x.current_BS1, thresholds(motion)) for p, x in inputs.items()}
+    made: dict[tuple[Form, Path], dict[str, Exported]] = {
+        (form, folder): {
+            p: export_form(form, model.branch(p), drive, convention) for p, drive in drives.items()
+        }
+        for form, folder in folders(config)
+    }
+    return {
+        folder: write_export(pathways, folder, form=form, r_convention=convention)
+        for (form, folder), pathways in made.items()
+    }
+
+
+def folders(config: ExportConfig) -> list[tuple[Form, Path]]:
+    """The forms to write, and the folder of each."""
     out = run_folder(config.run) if config.out is None else config.out
-    tensors = {p: (x.x_BSD, x.current_BS1) for p, x in inputs.items()}
-    return export_branches({p: model.branch(p) for p in inputs}, tensors, out), out
+    if config.form == "both":
+        return [("inputs", out), ("chain", out / CHAIN)]
+    return [(config.form, out)]
 
 
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    config = tyro.cli(ExportConfig, args=args, prog="python -m export.to_nir")
-    parity, out = export_run(config)
-    show(parity, out, Console(width=None if sys.stdout.isatty() else 120))
-    return int(any(x.differing for layers in parity.values() for x in layers))
+    config = parse(ExportConfig, "python -m export.to_nir", args)
+    exported = export_run(config)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for folder, parity in exported.items():
+        show_parity(parity, console)
+        console.print(files_table(folder))
+    return int(any(parity.failed for parity in exported.values()))
 
 
 if __name__ == "__main__":

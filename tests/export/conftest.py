@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,11 @@ def clips() -> ClipSet:
     return random_clips(ragged=True)
 
 
-def make_run(folder: Path, clips: ClipSet, config: TrainConfig | None = None) -> Path:
+def make_run(
+    folder: Path, clips: ClipSet, config: TrainConfig | None = None, passes: int = 60
+) -> Path:
     """A run's folder over random clips: real configuration, real checkpoint, untrained weights,
-    batch-norm statistics of its training clips.
+    batch-norm statistics of so many passes over its training clips.
     """
     torch.manual_seed(0)
     config = config or small_config()
@@ -30,7 +33,9 @@ def make_run(folder: Path, clips: ClipSet, config: TrainConfig | None = None) ->
     batch = clips.batch(clips.splits["stage_1_train"])
     model.calibrate(batch)
     with torch.no_grad():
-        for _ in range(60):  # else eval mode normalises by 0 and 1 and the audio branch is silent
+        for _ in range(
+            passes
+        ):  # else eval mode normalises by 0 and 1 and the audio branch is silent
             model(batch)
     folder.mkdir()
     write_config(folder, config)
@@ -38,8 +43,16 @@ def make_run(folder: Path, clips: ClipSet, config: TrainConfig | None = None) ->
     return folder
 
 
+@pytest.fixture(scope="session")
+def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder over the clips of ``clips``; not to be changed."""
+    return make_run(tmp_path_factory.mktemp("made") / "run", random_clips(ragged=True))
+
+
 @pytest.fixture
-def run_dir(tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run's folder, and the clips of it."""
+def run_dir(
+    made_run: Path, tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A copy of it, and its clips."""
     monkeypatch.setattr(to_nir, "clips_of", lambda run: clips)
-    return make_run(tmp_path / "run", clips)
+    return Path(shutil.copytree(made_run, tmp_path / "run"))

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from export import graph as graph_module
 from export.graph import check_equal, input_grids, to_graph, write_graph
-from export.parity import FUSED, LeakyNode, fuse_inputs, run_file
+from export.parity import FUSED, LeakyNode, fuse_inputs, run_graph
+from hardware.errors import UserError as HardwareUserError
 from hardware.graph import lower, read_network
-from hardware.reference import reference_float
+from hardware.reference_float import reference_float
 from mdft.errors import UserError
 from mdft.motion import MotionBranch
 from tests.export.branches import firing_branch, random_drive
@@ -110,14 +111,29 @@ def test_level_0_nirtorch_and_snntorch_give_the_same(tmp_path: Path, beta: float
     branch = firing_branch(4, beta=beta)
     x, current = random_drive(branch, 4, 5, 15)
     write_graph(to_graph(branch), tmp_path / "g.nir")
-    found = run_file(tmp_path / "g.nir", {"events": x, "threshold_current": current})
+    found = run_graph(nir.read(tmp_path / "g.nir"), {"events": x, "threshold_current": current})
     assert set(found) == {"lif_1", "lif_2", "lif_3", "spikes"}
     for i, (spikes, _) in enumerate(branch.trace(x, current), start=1):
         assert spikes.any()
         assert torch.equal(found[f"lif_{i}"], spikes)
     assert torch.equal(found["spikes"], branch(x, current))
-    again = run_file(tmp_path / "g.nir", {"events": x[2:], "threshold_current": current[2:]})
+    again = run_graph(
+        nir.read(tmp_path / "g.nir"), {"events": x[2:], "threshold_current": current[2:]}
+    )
     assert torch.equal(again["spikes"], found["spikes"][2:])  # no state from sample to sample
+
+
+def test_what_nirtorch_would_hang_on_or_accept_is_refused_before_it():
+    drive = {"events": torch.zeros(1, 1, 7), "threshold_current": torch.zeros(1, 1, 1)}
+    two = to_graph(firing_branch(5, features=7))
+    two.nodes["more"] = nir.Output({"output": np.array([48])})
+    two.edges.append(("lif_3", "more"))
+    with pytest.raises(UserError, match="has 2 Outputs"):
+        run_graph(two, drive)
+    nan = to_graph(firing_branch(5, features=7))
+    nan.nodes["affine_1"].weight[0, 0] = np.nan  # type: ignore[attr-defined]
+    with pytest.raises(HardwareUserError, match=r"affine_1.weight holds NaN"):
+        run_graph(nan, drive)
 
 
 def test_fused_inputs_select_their_channels():
@@ -130,7 +146,7 @@ def test_fused_inputs_select_their_channels():
     assert list(fused.inputs) == [FUSED]
 
 
-@pytest.mark.parametrize("field", ["r", "v_leak", "v_reset"])
+@pytest.mark.parametrize("field", ["v_leak", "v_reset"])
 def test_neurons_that_leaky_cannot_express_are_refused(field: str):
     node = to_graph(firing_branch(6)).nodes["lif_1"]
     assert isinstance(node, nir.LIF)

@@ -7,17 +7,20 @@ import json
 import time
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
-from export import to_nir
+from export import verify
+from export.errors import run_main as exit_with
 from export.files import npz_bytes
+from export.forms import Drive, export_form
 from export.probe import pick_samples, probe_arrays
 from export.to_nir import main
 from hardware.run import main as run_main
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
-from mdft.errors import run_main as exit_with
 from mdft.neuron import THRESHOLD_OFFSET
 from mdft.runs import MODEL
 from tests.backends import every_backend
@@ -67,13 +70,15 @@ def test_manifest_tells_what_is_beside_it(run_dir: Path, tmp_path: Path):
     manifest = json.loads(files["manifest.json"])
     assert manifest["dt"] == 1e-4 and manifest["comparison"] == ">"
     assert manifest["format_version"] == 1 and manifest["form"] == "inputs"
+    assert manifest["r_convention"] == "unit-gain" and manifest["arithmetic"] == "float"
     for name in SIGNED:
         assert manifest["sha256"][name] == hashlib.sha256(files[name]).hexdigest()
     parity = json.loads(files["parity_level_0.json"])
     assert parity["sha256"] == manifest["sha256"]
     assert {p: len(layers) for p, layers in parity["pathways"].items()} == {"audio": 3, "visual": 3}
     visual = manifest["pathways"]["visual"]
-    assert visual["inputs"]["events"] == {"width": 32, "grid": 0.0625}
+    events = visual["inputs"]["events"]
+    assert (events["width"], events["grid"]) == (32, 0.0625)
     assert visual["layers"]["lif_1"]["v_threshold"] == 1 + THRESHOLD_OFFSET
     assert visual["layers"]["lif_1"]["weight_max"] <= 127 / 64
 
@@ -116,14 +121,14 @@ def test_the_manifest_keeps_graph_probe_and_pathway_together(
 
 
 def test_a_differing_spike_exits_1(run_dir: Path, tmp_path: Path, monkeypatch, capsys):
-    honest = to_nir.run_file
+    honest = verify.run_graph
 
-    def flipped(path: Path, inputs: dict) -> dict:
-        found = honest(path, inputs)
+    def flipped(graph: nir.NIRGraph, inputs: dict) -> dict:
+        found = honest(graph, inputs)
         found["lif_2"][0, 0, 0] = 1 - found["lif_2"][0, 0, 0]
         return found
 
-    monkeypatch.setattr(to_nir, "run_file", flipped)
+    monkeypatch.setattr(verify, "run_graph", flipped)
     assert main([str(run_dir), "--samples", "4"]) == 1
     assert "\n2 of " in capsys.readouterr().out
 
@@ -142,6 +147,17 @@ def test_wrong_use_exits_2_with_one_line(run_dir: Path, tmp_path: Path, capsys):
     assert sorted(p.name for p in run_dir.iterdir()) == ["config.json", MODEL]
 
 
+def test_weights_that_no_graph_can_hold_are_one_line(run_dir: Path, capsys):
+    tensors = load_file(run_dir / MODEL)
+    tensors["motion.audio.linears.0.weight"][0, 0] = torch.nan
+    save_file(tensors, run_dir / MODEL)
+    with pytest.raises(SystemExit, match="2"):
+        exit_with(lambda: main([str(run_dir)]))
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "NaN" in error, error
+    assert sorted(p.name for p in run_dir.iterdir()) == ["config.json", MODEL]
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 36])
 def test_samples_come_evenly_from_both_splits(clips: ClipSet, count: int):
     picked = pick_samples(clips, count)
@@ -155,8 +171,12 @@ def test_samples_come_evenly_from_both_splits(clips: ClipSet, count: int):
 def test_inputs_off_the_grid_are_refused():
     branch = firing_branch(0)
     x, current = random_drive(branch, 0)
-    with pytest.raises(UserError, match="events is off its grid"):
-        probe_arrays("audio", branch, x + 0.01, current)
+    for drive, message in (
+        (Drive(x + 0.01, current, (0.1, 2)), "events is off its grid"),
+        (Drive(x, current * 4, (0.1, 2)), "threshold_current .* runs from"),
+    ):
+        with pytest.raises(UserError, match=message):
+            probe_arrays("audio", export_form("inputs", branch, drive, "unit-gain"))
 
 
 def test_npz_is_what_numpy_reads(tmp_path: Path):

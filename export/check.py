@@ -1,0 +1,65 @@
+"""`python -m export.check OUT`: a tiny branch through the road of an export; no run needed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+from torch import Tensor
+
+from events.cli import parse
+from export.errors import run_main
+from export.forms import Drive, export_form
+from export.to_nir import write_export
+from export.verify import show_parity
+from mdft.motion import MotionBranch
+
+PATHWAY = "visual"
+_WIDTH, _BATCH, _STEPS = 16, 2, 8
+_THETAS = (0.75, 1.25)
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """Export a tiny random motion branch and run its files, as `python -m export.to_nir` does.
+
+    Shows whether the libraries of the road work here; `python -m mdft.doctor` calls it. Writes
+    motion_visual.nir, probe.npz and manifest.json.
+    Exit status: 0 no spike differs that must not, 1 some do, 2 wrong use.
+    """
+
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """Folder for the files, made if missing."""
+
+
+def tiny_branch() -> tuple[MotionBranch, Drive]:
+    """A branch of two layers that fires, and events and a moving threshold to drive it with."""
+    torch.manual_seed(0)
+    branch = MotionBranch(_WIDTH, _WIDTH, 2).eval()
+    active = torch.rand(_BATCH, _STEPS, _WIDTH) < 0.5
+    x_BSF: Tensor = active * torch.randint(1, 40, active.shape) / 16
+    low, high = _THETAS
+    theta_BS1 = low + (high - low) * torch.rand(_BATCH, _STEPS, 1)
+    with torch.no_grad():
+        for linear in branch.linears:
+            linear.bias.fill_(0.25)  # type: ignore[operator, union-attr]
+        return branch, Drive(x_BSF, branch.threshold_current(theta_BS1), _THETAS)
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    config = parse(CheckConfig, "python -m export.check", args)
+    branch, drive = tiny_branch()
+    made = {PATHWAY: export_form("inputs", branch, drive, "unit-gain")}
+    parity = write_export(made, config.out, form="inputs", r_convention="unit-gain")
+    show_parity(parity, Console(width=None if sys.stdout.isatty() else 120))
+    return int(parity.failed)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,159 @@
+"""The two forms of a graph, with what goes into the probe and the contract of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import nir
+from torch import Tensor
+
+from export.chain import chain_trace, encode_chain, relay_count, threshold_code, to_chain
+from export.contract import (
+    CURRENT,
+    DRIVE,
+    EVENTS,
+    Channels,
+    Form,
+    InputContract,
+    LayerContract,
+    RConvention,
+)
+from export.graph import current_range, grid_arrays, input_grids, to_graph
+from hardware.graph import lower
+from hardware.quantise import quantise
+from mdft.errors import UserError
+from mdft.loihi import MOST_BITS, Arithmetic, largest_multiple
+from mdft.motion import MotionBranch
+from mdft.neuron import GRID, INPUT_GRID, INPUT_MAX
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What a pathway is driven with, and the range that its threshold stays in.
+
+    Attributes:
+        x_BSF: graded events of every step.
+        current_BSM: threshold current of every step, M = 1, or M = N with one a neuron.
+        thetas: smallest and largest threshold θ.
+    """
+
+    x_BSF: Tensor
+    current_BSM: Tensor
+    thetas: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One pathway in one form.
+
+    Attributes:
+        graph: to be written.
+        inputs: (B,S,width) of each Input.
+        traces: spikes and membranes before the reset, (B,S,N), of each LIF node.
+        arithmetic: that the spikes were computed in.
+        given: contract of each Input.
+        layers: contract of each LIF node.
+    """
+
+    graph: nir.NIRGraph
+    inputs: dict[str, Tensor]
+    traces: dict[str, tuple[Tensor, Tensor]]
+    arithmetic: Arithmetic
+    given: dict[str, InputContract]
+    layers: dict[str, LayerContract]
+
+
+def export_form(
+    form: Form, branch: MotionBranch, drive: Drive, r_convention: RConvention
+) -> Exported:
+    """A branch in a form.
+
+    Raises:
+        UserError: what the form cannot hold.
+    """
+    make = _inputs if form == "inputs" else _chain
+    return make(branch, drive, r_convention)
+
+
+def _inputs(branch: MotionBranch, drive: Drive, r_convention: RConvention) -> Exported:
+    width = drive.current_BSM.shape[-1]
+    grids = input_grids(branch)
+    low, high = current_range(branch, drive.thetas)
+    current = Channels("threshold current b(t)", 0, width, grids[CURRENT], low, high)
+    return Exported(
+        to_graph(branch, per_neuron=width > 1, r_convention=r_convention),
+        {EVENTS: drive.x_BSF, CURRENT: drive.current_BSM},
+        _named(branch.trace(drive.x_BSF, drive.current_BSM)),
+        cast(Arithmetic, branch.arithmetic),
+        {
+            EVENTS: InputContract(branch.features, grids[EVENTS], (_events(branch),)),
+            CURRENT: InputContract(width, grids[CURRENT], (current,)),
+        },
+        _layers(branch, [0] * branch.layers),
+    )
+
+
+def _chain(branch: MotionBranch, drive: Drive, r_convention: RConvention) -> Exported:
+    code = threshold_code(branch, drive.thetas)
+    count = len(code.worth)
+    graph = to_chain(branch, code, r_convention=r_convention)
+    if branch.arithmetic == "loihi":
+        _check_units(branch, graph)
+    bits = Channels(
+        "bits of the threshold current b(t)", branch.features, count, 1.0, 0.0, 1.0, code.worth
+    )
+    channels = (_events(branch), bits)
+    return Exported(
+        graph,
+        {DRIVE: encode_chain(drive.x_BSF, drive.current_BSM, code)},
+        _named(chain_trace(branch, code, drive.x_BSF, drive.current_BSM)),
+        cast(Arithmetic, branch.arithmetic),
+        {DRIVE: InputContract(branch.features + count, INPUT_GRID, channels)},
+        _layers(branch, [relay_count(branch, code, i + 1) for i in range(branch.layers)]),
+    )
+
+
+def _check_units(branch: MotionBranch, chain: nir.NIRGraph) -> None:
+    """A leak rounds in the unit of the membrane; it has to be the one of the training."""
+    trained = quantise(lower(to_graph(branch)), input_grids(branch)).populations
+    integers = quantise(lower(chain), {DRIVE: INPUT_GRID})
+    advice = "use --form inputs, or 8-bit weights and a beta of 0 or 0.5"
+    if integers.notes:
+        raise UserError(f"form chain: Loihi cannot hold it: {integers.notes[0]}; {advice}")
+    for p, q in zip(trained, integers.populations, strict=True):
+        if p.unit != q.unit:
+            raise UserError(
+                f"form chain: {p.name} would count in units of {q.unit:g} on Loihi, it was trained "
+                f"in units of {p.unit:g}; {advice}"
+            )
+
+
+def _events(branch: MotionBranch) -> Channels:
+    limit = INPUT_MAX * INPUT_GRID
+    return Channels("graded events", 0, branch.features, INPUT_GRID, -limit, limit)
+
+
+def _named(traces: list[tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+    return {f"lif_{i}": trace for i, trace in enumerate(traces, start=1)}
+
+
+def _layers(branch: MotionBranch, relays: list[int]) -> dict[str, LayerContract]:
+    steps = [GRID] * branch.layers
+    if branch.weight_bits < MOST_BITS:
+        steps = branch.get_buffer("weight_steps_L").tolist()
+    return {
+        f"lif_{i + 1}": LayerContract(
+            neurons=branch.neurons,
+            relays=relays[i],
+            beta=branch.beta,
+            v_threshold=branch.v_threshold,
+            weight_bits=branch.weight_bits,
+            weight_grid=steps[i],
+            weight_limit=largest_multiple(branch.weight_bits) * steps[i],
+            weight_max=float(abs(weight_NF).max()),
+            bias_grid=GRID,
+            bias_max=float(abs(bias_N).max()),
+        )
+        for i, (weight_NF, bias_N) in enumerate(grid_arrays(branch))
+    }
