@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mdft.errors import UserError, run_main
+from mdft.errors import UserError, require, run_main
 from mdft.experiments.ablations import distinct_rows
 from mdft.experiments.figure import write_figure
 from mdft.experiments.report import facts, read_texts, report
@@ -62,6 +62,7 @@ def chosen_rows(rows: Mapping[str, Row], only: Sequence[str]) -> list[Row]:
 def main() -> int:
     """The command line; 0 when every run is finished, 1 when one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.ablate")
+    require(command.system == "mdft", "--model", command.system, "mdft, whose parts these are")
     rows = distinct_rows(config_of(command))
     everything = plan(chosen_rows(rows, ()), command.seeds, command.out)
     names = {row.name for row in chosen_rows(rows, command.only)}

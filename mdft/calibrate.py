@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mdft.errors import UserError
-from mdft.motion import MotionBranch, on_grid
+from mdft.lif import lif_sequence
+from mdft.motion import MotionBranch
 from mdft.precision import full_precision
 
 #: Bits of the largest weight of a layer, of a mean, and significant bits of a scale, before they
@@ -61,7 +62,6 @@ def calibrate(
     *,
     rate: float = 0.12,
     mask_BS: Tensor | None = None,
-    name: str = "MotionBranch",
 ) -> list[float]:
     """Scale and shift each layer's parameters so that it fires at ``rate`` on real input.
 
@@ -81,7 +81,6 @@ def calibrate(
         current_BSM: its threshold currents.
         rate: spikes per neuron and step to aim at.
         mask_BS: bool, True where the step exists; None if all do.
-        name: what a warning calls the branch.
 
     Returns:
         The firing rate that each layer reached, with its parameters on the grid.
@@ -97,15 +96,14 @@ def calibrate(
         raise UserError("calibrate: the batch has no step, expected one clip or more with a second")
     reached, constant, signal_BSF = [], [], x_BSF
     with full_precision(x_BSF.device.type):
-        for index, linear in enumerate(branch.linears, start=1):
-            assert isinstance(linear, nn.Linear)
+        for index in range(branch.layers):
+            linear = branch.linear(index)
             if not _normalise(branch, linear, signal_BSF, current_BSM, rate, mask_BS):
-                constant.append(index)
-            weight_NF, bias_N = on_grid(linear)
-            raw_BSN = F.linear(signal_BSF.to(weight_NF), weight_NF)
-            signal_BSF, _ = branch.fire(raw_BSN, bias_N, current_BSM, overwrite=True)
+                constant.append(index + 1)
+            branch.choose_weight_step(index)
+            signal_BSF, _ = branch.layer(index, signal_BSF, current_BSM)
             reached.append(signal_BSF[mask_BS].mean().item())
-    _warn(name, reached, constant, rate)
+    _warn(branch.name, reached, constant, rate)
     return reached
 
 
@@ -120,7 +118,7 @@ def _normalise(
     """Fold mean, deviation and the gain that reaches the rate into a layer; False: it is constant.
 
     The current is computed once. The gains are tried on it without the grid of the folded weights,
-    whose rounding moves the rate little.
+    whose rounding moves the rate little with 8 bits, and with real membranes.
     """
     weight_NF = linear.weight.double()
     step = coarse_step(weight_NF)
@@ -135,11 +133,17 @@ def _normalise(
     if not changes_N.any():
         return False
     raw_BSN = (raw_BSN - mean_N.to(dtype)) * torch.where(changes_N, 1 / std_N, 0.0).to(dtype)
-    no_bias_1 = raw_BSN.new_zeros(1)
     low, high = 0.0, 8.0 * branch.theta_0
     for _ in range(12):
         gain = (low + high) / 2
-        spikes_BSN, _ = branch.fire(gain * raw_BSN, no_bias_1, current_BSM, overwrite=True)
+        spikes_BSN, _ = lif_sequence(
+            gain * raw_BSN,
+            branch.params,
+            branch.spike,
+            threshold_current=current_BSM,
+            fused=branch.fused,
+            overwrite=True,
+        )
         fired = spikes_BSN[mask_BS][:, changes_N].mean().item()
         low, high = (gain, high) if fired < rate else (low, gain)
     scale_N = significant((low + high) / 2 / std_N, SCALE_BITS)

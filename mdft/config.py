@@ -3,64 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
+
+from mdft.baselines.config import BaselinesConfig, SystemName
 from mdft.data.rendered_config import RenderedConfig
 from mdft.errors import UserError, require
-from mdft.motion import DECAY_STEPS
-from mdft.neuron import GRID
-from mdft.threshold import ThresholdMode
-
-
-@dataclass(frozen=True)
-class MotionConfig:
-    """The spiking motion branch (section 3.2 of the paper)."""
-
-    enabled: bool = True
-    """False: the ablation without motion (MIM); features are fused ungated."""
-    network: Literal["snn", "mlp"] = "snn"
-    """mlp: the ablation of Table 2, the same Linears with ReLU and no state."""
-    events: bool = True
-    """False: the ablation without EGM; the branch is given encoded features instead of events."""
-    layers: int = 3
-    """Blocks of Linear + LIF in each pathway."""
-    beta: float = 0.5
-    """Leak a step, 1 − dt/τ."""
-    theta_0: float = 1.0
-    """Resting threshold θ0."""
-    threshold: ThresholdMode = "relative"
-    """How the threshold follows context and motion, eq. (7)."""
-    theta_fixed: float = 1.0
-    """The threshold of mode fixed; weights start as they would for theta_0."""
-    per_neuron: bool = False
-    """One threshold a neuron, eq. (7) elementwise as printed, and not one a sample and second."""
-    theta_min: float = 0.5
-    """Lower bound of the dynamic threshold."""
-    theta_max: float = 2.0
-    """Upper bound of the dynamic threshold."""
-    alpha: float = 2.0
-    """Sharpness of the arctangent surrogate gradient."""
-    rate: float = 0.12
-    """Spikes per neuron and step that the initialisation aims at."""
-
-    def check(self) -> None:
-        """Raise a UserError that names the first field out of its range."""
-        steps = DECAY_STEPS * self.beta
-        grid = self.theta_0 / GRID
-        require(self.layers >= 1, "layers", self.layers, "at least 1")
-        require(
-            0 <= steps < DECAY_STEPS and steps.is_integer(), "beta", self.beta, "k/32, 0 <= k < 32"
-        )
-        require(grid > 0 and grid.is_integer(), "theta_0", self.theta_0, "k/64, k > 0")
-        low, high = self.theta_min, self.theta_max
-        require(0 < low <= self.theta_0, "theta_min", low, "0 < it <= theta_0")
-        require(self.theta_0 <= high < math.inf, "theta_max", high, ">= theta_0")
-        require(0 < self.theta_fixed < math.inf, "theta_fixed", self.theta_fixed, "more than 0")
-        require(0 < self.alpha < math.inf, "alpha", self.alpha, "more than 0")
-        require(0 < self.rate < 0.5, "rate", self.rate, "between 0 and 0.5")
-
+from mdft.extract.config import FeatureConfig
+from mdft.motion_config import MotionConfig
 
 #: Fields of ModelConfig that count something.
 WIDTHS = (
@@ -150,12 +103,13 @@ class LossConfig:
 class DataConfig:
     """Where the clips come from."""
 
-    source: Literal["rendered", "files"] = "rendered"
-    """The embedded benchmark, or feature files in the layout of AVCA and TCaF (docs/data.md)."""
+    source: Literal["rendered", "files", "folder"] = "rendered"
+    """The embedded benchmark, feature files in the layout of AVCA and TCaF (docs/data.md), or a
+    folder of video files (docs/predict.md)."""
     rendered: RenderedConfig = field(default_factory=RenderedConfig)
     """The embedded benchmark."""
     root: Path | None = None
-    """files: folder of one benchmark; it holds class-split/ and features/."""
+    """files: folder of one benchmark; it holds class-split/ and features/. folder: of clips."""
     features: str | None = None
     """files: folder under features/; needed where there are several."""
     split: Literal["main_split", "cls_split"] = "main_split"
@@ -170,6 +124,14 @@ class DataConfig:
     """E_v from pixels (K bins a second), or from threshold crossings of the features (K = 1)."""
     feature_threshold: float = 0.2
     """C of the feature events, in log feature."""
+    extract: FeatureConfig = field(default_factory=FeatureConfig)
+    """folder: how features and events are taken from the clips."""
+    vectors: Path | None = None
+    """folder: file of word vectors (word2vec, GloVe, npz); default: made of the letters."""
+    splits: Path | None = None
+    """folder: csv with columns clip (CLASS/NAME.mp4) and part; default: drawn by split_seed."""
+    split_seed: int = 0
+    """folder: decides which classes are unseen, and which clips are for tests."""
     cache: Path | None = None
     """Folder of what is drawn or read once; default: $MDFT_CACHE, else ~/.cache/mdft."""
 
@@ -179,14 +141,24 @@ class DataConfig:
         require(0 < threshold < math.inf, "feature_threshold", threshold, "a positive number")
         if self.source == "rendered":
             return
+        if self.source == "folder":
+            self.extract.check()
         if self.root is None:
             raise UserError(
                 "--data.root is missing: name the folder of the benchmark, the one that holds "
-                "class-split/ and features/ (docs/data.md)"
+                "class-split/ and features/ (docs/data.md); of source folder, the one that holds "
+                "a subfolder of clips a class"
             )
-        require(self.events == "feature", "data.events", self.events, "feature, for files")
         enough = self.max_seconds is None or self.max_seconds >= 1
         require(enough, "data.max_seconds", self.max_seconds, "at least 1")
+
+    def absolute(self) -> DataConfig:
+        """The same with absolute paths of what is read; the cache stays as it is."""
+        paths = {name: getattr(self, name) for name in ("root", "vectors", "splits")}
+        found = {name: path and path.resolve() for name, path in paths.items()}
+        checkpoint = self.extract.checkpoint
+        extract = replace(self.extract, checkpoint=checkpoint and checkpoint.resolve())
+        return replace(self, **found, extract=extract)
 
 
 @dataclass(frozen=True)
@@ -195,8 +167,12 @@ class TrainConfig:
 
     data: DataConfig = field(default_factory=DataConfig)
     """Clips, features, events, splits."""
+    system: Annotated[SystemName, tyro.conf.arg(name="model")] = "mdft"
+    """What to train: ours, or a baseline (docs/baselines.md)."""
+    baseline: BaselinesConfig = field(default_factory=BaselinesConfig)
+    """The baselines, of which --model chooses one."""
     model: ModelConfig = field(default_factory=ModelConfig)
-    """The architecture."""
+    """The architecture of MDFT."""
     loss: LossConfig = field(default_factory=LossConfig)
     """The three losses."""
     epochs: int = 50
@@ -204,15 +180,18 @@ class TrainConfig:
     batch_size: int = 256
     """Clips a step, drawn class-balanced."""
     learning_rate: float = 1e-4
-    """Of Adam."""
+    """Of Adam; a baseline has its own."""
     seed: int = 0
     """Of weights, sampling and dropout."""
+    init: Path | None = None
+    """A finished run whose model is trained on: stage 2 alone, with its β, for --epochs epochs."""
     device: str = "auto"
     """auto, cpu or cuda."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""
         self.data.check()
+        self.baseline.check()
         self.model.check()
         self.loss.check()
         rate = self.learning_rate
@@ -220,3 +199,5 @@ class TrainConfig:
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2")
         require(0 < rate < math.inf, "learning_rate", rate, "a positive number")
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 <= it < 2**32")
+        ours = self.init is None or self.system == "mdft"
+        require(ours, "init", self.init, "none for a baseline")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from events.cli import exit_status
 from events.errors import UserError as EventsUserError
 
 
@@ -25,22 +26,16 @@ def require(condition: bool, field: str, found: object, expected: str) -> None:
         raise UserError(f"{field} is {found!r}, expected {expected}")
 
 
-#: Characters of an error's line; a name from a hostile file may have millions.
-_LONGEST = 2000
+def printable(text: object) -> str:
+    """A text from a stranger in one line: what a terminal would obey or cannot show is �."""
+    words = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else "\ufffd" for c in words)
 
 
 def run_main(main: Callable[[], int]) -> None:
-    """Run a command's ``main``; a user's mistake becomes one line on stderr and exit 2.
+    """Run a command's ``main`` and exit as :func:`events.cli.exit_status` says.
 
     Args:
         main: returns the exit status.
     """
-    try:
-        status = main()
-    except (UserError, EventsUserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())[:_LONGEST]}", file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    sys.exit(status)
+    sys.exit(exit_status(main, (UserError, EventsUserError, OSError)))

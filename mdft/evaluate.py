@@ -15,6 +15,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from events.cli import parse
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError, run_main
 from mdft.evaluation import ScoredSplit, results_of, score_split
@@ -131,4 +132,4 @@ def _show(found: Evaluation, folder: Path, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    run_main(lambda: main(tyro.cli(Command, description=__doc__, prog="python -m mdft.evaluate")))
+    run_main(lambda: main(parse(Command, "python -m mdft.evaluate")))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mdft import gzsl
-from mdft.data.dataset import ClipSet
+from mdft.baselines.interface import System
+from mdft.baselines.ours import embedded
+from mdft.data.dataset import Batch, ClipSet
 from mdft.errors import require
 from mdft.health import FiringStatistics, LayerHealth, health_record
-from mdft.model import MDFT
+from mdft.model import Output
 from mdft.runs import Results
 
 
@@ -21,7 +23,7 @@ class ScoredSplit:
     """What :func:`mdft.gzsl.scores` needs.
 
     Attributes:
-        distances: (n,C) Euclidean distances of clips to candidates.
+        distances: (n,C) distances of clips to candidates.
         labels: (n,) candidate index of each clip.
         seen: (C,) which candidates are seen.
         classes: (C,) class index of each candidate.
@@ -37,9 +39,14 @@ class ScoredSplit:
 
 @torch.no_grad()
 def score_split(
-    model: MDFT, clips: ClipSet, seen_split: str, unseen_split: str, batch_size: int
+    model: System,
+    clips: ClipSet,
+    seen_split: str,
+    unseen_split: str,
+    batch_size: int,
+    forward: Callable[[Batch], Output] | None = None,
 ) -> ScoredSplit:
-    """Distances ``‖O_av − O_w‖₂`` of a seen and an unseen split to all their classes.
+    """Distances of a seen and an unseen split to all their classes, as the system measures them.
 
     Args:
         model: put into eval mode.
@@ -47,6 +54,7 @@ def score_split(
         seen_split: name of the split of seen classes.
         unseen_split: name of the split of unseen classes.
         batch_size: clips a forward pass.
+        forward: of MDFT, what a batch goes through; the model's own forward pass if None.
 
     Raises:
         UserError: a split has no clip, or a class is in both.
@@ -66,18 +74,11 @@ def score_split(
     for start in range(0, len(indices), batch_size):
         chunk = indices[start : start + batch_size]
         batch = clips.batch(chunk).to(device)
-        output = model(batch)
-        distances.append(exact_distances(output.o_av_BE, o_w_CE))
-        firing.add(output.spikes, batch.mask_BT)
+        found = embedded(forward(batch), batch) if forward else model.embed_clips(batch)
+        distances.append(model.distances(found, o_w_CE))
+        firing.add(found.spikes.layers, found.spikes.mask_BT)
     labels = np.searchsorted(classes, clips.labels_N[indices])
     return ScoredSplit(np.concatenate(distances), labels, seen, classes, firing.layers())
-
-
-def exact_distances(o_av_BE: Tensor, o_w_CE: Tensor) -> np.ndarray:
-    """(B,C) Euclidean distances in float64, without the cancellation of ``‖x‖² − 2xy + ‖y‖²``."""
-    return torch.cdist(
-        o_av_BE.double(), o_w_CE.double(), compute_mode="donot_use_mm_for_euclid_dist"
-    ).numpy(force=True)
 
 
 def results_of(

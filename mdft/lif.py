@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mdft.lif_fused import fused_lif, supports
+from mdft.loihi import check_range, count_outside
 from mdft.neuron import AtanSpike, LIFParams, SpikeFunction, lif_loop, threshold_current
 from mdft.precision import at_least_float32, full_precision
 
@@ -21,6 +22,7 @@ def lif_sequence(
     bias: Tensor | None = None,
     fused: bool = True,
     overwrite: bool = False,
+    name: str = "lif_sequence",
 ) -> tuple[Tensor, Tensor]:
     """LIF neurons from rest, eq. (8): ``u(t) = β u(t−1) + ((I(t) + bias) + b(t))``.
 
@@ -28,17 +30,27 @@ def lif_sequence(
     :func:`mdft.neuron.lif_step`, or on the CPU with an :class:`mdft.neuron.AtanSpike` by a kernel
     with the same spikes and membranes, bit for bit, and the same gradient up to rounding.
 
+    With a state unit q in ``params`` the leak is that of Loihi's integers, ``q · trunc(β u / q)``,
+    with the gradient β. On the grids of a :class:`mdft.motion.MotionBranch` float32 then holds
+    every integer of 24 bits and every sum of them: spikes and membranes are those of Lava's
+    fixed-point LIF.
+
     Args:
         current_BSN: input current I of every step, float32 or float64.
-        params: β and θ0.
+        params: β, θ0 and the arithmetic.
         spike: Heaviside with a surrogate gradient.
         threshold_current: b, (B,S,1) or (B,S,N); None is 0.
         bias: (N,); None is 0.
         fused: False takes the loop, which can be differentiated twice.
         overwrite: the kernel may put the membranes in the memory of ``current_BSN``.
+        name: what an error calls the layer.
 
     Returns:
         Spikes (B,S,N), and the membranes before the reset (B,S,N), which carry no gradient.
+
+    Raises:
+        ValueError: the threshold current has another shape.
+        UserError: with a state unit: ``I + b`` or u leaves the range of Loihi's state.
     """
     B, S, N = current_BSN.shape
     zero = current_BSN.new_zeros(1)
@@ -47,8 +59,14 @@ def lif_sequence(
     bias_N = (zero if bias is None else bias.to(zero)).expand(N)
     if fused and supports(current_BSN, spike):
         assert isinstance(spike, AtanSpike)
-        return fused_lif(current_BSN, b_BSM, bias_N, params, spike.alpha, overwrite=overwrite)
-    return lif_loop((current_BSN + bias_N) + b_BSM, params, spike)
+        return fused_lif(
+            current_BSN, b_BSM, bias_N, params, spike.alpha, overwrite=overwrite, name=name
+        )
+    spikes_BSN, membranes_BSN = lif_loop((current_BSN + bias_N) + b_BSM, params, spike)
+    if params.state_unit is not None:
+        outside = count_outside(current_BSN + b_BSM, membranes_BSN, params)
+        check_range(outside, params, name)
+    return spikes_BSN, membranes_BSN
 
 
 class DynamicThresholdLIF(nn.Module):

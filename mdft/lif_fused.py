@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mdft import lif_numba
+from mdft.loihi import check_range, state_limit
 from mdft.neuron import AtanSpike, LIFParams
 
 #: Fewest elements that are worth waking a second thread for.
@@ -56,6 +57,7 @@ class _FusedLIF(torch.autograd.Function):
         params: LIFParams,
         alpha: float,
         overwrite: bool,
+        name: str,
     ) -> tuple[Tensor, Tensor]:
         if overwrite and current_BSN.is_contiguous():
             if not current_BSN.is_inference():
@@ -65,12 +67,10 @@ class _FusedLIF(torch.autograd.Function):
         else:
             membrane_BSN = current_BSN.clone(memory_format=torch.contiguous_format)
         spikes_BSN = torch.empty_like(membrane_BSN)
-        bias, spikes = _flat(bias_N), _flat(spikes_BSN)
-        number = bias.dtype.type
+        arrays = _flat(membrane_BSN), _flat(bias_N), _flat(threshold_current_BSM)
+        number = arrays[0].dtype.type
         beta, theta = number(params.beta), number(params.v_threshold)
-        B, S, _ = current_BSN.shape
-        arrays = _flat(membrane_BSN), bias, _flat(threshold_current_BSM)
-        over_samples(lif_numba.forward, B, spikes.size, *arrays, beta, theta, spikes, S)
+        _forward(arrays, params, theta, _flat(spikes_BSN), current_BSN.shape, name)
         ctx.save_for_backward(membrane_BSN)
         ctx.constants = beta, theta, number(alpha / 2), number(math.pi / 2 * alpha)
         ctx.per_neuron = threshold_current_BSM.shape[-1] != 1
@@ -86,7 +86,7 @@ class _FusedLIF(torch.autograd.Function):
                 "take the plain loop, which has"
             )
         if grads[0] is None:
-            return (None,) * 6
+            return (None,) * 7
         (membrane_BSN,) = ctx.saved_tensors
         B, S, N = membrane_BSN.shape
         g_BSN = torch.empty_like(membrane_BSN)
@@ -95,7 +95,27 @@ class _FusedLIF(torch.autograd.Function):
         results = _flat(g_BSN), _flat(g_BN), _flat(g_BS1)
         over_samples(lif_numba.backward, B, g_BSN.numel(), *arrays, *ctx.constants, *results, S)
         g_BSM = g_BSN if ctx.per_neuron else g_BS1
-        return g_BSN, g_BSM, g_BN.sum(0), None, None, None
+        return g_BSN, g_BSM, g_BN.sum(0), None, None, None, None
+
+
+def _forward(
+    arrays: tuple[np.ndarray, ...],
+    params: LIFParams,
+    theta: np.floating,
+    spikes: np.ndarray,
+    shape: torch.Size,
+    name: str,
+) -> None:
+    """Call the kernel of the arithmetic that is asked for; ``arrays[0]`` becomes membranes."""
+    B, S, _ = shape
+    if params.state_unit is None:
+        given = *arrays, theta.dtype.type(params.beta), theta, spikes, S
+        over_samples(lif_numba.forward, B, spikes.size, *given)
+        return
+    outside_B = np.empty(B, np.int64)
+    given = *arrays, params.beta, theta, spikes, S, params.state_unit, state_limit(params)
+    over_samples(lif_numba.forward_integer, B, spikes.size, *given, outside_B)
+    check_range(int(outside_B.sum()), params, name)
 
 
 def fused_lif(
@@ -106,6 +126,7 @@ def fused_lif(
     alpha: float,
     *,
     overwrite: bool = False,
+    name: str = "fused_lif",
 ) -> tuple[Tensor, Tensor]:
     """:func:`mdft.neuron.lif_loop` with the arctangent surrogate, in one pass each way.
 
@@ -118,14 +139,20 @@ def fused_lif(
         current_BSN: input current, on the CPU; all tensors of its dtype, float32 or float64.
         threshold_current_BSM: (B,S,1) or (B,S,N).
         bias_N: (N,).
-        params: β and θ0.
+        params: β, θ0 and the arithmetic.
         alpha: sharpness of the surrogate.
         overwrite: put the membranes in the memory of ``current_BSN``.
+        name: what an error calls the layer.
 
     Returns:
         Spikes (B,S,N), and the membranes before the reset (B,S,N), which carry no gradient.
+
+    Raises:
+        UserError: with a state unit: a current or a membrane leaves the range of Loihi's state.
     """
-    result = _FusedLIF.apply(current_BSN, threshold_current_BSM, bias_N, params, alpha, overwrite)
+    result = _FusedLIF.apply(
+        current_BSN, threshold_current_BSM, bias_N, params, alpha, overwrite, name
+    )
     assert isinstance(result, tuple)
     return result
 

@@ -15,6 +15,35 @@ from numba import njit
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
+@njit(inline="always", **_OPTIONS)
+def _add(row, bias, threshold_current, step, shared):
+    """``I ← (I + bias) + b`` for one step; ``shared``: b is one number for all neurons."""
+    # A loop of its own: with five arrays in one, LLVM gives up proving them disjoint.
+    if shared:
+        b = threshold_current[step]
+        for n in range(row.size):
+            row[n] = (row[n] + bias[n]) + b
+    else:
+        b_N = threshold_current[step * row.size : (step + 1) * row.size]
+        for n in range(row.size):
+            row[n] = (row[n] + bias[n]) + b_N[n]
+
+
+@njit(inline="always", **_OPTIONS)
+def _count_outside(row, threshold_current, step, shared, limit):
+    """How many of ``|I + b| < limit`` do not hold."""
+    outside = 0
+    if shared:
+        b = threshold_current[step]
+        for n in range(row.size):
+            outside += not abs(row[n] + b) < limit
+    else:
+        b_N = threshold_current[step * row.size : (step + 1) * row.size]
+        for n in range(row.size):
+            outside += not abs(row[n] + b_N[n]) < limit
+    return outside
+
+
 @njit(**_OPTIONS)
 def forward(current, bias, threshold_current, beta, theta, spikes, steps, first, last):
     """Turn currents into membranes, in place, and write the spikes, of samples first to last.
@@ -34,21 +63,47 @@ def forward(current, bias, threshold_current, beta, theta, spikes, steps, first,
                 u[n] = zero
         start, stop = step * neurons, (step + 1) * neurons
         row, fired = current[start:stop], spikes[start:stop]
-        # A loop of its own: with five arrays in one, LLVM gives up proving them disjoint.
-        if shared:
-            b = threshold_current[step]
-            for n in range(neurons):
-                row[n] = (row[n] + bias[n]) + b
-        else:
-            b_N = threshold_current[start:stop]
-            for n in range(neurons):
-                row[n] = (row[n] + bias[n]) + b_N[n]
+        _add(row, bias, threshold_current, step, shared)
         for n in range(neurons):
             membrane = beta * u[n] + row[n]
             over = membrane > theta
             row[n] = membrane
             fired[n] = one if over else zero
             u[n] = zero if over else membrane
+
+
+@njit(**_OPTIONS)
+def forward_integer(
+    current, bias, threshold_current, beta, theta, spikes, steps, unit, limit, outside, first, last
+):
+    """:func:`forward` with Loihi's leak, ``unit · trunc(β u / unit)``.
+
+    unit: of the state, float64; limit: what ``|I + b|`` and the membranes must stay below;
+    outside: (B,) int64, written: how many of each sample do not. Otherwise as there.
+    """
+    neurons = bias.size
+    shared = threshold_current.size != current.size
+    number = bias.dtype.type
+    one, zero = number(1), number(0)
+    u = np.zeros(neurons, np.float64)
+    decay = beta / unit
+    for step in range(first * steps, last * steps):
+        if step % steps == 0:
+            outside[step // steps] = 0
+            for n in range(neurons):
+                u[n] = 0.0
+        start, stop = step * neurons, (step + 1) * neurons
+        row, fired = current[start:stop], spikes[start:stop]
+        far = _count_outside(row, threshold_current, step, shared, limit)
+        _add(row, bias, threshold_current, step, shared)
+        for n in range(neurons):
+            membrane = number(np.trunc(u[n] * decay) * unit) + row[n]
+            over = membrane > theta
+            far += not abs(membrane) < limit
+            row[n] = membrane
+            fired[n] = one if over else zero
+            u[n] = 0.0 if over else membrane
+        outside[step // steps] += far
 
 
 @njit(fastmath={"reassoc"}, **_OPTIONS)

@@ -88,7 +88,7 @@ class MDFT(nn.Module):
         self.rjlu = RJLU(D, config.heads) if config.rjlu else None
         if "audio" in self.pathways:
             self.dab = DiscrepancyAnalysis()
-        self.motion = nn.ModuleDict({pathway: motion_network(config) for pathway in self.pathways})
+        self.motion = nn.ModuleDict({p: motion_network(config, p) for p in self.pathways})
         self.crm = (
             CRM(D, config.heads, config.transformer_layers, self.pathways)
             if config.crm
@@ -180,14 +180,8 @@ class MDFT(nn.Module):
             current_BS1 = given.current_BS1
             if self.config.motion.threshold == "fixed":  # else the weights would undo its value
                 current_BS1 = torch.zeros_like(current_BS1)
-            found[pathway] = calibrate(
-                self.branch(pathway),
-                given.x_BSD,
-                current_BS1,
-                rate=self.config.motion.rate,
-                mask_BS=mask_BS,
-                name=f"motion.{pathway}",
-            )
+            branch, rate = self.branch(pathway), self.config.motion.rate
+            found[pathway] = calibrate(branch, given.x_BSD, current_BS1, rate=rate, mask_BS=mask_BS)
         return found
 
     def _present(self, modality: str, x: Tensor) -> Tensor:
@@ -238,11 +232,11 @@ class MDFT(nn.Module):
         return MotionInput(x_BSD, current_BS1, theta_BT1)
 
 
-def motion_network(config: ModelConfig) -> MotionBranch | MotionMLP:
+def motion_network(config: ModelConfig, pathway: str) -> MotionBranch | MotionMLP:
     """The network of one pathway that a configuration asks for."""
     D, motion = config.dim, config.motion
     if motion.network == "mlp":
         return MotionMLP(D, D, motion.layers)
-    return MotionBranch(
-        D, D, motion.layers, beta=motion.beta, theta_0=motion.theta_0, alpha=motion.alpha
-    )
+    fields = ("beta", "theta_0", "alpha", "arithmetic", "weight_bits")
+    given = {field: getattr(motion, field) for field in fields}
+    return MotionBranch(D, D, motion.layers, **given, name=f"motion.{pathway}")

@@ -33,28 +33,34 @@ class LIFParams(NamedTuple):
     Attributes:
         beta: leak a step, β = 1 − dt/τ.
         v_threshold: θ0, strict.
+        state_unit: unit of Loihi's integer membrane, a power of two; None: real numbers.
     """
 
     beta: float
     v_threshold: float
+    state_unit: float | None = None
 
 
 class _Snap(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: float, low: int, high: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, step: float, low: int, high: int, window: tuple[float, float]
+    ) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.limits = low * step, high * step
+        ctx.window = window
         # Dividing by a power of two is multiplying by its inverse; a multiplication is faster.
-        return x.clamp(*ctx.limits).mul_(1 / step).round_().mul_(step)
+        return x.clamp(low * step, high * step).mul_(1 / step).round_().mul_(step)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
-        low, high = ctx.limits
-        return grads[0] * ((x >= low) & (x <= high)), None, None, None
+        low, high = ctx.window
+        return grads[0] * ((x >= low) & (x <= high)), None, None, None, None
 
 
-def snap(x: Tensor, step: float, low: int, high: int) -> Tensor:
+def snap(
+    x: Tensor, step: float, low: int, high: int, *, window: tuple[float, float] | None = None
+) -> Tensor:
     """Round to a grid, with the gradient of a clamp (straight through).
 
     ``q = step · clip(round(x / step), low, high)``; ties go to the even multiple.
@@ -64,11 +70,12 @@ def snap(x: Tensor, step: float, low: int, high: int) -> Tensor:
         step: a power of two, so that the division is exact.
         low: smallest multiple.
         high: largest multiple.
+        window: where the gradient passes; None: the range of ``q``.
 
     Returns:
-        ``q`` exactly, with ``dq/dx = 1`` inside the range and 0 outside.
+        ``q`` exactly, with ``dq/dx = 1`` inside the window and 0 outside.
     """
-    q = _Snap.apply(x, step, low, high)
+    q = _Snap.apply(x, step, low, high, window or (low * step, high * step))
     assert isinstance(q, Tensor)
     return q
 
@@ -113,6 +120,32 @@ class AtanSpike:
         return spikes
 
 
+class _IntegerLeak(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, beta: float, unit: float) -> Tensor:
+        ctx.beta = beta
+        # 24 bits of state times 12 bits of β: float64 holds the product.
+        return torch.trunc(u.double() * (beta / unit)).mul_(unit).to(u.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.beta * grads[0], None, None
+
+
+def leak(u: Tensor, params: LIFParams) -> Tensor:
+    """``β u``, or what Loihi's integers make of it, with the same gradient β (straight through).
+
+    With a state unit q the membrane is an integer ``m = u/q`` and the leak rounds toward zero:
+    ``q · trunc(m (4096 − dv) / 4096)``, ``β = 1 − dv/4096`` (Lava's fixed-point LIF). It is exact
+    where ``|m| < 2²³``.
+    """
+    if params.state_unit is None:
+        return params.beta * u
+    leaked = _IntegerLeak.apply(u, params.beta, params.state_unit)
+    assert isinstance(leaked, Tensor)
+    return leaked
+
+
 def lif_step(
     current_BN: Tensor, u_BN: Tensor, params: LIFParams, spike: SpikeFunction
 ) -> tuple[tuple[Tensor, Tensor], Tensor]:
@@ -124,14 +157,14 @@ def lif_step(
     Args:
         current_BN: input current ``I``, with the threshold current ``b`` added.
         u_BN: membrane after the previous step.
-        params: β and θ0.
+        params: β, θ0 and the arithmetic of the leak, see :func:`leak`.
         spike: Heaviside with a surrogate gradient.
 
     Returns:
         ``((spikes_BN, membrane_BN), u_BN)``: the spikes, the membrane before the reset, and the
         membrane after it.
     """
-    membrane_BN = params.beta * u_BN + current_BN
+    membrane_BN = leak(u_BN, params) + current_BN
     x_BN = membrane_BN - params.v_threshold
     u_BN = membrane_BN.masked_fill(x_BN.detach() > 0, 0.0)
     return (spike(x_BN), membrane_BN), u_BN

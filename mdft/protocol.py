@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from mdft.config import TrainConfig
 from mdft.data.dataset import ClipSet
-from mdft.errors import require
+from mdft.errors import UserError, require
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,46 @@ class Progress:
     beta: float = 0.0
     seconds: float = 0.0
     metrics: list[dict[str, Any]] = field(default_factory=list)
+
+
+_PROGRESS = TypeAdapter(Progress)
+
+
+def progress_of(path: Path, saved: dict[str, Any]) -> Progress:
+    """Where a run stands, from the JSON value beside its tensors.
+
+    Raises:
+        UserError: naming ``path``: it is no progress of a run.
+    """
+    try:
+        return _PROGRESS.validate_python(saved)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "(all)"
+        raise UserError(f"{path}: field {where}: {first['msg']}; train again") from error
+
+
+def resumed(path: Path, saved: dict[str, Any], start: Progress | None) -> Progress:
+    """Where a run stands that is to be continued.
+
+    Args:
+        path: of its state.
+        saved: the JSON value beside its tensors.
+        start: where it was asked to begin; None: wherever it did.
+
+    Raises:
+        UserError: it began elsewhere, so that ``start`` would be ignored; or as
+            :func:`progress_of`.
+    """
+    progress = progress_of(path, saved)
+    stands = progress.stage, progress.best_epoch, progress.beta
+    if start is not None and stands != (start.stage, start.best_epoch, start.beta):
+        raise UserError(
+            f"{path}: that run is in stage {progress.stage + 1}, with epoch {progress.best_epoch} "
+            f"and beta {progress.beta:g}; to go on with it leave out --stage, --epoch and --beta, "
+            "to begin elsewhere name another --out"
+        )
+    return progress
 
 
 def check_fit(config: TrainConfig, clips: ClipSet) -> None:

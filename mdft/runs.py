@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,14 +16,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from mdft.baselines.build import build
+from mdft.baselines.interface import System
 from mdft.config import TrainConfig
+from mdft.config_json import completed, lean
 from mdft.data.clips import load_clips
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
 from mdft.files import replacing
-from mdft.model import MDFT
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # 1 has no digest
 CONFIG, MODEL, STATE = "config.json", "model.safetensors", "trainer.safetensors"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 
@@ -76,10 +80,14 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON value to one safetensors file, atomically."""
+    """Write tensors and a JSON value to one safetensors file, atomically.
+
+    The header holds the format's version and the digest of everything else.
+    """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {**metadata, "format_version": FORMAT_VERSION}
+    header["sha256"] = _digest(contiguous, header)
     # One key: safetensors writes several in an order that changes from run to run.
-    header = {"format_version": FORMAT_VERSION, **metadata}
     write_atomic(path, save(contiguous, metadata={"mdft": json.dumps(header)}))
 
 
@@ -87,21 +95,35 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and JSON value of a file that :func:`write_tensors` wrote.
 
     Raises:
-        UserError: the file is damaged, foreign, or of another format version.
+        UserError: the file is damaged, changed, foreign, or of another format version.
     """
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("mdft", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error}); train again") from error
-    version = header.pop("format_version", None)
-    if version != FORMAT_VERSION:
+    version = header.get("format_version") if isinstance(header, dict) else None
+    if version not in READABLE:
+        known = " or ".join(map(str, READABLE))
         raise UserError(
-            f"{path}: format version {version}, expected {FORMAT_VERSION}; "
-            "use the release that wrote it"
+            f"{path}: format version {version}, expected {known}, of a file that mdft.train wrote"
         )
+    digest = header.pop("sha256", None)
+    if version > 1 and digest != _digest(tensors, header):
+        raise UserError(f"{path}: was changed after it was written; restore it or train again")
+    del header["format_version"]
     return tensors, header
+
+
+def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """SHA-256 of names, types, shapes and bytes of contiguous CPU tensors, and of the header."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def run_folder(run: Path | str) -> Path:
@@ -124,8 +146,9 @@ def run_folder(run: Path | str) -> Path:
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
-    """Save a run's configuration."""
-    write_atomic(folder / CONFIG, _CONFIG.dump_json(config, indent=2) + b"\n")
+    """Save a run's configuration, without the baselines that it does not use."""
+    content = json.dumps(lean(_CONFIG.dump_python(config, mode="json")), indent=2)
+    write_atomic(folder / CONFIG, (content + "\n").encode())
 
 
 def read_config(folder: Path) -> TrainConfig:
@@ -135,10 +158,14 @@ def read_config(folder: Path) -> TrainConfig:
         UserError: a field is missing, unknown or of the wrong type.
     """
     path = folder / CONFIG
-    content = path.read_bytes()
-    config = _validate(_CONFIG, content, path)
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}), expected what mdft.train wrote") from error
+    found = completed(found, _CONFIG.dump_python(TrainConfig(), mode="json"))
+    config = _validate(_CONFIG, json.dumps(found).encode(), path)
     # Missing fields would silently become today's defaults, unknown ones be dropped.
-    where = _first_difference(json.loads(content), _CONFIG.dump_python(config, mode="json"))
+    where = _first_difference(found, _CONFIG.dump_python(config, mode="json"))
     if where:
         raise UserError(f"{path}: field {where} is missing, unknown or of another type")
     try:
@@ -185,8 +212,8 @@ def read_results(folder: Path) -> Results:
     return _validate(_RESULTS, (folder / RESULTS).read_bytes(), folder / RESULTS)
 
 
-def load(run: Path | str) -> MDFT:
-    """The trained model of a run, on the CPU, in eval mode; ``.motion`` is the exportable branch.
+def load(run: Path | str) -> System:
+    """The trained model of a run, on the CPU, in eval mode; MDFT's ``.motion`` can be exported.
 
     Args:
         run: the run's folder or the checkpoint file in it.
@@ -195,12 +222,13 @@ def load(run: Path | str) -> MDFT:
         UserError: no finished run there, or its weights do not fit its configuration.
     """
     folder = run_folder(run)
-    model = MDFT(read_config(folder).model)
+    model = build(read_config(folder))
     tensors, _ = read_tensors(folder / MODEL)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(f"{folder / MODEL}: does not fit {CONFIG}: {error}") from error
+    model.run = folder
     return model.eval()
 
 

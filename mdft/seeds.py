@@ -8,9 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mdft.baselines.build import check_used
 from mdft.errors import run_main
 from mdft.experiments.spread import rate_table, spread_table
 from mdft.experiments.sweep import Row, SweepCommand, plan, report_failures, sweep, write_summary
+from mdft.recipes import RECIPES
 from mdft.train import config_of, parse
 
 
@@ -28,7 +30,9 @@ class Command(SweepCommand):
 def main() -> int:
     """The command line; 0 when every run is finished, 1 when one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.seeds")
-    jobs = plan([Row(recipe, config_of(command))], command.seeds, command.out)
+    config = config_of(command)
+    check_used(config, RECIPES[recipe]())
+    jobs = plan([Row(recipe, config)], command.seeds, command.out)
     outcome = sweep(jobs, command.out, at_once=command.jobs, console=Console(stderr=True))
     results = outcome.results[recipe]
     if results:

@@ -9,16 +9,17 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import tyro
 from rich.console import Console
 
+from events import cli
+from mdft.baselines.build import check_used
 from mdft.board import Board
 from mdft.config import TrainConfig
 from mdft.data.clips import load_clips
 from mdft.errors import UserError, require, run_main
 from mdft.protocol import Progress
 from mdft.recipes import RECIPES
-from mdft.runs import MODEL, STATE, Results, read_config
+from mdft.runs import MODEL, STATE, Results, read_config, resolve_device, run_folder
 from mdft.screen import TrainingScreen, rates_table, scores_table
 from mdft.trainer import Trainer
 
@@ -30,7 +31,7 @@ class Command(TrainConfig):
     """Train and test a model; writes a run's folder."""
 
     out: Path | None = None
-    """Folder of the run; default runs/RECIPE-seedS."""
+    """Folder of the run; default runs/RECIPE-seedS, of a baseline runs/RECIPE-MODEL-seedS."""
     resume: bool = False
     """Continue the run in --out after its last whole epoch; a new run if there is none."""
     stage: Literal["both", "1", "2"] = "both"
@@ -73,6 +74,7 @@ def train(
     """
     config.check()
     check_folder(out, config, resume=resume)
+    resolve_device(config.device)  # before minutes of drawing
     clips = load_clips(config.data)
     listeners: list[Callable[[dict[str, Any]], None]] = []
 
@@ -108,8 +110,10 @@ def start_of(command: Command) -> Progress | None:
     """Where the run that a command asks for begins; None: at the beginning.
 
     Raises:
-        UserError: ``--stage 2`` without its epoch and β, or these without it.
+        UserError: ``--stage 2`` without its epoch and β, or these without it, or with ``--init``.
     """
+    alone = command.init is None or command.stage == "both"
+    require(alone, "--stage", command.stage, "none with --init, which is of stage 2")
     given = command.epoch is not None or command.beta is not None
     if command.stage != "2":
         require(not given, "--epoch or --beta", "given", "none without --stage 2")
@@ -173,29 +177,40 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
         arguments = [DEFAULT_RECIPE, *arguments]
     recipe, *flags = arguments
     if recipe not in RECIPES:
-        raise UserError(f"recipe {recipe!r} is unknown, expected one of {', '.join(RECIPES)}")
+        raise cli.unknown("recipe", recipe, RECIPES)
     default = RECIPES[recipe]()
     start = command(**{f.name: getattr(default, f.name) for f in fields(default)})
-    return recipe, tyro.cli(command, args=flags, default=start, prog=f"python -m {module} {recipe}")
+    prog = f"python -m {module} {recipe}"
+    return recipe, cli.parse(command, prog, flags, default=start, notes=recipes_note())
+
+
+def recipes_note() -> str:
+    """The recipes, a line each: the first of their docstrings."""
+    lines = [f"  {name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in RECIPES.items()]
+    return "\n".join(["RECIPE, the first word, sets the defaults of all flags; one of:", *lines])
 
 
 def config_of(command: TrainConfig) -> TrainConfig:
     """A command without its own flags: what the result depends on.
 
-    The data's folder is made absolute, so that a run is evaluated and resumed from anywhere.
+    Paths are made absolute, so that a run is evaluated and resumed from anywhere.
+
+    Raises:
+        UserError: ``init`` is no finished run.
     """
     config = TrainConfig(**{f.name: getattr(command, f.name) for f in fields(TrainConfig)})
-    root = config.data.root
-    return (
-        config if root is None else replace(config, data=replace(config.data, root=root.resolve()))
-    )
+    if config.init is not None:
+        config = replace(config, init=run_folder(config.init).resolve())
+    return replace(config, data=config.data.absolute())
 
 
 def main() -> int:
     """The command line; 0 when the run is finished."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.train")
     config = config_of(command)
-    out = command.out or Path("runs") / f"{recipe}-seed{config.seed}"
+    check_used(config, RECIPES[recipe]())
+    tag = "" if config.system == "mdft" else f"-{config.system}"
+    out = command.out or Path("runs") / f"{recipe}{tag}-seed{config.seed}"
     start = start_of(command)
     choose = command.stage == "1"
     train(config, out, resume=command.resume, only_choose=choose, start=start, console=Console())

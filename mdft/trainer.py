@@ -11,18 +11,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from mdft import gzsl
+from mdft.baselines.build import adam, build
+from mdft.baselines.interface import Lesson, System
 from mdft.config import TrainConfig
+from mdft.context import context_of, write_context
 from mdft.data.dataset import Batch, ClipSet
 from mdft.evaluation import results_of, score_split
-from mdft.health import FiringStatistics, LayerHealth, firing_rates, health_record
-from mdft.losses import total_loss
-from mdft.model import MDFT
-from mdft.protocol import STAGES, Progress, Stage, check_fit
+from mdft.files import only_writer
+from mdft.finetune import adopt, beginning
+from mdft.finite import check_finite, check_finite_weights
+from mdft.health import FiringStatistics, LayerHealth, health_record
+from mdft.protocol import STAGES, Progress, Stage, check_fit, resumed
 from mdft.runs import (
     METRICS,
     MODEL,
@@ -56,11 +61,10 @@ class Trainer:
     def __init__(self, config: TrainConfig, clips: ClipSet, folder: Path, report: Report) -> None:
         config.check()
         check_fit(config, clips)
+        self.beginning = beginning(config)
         self.config, self.clips, self.folder, self.report = config, clips, folder, report
         self.device = resolve_device(config.device)
-        self.words_CW = torch.tensor(
-            clips.words_CW, device=self.device
-        )  # copied: it may be read-only
+        self.words_CW = torch.tensor(clips.words_CW, device=self.device)  # a copy, writeable
         self.progress = Progress()
         self.warned: set[str] = set()
         self.unsaid: list[str] = []  # of the calibration, for the next epoch's record
@@ -73,10 +77,14 @@ class Trainer:
 
         Args:
             resume: continue from ``trainer.safetensors`` if it is there.
-            start: where to begin if it is not; of stage 2, with the epoch and β to use.
+            start: where to begin; default :func:`mdft.finetune.beginning`.
+
+        Raises:
+            UserError: the run that is continued began elsewhere than at ``start``.
         """
-        self._train(start or Progress(), resume=resume, stages=len(STAGES))
-        return self._test()
+        with only_writer(self.folder):
+            self._train(start, resume=resume, stages=len(STAGES))
+            return self._test()
 
     def choose(self, *, resume: bool = False) -> Progress:
         """Stage 1 alone; :meth:`run` with ``resume`` goes on from there.
@@ -84,14 +92,16 @@ class Trainer:
         Returns:
             With the chosen ``best_epoch``, its ``best_hm`` and ``beta``.
         """
-        self._train(Progress(), resume=resume, stages=1)
+        assert self.config.init is None, "that model knows the validation classes"
+        with only_writer(self.folder):
+            self._train(None, resume=resume, stages=1)
         return self.progress
 
-    def _train(self, start: Progress, *, resume: bool, stages: int) -> None:
-        write_config(self.folder, self.config)
+    def _train(self, start: Progress | None, *, resume: bool, stages: int) -> None:
         state = self.folder / STATE
         saved = read_tensors(state) if resume and state.exists() else None
-        self.progress = Progress(**saved[1]) if saved else start
+        self.progress = resumed(state, saved[1], start) if saved else start or self.beginning
+        write_config(self.folder, self.config)
         for index in range(self.progress.stage, stages):
             if index > self.progress.stage:
                 self.progress.stage, self.progress.epoch = index, 0
@@ -110,9 +120,9 @@ class Trainer:
         indices = self.clips.splits[stage.train]
         labels_N = torch.from_numpy(self.clips.labels_N[indices]).to(self.device)
         self.sampler = BalancedSampler(labels_N)
-        self.model = model = MDFT(self.config.model).to(self.device)
-        self._calibrate(stage, model, generator)
-        optimizer = Adam(model.parameters(), lr=self.config.learning_rate, fused=True)
+        self.model = model = build(self.config).to(self.device)
+        self._initialise(stage, model, generator)
+        optimizer = Adam(model.parameters(), **adam(self.config), fused=True)
         if saved and self.progress.epoch > 0:
             restore(saved, model, optimizer, generator)
         while self.progress.epoch < self._epochs():
@@ -124,16 +134,19 @@ class Trainer:
             self.progress.seconds += time.perf_counter() - start
             self._save(record, model, optimizer, generator)
 
-    def _calibrate(self, stage: Stage, model: MDFT, generator: torch.Generator) -> None:
+    def _initialise(self, stage: Stage, model: System, generator: torch.Generator) -> None:
+        if self.config.init is not None:
+            adopt(model, self.config.init)
+            return
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            model.calibrate(self._draw(stage, generator))
+            model.calibrate(self._draw(stage, generator)[1])
         self.unsaid = [f"{stage.name}: {warning.message}" for warning in caught]
         for text in self.unsaid:
             self._warn(text, text)
 
     def _epoch(
-        self, stage: Stage, model: MDFT, optimizer: Optimizer, generator: torch.Generator
+        self, stage: Stage, model: System, optimizer: Optimizer, generator: torch.Generator
     ) -> dict[str, Any]:
         model.train()
         classes_C = torch.from_numpy(self.clips.classes_of(stage.train)).to(self.device)
@@ -170,33 +183,27 @@ class Trainer:
         self,
         stage: Stage,
         classes_C: Tensor,
-        model: MDFT,
+        model: System,
         optimizer: Optimizer,
         generator: torch.Generator,
         firing: FiringStatistics,
     ) -> dict[str, Tensor]:
         """One update on a fresh batch; its loss terms."""
-        batch = self._draw(stage, generator)
-        negatives_B = draw_negatives(batch.labels_B, generator)
-        words_CW = self.words_CW[classes_C]
-        output = model(batch)
-        firing.add(output.spikes, batch.mask_BT)
-        terms = total_loss(
-            output.o_av_BE,
-            output.reconstructed_BW,
-            model.embed_words(words_CW),
-            words_CW,
-            torch.searchsorted(classes_C, batch.labels_B),
-            negatives_B,
-            firing_rates(output.spikes, batch.mask_BT).values(),
-            self.config.loss,
-        )
+        indices, batch = self._draw(stage, generator)
+        other = draw_negatives(batch.labels_B, generator) if model.needs_negatives else None
+        targets_B = torch.searchsorted(classes_C, batch.labels_B)
+        loss = model.loss(Lesson(batch, self.words_CW[classes_C], targets_B, other))
+        terms, spikes = loss.terms, loss.spikes
+        firing.add(spikes.layers, spikes.mask_BT)
+        where = f"{self.folder}: {stage.name} epoch {self.progress.epoch + 1}"
+        check_finite(where, terms, [self.clips.names[int(i)] for i in indices])
         optimizer.zero_grad(set_to_none=True)
         terms["total"].backward()
         optimizer.step()
         return terms
 
-    def _validate(self, stage: Stage, model: MDFT, record: dict[str, Any]) -> None:
+    def _validate(self, stage: Stage, model: System, record: dict[str, Any]) -> None:
+        model.prepare(self.clips, stage)
         split = score_split(model, self.clips, stage.seen, stage.unseen, self.config.batch_size)
         beta = gzsl.choose_beta(split.distances, split.labels, split.seen)
         result = gzsl.scores(split.distances, split.labels, split.seen, beta)
@@ -208,7 +215,9 @@ class Trainer:
             self.progress.best_epoch, self.progress.beta = self.progress.epoch, beta
 
     def _test(self) -> Results:
-        stage, model = STAGES[-1], self.model
+        stage, model, start = STAGES[-1], self.model, time.perf_counter()
+        model.prepare(self.clips, stage)
+        self.progress.seconds += time.perf_counter() - start
         split = score_split(model, self.clips, stage.seen, stage.unseen, self.config.batch_size)
         self._warn_of(split.health, "test", "test")
         results = results_of(
@@ -220,24 +229,26 @@ class Trainer:
         )
         write_tensors(self.folder / MODEL, model.state_dict(), {"epoch": results.epoch})
         write_tables(self.folder, split, self.clips.classes, results.beta)
+        write_context(self.folder, context_of(self.config.data, self.clips))
         write_results(self.folder, results)
         self.report({"test": asdict(results)})
         return results
 
-    def _draw(self, stage: Stage, generator: torch.Generator) -> Batch:
-        """One class-balanced batch of the stage's training split."""
+    def _draw(self, stage: Stage, generator: torch.Generator) -> tuple[np.ndarray, Batch]:
+        """One class-balanced batch of the stage's training split: its clips' indices, and it."""
         indices = self.clips.splits[stage.train]
         size = min(self.config.batch_size, len(indices))
-        chosen = self.sampler.draw(size, generator).numpy(force=True)
-        return self.clips.batch(indices[chosen]).to(self.device)
+        chosen = indices[self.sampler.draw(size, generator).numpy(force=True)]
+        return chosen, self.clips.batch(chosen).to(self.device)
 
     def _save(
         self,
         record: dict[str, Any],
-        model: MDFT,
+        model: System,
         optimizer: Optimizer,
         generator: torch.Generator,
     ) -> None:
+        check_finite_weights(f"{self.folder}: {record['stage']} epoch {record['epoch'] + 1}", model)
         self.progress.metrics.append(record)
         write_tensors(
             self.folder / STATE, capture(model, optimizer, generator), asdict(self.progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from mdft.data.dataset import ClipSet, offsets_of
 from mdft.data.feature_bins import feature_bins
 from mdft.data.join import Joined, join
 from mdft.data.layout import READERS, ClassFiles, Layout, find
+from mdft.data.pixel_bins import pixel_bins
 from mdft.data.progress import progress_bar
 from mdft.data.splits import PARTS
 from mdft.data.words import read_words
 from mdft.errors import UserError
 
 #: Raise it when a change of the readers changes what is read.
-READER_VERSION = 1
+READER_VERSION = 2
 AVERAGED_NOTE = (
     "averaged features: every clip is one second, E_v is 0 and no motion is seen; "
     "features a second (.pkl) have motion"
@@ -44,7 +45,7 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
         OSError: a file cannot be read, or the disk is full.
     """
     assert config.root is not None, "config.check() comes first"
-    layout = find(config.root, config.split, config.features)
+    layout = find(config.root, config.split, config.features, config.events == "pixel")
     words_CW, note = read_words(
         layout.vectors, layout.names_csv, layout.splits.classes, config.text_alignment
     )
@@ -63,6 +64,7 @@ def cache_path(config: DataConfig, layout: Layout) -> Path:
         "split": config.split,
         "max_seconds": config.max_seconds,
         "lengths": config.lengths,
+        "events": config.events,
         "feature_threshold": config.feature_threshold,
     }
     name = f"files-{layout.root.resolve().name}-{cache.fingerprint(asked)[:32]}.safetensors"
@@ -92,6 +94,7 @@ class _Index:
     seconds: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     where: dict[str, Path] = field(default_factory=dict)
+    read: list[tuple[ClassFiles, Sequence[str], Sequence[int]]] = field(default_factory=list)
 
     def add(self, files: ClassFiles, clips: Joined) -> None:
         for name in clips.names:
@@ -101,6 +104,7 @@ class _Index:
             self.where[name] = files.audio
         self.seconds += clips.seconds
         self.labels += [files.label] * len(clips.names)
+        self.read.append((files, clips.names, clips.seconds))
 
 
 def _read(
@@ -113,7 +117,10 @@ def _read(
         audio_MD, visual_MD = cache.write_features(file, chunks)
         offsets = offsets_of(np.array(index.seconds))
         events_MKD = file.write(
-            "events_MKD", feature_bins(visual_MD, offsets, config.feature_threshold)
+            "events_MKD",
+            feature_bins(visual_MD, offsets, config.feature_threshold)
+            if config.events == "feature"
+            else pixel_bins(index.read, config.max_seconds),
         )
         splits = {part: np.array(clips, dtype=np.int64) for part, clips in index.parts.items()}
         train = ("stage_1_train", "val_seen", "val_unseen")

@@ -13,7 +13,7 @@ from mdft.data.scale import measure
 
 
 def load_clips(config: DataConfig) -> ClipSet:
-    """The clips of a data configuration: rendered, or read from feature files; cached.
+    """The clips of a data configuration: rendered, or of feature or video files; cached.
 
     Args:
         config: what to load, and which events E_v stands for.
@@ -24,10 +24,12 @@ def load_clips(config: DataConfig) -> ClipSet:
     """
     config.check()
     # Here and not above: `python -m mdft.data.rendered` must not find itself imported already.
-    from mdft.data import benchmark, rendered
+    from mdft.data import benchmark, folder, rendered
 
     if config.source == "files":
         return benchmark.load(config)
+    if config.source == "folder":
+        return folder.load(config)
     clips = rendered.load(config.rendered, cache_dir=config.cache)
     if config.events == "feature":  # of the raw features: log contrast has no negative values
         clips = with_feature_events(clips, config.feature_threshold)

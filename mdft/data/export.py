@@ -1,10 +1,11 @@
-"""Write the embedded benchmark as AVCA's or TCaF's files, for their trainers and for others.
+"""Write the embedded benchmark as AVCA's or TCaF's files, or as video files.
 
-    python -m mdft.data.export OUT --format avca|tcaf [--seed S] [--recipe embedded|debug]
+    python -m mdft.data.export OUT --format avca|tcaf|mp4 [--seed S] [--recipe embedded|debug]
 
-OUT is what both call ``--root_dir``. Their trainers know data sets by name only, so the files
-are named as UCF's are: run them with ``--dataset_name UCF``. Features are as extracted, not
-standardised. ``README.txt`` in OUT has the command lines.
+``mdft/data/export_clips.py`` says what mp4 is. Of the other two, OUT is what both call
+``--root_dir``. Their trainers know data sets by name only, so the files are named as UCF's are:
+run them with ``--dataset_name UCF``. Features are as extracted, not standardised. ``README.txt``
+in OUT has the command lines.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ import h5py
 import numpy as np
 import tyro
 
+from events.cli import parse
 from mdft.data import rendered
 from mdft.data.dataset import ClipSet
+from mdft.data.export_clips import export_clips
 from mdft.data.portable import write_object_npy, write_pickle
 from mdft.errors import UserError, require, run_main
 from mdft.recipes import RECIPES
@@ -207,17 +210,18 @@ def _new_folder(out: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Command:
-    """Write the embedded benchmark as AVCA's or TCaF's files.
+    """Write the embedded benchmark as AVCA's or TCaF's files, or as video files.
 
     Attributes:
         out: folder to make; what their trainers call --root_dir.
-        format: avca, one averaged vector a clip in h5; tcaf, one a second in pickles.
+        format: avca, one averaged vector a clip in h5; tcaf, one a second in pickles; mp4, video
+            files with sound.
         seed: of the benchmark.
         recipe: which benchmark: that of ``python -m mdft.train``, or the small one.
     """
 
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    format: Format
+    format: Literal["avca", "tcaf", "mp4"]
     seed: int = 0
     recipe: Literal["embedded", "debug"] = "embedded"
 
@@ -226,6 +230,11 @@ def main(command: Command) -> int:
     """The command line; 0 when the folder is written."""
     _check_free(command.out)  # before minutes of drawing
     config = replace(RECIPES[command.recipe]().data.rendered, seed=command.seed)
+    if command.format == "mp4":
+        with _new_folder(command.out) as folder:
+            count = export_clips(config, folder)
+        print(f"{count} clips in {command.out}")
+        return 0
     clips = rendered.load(config)
     export(clips, command.out, command.format, config.fps)
     print(f"{len(clips)} clips of {len(clips.classes)} classes in {command.out}; see README.txt")
@@ -233,4 +242,4 @@ def main(command: Command) -> int:
 
 
 if __name__ == "__main__":
-    run_main(lambda: main(tyro.cli(Command, prog="python -m mdft.data.export")))
+    run_main(lambda: main(parse(Command, "python -m mdft.data.export")))

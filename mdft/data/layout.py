@@ -4,6 +4,7 @@
     ROOT/class-split/*_w2v_class_names.csv
     ROOT/class-split/{main,cls}_split/stage_*.txt
     ROOT/features/SET/{audio,video}/stage_*/CLASS.h5 or .pkl
+    ROOT/features/SET/events/stage_*/CLASS.pkl, of python -m mdft.features
     ROOT/features/SET/text/word_embeddings_*_normed.npy
 
 Names come from the listing of a folder and are compared with those of the classes; no path is
@@ -33,19 +34,26 @@ _ENDS = 65536
 
 @dataclass(frozen=True)
 class ClassFiles:
-    """The two files of a class in a part of the protocol.
+    """The files of a class in a part of the protocol.
 
     Attributes:
         part: key of ``PARTS``.
         label: class id.
         audio: file of the audio features.
         visual: file of the visual features.
+        events: file of the event bins; None if E_v is made of the features.
     """
 
     part: str
     label: int
     audio: Path
     visual: Path
+    events: Path | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that there are."""
+        return [p for p in (self.audio, self.visual, self.events) if p is not None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class Layout:
         digest = hashlib.sha256()
         for path in self.splits.files:
             digest.update(f"{path.relative_to(self.root)}\0".encode() + path.read_bytes())
-        for path in (p for files in self.files for p in (files.audio, files.visual)):
+        for path in (p for files in self.files for p in files.paths):
             status = path.stat()
             name = f"{path.relative_to(self.root)}\0{status.st_size}\0{status.st_mtime_ns}\0"
             digest.update(name.encode("utf-8", "surrogateescape"))
@@ -91,13 +99,14 @@ class Layout:
         return digest.hexdigest()
 
 
-def find(root: Path, split: str, features: str | None) -> Layout:
+def find(root: Path, split: str, features: str | None, pixel_events: bool = False) -> Layout:
     """The files of a benchmark.
 
     Args:
         root: folder of the benchmark.
         split: folder under ``class-split/``.
         features: folder under ``features/``; None: the only one there.
+        pixel_events: with those of the event bins, ``events/`` beside ``audio/``.
 
     Raises:
         UserError: something that must be there is not, or is there twice.
@@ -107,14 +116,19 @@ def find(root: Path, split: str, features: str | None) -> Layout:
     splits = read_splits(root, split)
     folder = _feature_set(root, features)
     suffix = _suffix(folder)
+    if pixel_events and not (folder / "events").is_dir():
+        raise UserError(
+            f"{folder}: no events/ in it, as in published features; make E_v of the features "
+            "with --data.events feature, or of clips with python -m mdft.features"
+        )
+    kinds = ("audio", "video", "events") if pixel_events else ("audio", "video")
     files = []
     for part, stem in PARTS.items():
-        audio = _listing(folder / "audio" / stem, suffix, splits.classes)
-        visual = _listing(folder / "video" / stem, suffix, splits.classes)
+        folders = [folder / kind / stem for kind in kinds]
+        listed = [(where, _listing(where, suffix, splits.classes)) for where in folders]
         for label in splits.parts[part]:
             paths = [
-                _file_of(label, splits.classes, found, folder / kind / stem, suffix)
-                for kind, found in (("audio", audio), ("video", visual))
+                _file_of(label, splits.classes, found, where, suffix) for where, found in listed
             ]
             files.append(ClassFiles(part, label, *paths))
     vectors = _only(folder / "text", "word_embeddings_*_normed.npy")

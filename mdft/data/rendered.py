@@ -22,6 +22,7 @@ import tyro
 from rich.console import Console
 
 import events
+from events.cli import parse
 from mdft.data import cache, store
 from mdft.data.classes import ClipClass, make_classes, make_splits, word_vectors
 from mdft.data.clip import render_clip
@@ -197,4 +198,4 @@ def main(arguments: Arguments) -> int:
 
 
 if __name__ == "__main__":
-    run_main(lambda: main(tyro.cli(Arguments, description=__doc__)))
+    run_main(lambda: main(parse(Arguments, "python -m mdft.data.rendered")))

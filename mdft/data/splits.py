@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,8 @@ def read_lines(path: Path) -> list[str]:
     """The names in a list, one a line; blank lines and a byte-order mark do not count.
 
     Raises:
-        UserError: there is no such list, it is empty, not UTF-8, or names something twice.
+        UserError: there is no such list, it is empty, not UTF-8, names something twice, or has a
+            character that cannot be printed.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such list of classes, expected one name a line")
@@ -79,6 +81,8 @@ def read_lines(path: Path) -> list[str]:
     for name in names:
         if name in seen:
             raise UserError(f"{path}: {name!r} is there twice")
+        if not name.isprintable():
+            raise UserError(f"{path}: {name!r} cannot be printed, expected one name a line")
         seen.add(name)
     return names
 
@@ -86,12 +90,17 @@ def read_lines(path: Path) -> list[str]:
 def match(name: str, classes: Sequence[str]) -> int | None:
     """The id of a class by its name; if no class is spelled so, by its name in another case.
 
-    ``UCF`` has HandstandPushups in ``all_class.txt`` and HandStandPushups in its splits.
+    ``UCF`` has HandstandPushups in ``all_class.txt`` and HandStandPushups in its splits. An accent
+    may be a character of its own, as in names of files that come from macOS.
     """
     if name in classes:
         return classes.index(name)
-    alike = [i for i, other in enumerate(classes) if other.casefold() == name.casefold()]
+    alike = [i for i, other in enumerate(classes) if _folded(other) == _folded(name)]
     return alike[0] if len(alike) == 1 else None
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def closest(name: str, names: Sequence[str]) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mdft.experiments.ablations import COMPARISONS, FULL, MODALITIES, THRESHOLDS, Comparison
+from mdft.experiments.drawing import INK, OTHER, OURS, plain, write_drawing
 from mdft.experiments.spread import spread
-from mdft.runs import Results, write_atomic
+from mdft.runs import Results
 
-_OURS, _OTHER, _INK = "#1f5f99", "#b9c7d6", "#333333"
-_MODALITY = {"both": _OURS, "audio": "#d9903d", "visual": "#7aa874"}
+_MODALITY = {"both": OURS, "audio": "#d9903d", "visual": "#7aa874"}
 
 
 def write_figure(path: Path, results: Mapping[str, Sequence[Results]]) -> None:
@@ -25,9 +23,8 @@ def write_figure(path: Path, results: Mapping[str, Sequence[Results]]) -> None:
         path: of the figure; its ending says the format.
         results: name of every ablation → finished runs.
     """
-    style = {"svg.hashsalt": "mdft", "font.size": 9, "axes.edgecolor": "#999999"}
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(10, 6), layout="constrained")
+
+    def draw(figure: Figure) -> None:
         axes = figure.subplot_mosaic([["a", "b", "c"], ["d", "d", "d"]])
         *tables, thresholds = COMPARISONS
         most = max((100 * r.hm for found in results.values() for r in found), default=100.0)
@@ -36,22 +33,19 @@ def write_figure(path: Path, results: Mapping[str, Sequence[Results]]) -> None:
             axes[key].set_xlim(0, 1.08 * most)
         _thresholds(axes["d"], thresholds.title, results)
         axes["d"].set_ylim(0, 1.08 * most)
-        content = io.BytesIO()
-        kind = path.suffix.removeprefix(".")
-        metadata = {"Date": None} if kind == "svg" else None
-        figure.savefig(content, format=kind, metadata=metadata, dpi=150)
-    write_atomic(path, content.getvalue())
+
+    write_drawing(path, (10, 6), draw)
 
 
 def _bars(axes: Axes, comparison: Comparison, results: Mapping[str, Sequence[Results]]) -> None:
     """One bar a row, the paper's first row on top."""
     for place, row in enumerate(comparison.rows):
         values = [100 * r.hm for r in results[row.name]]
-        _bar(axes, place, values, 0.7, _OURS if row.name == FULL else _OTHER, upright=False)
+        _bar(axes, place, values, 0.7, OURS if row.name == FULL else OTHER, upright=False)
     axes.set_yticks(range(len(comparison.rows)), [row.label for row in comparison.rows])
     axes.invert_yaxis()
     axes.set_xlabel("HM, %")
-    _plain(axes, comparison.title, "x")
+    plain(axes, comparison.title, "x")
 
 
 def _thresholds(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]) -> None:
@@ -69,7 +63,7 @@ def _thresholds(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]
         axes.bar(0, 0, color=_MODALITY[modality], label=label)
     axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
     axes.set_ylabel("HM, %")
-    _plain(axes, title, "y")
+    plain(axes, title, "y")
 
 
 def _bar(
@@ -86,16 +80,8 @@ def _bar(
         return
     value = spread(values)
     draw, error = (axes.bar, "yerr") if upright else (axes.barh, "xerr")
-    whisker = {error: value.std, "error_kw": {"ecolor": _INK, "capsize": 3, "elinewidth": 1}}
+    whisker = {error: value.std, "error_kw": {"ecolor": INK, "capsize": 3, "elinewidth": 1}}
     draw(place, value.mean, width, color=colour, **(whisker if value.n > 1 else {}))
     beside = [place + 0.25 * width] * len(values)  # dots on the whisker would hide it
     across, up = (beside, values) if upright else (values, beside)
-    axes.plot(across, up, "o", color="white", markeredgecolor=_INK, markersize=3, alpha=0.8)
-
-
-def _plain(axes: Axes, title: str, along: str) -> None:
-    axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis=along, color="#e3e3e3")  # type: ignore[arg-type]
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
+    axes.plot(across, up, "o", color="white", markeredgecolor=INK, markersize=3, alpha=0.8)

@@ -32,33 +32,34 @@ of its Table 3 have HM 26.34, 26.44 and 29.44, but 2SU/(S+U) of what stands besi
 26.49 and 29.42. Its Figure 5 has no numbers."""
 
 
-def read_texts(path: Path) -> dict[str, str]:
+def read_texts(path: Path, keys: Sequence[str] = KEYS) -> dict[str, str]:
     """The hand-written blocks of an earlier report; empty ones where there is none.
 
     Args:
         path: of the report; need not exist.
+        keys: names of the blocks that it may have.
 
     Returns:
-        Key of ``KEYS`` → text.
+        Key → text.
 
     Raises:
         UserError: a marker is damaged, so that text would be lost.
     """
     content = path.read_text() if path.exists() else ""
     blocks = _BLOCK.findall(content)
-    keys = [key for key, _ in blocks]
+    found = [key for key, _ in blocks]
     markers = content.count(_BEGIN.split("{")[0]), content.count(_END)
     if (
         markers != (len(blocks), len(blocks))
-        or not set(keys) <= set(KEYS)
-        or len(set(keys)) < len(keys)
+        or not set(found) <= set(keys)
+        or len(set(found)) < len(found)
     ):
         raise UserError(
             f"{path}: {markers[0]} markers begin and {markers[1]} end a text, named "
-            f"{', '.join(keys) or 'nothing'}; expected whole pairs among {', '.join(KEYS)}; "
+            f"{', '.join(found) or 'nothing'}; expected whole pairs among {', '.join(keys)}; "
             "mend them or move the file away"
         )
-    return dict.fromkeys(KEYS, "") | dict(blocks)
+    return dict.fromkeys(keys, "") | dict(blocks)
 
 
 def report(
@@ -75,22 +76,23 @@ def report(
         facts: how it was measured, of :func:`facts`.
         figure: link to the figure.
     """
-    measured = [f"| {name} | {value} |" for name, value in facts.items()]
     parts = [
         "# Ablations",
         "Written by `python -m mdft.ablate`; only what stands between the text markers is kept.",
-        "\n".join(["| | |", "|---|---|", *measured]),
+        facts_table(facts),
         _INTRODUCTION,
         f"![HM of every row]({figure})",
-        _text("summary", texts),
+        text_block("summary", texts),
     ]
     for comparison in COMPARISONS:
         parts += [
             f"## {comparison.title}",
             _comparison(comparison, results),
-            _text(comparison.key, texts),
+            text_block(comparison.key, texts),
         ]
-    parts += ["## Firing rates", _rates(results), _text(RATES, texts)]
+    own = {name: found for name, found in results.items() if found != results[FULL]}
+    shown = {FULL: results[FULL], **own}  # rows that are the full model are one row
+    parts += ["## Firing rates", rates(shown), text_block(RATES, texts)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -145,36 +147,58 @@ def _comparison(comparison: Comparison, results: Mapping[str, Sequence[Results]]
     printed = any(row.printed for row in comparison.rows)
     paper = [f"paper {name}" for name in names] if printed else []
     head = ["", "change", *names, "ΔHM", *paper]
-    lines = [_line(head), _line(["---", "---", *["---:"] * (len(head) - 2)])]
-    lines += [_line(_row(row, results, printed)) for row in comparison.rows]
+    lines = [line(head), line(["---", "---", *["---:"] * (len(head) - 2)])]
+    lines += [line(_row(row, results, printed)) for row in comparison.rows]
     return "\n".join(lines)
 
 
 def _row(row: Ablation, results: Mapping[str, Sequence[Results]], printed: bool) -> list[str]:
     found, full = results[row.name], results[FULL]
-    most = max(len(r) for r in results.values())
-    seeds = f" ({len(found)} of {most} seeds)" if 0 < len(found) < most else ""
+    label = with_seeds(row.label, len(found), max(len(r) for r in results.values()))
     change = "<br>".join(f"`{name}={value}`" for name, value in row.change.items())
     delta = "" if found == full else difference(found, full).percent(sign=True)
     paper = [f"{value:.2f}" for value in row.printed] if row.printed else []
     scores = [value.percent() for value in score_spreads(found).values()]
-    return [row.label + seeds, change, *scores, delta, *(paper if printed else [])]
+    return [label, change, *scores, delta, *(paper if printed else [])]
 
 
-def _rates(results: Mapping[str, Sequence[Results]]) -> str:
-    rates = {name: rate_spreads(found) for name, found in results.items()}
-    layers = sorted({layer for of_row in rates.values() for layer in of_row})
-    lines = [_line(["", *layers]), _line(["---", *["---:"] * len(layers)])]
-    for name, of_row in rates.items():
-        if of_row and (name == FULL or results[name] != results[FULL]):
+def rates(results: Mapping[str, Sequence[Results]]) -> str:
+    """Firing rate of every layer, a line for each row in which something spikes.
+
+    Args:
+        results: name of every row → finished runs.
+    """
+    found = {name: rate_spreads(runs) for name, runs in results.items()}
+    layers = sorted({layer for of_row in found.values() for layer in of_row})
+    lines = [line(["", *layers]), line(["---", *["---:"] * len(layers)])]
+    for name, of_row in found.items():
+        if of_row:
             cells = [of_row[layer].percent() if layer in of_row else "" for layer in layers]
-            lines.append(_line([f"`{name}`", *cells]))
+            lines.append(line([f"`{name}`", *cells]))
     return "Per cent of neuron-steps on the test clips.\n\n" + "\n".join(lines)
 
 
-def _text(key: str, texts: Mapping[str, str]) -> str:
+def text_block(key: str, texts: Mapping[str, str]) -> str:
+    """A hand-written text between its markers."""
     return f"{_BEGIN.format(key)}\n{texts[key]}{_END}"
 
 
-def _line(cells: Sequence[str]) -> str:
+def facts_table(facts: Mapping[str, str]) -> str:
+    """The table of :func:`facts`."""
+    return "\n".join(["| | |", "|---|---|", *(line(fact) for fact in facts.items())])
+
+
+def with_seeds(label: str, finished: int, most: int) -> str:
+    """A row's label, with a note where it has some seeds and others have more.
+
+    Args:
+        label: of the row.
+        finished: how many seeds it has.
+        most: how many any row has.
+    """
+    return f"{label} ({finished} of {most} seeds)" if 0 < finished < most else label
+
+
+def line(cells: Sequence[str]) -> str:
+    """One line of a table."""
     return f"| {' | '.join(cells)} |"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,6 +24,7 @@ from mdft.errors import UserError, require
 from mdft.experiments.screen import SweepScreen
 from mdft.experiments.spread import score_spreads
 from mdft.experiments.worker import LOG, Job, start
+from mdft.files import only_writer
 from mdft.protocol import check_fit
 from mdft.runs import MODEL, RESULTS, STATE, Results, read_results, write_atomic
 from mdft.train import check_same
@@ -39,6 +38,7 @@ class SweepCommand(TrainConfig):
     """The flags of every command that trains over seeds."""
 
     seed: tyro.conf.Suppress[int] = 0
+    init: tyro.conf.Suppress[Path | None] = None
     seeds: tuple[int, ...] = (0, 1, 2)
     """One run each."""
     jobs: int = 2
@@ -112,12 +112,13 @@ def sweep(jobs: Sequence[Job], out: Path, *, at_once: int, console: Console) -> 
         console: where progress is shown.
 
     Raises:
-        UserError: a run's folder holds a run of another configuration, or another sweep is at
-            work in ``out``, or the clips cannot be had.
+        UserError: a run's folder holds a run of another configuration, or another process
+            writes to ``out``, or the clips cannot be had.
     """
     require(at_once >= 1, "jobs", at_once, "at least 1")
     _prepare_clips(job for job in jobs if not is_finished(job))
-    with _alone(out):
+    out.mkdir(parents=True, exist_ok=True)
+    with only_writer(out):
         waiting = [job for job in jobs if not is_finished(job)]
         with SweepScreen(console, total=len(jobs), reused=len(jobs) - len(waiting)) as screen:
             failures = _run(waiting, at_once, screen)
@@ -167,17 +168,6 @@ def _prepare_clips(jobs: Iterable[Job]) -> None:
         if config.data not in met:
             check_fit(config, load_clips(config.data))
             met.append(config.data)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{out}: another sweep is at work there; wait for it") from None
-        yield
 
 
 def _run(jobs: Iterable[Job], at_once: int, screen: SweepScreen) -> list[str]:

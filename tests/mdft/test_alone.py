@@ -110,7 +110,7 @@ def test_no_module_writes_into_what_it_is_given():
     given = [x, current, theta, *branch.parameters()]
     before = [tensor.detach().clone() for tensor in given]
     branch(x, current)
-    branch.fire(x, branch.grid_parameters()[0][1], current)
+    branch.layer(0, x, current)
     DynamicThresholdLIF()(x, theta)
     for tensor, old in zip(given, before, strict=True):
         assert torch.equal(tensor, old)

@@ -81,8 +81,9 @@ def test_what_calibrate_writes_is_such_a_fold_in_every_layer():
 
 def test_a_warning_names_the_branch():
     branch, x, current = make()
+    branch.name = "audio"
     with pytest.warns(UserWarning, match="^audio layer 1, 2, 3: its input"):
-        calibrate(branch, torch.zeros_like(x), current, name="audio")
+        calibrate(branch, torch.zeros_like(x), current)
 
 
 def test_significant_by_hand():

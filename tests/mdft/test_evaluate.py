@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mdft.baselines.ours import MDFTSystem
+from mdft.config import LossConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError, run_main
 from mdft.evaluate import Command, evaluate, main
 from mdft.evaluation import score_split
-from mdft.model import MDFT
 from mdft.runs import read_results, write_results
 from mdft.tables import kinds_table
 from mdft.trainer import Trainer
@@ -163,7 +164,7 @@ def test_splits_that_cannot_be_scored_are_named(split, clips, message):
     broken = random_clips()
     broken = replace(broken, splits={**broken.splits, split: np.array(clips, dtype=np.int64)})
     with pytest.raises(UserError, match=message):
-        score_split(MDFT(small_model()), broken, "test_seen", "test_unseen", 24)
+        score_split(MDFTSystem(small_model(), LossConfig()), broken, "test_seen", "test_unseen", 24)
 
 
 @pytest.mark.parametrize(

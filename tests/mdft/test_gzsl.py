@@ -14,8 +14,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mdft.baselines.interface import exact_distances
 from mdft.errors import UserError
-from mdft.evaluation import exact_distances
 from mdft.gzsl import BETAS, choose_beta, confusion, predict, scores
 
 

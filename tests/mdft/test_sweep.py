@@ -106,7 +106,7 @@ def test_finished_runs_are_reused_and_foreign_ones_refused(tmp_path: Path, monke
 def test_one_sweep_a_folder(tmp_path: Path):
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another sweep is at work there"):
+        with pytest.raises(UserError, match="another process is writing to it"):
             sweep.sweep([], tmp_path, at_once=1, console=quiet())
 
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from mdft import gzsl, load
+from mdft.baselines.interface import exact_distances
 from mdft.config import LossConfig, ModelConfig, MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
-from mdft.evaluation import ScoredSplit, exact_distances, score_split
+from mdft.evaluation import ScoredSplit, score_split
 from mdft.health import health_record
 from mdft.protocol import Progress
 from mdft.runs import Results, read_config, read_results, read_tensors, run_folder, write_config
@@ -122,11 +123,12 @@ def test_the_loaded_model_reprints_the_saved_scores(clips: ClipSet, tmp_path: Pa
 
 
 def test_training_learns(clips: ClipSet, tmp_path: Path):
-    run(clips, tmp_path / "r", config=small_config(epochs=20))
+    (tmp_path / "r").mkdir()
+    Trainer(small_config(epochs=20), clips, tmp_path / "r", lambda record: None).choose()
     records = records_of(tmp_path / "r")
     assert records[19]["loss"]["total"] < 0.6 * records[0]["loss"]["total"]
     # Held-out clips of 8 seen classes among 10 candidates; chance is 0.1.
-    assert max(r["val"]["seen"] for r in records[:20]) > 0.4
+    assert max(r["val"]["seen"] for r in records) > 0.4
 
 
 def test_every_parameter_is_in_the_optimizer(clips: ClipSet, tmp_path: Path, monkeypatch):
@@ -255,6 +257,14 @@ def test_each_stage_alone_equals_both(clips: ClipSet, tmp_path: Path):
         assert torch.equal(tensor, weights[1][name]) and torch.equal(tensor, weights[2][name])
     assert (continued.hm, alone.hm) == (both.hm, both.hm)
     assert {r["stage"] for r in records_of(tmp_path / "alone")} == {"stage_2"}
+    for folder, other in (("steps", Progress(1, best_epoch=0, beta=2.8)), ("chosen", start)):
+        if folder == "chosen":
+            trainer(folder).choose()
+        before = (tmp_path / folder / "trainer.safetensors").read_bytes()
+        with pytest.raises(UserError, match=r"is in stage [12], with epoch \d and beta .*--out"):
+            trainer(folder).run(resume=True, start=other)  # would be ignored
+        assert (tmp_path / folder / "trainer.safetensors").read_bytes() == before
+    assert trainer("alone").run(resume=True, start=start).hm == both.hm
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""What ``config.json`` leaves out, and what it did not hold in earlier releases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+#: Fields added since format 1. The default of each is what every run did before it.
+ADDED = (
+    "data.extract",
+    "data.vectors",
+    "data.splits",
+    "data.split_seed",
+    "system",
+    "init",
+    "model.motion.arithmetic",
+    "model.motion.weight_bits",
+)
+
+
+def lean(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the baselines that were not chosen: nothing looks at them.
+
+    Args:
+        config: as a JSON value.
+    """
+    own = {name: value for name, value in config["baseline"].items() if name == config["system"]}
+    return {**config, "baseline": own}
+
+
+def completed(found: Any, defaults: dict[str, Any]) -> Any:
+    """A configuration with what :func:`lean` or an earlier release left out.
+
+    Args:
+        found: the JSON value of ``config.json``; not changed.
+        defaults: the JSON value of the default configuration.
+
+    Returns:
+        ``found`` with those of ``ADDED`` that are missing where their parent is there, and with
+        the baselines that were not chosen.
+    """
+    for field in ADDED:
+        found = _with(found, field.split("."), defaults)
+    given = found.get("baseline", {}) if isinstance(found, dict) else None
+    if not isinstance(given, dict):
+        return found
+    others = {name: v for name, v in defaults["baseline"].items() if name != found["system"]}
+    return {**found, "baseline": {**others, **given}}
+
+
+def _with(found: Any, names: Sequence[str], defaults: dict[str, Any]) -> Any:
+    first, *rest = names
+    if not isinstance(found, dict) or (rest and first not in found):
+        return found
+    value = _with(found[first], rest, defaults[first]) if rest else defaults[first]
+    return found if first in found and not rest else {**found, first: value}

@@ -1,0 +1,242 @@
+"""``python -m mdft.doctor``: what works on this machine, and what to do about the rest.
+
+What imports PyTorch alone is checked here. The road through NIR and the simulators belongs to
+``export`` and ``hardware``, which this package does not import: their own commands are called, on
+a tiny branch, in child processes, so that a library that crashes is a line of the table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from events.cli import parse
+from events.film import Film
+from mdft.data.cache import cache_folder
+from mdft.errors import run_main
+from mdft.motion import MotionBranch
+
+Status = Literal["PASS", "FAIL", "SKIP"]
+COLOURS: dict[Status, str] = {"PASS": "green", "FAIL": "red", "SKIP": "yellow"}
+#: Bytes free in the cache's folder: the embedded benchmark takes less than half of it.
+_ROOM = 2**30
+_LIMIT_S = 120.0
+#: What stands for the temporary folder in a line to repeat.
+_FOLDER = Path("doctor")
+_NO_LAVA = (
+    "train, export and run the NumPy references here; for Lava, in a checkout of mdft: "
+    "uv sync --python 3.10"
+)
+#: What is checked → the arguments of hardware.run after the two files.
+SIMULATORS = {
+    "NumPy float reference": "--backend reference_float",
+    "NumPy integer reference": "--backend reference_int",
+    "Lava floating point": "--backend lava_float",
+    "Lava fixed point": "--backend lava_fixed",
+    "Lava fixed point, its own runtime": "--backend lava_fixed --runtime process",
+    "lava-dl netx": "--backend netx",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """Check what works on this machine: PASS, FAIL or SKIP, and what to do.
+
+    Takes half a minute; writes into a temporary folder alone. Exit status: 0, or 1 if a check
+    fails. A SKIP is something that this machine or this Python does not have.
+    """
+
+    json: bool = False
+    """Print one line of JSON and nothing else."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table.
+
+    Attributes:
+        name: what was checked.
+        status: PASS, FAIL or SKIP.
+        found: what was found.
+        todo: what to do about it; empty of a PASS.
+    """
+
+    name: str
+    status: Status
+    found: str
+    todo: str = ""
+
+
+def check_python() -> Check:
+    """The interpreter, which is new enough or this would not be installed."""
+    return Check("Python", "PASS", f"{platform.python_version()}, {platform.system()}")
+
+
+def check_torch() -> Check:
+    """One gradient through a spiking layer, on the CPU."""
+    branch = MotionBranch(4, 4, 1)
+    branch(torch.ones(1, 3, 4), torch.zeros(1, 3, 1)).sum().backward()
+    finite = all(p.grad is not None and p.grad.isfinite().all() for p in branch.parameters())
+    found = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    if not finite:
+        return Check("PyTorch", "FAIL", f"{found}: no finite gradient", "uv sync --locked")
+    return Check("PyTorch", "PASS", found)
+
+
+def check_gpu() -> Check:
+    """A product on the first CUDA device, against the CPU's."""
+    name = "CUDA"
+    if not torch.cuda.is_available():
+        return Check(name, "SKIP", "no CUDA device", "nothing: everything runs on the CPU")
+    x = torch.arange(256.0).reshape(16, 16)
+    same = torch.equal((x.cuda() @ x.cuda()).cpu(), x @ x)  # sums of small integers: exact
+    found = torch.cuda.get_device_name()
+    if not same:
+        return Check(name, "FAIL", f"{found}: a wrong product", "train with --device cpu")
+    return Check(name, "PASS", found)
+
+
+def check_cache() -> Check:
+    """Whether the cache's folder can be written, and the room there."""
+    name, folder = "cache", cache_folder()
+    todo = "set MDFT_CACHE to a folder with 1 GB of room"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"mdft")
+    except OSError as error:
+        return Check(name, "FAIL", str(error), todo)
+    free = shutil.disk_usage(folder).free
+    found = f"{folder}, {free / 2**30:.1f} GB free"
+    return Check(name, "FAIL" if free < _ROOM else "PASS", found, todo if free < _ROOM else "")
+
+
+def check_video(folder: Path) -> Check:
+    """A film of a moving bar, encoded, decoded and turned into events by events.convert."""
+    clip = folder / "bar.mp4"
+    with Film(clip, (64, 48), Fraction(10)) as film:
+        for i in range(5):
+            picture = np.zeros((48, 64, 3), np.uint8)
+            picture[:, 10 * i : 10 * i + 8] = 255
+            film.add(picture, 100_000 * i)
+        film.close()
+    check = call("video to events", "events.convert", str(clip), str(folder / "bar.h5"))
+    if check.status == "PASS":
+        return check
+    # The film is gone with the folder.
+    return replace(check, todo="repeat it: python -m events.convert CLIP.mp4 out.h5 --debug")
+
+
+def call(name: str, module: str, *arguments: str) -> Check:
+    """Run one of our commands in a child process."""
+    words = [sys.executable, "-m", module, *arguments]
+    shown = [_FOLDER / Path(a).name if Path(a).is_absolute() else a for a in arguments]
+    again = f"repeat it: python -m {module} {' '.join(map(str, shown))} --debug"
+    if module == "hardware.run":
+        again += f", after python -m export.check {_FOLDER}"
+    begin = time.monotonic()
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return Check(name, "FAIL", f"no answer in {_LIMIT_S:.0f} s", again)
+    if done.returncode == 0:
+        return Check(name, "PASS", f"{time.monotonic() - begin:.1f} s")
+    said = (done.stderr.strip() or done.stdout.strip() or "nothing said").splitlines()[-1]
+    return Check(name, "FAIL", f"exit {done.returncode}: {said[:200]}", again)
+
+
+def check_simulators(graph: Path, probe: Path) -> Iterator[Check]:
+    """Every backend of hardware.run on the tiny branch, several at a time."""
+
+    def check(name: str) -> Check:
+        if "NumPy" not in name and find_spec("lava") is None:
+            new = sys.version_info >= (3, 11)
+            found = "lava-nc, archived, ends at Python 3.10" if new else "lava-nc is not installed"
+            return Check(name, "SKIP", found, _NO_LAVA)
+        return call(name, "hardware.run", str(graph), str(probe), *SIMULATORS[name].split())
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(check, SIMULATORS)
+
+
+def guarded(name: str, check: Callable[[], Check]) -> Check:
+    """A check; whatever it raises is a FAIL."""
+    try:
+        return check()
+    except Exception as error:
+        return Check(name, "FAIL", f"{type(error).__name__}: {error}", "uv sync --locked")
+
+
+def checks(folder: Path) -> Iterator[Check]:
+    """All checks, in the order in which one needs the other.
+
+    Args:
+        folder: for files; removed by the caller.
+    """
+    yield check_python()
+    yield guarded("PyTorch", check_torch)
+    yield guarded("CUDA", check_gpu)
+    yield guarded("cache", check_cache)
+    yield guarded("video to events", lambda: check_video(folder))
+    tools = ", ".join(f"{name} {version(name)}" for name in ("nir", "nirtorch", "snntorch"))
+    out = folder / "export"
+    exported = call(f"NIR file, read back ({tools})", "export.check", str(out))
+    yield exported
+    graph, probe = out / "motion_visual.nir", out / "probe.npz"
+    if exported.status == "PASS":
+        yield from check_simulators(graph, probe)
+    else:
+        todo = "mend the NIR file first"
+        yield from (Check(name, "SKIP", "nothing to run", todo) for name in SIMULATORS)
+
+
+def table(found: list[Check]) -> Table:
+    """The checks for a person."""
+    out = Table(show_lines=False)
+    for heading in ("", "checked", "found", "what to do"):
+        out.add_column(heading, overflow="fold")
+    for check in found:
+        status = f"[{COLOURS[check.status]}]{check.status}[/]"
+        out.add_row(status, *(escape(x) for x in (check.name, check.found, check.todo)))
+    return out
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; 1 if a check fails."""
+    config = parse(Command, "python -m mdft.doctor", arguments)
+    found: list[Check] = []
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory() as folder, progress.status("looking") as status:
+        for check in checks(Path(folder)):
+            found.append(check)
+            status.update(f"{check.name}: {check.status}")
+    failed = sum(check.status == "FAIL" for check in found)
+    if config.json:
+        print(json.dumps({"failed": failed, "checks": [asdict(check) for check in found]}))
+    else:
+        Console().print(table(found))
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    run_main(main)

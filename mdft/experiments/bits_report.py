@@ -1,0 +1,112 @@
+"""``docs/bits.md`` and its figure: HM against the bits of a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from mdft.experiments.bits_plan import CONTROL, FLOAT, row_name
+from mdft.experiments.drawing import INK, OTHER, OURS, plain, write_drawing
+from mdft.experiments.report import difference, facts_table, line, rates, text_block, with_seeds
+from mdft.experiments.spread import SCORES, score_spreads, spread
+from mdft.runs import Results
+
+#: Blocks of hand-written text that a rerun keeps.
+KEYS = ("summary", "firing-rates")
+
+_INTRODUCTION = """\
+Per cent, mean ± standard deviation (n − 1) over seeds. ΔHM: HM minus that of the float run of the
+same seed. Each seed's float run is trained by the two-stage protocol. The other rows start from its
+model and train on for the epochs that the table above says, on the training and validation
+classes, with its β: nothing is chosen anew, and nothing on test classes. `float, trained on` is
+the control: what the additional epochs do without any change of arithmetic. The other rows have
+Loihi's integer membranes and weights of so many bits, multiples of one power of two a layer, of
+at least 1/64; biases keep 8 bits. Weights are multiples of 1/64 of 8 bits in float runs too."""
+
+
+def bits_report(
+    results: Mapping[str, Sequence[Results]],
+    bits: Sequence[int],
+    texts: Mapping[str, str],
+    facts: Mapping[str, str],
+    figure: str,
+) -> str:
+    """The whole report.
+
+    Args:
+        results: row → finished runs.
+        bits: in the order of the table.
+        texts: key of ``KEYS`` → text.
+        facts: how it was measured.
+        figure: link to the figure.
+    """
+    rows = {FLOAT: ("float", "8"), CONTROL: ("float, trained on", "8")}
+    rows |= {row_name(b): ("loihi", str(b)) for b in bits}
+    parts = [
+        "# Weight bits",
+        "Written by `python -m mdft.bits`; only what stands between the text markers is kept.",
+        facts_table(facts),
+        _INTRODUCTION,
+        _scores(results, rows),
+        f"![HM against weight bits]({figure})",
+        text_block("summary", texts),
+        "## Firing rates",
+        rates({name: results[name] for name in rows}),
+        text_block("firing-rates", texts),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_bits_figure(
+    path: Path, results: Mapping[str, Sequence[Results]], bits: Sequence[int]
+) -> None:
+    """Draw HM against bits, a dot for each seed; float runs are lines.
+
+    Args:
+        path: of the figure; its ending says the format.
+        results: row → finished runs.
+        bits: that were asked for.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for row, label, style in ((FLOAT, "float", "-"), (CONTROL, "float, trained on", "--")):
+            value = spread(100 * r.hm for r in results[row])
+            if value.n:
+                axes.axhline(value.mean, color=INK, linestyle=style, linewidth=1, label=label)
+            if value.n > 1 and row == FLOAT:
+                low, high = value.mean - value.std, value.mean + value.std
+                axes.axhspan(low, high, color=OTHER, alpha=0.4, linewidth=0)
+        found = {b: [100 * r.hm for r in results[row_name(b)]] for b in bits}
+        found = {b: hms for b, hms in sorted(found.items()) if hms}
+        means = [spread(hms) for hms in found.values()]
+        deviations = [value.std if value.n > 1 else 0.0 for value in means]
+        places = list(found)
+        axes.errorbar(
+            places, [v.mean for v in means], deviations, fmt="o-", color=OURS, capsize=3,
+            label="loihi",
+        )  # fmt: skip
+        for place, hms in found.items():
+            axes.plot([place + 0.1] * len(hms), hms, ".", color=OURS, markersize=4, alpha=0.6)
+        axes.set_xticks(sorted(bits))
+        axes.set_xlabel("bits of a weight")
+        axes.set_ylabel("HM, %")
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, loc="lower right")
+        plain(axes, "HM against weight bits, integer membranes", "y")
+
+    write_drawing(path, (6, 3.5), draw)
+
+
+def _scores(results: Mapping[str, Sequence[Results]], rows: Mapping[str, tuple[str, str]]) -> str:
+    head = ["arithmetic", "weight bits", *SCORES.values(), "ΔHM"]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
+    most = max(len(results[name]) for name in rows)
+    for name, (arithmetic, bits) in rows.items():
+        found = results[name]
+        scores = [value.percent() for value in score_spreads(found).values()]
+        delta = "" if name == FLOAT else difference(found, results[FLOAT]).percent(sign=True)
+        lines.append(line([with_seeds(arithmetic, len(found), most), bits, *scores, delta]))
+    return "\n".join(lines)

@@ -1,0 +1,130 @@
+"""What the comparison tunes: for every system the same number of whole runs of seed 0.
+
+A trial is a learning rate and one choice of the system's own. The first trial is the recipe with
+the published hyperparameters; the others are the rest of a 3×3 grid, in one order for all systems.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mdft.baselines.build import OURS
+from mdft.config import TrainConfig
+from mdft.errors import require
+from mdft.experiments.ablations import changed
+from mdft.experiments.sweep import Row, is_finished
+from mdft.experiments.worker import Job
+from mdft.runs import METRICS
+
+RATES = (3e-4, 1e-3, 3e-3)
+#: System → the field that is its own choice, and its values.
+CHOICES: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "sje": ("baseline.sje.dropout", (0.0, 0.2, 0.5)),
+    "devise": ("baseline.devise.dropout", (0.0, 0.2, 0.5)),
+    "apn": ("baseline.apn.weight_decay", (0.0, 1e-4, 1e-3)),
+    "fvaegan": ("baseline.fvaegan.gan_weight", (1.0, 10.0, 100.0)),
+    "cjme": ("baseline.cjme.dropout", (0.0, 0.2, 0.5)),
+    "avgzslnet": ("baseline.avgzslnet.dropout", (0.2, 0.5, 0.8)),
+    "avca": ("baseline.avca.dropout_encoder", (0.0, 0.2, 0.5)),
+    "tcaf": ("baseline.tcaf.dropout_transformer", (0.1, 0.3, 0.5)),
+    "avmst": ("baseline.avmst.dropout_encoder", (0.0, 0.2, 0.5)),
+    OURS: ("model.dropout_encoder", (0.0, 0.2, 0.5)),
+}
+#: As many trials as every system has.
+MOST = len(RATES) * 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting of a system.
+
+    Attributes:
+        row: what to run.
+        change: dotted field → value, against the recipe; empty: as published.
+    """
+
+    row: Row
+    change: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The trial that a system is compared with.
+
+    Attributes:
+        trial: the first one of the best validation HM.
+        hms: validation HM of each trial, as a fraction; None where it failed.
+    """
+
+    trial: Trial
+    hms: Sequence[float | None]
+
+
+def trials(config: TrainConfig, system: str, count: int) -> list[Trial]:
+    """The first trials of a system.
+
+    Args:
+        config: the recipe.
+        system: its name.
+        count: how many, 1 to ``MOST``; 1: as published, untuned.
+
+    Raises:
+        UserError: so many there are not.
+    """
+    require(1 <= count <= MOST, "--tune", count, f"1 to {MOST}")
+    config = changed(config, {"system": system})
+    rate = "learning_rate" if system == OURS else f"baseline.{system}.learning_rate"
+    field, values = CHOICES[system]
+    grid = [{rate: r, field: v} for r in RATES for v in values]
+    random.Random(0).shuffle(grid)
+    found = [Trial(Row(system, config), {})]
+    for change in grid:
+        candidate = changed(config, change)
+        if candidate != config:
+            found.append(Trial(Row(f"{system}-trial{len(found)}", candidate), change))
+    return found[:count]
+
+
+def choose(tried: Sequence[Trial], jobs: Mapping[str, Job]) -> Choice | None:
+    """The first trial of the best validation HM; None if none is finished.
+
+    Args:
+        tried: of :func:`trials`.
+        jobs: row → its run of seed 0.
+    """
+    hms = [validation_hm(jobs[t.row.name]) for t in tried]
+    finished = [hm for hm in hms if hm is not None]
+    return Choice(tried[hms.index(max(finished))], hms) if finished else None
+
+
+def validation_hm(job: Job) -> float | None:
+    """The HM by which a run chose its epoch; None while it is not finished."""
+    if not is_finished(job):
+        return None
+    records = map(json.loads, (job.folder / METRICS).read_text().splitlines())
+    return max(record["val"]["hm"] for record in records if "val" in record)
+
+
+def choices_json(choices: Mapping[str, Choice], tried: Mapping[str, Sequence[Trial]]) -> str:
+    """``tuned.json``: system → the chosen trial and what every trial reached."""
+    content = {
+        system: {
+            "chosen": tried[system].index(choice.trial),
+            "trials": [
+                {"change": dict(trial.change), "validation_hm": hm}
+                for trial, hm in zip(tried[system], choice.hms, strict=True)
+            ],
+        }
+        for system, choice in choices.items()
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def file_of(out: Path) -> Path:
+    """Where the choices are recorded."""
+    return out / "tuned.json"

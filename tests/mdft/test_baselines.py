@@ -1,0 +1,88 @@
+"""Every system behind the interface: it learns, all of it learns, and clips do not mix."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mdft.baselines.blocks import concatenated
+from mdft.baselines.build import build
+from mdft.baselines.fvaegan import FVAEGAN
+from mdft.baselines.interface import System
+from mdft.data.dataset import ClipSet
+from mdft.protocol import Stage
+from tests.mdft.small_baselines import SYSTEMS, golden_curve, lesson_of, system_config, taught
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "baselines.json").read_text())
+TEN = np.arange(0, 80, 8)  # a clip of each of ten classes
+#: The ten clips and candidates, all of them trained on.
+STAGE = Stage("ten", "ten", "ten", "ten")
+#: System → steps and learning rate where 80 and 3e-3 are not it.
+PACE = {"sje": (60, 1e-2), "devise": (60, 1e-2), "apn": (60, 3e-2), "fvaegan": (200, 1e-2)}
+PACE |= {"tcaf": (60, 1e-3), "mdft": (60, 3e-3), "cjme": (120, 3e-3)}
+
+
+def ready(system: System, clips: ClipSet) -> System:
+    """In eval mode, after its second phase if it has one."""
+    clips.splits["ten"] = TEN  # type: ignore[index]
+    system.prepare(clips, STAGE)
+    return system.eval()
+
+
+def distances(system: System, clips: ClipSet) -> np.ndarray:
+    """(10,10), of the ten clips to their ten classes."""
+    batch = clips.batch(TEN)
+    words_CW = torch.from_numpy(clips.words_CW[batch.labels_B])
+    with torch.no_grad():
+        return system.distances(system.embed_clips(batch), system.embed_words(words_CW))
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_it_overfits_ten_clips(ragged_clips: ClipSet, name: str):
+    system, own = build(system_config(name)), np.arange(10)
+    lesson = lesson_of(ragged_clips, TEN)
+    axis = 0 if name == "cjme" else 1  # its loss ranks clips for a word, never words for a clip
+    before = distances(ready(system, ragged_clips), ragged_clips).argmin(axis)
+    curve = taught(system, lesson, *PACE.get(name, (80, 3e-3)))
+    after = distances(ready(system, ragged_clips), ragged_clips).argmin(axis)
+    assert (after == own).all()
+    if isinstance(system, FVAEGAN):  # what learns in the first phase is the generator
+        made_NF = system.generate(lesson.words_CW.repeat_interleave(20, 0))
+        nearest_N = torch.cdist(made_NF, concatenated(lesson.batch)).argmin(1)
+        assert (nearest_N == torch.arange(10).repeat_interleave(20)).float().mean() > 0.95
+    else:
+        assert (before != own).any()
+        assert curve[-1]["total"] < 0.5 * curve[0]["total"]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_gradient_reaches_every_parameter(ragged_clips: ClipSet, name: str):
+    system = build(system_config(name))
+    system.calibrate(ragged_clips.batch(np.arange(0, 64, 2)))
+    system.loss(lesson_of(ragged_clips, np.arange(0, 64, 2))).terms["total"].backward()
+    without = [n for n, p in system.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_no_clip_knows_its_neighbours_or_its_padding(ragged_clips: ClipSet, name: str):
+    system = build(system_config(name))
+    taught(system, lesson_of(ragged_clips, np.arange(0, 64, 2)), 5, 1e-3)
+    ready(system, ragged_clips)
+    indices = np.arange(0, 96, 5)
+    with torch.no_grad():
+        together = system.embed_clips(ragged_clips.batch(indices))
+        for row, index in enumerate(indices):
+            alone = system.embed_clips(ragged_clips.batch(np.array([index])))
+            torch.testing.assert_close(
+                alone.o_BME[0], together.o_BME[row], atol=2e-5, rtol=1e-4, msg=f"{name} {index}"
+            )
+            torch.testing.assert_close(alone.weight_BM[0], together.weight_BM[row])
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_loss_curve_is_the_golden_one(name: str):
+    """Written by tests/golden/make_baselines.py; other BLAS round otherwise."""
+    np.testing.assert_allclose(golden_curve(name), GOLDEN[name], rtol=5e-3)

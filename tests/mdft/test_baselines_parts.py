@@ -1,0 +1,298 @@
+"""The baselines' parts against loops, torch's own losses and their papers' equations."""
+
+import math
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mdft.baselines.apn import APN
+from mdft.baselines.avca import AVCA
+from mdft.baselines.avgzslnet import AVGZSLNet
+from mdft.baselines.avmst import AVMST, SpikingEncoder
+from mdft.baselines.blocks import averaged, concatenated
+from mdft.baselines.build import BASELINES, adam, build
+from mdft.baselines.cjme import CJME
+from mdft.baselines.compatibility import Compatibility
+from mdft.baselines.config import BaselinesConfig
+from mdft.baselines.fvaegan import FVAEGAN
+from mdft.baselines.interface import Lesson, System, exact_distances
+from mdft.baselines.tcaf import TCaF, across
+from mdft.data.dataset import ClipSet
+from mdft.errors import UserError
+from mdft.protocol import STAGES, Stage
+from tests.mdft.small_baselines import lesson_of, system_config
+
+SOME = np.arange(0, 64, 4)
+TRIPLET = nn.TripletMarginLoss(margin=1.0)
+
+
+@pytest.fixture
+def lesson(ragged_clips: ClipSet) -> Lesson:
+    return lesson_of(ragged_clips, SOME)
+
+
+S = TypeVar("S", bound=System)
+
+
+def system(name: str, kind: type[S], **changes: Any) -> S:
+    found = build(system_config(name, **changes)).eval()
+    assert isinstance(found, kind)
+    return found
+
+
+def test_averaged_features_by_hand(ragged_clips: ClipSet):
+    audio_BD, visual_BD = averaged(ragged_clips.batch(SOME))
+    for row, clip in enumerate(SOME):
+        first, last = ragged_clips.offsets_N1[clip : clip + 2]
+        expected = ragged_clips.audio_MD[first:last].mean(0)
+        np.testing.assert_allclose(audio_BD[row].numpy(), expected, rtol=1e-5, atol=1e-6)
+        expected = ragged_clips.visual_MD[first:last].mean(0)
+        np.testing.assert_allclose(visual_BD[row].numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sje", "devise"])
+def test_sje_takes_the_worst_class_and_devise_all(lesson: Lesson, name: str):
+    found = system(name, Compatibility, margin=0.3)
+    total = 0.0
+    for row, x_F in enumerate(concatenated(lesson.batch)):
+        score = [float(found.map(x_F).detach() @ w) for w in lesson.words_CW]
+        own = int(lesson.targets_B[row])
+        hinges = [max(0.0, 0.3 + s - score[own]) for c, s in enumerate(score) if c != own]
+        total += max(hinges) if name == "sje" else sum(hinges)
+    expected = total / len(lesson.targets_B)
+    assert found.loss(lesson).terms["total"].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_compatibility_scores_by_its_product(lesson: Lesson):
+    found = system("sje", Compatibility, score="compatibility")
+    clips, words_CW = found.embed_clips(lesson.batch), lesson.words_CW
+    expected = -(clips.o_BME[:, 0] @ words_CW.T).detach().numpy()
+    np.testing.assert_allclose(found.distances(clips, words_CW), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_apn_by_hand(lesson: Lesson):
+    found = system("apn", APN)
+    with torch.no_grad():
+        found.base_WF.normal_()
+        found.prototypes_WF.normal_()
+    x_BF, own_BW = concatenated(lesson.batch), lesson.words_CW[lesson.targets_B]
+    expected = 0.0
+    for weight_WF in (found.base_WF, found.prototypes_WF):
+        attributes_BW = x_BF @ weight_WF.T
+        share_BC = (attributes_BW @ lesson.words_CW.T).softmax(1)
+        expected -= share_BC.gather(1, lesson.targets_B[:, None]).log().mean()
+        expected += ((attributes_BW - own_BW) ** 2).mean()
+    torch.testing.assert_close(found.loss(lesson).terms["total"], expected)
+
+
+def test_cjme_prefers_the_surer_modality():
+    found = system("cjme", CJME, indifference=0.1)
+    words_CE = torch.eye(3)
+    sure_E, unsure_E = torch.tensor([9.0, 0, 0]), torch.tensor([0.5, 0.5, 0.5])
+    audio_BE = torch.stack([unsure_E, sure_E, sure_E])
+    visual_BE = torch.stack([sure_E, unsure_E, sure_E])
+    assert found.preference(audio_BE, visual_BE, words_CE).tolist() == [1.0, 0.0, 0.5]
+
+
+def test_cjme_by_hand(lesson: Lesson):
+    found = system("cjme", CJME)
+    clips, w_CE = found.embed_clips(lesson.batch), found.embed_words(lesson.words_CW)
+    a_BE, v_BE = clips.o_BME.unbind(1)
+    share_B = torch.sigmoid(found.attention(concatenated(lesson.batch)))[:, 0]
+    assert torch.equal(clips.weight_BM[:, 1], (share_B >= 0.5).float())
+    hinges = []
+    for i, other in enumerate(lesson.negatives_B.tolist()):  # type: ignore[union-attr]
+        w_E = w_CE[lesson.targets_B[i]]
+        for share, o_BE in ((1 - share_B[i], a_BE), (share_B[i], v_BE)):
+            near, far = (w_E - o_BE[i]).norm().item(), (w_E - o_BE[other]).norm().item()
+            hinges.append(share.item() * max(0.0, 1.0 + near - far))
+    terms = found.loss(lesson).terms
+    assert terms["triplet"].item() == pytest.approx(sum(hinges) / len(SOME), rel=1e-4)
+    torch.testing.assert_close(terms["modalities"], ((a_BE - v_BE) ** 2).mean())
+
+
+def test_avgzslnet_is_the_sum_of_its_published_terms(lesson: Lesson):
+    found = system("avgzslnet", AVGZSLNet)
+    a_BD, v_BD = averaged(lesson.batch)
+    word_BW = lesson.words_CW[lesson.targets_B]
+    a, v, w = found.audio(a_BD), found.visual(v_BD), found.words(word_BW)
+    a_, v_, w_ = (lesson.negative(x) for x in (a, v, w))
+    da, dv, dw = (F.normalize(found.decoder(x)) for x in (a, v, w))
+    expected = TRIPLET(w, a, a_) + TRIPLET(a, w, w_) + TRIPLET(w, v, v_) + TRIPLET(v, w, w_)
+    expected += TRIPLET(dw, da, lesson.negative(da)) + TRIPLET(dw, dv, lesson.negative(dv))
+    expected += sum((x - word_BW).norm(dim=1).mean() for x in (da, dv, dw))
+    torch.testing.assert_close(found.loss(lesson).terms["total"], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["avca", "avmst"])
+def test_avca_is_the_sum_of_its_published_terms(lesson: Lesson, name: str):
+    found = system(name, AVCA)
+    assert "position_MD" in dict(found.named_parameters())  # trained, unlike in the published code
+    thought = found.think(lesson.batch)
+    (a, v), (phi_a, phi_v) = thought.theta_BME.unbind(1), thought.phi_BMD.unbind(1)
+    word = lesson.words_CW[lesson.targets_B]
+    w, rho_w = found.embed_words(word), found.decoder(found.embed_words(word))
+    a_, v_, w_ = (lesson.negative(x) for x in (a, v, w))
+    rho_a, rho_v = found.decoder(a), found.decoder(v)
+    mse = nn.MSELoss()
+    basic = TRIPLET(a, w, a_) + TRIPLET(v, w, v_) + TRIPLET(w, a, w_) + TRIPLET(w, v, w_)
+    composite = TRIPLET(w, a, a_) + TRIPLET(a, w, w_) + TRIPLET(w, v, v_) + TRIPLET(v, w, w_)
+    decoded = TRIPLET(rho_w, rho_a, lesson.negative(rho_a))
+    decoded += TRIPLET(rho_w, rho_v, lesson.negative(rho_v))
+    errors = mse(rho_v, word) + mse(rho_a, word) + mse(rho_w, word) + mse(a, w) + mse(v, w)
+    errors += mse(found.audio_reconstruction(a), phi_a)
+    errors += mse(found.visual_reconstruction(v), phi_v)
+    expected = basic + composite + decoded + errors
+    torch.testing.assert_close(found.loss(lesson).terms["total"], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["avca", "avgzslnet"])
+def test_a_score_of_both_is_the_sum_of_the_two(lesson: Lesson, name: str):
+    measured = {}
+    for score in ("audio", "visual", "both"):
+        torch.manual_seed(0)
+        found = build(system_config(name, score=score)).eval()
+        clips, o_w_CE = found.embed_clips(lesson.batch), found.embed_words(lesson.words_CW)
+        measured[score] = found.distances(clips, o_w_CE)
+        branch = {"audio": 0, "visual": 1}.get(score)
+        if branch is not None:
+            expected = exact_distances(clips.o_BME[:, branch], o_w_CE)
+            np.testing.assert_allclose(measured[score], expected)
+    np.testing.assert_allclose(measured["both"], measured["audio"] + measured["visual"])
+
+
+def test_integrate_and_fire_in_plain_loops():
+    encoder = SpikingEncoder(features=4, hidden=16, dim=12, steps=6, theta=0.25)
+    x_BD = torch.randn(2, 4)
+    found = encoder(x_BD)
+    signal = x_BD[:, None].expand(-1, 6, -1)
+    for layer, spikes_BSN in zip(encoder.linears, found, strict=True):
+        current = layer(signal).detach().double().numpy()
+        expected = np.zeros(current.shape)
+        for b, n in np.ndindex(current.shape[0], current.shape[2]):
+            u = 0.0
+            for t in range(6):
+                u += current[b, t, n]
+                expected[b, t, n] = u > 0.25
+                u = 0.0 if u > 0.25 else u
+        np.testing.assert_array_equal(spikes_BSN.detach().numpy(), expected)
+        signal = spikes_BSN
+    assert 0 < found[1].mean() < 1
+
+
+def test_avmst_keeps_the_modalities_apart_before_they_meet(lesson: Lesson):
+    found, batch = system("avmst", AVMST), lesson.batch
+    before, spikes = found.encode(batch)
+    batch.audio_BTD.add_(1.0)
+    after, other = found.encode(batch)
+    assert torch.equal(before[:, 1], after[:, 1]) and not torch.equal(before[:, 0], after[:, 0])
+    assert torch.equal(spikes.layers["visual"][0], other.layers["visual"][0])
+    assert not torch.equal(spikes.layers["audio"][0], other.layers["audio"][0])
+
+
+def test_tcaf_attends_across_modalities_only():
+    allowed = across(torch.tensor([[True, True], [True, False]])).int().tolist()
+    # tokens: class, a0, a1, v0, v1
+    whole = [[1] * 5, [1, 0, 0, 1, 1], [1, 0, 0, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0]]
+    assert allowed[0] == whole
+    short = [[1, 1, 0, 1, 0], [1, 0, 0, 1, 0], [1, 0, 0, 1, 0], [1, 1, 0, 0, 0], [1, 1, 0, 0, 0]]
+    assert allowed[1] == short
+
+
+def test_tcaf_by_hand(lesson: Lesson):
+    found = system("tcaf", TCaF)
+    o_BE = found.embed_clips(lesson.batch).o_BME[:, 0]
+    w_CE, word_BW = found.embed_words(lesson.words_CW), lesson.words_CW[lesson.targets_B]
+    w_BE = w_CE[lesson.targets_B]
+    own_B = (o_BE @ w_CE.T).log_softmax(1).gather(1, lesson.targets_B[:, None])
+    expected = -own_B.mean() + ((o_BE - w_BE) ** 2).mean()
+    expected += ((found.decoder(o_BE) - word_BW) ** 2).mean()
+    expected += ((found.word_decoder(w_BE) - word_BW) ** 2).mean()
+    torch.testing.assert_close(found.loss(lesson).terms["total"], expected)
+
+
+def test_tcaf_knows_when_a_second_is(lesson: Lesson):
+    found = system("tcaf", TCaF)
+    place_TP = found.time.linear.weight.new_tensor([0.0, 1.0, 2.0])
+    angle_TF = 2 * math.pi * place_TP[:, None] * found.time.frequencies
+    expected = found.time.linear(torch.cat([angle_TF.sin(), angle_TF.cos()], dim=1))
+    torch.testing.assert_close(found.time(place_TP), expected)
+    assert (expected[0] - expected[1]).abs().max() > 0.1
+
+
+def test_tcaf_normalises_over_time_on_demand(ragged_clips: ClipSet):
+    torch.manual_seed(0)
+    plain = system("tcaf", TCaF)
+    torch.manual_seed(0)
+    published = system("tcaf", TCaF, normalise="published")
+    batch = ragged_clips.batch(SOME)
+    expected = ragged_clips.batch(SOME)
+    expected.audio_BTD.div_(255)
+    lengths_B1D = expected.visual_BTD.square().sum(1, keepdim=True).sqrt()
+    expected.visual_BTD.div_(lengths_B1D)
+    found = published.embed_clips(batch).o_BME
+    torch.testing.assert_close(found, plain.embed_clips(expected).o_BME)
+    assert not torch.allclose(found, plain.embed_clips(batch).o_BME)
+
+
+def test_the_generators_loss_never_reaches_the_critic(lesson: Lesson):
+    found = system("fvaegan", FVAEGAN, critic_steps=3)
+    gradients = []
+    for steps in (0, 1, 2, 3):
+        assert int(found.steps) == steps
+        torch.manual_seed(1)
+        found.zero_grad()
+        terms = found.loss(lesson).terms
+        assert ("generator" in terms) == (steps % 3 == 0)
+        terms["total"].backward()
+        gradients.append([p.grad.clone() for p in found.critic.parameters()])  # type: ignore[union-attr]
+        learns = all(p.grad is not None for p in found.generator.parameters())
+        assert learns == (steps % 3 == 0)
+    for other in gradients[1:]:
+        for a, b in zip(gradients[0], other, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_fvaegan_scores_candidates_that_it_was_prepared_for(ragged_clips: ClipSet):
+    found = system("fvaegan", FVAEGAN)
+    stage = STAGES[0]
+    found.prepare(ragged_clips, stage)
+    classes = ragged_clips.classes_of(stage.seen, stage.unseen)
+    words_CW = torch.from_numpy(ragged_clips.words_CW)
+    with torch.no_grad():
+        clips = found.embed_clips(ragged_clips.batch(SOME))
+        distances = found.distances(clips, found.embed_words(words_CW[classes]))
+    np.testing.assert_allclose(np.exp(-distances).sum(1), 1)
+    with pytest.raises(UserError, match="knows 10 classes, and 2 of those asked for are not"):
+        found.embed_words(words_CW)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_fvaegan_fits_its_classifier_to_clips_of_the_training_split_alone(
+    ragged_clips: ClipSet, stage: Stage
+):
+    found, fitted, clips = system("fvaegan", FVAEGAN), [], ragged_clips
+    others = np.setdiff1d(np.arange(96), clips.splits[stage.train])
+    for _ in ("before", "after"):
+        torch.manual_seed(0)
+        found.prepare(clips, stage)
+        fitted.append(found.classifier_CF)
+        for first, last in zip(clips.offsets_N1[others], clips.offsets_N1[others + 1], strict=True):
+            clips.audio_MD[first:last] = np.nan
+    assert torch.equal(*fitted)
+
+
+def test_what_the_baselines_publish():
+    config = BaselinesConfig()
+    rates = {name: getattr(config, name).learning_rate for name in BASELINES}
+    assert {name for name, rate in rates.items() if rate != 1e-3} == {"tcaf"}
+    assert (config.tcaf.learning_rate, config.tcaf.layers, config.tcaf.place) == (7e-5, 6, 64)
+    avca = config.avca
+    assert (avca.hidden, avca.dim, avca.heads, avca.head, avca.joint) == (512, 300, 3, 100, 64)
+    assert (avca.weight_decay, avca.margin, avca.score) == (1e-5, 1.0, "visual")
+    assert adam(system_config("fvaegan"))["betas"] == (0.5, 0.999)
+    assert adam(system_config("mdft")) == {"lr": 1e-3}

@@ -1,0 +1,155 @@
+"""The comparison: the same budget for all, the choice by validation, the report by hand."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mdft import compare
+from mdft.baselines.build import BASELINES, TITLES
+from mdft.errors import UserError
+from mdft.experiments.ablations import changed
+from mdft.experiments.compare_report import KEYS
+from mdft.experiments.compare_space import CHOICES, MOST, file_of, trials
+from mdft.experiments.report import read_texts
+from mdft.experiments.sweep import Outcome
+from mdft.recipes import RECIPES, debug
+from mdft.runs import read_results
+from tests.mdft.runs_done import finish, results_of
+
+
+def test_every_system_is_compared():
+    assert set(TITLES) == {*BASELINES, "mdft"} == set(CHOICES)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("system", TITLES)
+def test_every_system_has_as_many_trials(system: str, recipe: str):
+    start = RECIPES[recipe]()
+    found = trials(start, system, MOST)
+    assert len({t.row.name for t in found}) == len(found) == MOST
+    assert all(t.row.config.system == system for t in found)
+    assert found[0].row.config == changed(start, {"system": system}) and not found[0].change
+    configs = [t.row.config for t in found]
+    assert all(c not in configs[:i] for i, c in enumerate(configs))
+    for trial in found[1:]:
+        assert trial.row.config == changed(found[0].row.config, trial.change)
+        assert trial.change.keys() == found[1].change.keys() and len(trial.change) == 2
+    assert trials(start, system, 3) == found[:3]
+    for count in (0, MOST + 1):
+        with pytest.raises(UserError, match=f"--tune is {count}, expected 1 to {MOST}"):
+            trials(start, system, count)
+
+
+def finished(folder: Path, config, *, hm: float, val: float, seed: int = 0, **others) -> None:
+    """A run whose validation reached ``val`` in its second epoch of three."""
+    finish(folder, config, results_of(seed, hm, **others))
+    hms = [0.0, val, val / 2]
+    records = [{"stage": "stage_1", "epoch": i, "val": {"hm": x}} for i, x in enumerate(hms)]
+    lines = [*records, {"stage": "stage_2", "epoch": 0}]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """SJE, whose second trial is the best on validation, and MDFT, whose first is."""
+    out = tmp_path / "runs"
+    sje, ours = (trials(debug(), name, 3) for name in ("sje", "mdft"))
+    for trial, hm, val in zip(sje, (0.9, 0.2, 0.8), (0.3, 0.5, 0.5), strict=True):
+        finished(out / trial.row.name / "seed0", trial.row.config, hm=hm, val=val, seconds=8.0)
+    finished(
+        out / sje[1].row.name / "seed1", sje[1].row.config, hm=0.4, val=0.1, seed=1, seconds=9.0
+    )
+    for trial, val in zip(ours, (0.6, 0.5, 0.4), strict=True):
+        row = trial.row
+        finished(out / row.name / "seed0", row.config, hm=0.5, val=val, seconds=200.0, unseen=0.25)
+    return tmp_path
+
+
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """``mdft.compare`` over what is finished; the report."""
+    table = folder / "docs" / "results.md"
+    flags = ["--seeds", "2", "--tune", "3", "--only", "sje", "--table", str(table)]
+    arguments = ["compare", "debug", *flags, "--out", str(folder / "runs")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert compare.main() == 0
+    return table.read_text()
+
+
+def cells(report: str, label: str, which: int = 0) -> list[str]:
+    """A table line that begins with a label."""
+    lines = [line for line in report.splitlines() if line.startswith(f"| {label} |")]
+    return [cell.strip() for cell in lines[which].split("|")[2:-1]]
+
+
+def test_the_report_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    text = run(folder, monkeypatch)
+    # The first of the two trials of validation HM 0.5, though its test HM is the lowest.
+    assert cells(text, "SJE") == [
+        *("**0.0 ± 0.0**", "0.0 ± 0.0", "30.0 ± 14.1", "**0.0 ± 0.0**", "307 200", "8.5 ± 0.7")
+    ]
+    ours = cells(text, "MDFT (1 of 2 seeds)")
+    assert ours[:4] == ["0.0", "**25.0**", "**50.0**", "0.0"] and ours[5] == "200"
+    assert cells(text, "AVCA")[:4] == ["–"] * 4
+    change = "<br>".join(f"`{k}={v:g}`" for k, v in trials(debug(), "sje", 2)[1].change.items())
+    assert cells(text, "SJE", 1) == ["30.0", change, "50.0", "3"]
+    assert cells(text, "MDFT") == ["60.0", "as published", "60.0", "3"]
+    assert "`python -m mdft.compare debug --seeds 2 --tune 3 --only sje" in text
+    assert "](results.svg)" in text and (folder / "docs" / "results.svg").stat().st_size > 5000
+    tuned = json.loads(file_of(folder / "runs").read_text())
+    assert (tuned["sje"]["chosen"], tuned["mdft"]["chosen"]) == (1, 0)
+    assert [t["validation_hm"] for t in tuned["sje"]["trials"]] == [0.3, 0.5, 0.5]
+
+
+def test_written_text_survives_and_the_same_numbers_give_the_same_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = run(folder, monkeypatch)
+    table = folder / "docs" / "results.md"
+    figure = table.with_suffix(".svg").read_bytes()
+    marker = "<!-- text: summary -->\n"
+    table.write_text(first.replace(marker, marker + "SJE wins S.\n"))
+    assert run(folder, monkeypatch) == first.replace(marker, marker + "SJE wins S.\n")
+    assert read_texts(table, KEYS)["summary"] == "SJE wins S.\n"
+    assert table.with_suffix(".svg").read_bytes() == figure
+
+
+def test_a_failed_trial_is_no_choice(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    best = trials(debug(), "sje", 3)[1].row.name
+    for file in (folder / "runs" / best / "seed0").iterdir():
+        file.unlink()
+    monkeypatch.setattr(compare, "sweep", lambda *_, **__: Outcome({}, ["sje-trial1: diverged"]))
+    table = folder / "docs" / "results.md"
+    flags = ["--seeds", "1", "--tune", "3", "--only", "sje", "--table", str(table)]
+    monkeypatch.setattr(sys, "argv", ["compare", "debug", *flags, "--out", str(folder / "runs")])
+    assert compare.main() == 1
+    row = cells(table.read_text(), "SJE", 1)
+    assert (row[0], row[2:]) == ("30.0", ["50.0", "3, 1 failed"])
+    assert "trial2" not in row[1] and cells(table.read_text(), "SJE")[2] == "**80.0**"
+
+
+def test_what_makes_no_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    with pytest.raises(UserError, match="--only nope: expected some of sje devise"):
+        compare.chosen_systems(["sje", "nope"])
+    assert compare.chosen_systems(["mdft", "sje"]) == ["sje", "mdft"]
+    assert compare.chosen_systems([]) == list(TITLES)
+    monkeypatch.setattr(sys, "argv", ["compare", "debug", "--seeds", "0", "--out", str(tmp_path)])
+    with pytest.raises(UserError, match="--seeds is 0, expected at least 1"):
+        compare.main()
+
+
+@pytest.mark.slow
+def test_a_system_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    flags = ["--seeds", "1", "--epochs", "1", "--jobs", "1", "--only", "fvaegan"]
+    small = {"seconds": 1, "fps": 4, "size": 16, "bins-per-second": 2}
+    flags += [part for k, v in small.items() for part in (f"--data.rendered.{k}", str(v))]
+    flags += ["--data.cache", str(tmp_path / "cache"), "--device", "cpu"]
+    flags += ["--out", str(tmp_path / "runs"), "--table", str(tmp_path / "results.md")]
+    monkeypatch.setattr(sys, "argv", ["compare", "debug", *flags])
+    assert compare.main() == 0
+    text = (tmp_path / "results.md").read_text()
+    results = read_results(tmp_path / "runs" / "fvaegan" / "seed0")
+    assert cells(text, "f-VAEGAN")[2].strip("*") == f"{100 * results.hm:.1f}"
+    assert cells(text, "f-VAEGAN", 1)[1::2] == ["as published", "1"]
+    assert cells(text, "MDFT")[:4] == ["–"] * 4

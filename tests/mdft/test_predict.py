@@ -1,0 +1,279 @@
+"""``python -m mdft.predict``: clips, classes, simulators, pages, and mistakes in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+import mdft
+from events.cli import parse
+from mdft import recipes
+from mdft.candidates import Candidates, candidates, ranked
+from mdft.context import read_context
+from mdft.data.splits import read_lines
+from mdft.errors import UserError, run_main
+from mdft.extract.clip import ClipFeatures
+from mdft.extract.config import FeatureConfig
+from mdft.extract.names import hashed_vector
+from mdft.extract.prepare import prepare
+from mdft.model import MDFT
+from mdft.predict import Command, main
+from mdft.train import train
+from tests.mdft.own_clips import CLASSES, write_own
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CLIPS, and RUN trained on them."""
+    folder = tmp_path_factory.mktemp("predict")
+    write_own(folder / "CLIPS")
+    extract = FeatureConfig(size=16)
+    prepare(folder / "CLIPS", folder / "OUT", extract, engine="sequential", progress=False)
+    config = recipes.folder()
+    data = replace(config.data, source="files", root=folder / "OUT", cache=folder / "cache")
+    config = replace(config, data=data, epochs=1, batch_size=6, device="cpu")
+    train(config, folder / "RUN", console=Console(file=StringIO()))
+    shutil.rmtree(folder / "OUT")  # a run is enough to label clips
+    shutil.rmtree(folder / "cache")
+    return folder
+
+
+def clip(own: Path) -> Path:
+    return own / "CLIPS" / "cello playing" / "1.mp4"
+
+
+def command(monkeypatch, *words: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["mdft.predict", *map(str, words)])
+    with pytest.raises(SystemExit) as left:
+        run_main(lambda: main(parse(Command, "python -m mdft.predict")))
+    return int(left.value.code or 0)
+
+
+def test_the_nearest_classes_are_shown_and_a_bad_clip_is_skipped(own: Path, monkeypatch, capsys):
+    bad = own / "bad.mp4"
+    bad.write_text("no film")
+    assert command(monkeypatch, own / "RUN", clip(own), bad, "--top", 3) == 1
+    shown = capsys.readouterr()
+    assert "1.mp4, 4 classes to choose from" in shown.out
+    assert len(re.findall(r"│ \d │", shown.out)) == 3
+    assert shown.err.count("\n") == 1 and "bad.mp4: not a video" in shown.err
+    odd = own / os.fsdecode(b"\xff\n\x1b[31m.mp4")
+    shutil.copy(clip(own), odd)
+    assert command(monkeypatch, own / "RUN", odd, "--explain", own / "odd.html") == 0
+    assert "\ufffd \ufffd[31m.mp4, 4 classes" in capsys.readouterr().out
+
+
+def test_json_is_one_line_a_clip(own: Path, monkeypatch, capsys):
+    run = own / "RUN" / "model.safetensors"
+    assert command(monkeypatch, run, clip(own), clip(own), "--json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 2 and lines[0] == lines[1]
+    guesses = lines[0]["guesses"]
+    assert sorted(g["name"] for g in guesses) == sorted(CLASSES)
+    assert [g["calibrated"] for g in guesses] == sorted(g["calibrated"] for g in guesses)
+    context = read_context(own / "RUN")
+    seen = {n for n, s in zip(context.classes, context.seen_C, strict=True) if s}
+    assert {g["name"] for g in guesses if g["seen"]} == seen and len(seen) == 3
+
+
+def test_names_of_ones_own_keep_the_runs_vectors_or_get_new_ones(own: Path):
+    context = read_context(own / "RUN")
+    found = candidates(context, ["Knitting", "juggling"])
+    index = list(context.classes).index("knitting")
+    np.testing.assert_array_equal(found.words_CW[0], context.words_CW[index])
+    np.testing.assert_array_equal(found.words_CW[1], hashed_vector("juggling"))
+    assert found.seen_C.tolist() == [bool(context.seen_C[index]), False]
+    alike = candidates(context, ["Cello_playing", "ICE SKATING"])
+    assert alike.seen_C.tolist() == [
+        bool(context.seen_C[list(context.classes).index(name)])
+        for name in ("cello playing", "Ice, skating")
+    ]
+    accent = replace(context, classes=["caf\u00e9", *context.classes[1:]])
+    np.testing.assert_array_equal(candidates(accent, ["Cafe\u0301"]).words_CW, context.words_CW[:1])
+    for names, named in (
+        (["a", "b", "a"], "'a' is there twice"),
+        (["knitting", "a", "Knitting"], "'Knitting' is the same class as 'knitting'"),
+        ("knitting", "found 'knitting', expected a list"),
+        ([], "expected a list"),
+    ):
+        with pytest.raises(UserError, match=named):
+            candidates(context, names)
+    with pytest.raises(UserError, match="made of the letters of names"):
+        candidates(context, ["a"], Path("words.npz"))
+    with pytest.raises(UserError, match=r"words\.npz: for classes of --classes"):
+        candidates(context, None, Path("words.npz"))
+
+
+def test_new_names_need_the_words_that_the_run_was_trained_with(own: Path, tmp_path: Path):
+    context = replace(read_context(own / "RUN"), words="glove.txt")
+    with pytest.raises(UserError, match=r"class 'jugling' is unknown.*--vectors; 300 wide, from g"):
+        candidates(context, ["jugling"])
+    np.savez(tmp_path / "w.npz", jugling=np.ones(5))
+    with pytest.raises(UserError, match="vectors 5 wide, the run was trained with 300"):
+        candidates(context, ["jugling"], tmp_path / "w.npz")
+    np.savez(tmp_path / "w.npz", jugling=np.full(300, 0.5))
+    found = candidates(context, ["jugling", "knitting"], tmp_path / "w.npz")
+    assert (found.words_CW[0] == 0.5).all() and found.seen_C[0] == np.False_
+    assert "note: the run was trained with the vectors of glove.txt" in found.notes
+
+
+def test_beta_keeps_seen_classes_away_and_ties_keep_their_order():
+    words_CW = np.zeros((4, 2), np.float32)
+    choice = Candidates(list("abcd"), words_CW, np.array([True, False, True, False]))
+    found = ranked(choice, np.array([1.0, 1.5, 0.5, 1.5]), beta=0.75)
+    assert [(g.name, g.calibrated) for g in found] == [
+        ("c", 1.25), ("b", 1.5), ("d", 1.5), ("a", 1.75),
+    ]  # fmt: skip
+
+
+def test_lists_of_classes_may_have_marks_blanks_and_any_letters(tmp_path: Path):
+    path = tmp_path / "names.txt"
+    path.write_bytes("\ufeffélan vital\r\n\r\n  nan \nСкрипка\n".encode())
+    assert read_lines(path) == ["élan vital", "nan", "Скрипка"]
+    for content, named in ((b"\n\n", "no class in it"), (b"\xff\xfea", "not UTF-8"),
+                           (b"a\nb\na\n", "'a' is there twice"),
+                           (b"a\rb\n", "cannot be printed")):  # fmt: skip
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=named):
+            read_lines(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["nowhere", "c.mp4"], "no config.json there"),
+        (["RUN"], "CLIP"),
+        (["RUN", "c.mp4", "--top", "0"], "--top is 0"),
+        (["RUN", "c.mp4", "--classes", "none.txt"], "none.txt: no such list"),
+        (["RUN", "c.mp4", "--explain", "x.txt"], "expected a name in .html"),
+        (["RUN", "c.mp4", "d.mp4", "--explain", "x.html"], "--explain is '2 clips'"),
+        (["RUN", "c.mp4", "--backbone", "selavi"], "trained on features of frozen"),
+        (["RUN", "c.mp4", "--motion-backend", "loihi9"], "'loihi9'"),
+    ],
+)
+def test_a_mistake_is_one_line(own: Path, words, named: str, monkeypatch, capsys):
+    monkeypatch.chdir(own)
+    assert command(monkeypatch, *words) == 2
+    written = capsys.readouterr().err
+    assert named in written and written.count("\n") == 1
+    assert not Path("x.html").exists()
+
+
+def test_features_of_another_width_or_network_are_refused(own: Path, tmp_path: Path):
+    context = read_context(own / "RUN")
+    given = ClipFeatures(
+        np.zeros((2, 128), np.float32), np.zeros((2, 512), np.float32),
+        np.zeros((2, 8, 512), np.uint8), 25.0,
+    )  # fmt: skip
+    with pytest.raises(UserError, match="audio features are 128 wide, the run was trained on 512"):
+        context.batch(given)
+    published = replace(context, extract=None)
+    with pytest.raises(UserError, match="do not say what made them"):
+        published.features(None, None)
+    assert published.features("frozen", None) == FeatureConfig()
+    assert context.extract is not None
+    other = replace(context, extract={**context.extract, "checkpoint": "0" * 64})
+    with pytest.raises(UserError, match="other weights than the run was trained with"):
+        other.features(None, None)
+
+
+def test_averaged_features_and_feature_events_are_made_as_in_training(own: Path):
+    context = read_context(own / "RUN")
+    rng = np.random.default_rng(0)
+    audio, visual = rng.random((2, 3, 512)).astype(np.float32)
+    given = ClipFeatures(audio, visual, np.zeros((3, 8, 512), np.uint8), 25.0)
+    batch = replace(context, averaged=True, events="feature").batch(given)
+    assert batch.events_BTKD.shape == (1, 1, 1, 512) and not batch.events_BTKD.any()
+    expected = context.scales["audio"](audio.mean(0, keepdims=True))
+    np.testing.assert_array_equal(batch.audio_BTD[0], expected)
+    assert replace(context, events="feature").batch(given).events_BTKD.any()
+
+
+@pytest.mark.parametrize(
+    "backend", ["reference_float", pytest.param("lava_fixed", marks=pytest.mark.lava)]
+)
+def test_the_motion_branch_runs_in_a_simulator(own: Path, backend: str, monkeypatch, capsys):
+    words = [own / "RUN", clip(own), "--json"]
+    assert command(monkeypatch, *words, "--motion-backend", backend) == 0
+    simulated = capsys.readouterr()
+    found = re.search(rf"motion in {backend}: (\d+) of ([\d,]+) spikes differ", simulated.err)
+    assert found is not None
+    differing, compared = found.groups()
+    assert compared == f"{2 * 3 * 8 * 512:,}"
+    assert command(monkeypatch, *words) == 0
+    if backend == "reference_float":
+        assert differing == "0"
+        assert json.loads(simulated.out) == json.loads(capsys.readouterr().out)
+
+
+class Tags(HTMLParser):
+    """Collects what a page would load, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        self.loaded += [v for k, v in attrs if k in ("src", "href", "srcset") and v]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_explains_the_answer_and_loads_nothing(own: Path, monkeypatch, capsys):
+    source = own / "<b>&.mp4"
+    shutil.copy(clip(own), source)
+    target = own / "page.html"
+    assert command(monkeypatch, own / "RUN", source, "--explain", target, "--json") == 0
+    best = json.loads(capsys.readouterr().out)["guesses"][0]
+    content = target.read_text(encoding="utf-8")
+    assert "<b>" not in content and "&lt;b&gt;&amp;.mp4" in content
+    page = Tags()
+    page.feed(content)
+    assert len(page.loaded) == 5 and all(x.startswith("data:image/png") for x in page.loaded)
+    assert f"{best['name']} ({'seen' if best['seen'] else 'unseen'})" in page.text
+    assert f"{best['distance']:.3f}" in page.text and "Without motion" in page.text
+    assert not list(own.glob(".page*"))
+
+
+def test_without_motion_is_what_the_model_says_when_nothing_fires(own: Path):
+    """Independent of the page's code: the branches are replaced by silent ones."""
+    from mdft.extract.backbone import make_backbone
+    from mdft.extract.clip import features_of, read_clip
+    from mdft.predict_explain import explain
+
+    model = mdft.load(own / "RUN")
+    assert isinstance(model, MDFT)
+    context = model.context()
+    config = context.features(None, None)
+    footage = read_clip(clip(own), config)
+    batch = model.batch_of(features_of(clip(own), footage, make_backbone(config)))
+    choice = candidates(context)
+    found = explain(model, batch, choice, footage, model.guesses(batch, choice))
+    with torch.no_grad():
+        for pathway in ("audio", "visual"):
+            branch = model.branch(pathway)
+            for weights in branch.linears.parameters():
+                weights.zero_()
+            branch.v_threshold = 100.0
+    silent = model.guesses(batch, choice)
+    assert [g.name for g in found.without] == [g.name for g in silent]
+    np.testing.assert_allclose(
+        [g.distance for g in found.without], [g.distance for g in silent], rtol=1e-6
+    )
+    assert [g.distance for g in found.guesses] != [g.distance for g in found.without]
+    assert [p.name for p in found.pathways] == ["audio", "visual"]
+    assert found.pathways[0].theta_S.shape == (8,)
