@@ -18,10 +18,12 @@ from events.convert import main as convert
 from events.io import read_events
 from events.video import Clip
 from hardware.graph import read_network
-from hardware.lava_backend import lava_fixed, lava_float
+from hardware.lava_fixed import lava_fixed
+from hardware.lava_float import lava_float
 from hardware.probe import read_probe
 from hardware.quantise import input_grids, quantise
-from hardware.reference import reference_float, reference_int
+from hardware.reference_float import reference_float
+from hardware.reference_int import reference_int
 from mdft.data.clips import standardised
 from mdft.data.dataset import Batch
 from mdft.data.extractor import frame_features, make_extractor, sound_features
