@@ -45,7 +45,7 @@ class Command(SweepCommand):
     tune_epochs: int = 3
     """Epochs of fine-tuning."""
     tune_rate: float | None = None
-    """Adam's learning rate of fine-tuning; default: --learning-rate."""
+    """Adam's learning rate of fine-tuning; default: a tenth of --learning-rate."""
     table: Path = Path("docs/bits.md")
     """The report; its figure goes beside it, as .svg."""
 
@@ -53,7 +53,7 @@ class Command(SweepCommand):
 def main() -> int:
     """The command line; 0 when every run is finished, 1 when one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.bits")
-    rate = command.learning_rate if command.tune_rate is None else command.tune_rate
+    rate = command.learning_rate / 10 if command.tune_rate is None else command.tune_rate
     tuning = Tuning(command.bits, command.tune_epochs, rate)
     floats = float_jobs(config_of(command), command.seeds, command.out, command.runs)
     tuned = tuned_jobs(floats, tuning, command.out)

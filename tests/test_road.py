@@ -28,6 +28,7 @@ from mdft.data.clips import standardised
 from mdft.data.dataset import Batch
 from mdft.data.extractor import frame_features, make_extractor, sound_features
 from mdft.data.rendered import load as load_rendered
+from mdft.model import MDFT
 from mdft.runs import clips_of, read_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,6 +74,7 @@ def test_training_leaves_what_the_contract_names(run: Path):
 
 def test_the_checkpoint_file_names_the_run_too(run: Path):
     model = mdft.load(run / "model.safetensors")
+    assert isinstance(model, MDFT)
     assert list(model.motion) == ["audio", "visual"]
     again = succeed("export.to_nir", run / "model.safetensors", "--out", run.parent / "again")
     assert "0 of 393,216 spikes differ" in again
@@ -199,6 +201,7 @@ def test_a_real_clip_from_file_to_equal_spikes(
     assert (batch.events_BTKD > 0).float().mean() > 0.05
 
     model = mdft.load(run)
+    assert isinstance(model, MDFT)
     with torch.no_grad():
         given = model.motion_inputs(batch)[pathway]
         layers = model.branch(pathway).spikes(given.x_BSD, given.current_BS1)

@@ -114,11 +114,11 @@ def _archive(path: Path) -> dict[str, np.ndarray]:
 
 
 def _checked(path: Path, word: object, vector: object) -> np.ndarray:
-    good = isinstance(vector, np.ndarray) and vector.ndim == 1 and vector.size > 0
-    if not good or vector.dtype.kind not in "fiu":
-        found = getattr(vector, "shape", type(vector).__name__)
-        raise UserError(f"{path}: {word!r} is {found}, expected a vector of numbers")
-    return _single(vector)
+    array = vector if isinstance(vector, np.ndarray) else np.zeros(0)
+    if array.dtype.kind in "fiu" and array.ndim == 1 and array.size > 0:
+        return _single(array)
+    found = getattr(vector, "shape", type(vector).__name__)
+    raise UserError(f"{path}: {word!r} is {found}, expected a vector of numbers")
 
 
 def _single(vector: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from mdft.errors import UserError
@@ -17,11 +18,17 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.mdft.killed", "torch._dynamo"])
 
 
-def start(folder: Path, **how) -> multiprocessing.Process:
+def start(folder: Path, **how) -> BaseProcess:
     """A process that runs :func:`train`; its exit code is −9 if it was killed."""
     process = _CONTEXT.Process(target=train, args=(folder,), kwargs=how)
     process.start()
     return process
+
+
+def kill(process: BaseProcess) -> None:
+    """SIGKILL a process that was started."""
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
 
 
 def train(

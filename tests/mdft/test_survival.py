@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import random
 import re
 import signal
@@ -56,7 +55,7 @@ def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(whole: Path,
         if not writing:
             process.join(draw.uniform(0.2, 1.5))
             if process.is_alive():
-                os.kill(process.pid, signal.SIGKILL)
+                killed.kill(process)
         process.join()
         ended.append(process.exitcode)
     assert ended.count(-signal.SIGKILL) >= 5, ended
@@ -97,7 +96,7 @@ def test_a_second_process_on_the_same_folder_is_refused(whole: Path, tmp_path: P
         time.sleep(0.05)
     with pytest.raises(UserError, match=r"another process is writing to it; wait"):
         train(random_clips(), tmp_path, resume=True)
-    os.kill(first.pid, signal.SIGKILL)
+    killed.kill(first)
     first.join()
     train(random_clips(), tmp_path, resume=True)  # a killed process holds no lock
     same(whole, tmp_path)
