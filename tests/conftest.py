@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
+
+# A shell's background jobs ignore Ctrl-C, and so would every command that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two noisy cores: a slow example is no failure.
 hypothesis.settings.register_profile("shared", deadline=None)

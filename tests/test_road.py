@@ -121,7 +121,7 @@ def test_the_last_screen_says_it_all(run: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("mdft.train", "vggsund"), "recipe 'vggsund' is unknown"),
+        (("mdft.train", "vggsund"), "did you mean 'vggsound'?"),
         (("export.to_nir", "nowhere"), "no config.json there"),
         (("export.summary", "nowhere"), "no config.json there"),
         (("hardware.run", "no.nir", "no.npz", "--backend", "loihi3"), "--backend is 'loihi3'"),

@@ -150,9 +150,10 @@ def test_the_feature_set_must_be_named_where_there_are_two(root: Path):
         benchmark.load(files_config(root, features="others"))
 
 
-def test_pixels_cannot_be_had_from_feature_files(root: Path):
-    with pytest.raises(UserError, match=r"data\.events is 'pixel'"):
-        files_config(root, events="pixel").check()
+def test_pixels_cannot_be_had_from_feature_files_alone(root: Path):
+    write_small(root, ".h5")
+    with pytest.raises(UserError, match=r"events"):
+        benchmark.load(files_config(root, events="pixel"))
     with pytest.raises(UserError, match=r"--data\.root is missing"):
         replace(files_config(root), root=None).check()
 

@@ -15,7 +15,7 @@ from mdft.runs import read_config, read_results
 from tests.mdft.runs_done import RATES, finish, results_of
 from tests.mdft.test_sweep import TINY
 
-TUNING = Tuning(bits=(8, 2), epochs=3, learning_rate=1e-3)
+TUNING = Tuning(bits=(8, 2), epochs=3, learning_rate=1e-4)
 ARITHMETIC, BITS = "model.motion.arithmetic", "model.motion.weight_bits"
 
 
@@ -91,7 +91,7 @@ def test_the_report_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch):
     assert cells(text, "float, trained on", "8")[2:] == ["50.0 ± 0.0", "50.0 ± 0.0", "-10.0 ± 14.1"]
     assert cells(text, "loihi", "8")[2:] == ["55.0 ± 21.2", "55.0 ± 21.2", "-5.0 ± 7.1"]
     assert cells(text, "loihi (1 of 2 seeds)", "2") == ["25.0", "12.5", "10.0", "10.0", "-40.0"]
-    assert cells(text, "fine-tuning") == ["epochs: 3, learning rate: 0.001"]
+    assert cells(text, "fine-tuning") == ["epochs: 3, learning rate: 0.0001"]
     assert cells(text, "`loihi_8`") == ["10.0 ± 0.0", "20.0 ± 0.0"]
     first = (folder / "docs" / "bits.svg").read_bytes()
     assert first.startswith(b"<?xml") and "](bits.svg)" in text
