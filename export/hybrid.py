@@ -19,6 +19,7 @@ from export.simulated import SimulatedMotion
 from export.subset import balanced_subset
 from hardware.backends import BACKENDS, find_backend
 from hardware.compare import LayerComparison
+from hardware.result import check_target
 from mdft import gzsl
 from mdft.baselines.saved import load_ours
 from mdft.data.dataset import ClipSet
@@ -63,7 +64,7 @@ def hybrid(config: HybridConfig) -> HybridResult:
     """
     backend = find_backend(config.backend, config.runtime)
     require(config.batch_size >= 1, "--batch-size", config.batch_size, "at least 1")
-    _check_target(config.json)
+    check_target("--json", config.json)
     folder = run_folder(config.run)
     if not (folder / RESULTS).is_file():
         raise UserError(f"{folder}: no {RESULTS} there, which holds its β; finish the training")
@@ -99,11 +100,6 @@ def hybrid(config: HybridConfig) -> HybridResult:
         steps=_steps(clips),
         notes=tuple(motion.notes),
     )
-
-
-def _check_target(target: Path | None) -> None:
-    if target is not None and (target.is_dir() or not target.parent.is_dir()):
-        raise UserError(f"--json is {target}, expected a file in a folder that exists")
 
 
 def _scores(split: ScoredSplit, beta: float) -> dict[str, float]:

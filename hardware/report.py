@@ -22,7 +22,7 @@ from hardware.report_data import BackendReport, Material, Report, to_json
 from hardware.report_figures import figures
 from hardware.report_html import page
 from hardware.report_ranges import input_ranges, layer_ranges
-from hardware.result import write_whole
+from hardware.result import check_target, write_whole
 from hardware.run import ORACLE, Compared, compared
 
 
@@ -129,8 +129,7 @@ def main(args: list[str] | None = None) -> int:
     def work() -> int:
         config = parse(ReportConfig, "python -m hardware.report", args)
         for flag, target in (("--out", config.out), ("--json", config.json)):
-            if target is not None and (target.is_dir() or not target.parent.is_dir()):
-                raise UserError(f"{flag} is {target}, expected a file in a folder that exists")
+            check_target(flag, target)
         report, material = build(config)
         text = page(report, figures(report, material))
         numbers = json.dumps(to_json(report), indent=2, allow_nan=False)

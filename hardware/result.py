@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hardware.compare import LayerComparison
+from hardware.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,16 @@ def _where(layer: LayerComparison) -> str:
 def write_json(result: Result, path: Path) -> None:
     """Write the result, whole or not at all."""
     write_whole(path, json.dumps(asdict(result) | {"failed": result.failed}, indent=2))
+
+
+def check_target(flag: str, target: Path | None) -> None:
+    """Check, before any work, that a file can be written; None is no file.
+
+    Raises:
+        UserError: naming the flag: a folder, or in a folder that is missing.
+    """
+    if target is not None and (target.is_dir() or not target.parent.is_dir()):
+        raise UserError(f"{flag} is {target}, expected a file in a folder that exists")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -13,13 +13,12 @@ from rich.console import Console
 from hardware.backends import BACKENDS, Backend, find_backend, prepare
 from hardware.cli import exit_status, parse
 from hardware.compare import LayerComparison, compare, compare_graded
-from hardware.errors import UserError
 from hardware.graph import DT
 from hardware.network import Network, Recording
 from hardware.pair import read_pair
 from hardware.probe import Probe
 from hardware.quantise import IntegerNetwork, input_notes
-from hardware.result import Result, show, write_json
+from hardware.result import Result, check_target, show, write_json
 from hardware.traces import check_folder, write_traces
 
 ORACLE = "reference_int"
@@ -62,7 +61,7 @@ def run(config: RunConfig) -> Result:
         UserError: a broken file, an unknown backend, a graph that the backend cannot express.
     """
     backend = find_backend(config.backend, config.runtime)
-    _check_target(config.json)
+    check_target("--json", config.json)
     if config.traces is not None:
         check_folder(config.traces)
     pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt, limit=config.limit)
@@ -119,11 +118,6 @@ def compared(
         must[ORACLE] = against_reference(prepared, oracle, found)
     notes = (*input_notes(probe.inputs, grids), *prepared.notes, *_events(oracle))
     return Compared(found, must, shown, notes)
-
-
-def _check_target(target: Path | None) -> None:
-    if target is not None and (target.is_dir() or not target.parent.is_dir()):
-        raise UserError(f"--json is {target}, expected a file in a folder that exists")
 
 
 def _events(found: Recording) -> list[str]:
