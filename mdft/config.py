@@ -32,7 +32,8 @@ class ModelConfig:
     """The whole model."""
 
     dim: int = 512
-    """Width D of encoders, event channels and spiking layers."""
+    """Width D of encoders, event channels and spiking layers; 512, or less on a coarser grid of
+    events: 128 joins 2 × 2 of its cells, 32 joins 4 × 4."""
     audio_features: int = 512
     """Width of the audio features; 512 of SeLaVi, 128 of VGGish."""
     visual_features: int = 512

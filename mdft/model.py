@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mdft.calibrate import calibrate
+from mdft.cells import pool_cells
 from mdft.config import ModelConfig
 from mdft.crm import CRM, GatedSum, accumulate
 from mdft.dab import DiscrepancyAnalysis
@@ -195,7 +196,7 @@ class MDFT(nn.Module):
         return self.branch(pathway).spikes(given.x_BSD, given.current_BS1)
 
     def _motion_inputs(self, semantics: Semantics, batch: Batch) -> dict[str, MotionInput]:
-        E_v_BTKD = self._present("visual", batch.events_BTKD)
+        E_v_BTKD = pool_cells(self._present("visual", batch.events_BTKD), self.config.dim)
         K = E_v_BTKD.shape[2]
         if not self.config.motion.events:
             v_BTD = self._present("visual", semantics.v_BTD)

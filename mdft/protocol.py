@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mdft.cells import coarser
 from mdft.config import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError, require
@@ -108,12 +109,15 @@ def check_fit(config: TrainConfig, clips: ClipSet) -> None:
     widths = (
         ("audio_features", clips.audio_MD.shape[-1], "audio features"),
         ("visual_features", clips.visual_MD.shape[-1], "visual features"),
-        ("dim", clips.events_MKD.shape[-1], "event channels"),
     )
     for name, width, what in widths:
         found = getattr(config.model, name)
         expected = f"{width}, as the data's {what}; add --model.{name.replace('_', '-')} {width}"
         require(found == width, f"model.{name}", found, expected)
+    dim, channels = config.model.dim, clips.events_MKD.shape[-1]
+    cells = config.data.events == "pixel" and config.system == "mdft" and coarser(channels, dim)
+    expected = f"{channels}, as the data's event channels; add --model.dim {channels}"
+    require(bool(cells) or dim == channels, "model.dim", dim, expected)
     found, words = config.model.words, clips.words_CW.shape[-1]
     expected = f"{words}, as the data's word vectors; add --model.words {words}"
     require(found == words, "model.words", found, expected)
