@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from hardware.network import Population
 from hardware.report_data import Material
-from hardware.report_draw import BLUE, ORANGE, RED, Picture, data_uri, panels
+from hardware.report_draw import BLUE, ORANGE, RED, Picture, panels, svg
 from hardware.report_ranges import STORED_LIMIT, stored_weights
 
 
@@ -31,7 +31,7 @@ def weights(material: Material) -> Picture:
     caption = "All synapses of a layer, threshold column included; counts on a logarithmic axis."
     if integers is not None:
         caption += f" Red: ±{STORED_LIMIT}, the even integers that 8 bits of mixed signs reach."
-    return Picture(data_uri(figure), "Weights against their range", caption)
+    return Picture(svg(figure), "Weights against their range", caption)
 
 
 def histograms(material: Material) -> Picture:
@@ -50,7 +50,7 @@ def histograms(material: Material) -> Picture:
         "The probe's membranes, all samples, on a logarithmic axis. Dashed: the threshold, its "
         "lowest and highest where neurons differ."
     )
-    return Picture(data_uri(figure), "Membranes against the threshold", caption)
+    return Picture(svg(figure), "Membranes against the threshold", caption)
 
 
 def rates(material: Material) -> Picture:
@@ -63,4 +63,4 @@ def rates(material: Material) -> Picture:
         axes.set_title(f"{p.name}, mean {rate_N.mean():.1%}")
 
     figure = panels(material, draw, "neuron, sorted", "spikes per step", 2.0)
-    return Picture(data_uri(figure), "Firing rates", "Share of the steps in which a neuron fires.")
+    return Picture(svg(figure), "Firing rates", "Share of the steps in which a neuron fires.")

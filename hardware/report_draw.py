@@ -1,4 +1,4 @@
-"""How the figures of a report are drawn: panels, colours, and SVG that a page can hold."""
+"""How the figures of a report are drawn: panels, colours, and SVG."""
 
 from __future__ import annotations
 
@@ -36,11 +36,16 @@ NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure: a data URI, its heading, and what is to be seen in it."""
+    """One figure: an SVG file, its heading, and what is to be seen in it."""
 
-    uri: str
+    svg: bytes
     title: str
     caption: str
+
+    @property
+    def uri(self) -> str:
+        """The figure as a data URI, for a page without other files."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode()}"
 
 
 def panels(
@@ -62,8 +67,8 @@ def panels(
     return figure
 
 
-def data_uri(figure: Figure) -> str:
-    """The figure as SVG in a data URI."""
+def svg(figure: Figure) -> bytes:
+    """The figure as an SVG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata=NO_METADATA, dpi=160)
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()

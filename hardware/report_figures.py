@@ -1,4 +1,4 @@
-"""The figures of a report: SVG, as data URIs that a page can hold."""
+"""The figures of a report, in SVG."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from hardware.backends import BACKENDS
+from hardware.cost import Cost
 from hardware.network import Population
 from hardware.report_counts import histograms, rates, weights
 from hardware.report_data import Material, Report
-from hardware.report_draw import BLUE, FAINT, INK, ORANGE, RED, STYLE, Picture, data_uri, panels
+from hardware.report_draw import BLUE, FAINT, INK, ORANGE, RED, STYLE, Picture, panels, svg
 
 THRESHOLD = "threshold_current"
 
@@ -21,7 +23,7 @@ def figures(report: Report, material: Material) -> list[Picture]:
     with matplotlib.rc_context(STYLE):
         found = [rasters(report, material), thresholds(report, material)]
         found += [membranes(report, material), weights(material), histograms(material)]
-        found += [rates(material)]
+        found += [rates(material), operations(report.cost)]
     return [picture for picture in found if picture is not None]
 
 
@@ -60,7 +62,7 @@ def rasters(report: Report, material: Material) -> Picture:
         caption += "No backend differs from it."
     elif backend is not None:
         caption += f"Red circles: spikes of {backend} that differ; red line: the first such step."
-    return Picture(data_uri(figure), "Spikes", caption)
+    return Picture(svg(figure), "Spikes", caption)
 
 
 def thresholds(report: Report, material: Material) -> Picture | None:
@@ -92,7 +94,7 @@ def thresholds(report: Report, material: Material) -> Picture | None:
     )
     if width > 1:
         caption += f" Means of {width} neurons."
-    return Picture(data_uri(figure), "Threshold and its current", caption)
+    return Picture(svg(figure), "Threshold and its current", caption)
 
 
 def offsets(current_BS: np.ndarray, keep: float) -> np.ndarray:
@@ -128,7 +130,7 @@ def membranes(report: Report, material: Material) -> Picture | None:
         f"Sample {sample}; the neuron of the layer's first difference, else one that fires about "
         "as often as its layer. Dashed: the threshold. In units of the graph."
     )
-    return Picture(data_uri(figure), f"Membranes in {traces[0][0]} and {traces[1][0]}", caption)
+    return Picture(svg(figure), f"Membranes in {traces[0][0]} and {traces[1][0]}", caption)
 
 
 def traces_of(material: Material) -> list[tuple[str, dict[str, np.ndarray]]]:
@@ -141,6 +143,40 @@ def traces_of(material: Material) -> list[tuple[str, dict[str, np.ndarray]]]:
                 values = {layer: x + resets[layer] for layer, x in values.items()}
             found.append((name, values))
     return [*found, ("PyTorch", material.probe.membranes)][:2]
+
+
+def operations(cost: Cost) -> Picture:
+    """Operations of each layer, beside those of the same layer if every value were multiplied."""
+    figure = Figure(figsize=(9, 0.6 + 0.42 * len(cost.layers)), layout="constrained")
+    draw_operations(figure.subplots(), cost)
+    figure.legend(loc="outside upper right", ncols=3)
+    caption = (
+        f"A mean over {cost.samples} samples of {cost.steps} steps. Grey: the multiplications of "
+        "the same layer if every value took part in every step; per cent: what is left of them."
+    )
+    return Picture(svg(figure), "Operations against dense layers", caption)
+
+
+def draw_operations(axes: Axes, cost: Cost) -> None:
+    """One row a layer: dense MACs behind, effective MACs and ACs one after the other before."""
+    rows, left = np.arange(len(cost.layers)), np.zeros(len(cost.layers))
+    dense = [x.dense_macs for x in cost.layers]
+    axes.barh(rows, dense, height=0.7, color="#e3e6ea", label="dense")
+    for name, colour, label in (
+        ("effective_macs", ORANGE, "multiplications (graded inputs)"),
+        ("effective_acs", BLUE, "additions (spikes)"),
+    ):
+        width = np.array([getattr(x, name) for x in cost.layers])
+        axes.barh(rows, width, left=left, height=0.34, color=colour, label=label)
+        left += width
+    beside = {"textcoords": "offset points", "xytext": (4, 0), "va": "center"}
+    for row, of in enumerate(dense):
+        axes.annotate(f"{left[row] / of:.0%}", (of, row), **beside)
+    axes.set_yticks(rows, [x.layer for x in cost.layers])
+    axes.invert_yaxis()
+    axes.margins(x=0.06)
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.set_xlabel("operations a sample")
 
 
 def _neuron(report: Report, material: Material, p: Population, sample: int) -> int:

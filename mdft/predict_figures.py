@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from events.footage import Footage
 from mdft.predict_explain import Explanation, Pathway
 
 SEEN, UNSEEN, CLIP, OFF, ON = "#4c72b0", "#55a868", "#c44e52", "#3465a4", "#cc3311"
@@ -28,28 +29,39 @@ def _plain(axes: Any, title: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-def pictures_and_events(page: Explanation) -> bytes:
-    """Pictures from the whole clip, and under each the events of its bin on the 16 × 16 grid."""
-    pictures, bins = page.footage.pictures, page.footage.bins
-    count = min(_MOST_PICTURES, len(pictures))
-    at = ((np.arange(count) + 0.5) * len(pictures) / count).astype(int)
-    flat = bins.reshape(-1, 2, 16, 16).astype(float) / 16
+def moments(footage: Footage, count: int) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    """Moments spread over a clip: the time in seconds, the picture, and the events of its bin.
+
+    Args:
+        footage: of the clip.
+        count: how many at most; a short clip has fewer pictures.
+
+    Yields:
+        Time, (H,W,3) uint8, and (16,16,3) in [0, 1]: ON red, OFF blue, silence white.
+    """
+    pictures = footage.pictures
+    flat = footage.bins.reshape(-1, 2, 16, 16).astype(float) / 16
     top = max(float(flat.max()), 1e-9)
-    tall = 2 * _WIDE / count * pictures.shape[1] / pictures.shape[2] + 0.4
-    figure = Figure(figsize=(_WIDE, tall), layout="constrained")
-    rows = figure.subplots(2, count, squeeze=False)
-    for column, index in enumerate(at):
-        time = (index + 0.5) / len(pictures) * page.footage.seconds
-        rows[0, column].imshow(pictures[index])
-        rows[0, column].set_title(f"{time:.1f} s", fontsize=9)
-        off, on = flat[min(int(time * len(flat) / page.footage.seconds), len(flat) - 1)]
+    count = min(count, len(pictures))
+    for index in ((np.arange(count) + 0.5) * len(pictures) / count).astype(int):
+        time = (index + 0.5) / len(pictures) * footage.seconds
+        off, on = flat[min(int(time * len(flat) / footage.seconds), len(flat) - 1)]
         # ON takes blue and green away, OFF red and green: white is silence.
         image = 1 - np.stack([off, np.maximum(off, on), on], axis=-1) / top
-        rows[1, column].imshow(
-            np.sqrt(image.clip(0, 1)),
-            extent=(0, pictures.shape[2], pictures.shape[1], 0),
-            interpolation="nearest",
-        )
+        yield time, pictures[index], np.sqrt(image.clip(0, 1))
+
+
+def pictures_and_events(page: Explanation) -> bytes:
+    """Pictures from the whole clip, and under each the events of its bin on the 16 × 16 grid."""
+    shown = list(moments(page.footage, _MOST_PICTURES))
+    height, width = shown[0][1].shape[:2]
+    tall = 2 * _WIDE / len(shown) * height / width + 0.4
+    figure = Figure(figsize=(_WIDE, tall), layout="constrained")
+    rows = figure.subplots(2, len(shown), squeeze=False)
+    for column, (time, picture, events) in enumerate(shown):
+        rows[0, column].imshow(picture)
+        rows[0, column].set_title(f"{time:.1f} s", fontsize=9)
+        rows[1, column].imshow(events, extent=(0, width, height, 0), interpolation="nearest")
     for axes in rows.flat:
         axes.set_xticks([])
         axes.set_yticks([])

@@ -14,7 +14,7 @@ def test_every_link_of_the_readme_leads_somewhere():
 
 
 def test_every_box_of_the_figure_is_a_file():
-    boxes = re.findall(r'class="f">([^<]+)<', (ROOT / "docs" / "architecture.svg").read_text())
+    boxes = re.findall(r'class="f">([^<]+)<', (ROOT / "docs" / "figures" / "architecture.svg").read_text())
     files = [box for box in boxes if box.endswith(".py")]
     assert len(files) == len(boxes) - 1  # one box is what lies between export and hardware
     assert [name for name in files if not list(ROOT.glob(name))] == []

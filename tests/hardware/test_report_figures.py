@@ -7,9 +7,10 @@ from pathlib import Path
 import nir
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from hardware.report import ReportConfig, build
-from hardware.report_figures import thresholds, traces_of
+from hardware.report_figures import draw_operations, thresholds, traces_of
 from tests.hardware.nets import lif, random_graph
 from tests.hardware.test_report import NEURONS, export
 
@@ -38,3 +39,17 @@ def test_one_threshold_is_drawn_only_where_there_is_one(tmp_path: Path):
     files = changed(tmp_path, neurons)
     report, material = build(ReportConfig(*files, backends=("reference_float",)))
     assert thresholds(report, material) is None
+
+
+def test_bars_of_operations_are_the_counts_of_the_cost(tmp_path: Path):
+    report, _ = build(ReportConfig(*changed(tmp_path, lif(NEURONS))))
+    axes, layers = Figure().subplots(), report.cost.layers
+    draw_operations(axes, report.cost)
+    dense, macs, acs = ([bar.get_width() for bar in bars] for bars in axes.containers)
+    assert dense == [x.dense_macs for x in layers] and min(dense) > 0
+    assert macs == [x.effective_macs for x in layers] and sum(macs) > 0
+    assert acs == [x.effective_acs for x in layers]
+    starts = [bar.get_x() for bar in axes.containers[2]]
+    assert starts == macs  # one after the other
+    shares = [f"{(m + a) / d:.0%}" for d, m, a in zip(dense, macs, acs, strict=True)]
+    assert [text.get_text() for text in axes.texts] == shares

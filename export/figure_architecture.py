@@ -1,0 +1,135 @@
+"""The figure of the architecture: every box is a file, every arrow what goes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+
+Point = tuple[int, int]
+WIDTH, HEIGHT = 990, 640
+INK, MUTED = "#334155", "#475569"
+DATA, DENSE, SPIKING, OUTSIDE, FILE = "#f1f5f9", "#dbeafe", "#fde2e2", "#dcfce7", "#ffffff"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A file, and what it is for; corner, size and colour."""
+
+    at: Point
+    size: Point
+    file: str
+    says: str
+    fill: str
+    edge: str = INK
+
+
+@dataclass(frozen=True)
+class Zone:
+    """What several boxes have in common."""
+
+    at: Point
+    size: Point
+    says: str
+    fill: str
+    edge: str
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """What goes along a line of corners; where its name stands, and its SVG ``text-anchor``."""
+
+    points: tuple[Point, ...]
+    says: str = ""
+    at: Point = (0, 0)
+    anchor: str = "middle"
+
+
+ZONES = (
+    Zone((215, 20), (745, 395), "PyTorch: dense stream and fusion", "#f8fbff", "#93c5fd"),
+    Zone((440, 190), (275, 205), "becomes NIR, runs in Lava", "#fff5f5", "#f87171"),
+    Zone((215, 445), (745, 170), "NIR and simulators", "#f7fdf9", "#86efac"),
+)
+BOXES = (
+    Box((20, 60), (160, 56), "mdft/data/*.py", "clips, words, splits", DATA),
+    Box((20, 225), (160, 56), "events/*.py", "EGM, (4)(5)", DATA),
+    Box((240, 60), (160, 56), "mdft/layers.py", "encoders E_aud, E_vis", DENSE),
+    Box((455, 60), (160, 56), "mdft/rjlu.py", "RJLU, (1)–(3)", DENSE),
+    Box((240, 225), (160, 56), "mdft/dab.py", "DAB: E_a, (6)", DENSE),
+    Box((240, 320), (160, 56), "mdft/threshold.py", "θ(t) = V_th, (7)", DENSE),
+    Box((480, 230), (200, 62), "mdft/motion.py", "audio ‖ visual, 3 × (Linear+LIF)", SPIKING),
+    Box((480, 318), (200, 56), "mdft/neuron.py", "one LIF step, (8)(9)", SPIKING),
+    Box((770, 60), (165, 56), "mdft/crm.py", "fusion, reasoning, (10)(11)", DENSE),
+    Box((770, 150), (165, 56), "mdft/losses.py", "L_n + L_p + L_r, (13)–(15)", DENSE),
+    Box((770, 240), (165, 56), "mdft/trainer.py", "two-stage protocol", DENSE),
+    Box((770, 330), (165, 56), "mdft/gzsl.py", "S, U, HM, ZSL", DENSE),
+    Box((240, 495), (175, 64), "export/to_nir.py", "level-0 parity", OUTSIDE),
+    Box((478, 495), (205, 64), "motion_*.nir + probe.npz", "the durable contract", FILE),
+    Box((735, 480), (205, 50), "hardware/reference_int.py", "NumPy float, NumPy integer", OUTSIDE),
+    Box((735, 545), (205, 50), "hardware/lava_fixed.py", "Lava float, Lava fixed point", OUTSIDE),
+)
+ARROWS = (
+    Arrow(((180, 88), (238, 88)), "a, v", (209, 80)),
+    Arrow(((100, 116), (100, 223)), "pixels", (107, 172), "start"),
+    Arrow(((400, 88), (453, 88)), "a, v", (427, 80)),
+    Arrow(((615, 88), (768, 88)), "S, h", (692, 80)),
+    Arrow(((180, 253), (238, 253)), "E_v", (209, 245)),
+    Arrow(((320, 116), (320, 223)), "a", (328, 172), "start"),
+    Arrow(((535, 116), (535, 150), (225, 150), (225, 348), (238, 348)), "S", (440, 143)),
+    Arrow(((400, 253), (478, 253)), "E_a, E_v", (433, 243)),
+    Arrow(((400, 348), (430, 348), (430, 275), (478, 275)), "θ(t)", (424, 318), "end"),
+    Arrow(((577, 318), (577, 294))),
+    Arrow(((680, 261), (735, 261), (735, 102), (768, 102)), "spikes j", (729, 185), "end"),
+    Arrow(((852, 116), (852, 148)), "O_av, O_w", (860, 137), "start"),
+    Arrow(((852, 206), (852, 238))),
+    Arrow(((852, 296), (852, 328))),
+    Arrow(((577, 374), (577, 430), (385, 430), (385, 493)), "weights on the grid", (480, 425)),
+    Arrow(((415, 527), (476, 527))),
+    Arrow(((683, 518), (733, 505))),
+    Arrow(((683, 536), (733, 570))),
+)
+_HEAD = f"""\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" \
+font-family="Helvetica, Arial, sans-serif">
+<defs><marker id="a" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" \
+orient="auto"><path d="M0,0 L10,5 L0,10 z" fill="{MUTED}"/></marker></defs>
+<style>.f{{font:600 12.5px ui-monospace,Menlo,Consolas,monospace;text-anchor:middle;fill:#0f172a}}
+.s{{font-size:11.5px;text-anchor:middle;fill:{MUTED}}}.l{{font-size:12px;fill:{INK}}}
+.z{{font-size:12.5px;font-weight:600;fill:{MUTED}}}</style>
+<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>
+"""
+
+
+def architecture() -> str:
+    """The figure as SVG."""
+    lines = [_HEAD.rstrip()]
+    for zone in ZONES:
+        x, y = zone.at
+        lines += [_rect(zone, 12, 'stroke-dasharray="5 4"'), _text(zone.says, x + 14, y + 22, "z")]
+    for box in BOXES:
+        lines += [_rect(box, 8), *_names(box)]
+    for arrow in ARROWS:
+        corners = " ".join(f"{x},{y}" for x, y in arrow.points)
+        line = f'fill="none" stroke="{MUTED}" stroke-width="1.6" marker-end="url(#a)"'
+        lines.append(f'<polyline points="{corners}" {line}/>')
+        if arrow.says:
+            lines.append(_text(arrow.says, *arrow.at, "l", f' text-anchor="{arrow.anchor}"'))
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def _rect(shape: Box | Zone, radius: int, more: str = 'stroke-width="1.4"') -> str:
+    (x, y), (width, height) = shape.at, shape.size
+    return (
+        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{radius}" '
+        f'fill="{shape.fill}" stroke="{shape.edge}" {more}/>'
+    )
+
+
+def _names(box: Box) -> Iterator[str]:
+    (x, y), (width, height) = box.at, box.size
+    for kind, down, text in (("f", -4, box.file), ("s", 15, box.says)):
+        yield _text(text, x + width / 2, y + height / 2 + down, kind)
+
+
+def _text(text: str, x: float, y: float, kind: str, more: str = "") -> str:
+    return f'<text x="{x:g}" y="{y:g}" class="{kind}"{more}>{escape(text)}</text>'

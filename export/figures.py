@@ -1,0 +1,88 @@
+"""`python -m export.figures RUN CLIP --out docs/figures`: the figures of the documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from events.cli import parse
+from export.errors import run_main
+from export.figure_architecture import architecture
+from export.figure_motion import draw_motion
+from export.to_nir import PROBE, graph_path
+from hardware.report import ReportConfig, build
+from hardware.report_figures import figures
+from mdft.candidates import candidates
+from mdft.errors import UserError
+from mdft.experiments.drawing import write_drawing
+from mdft.extract.backbone import make_backbone
+from mdft.extract.clip import features_of, read_clip
+from mdft.predict_explain import Explanation, explain
+from mdft.runs import load, run_folder, write_atomic
+
+#: Name of a file → title of the report's figure that it holds begins with this.
+REPORTED = {"parity.svg": "Membranes", "operations.svg": "Operations"}
+
+
+@dataclass(frozen=True)
+class FiguresConfig:
+    """Draw the architecture, what a clip does in the motion branch, its parity and its cost."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The folder of a run that was exported with `python -m export.to_nir`."""
+    clip: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
+    """A video file."""
+    out: Path = Path("docs/figures")
+    """Folder of the pictures, made if missing."""
+    pathway: str = "visual"
+    """Whose motion branch: audio or visual."""
+    backends: tuple[str, ...] = ("reference_float", "lava_fixed")
+    """Two backends whose membranes are laid over each other."""
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line."""
+    config = parse(FiguresConfig, "python -m export.figures", args)
+    folder = run_folder(config.run)
+    graph = graph_path(folder, config.pathway)
+    if not graph.exists():
+        raise UserError(f"{graph}: no such file; make it with `python -m export.to_nir {folder}`")
+    report, material = build(ReportConfig(graph, folder / PROBE, backends=config.backends))
+    page = explained(folder, config.clip)
+    pictures = {picture.title: picture.svg for picture in figures(report, material)}
+    config.out.mkdir(parents=True, exist_ok=True)
+    write_atomic(config.out / "architecture.svg", architecture().encode())
+    write_drawing(
+        config.out / "motion.png", (9, 7.2), lambda f: draw_motion(f, page, config.pathway)
+    )
+    for name, title in REPORTED.items():
+        found = next(svg for key, svg in pictures.items() if key.startswith(title))
+        write_atomic(config.out / name, found)
+    for name in ("architecture.svg", "motion.png", *REPORTED):
+        print(config.out / name)
+    return 0
+
+
+def explained(run: Path, clip: Path) -> Explanation:
+    """What a trained run makes of a clip, among the classes of its test.
+
+    Args:
+        run: its folder.
+        clip: a video file.
+
+    Raises:
+        UserError: the clip cannot be read, or the run has no spiking motion branch.
+    """
+    model = load(run)
+    context = model.context()
+    choice, features = candidates(context, None, None), context.features(None, None)
+    footage = read_clip(clip, features)
+    batch = model.batch_of(features_of(clip, footage, make_backbone(features)))
+    return explain(model, batch, choice, footage, model.guesses(batch, choice, None))
+
+
+if __name__ == "__main__":
+    run_main(main)
