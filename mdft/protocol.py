@@ -114,10 +114,11 @@ def check_fit(config: TrainConfig, clips: ClipSet) -> None:
         found = getattr(config.model, name)
         expected = f"{width}, as the data's {what}; add --model.{name.replace('_', '-')} {width}"
         require(found == width, f"model.{name}", found, expected)
-    dim, channels = config.model.dim, clips.events_MKD.shape[-1]
-    cells = config.data.events == "pixel" and config.system == "mdft" and coarser(channels, dim)
-    expected = f"{channels}, as the data's event channels; add --model.dim {channels}"
-    require(bool(cells) or dim == channels, "model.dim", dim, expected)
+    if config.system == "mdft":  # no baseline takes events
+        dim, channels = config.model.dim, clips.events_MKD.shape[-1]
+        cells = coarser(channels, dim) if config.data.events == "pixel" else None
+        expected = f"{channels}, as the data's event channels; add --model.dim {channels}"
+        require(bool(cells) or dim == channels, "model.dim", dim, expected)
     found, words = config.model.words, clips.words_CW.shape[-1]
     expected = f"{words}, as the data's word vectors; add --model.words {words}"
     require(found == words, "model.words", found, expected)

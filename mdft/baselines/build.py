@@ -47,7 +47,7 @@ TITLES = {
     OURS: "MDFT",
 }
 #: What a baseline takes of our model's configuration: the widths of the data.
-_WIDTHS = ("dim", "audio_features", "visual_features", "words")
+_WIDTHS = ("audio_features", "visual_features", "words")
 
 
 def build(config: TrainConfig) -> System:

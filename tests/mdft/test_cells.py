@@ -1,11 +1,18 @@
 """E_v on a coarser grid."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from events import pool
 from mdft.cells import coarser, pool_cells
+from mdft.errors import UserError
+from mdft.experiments.ablations import changed
+from mdft.model import MDFT
+from mdft.protocol import check_fit
+from tests.mdft.small import random_clips, small_config, small_model
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,35 @@ def test_a_cell_of_one_event_keeps_its_place():
     x_BTKD[..., 256 + 16 * 5 + 12] = 4.0  # ON, row 5, column 12
     joined = pool_cells(x_BTKD, 128)
     assert joined.flatten().nonzero().tolist() == [[64 + 8 * 2 + 6]] and joined.max() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({"model.dim": 8}, False),  # of 2 · 4² channels
+        ({"model.dim": 12}, True),
+        ({"model.dim": 8, "data.events": "feature"}, True),  # their channels are no cells
+        ({"model.dim": 12, "system": "avca"}, False),  # looks at no event
+    ],
+)
+def test_a_width_that_is_no_grid_is_refused(change, refused):
+    config = changed(small_config(), change)
+    if not refused:
+        check_fit(config, random_clips())
+        return
+    with pytest.raises(UserError, match=r"model.dim is (8|12), expected 32, as the data's event"):
+        check_fit(config, random_clips())
+
+
+def test_a_narrow_model_sees_the_joined_cells():
+    torch.manual_seed(0)
+    model, batch = MDFT(small_model(dim=8)).eval(), random_clips().batch(np.arange(12))
+    joined = dataclasses.replace(batch, events_BTKD=pool_cells(batch.events_BTKD, 8))
+    with torch.no_grad():
+        model.calibrate(batch)
+        assert torch.equal(model(batch).o_av_BE, model(joined).o_av_BE)
+        x_BSD = model.motion_inputs(batch)["visual"].x_BSD
+    assert (
+        x_BSD.shape[-1] == 8
+        and 0 < (x_BSD - joined.events_BTKD.flatten(1, 2)).abs().max() <= 1 / 32
+    )
