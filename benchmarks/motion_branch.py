@@ -1,21 +1,26 @@
 """``python -m benchmarks.motion_branch``: a training step of the motion branch over its floor.
 
-The floor is its matrix products alone, forward and backward; the baseline of the same run.
-Beside it the branch with the plain loop over steps, and snnTorch's neurons with a Linear a step
-(which have a constant threshold). All get the same weights, input and gradient of the spikes.
+The floor is its matrix products alone, forward and backward, and beside it the memory that a fused
+LIF must move, 24 bytes an element and layer, as copies. Compared are the branch with the plain loop
+over steps, snnTorch's neurons with a Linear a step, and SpikingJelly's if it is installed (both
+have a constant threshold). All get the same weights, input and gradient of the spikes.
+
+With ``--device cuda`` everything is on the GPU in strict float32, and each work is waited for.
 """
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-import snntorch
 import torch
 import tyro
-from snntorch import surrogate
 from torch import Tensor, nn
 
+from benchmarks.snn_peers import SNNTorch, SpikingJelly, spikingjelly_backend
 from benchmarks.timing import medians, show
 from mdft.calibrate import calibrate
 from mdft.lif import lif_sequence
@@ -31,6 +36,8 @@ class Options:
 
     quick: bool = False
     """One small setting, few rounds."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where."""
     batches: tuple[int, ...] = (64, 256)
     """Samples."""
     steps: tuple[int, ...] = (10, 30, 60)
@@ -41,48 +48,14 @@ class Options:
     """Of torch; default: as many as it takes."""
 
 
-class SNNTorch(nn.Module):
-    """The branch in snnTorch: a loop over steps, each through every layer.
-
-    Args:
-        branch: its weights and neuron are taken.
-    """
-
-    def __init__(self, branch: MotionBranch) -> None:
-        super().__init__()
-        self.linears, self.neurons = nn.ModuleList(), []
-        for weight_NF, bias_N in branch.grid_parameters():
-            linear = nn.Linear(weight_NF.shape[1], weight_NF.shape[0])
-            linear.weight.data, linear.bias.data = weight_NF.detach(), bias_N.detach()
-            self.linears.append(linear)
-            self.neurons.append(
-                snntorch.Leaky(
-                    branch.beta,
-                    threshold=branch.v_threshold,
-                    spike_grad=surrogate.atan(alpha=branch.spike.alpha),
-                    reset_mechanism="zero",
-                    reset_delay=False,
-                )
-            )
-
-    def forward(self, x_BSF: Tensor) -> Tensor:
-        """Spikes (B,S,N) of the last layer."""
-        membranes = [neuron.reset_mem() for neuron in self.neurons]
-        out = []
-        for signal in x_BSF.unbind(1):
-            for i, (linear, neuron) in enumerate(zip(self.linears, self.neurons, strict=True)):
-                signal, membranes[i] = neuron(linear(signal), membranes[i])
-            out.append(signal)
-        return torch.stack(out, 1)
-
-
-def measure(batch: int, steps: int, rounds: int) -> dict[str, float]:
+def measure(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]:
     """Median seconds of forward and backward.
 
     Args:
         batch: samples.
         steps: simulation steps of each.
         rounds: counted rounds.
+        device: cpu or cuda.
     """
     torch.manual_seed(0)
     x_BSF = (torch.rand(batch, steps, WIDTH) < 0.1).float()
@@ -100,8 +73,12 @@ def measure(batch: int, steps: int, rounds: int) -> dict[str, float]:
         "plain loop": lambda: loop(x_BSF, loop.threshold_current(theta_BS1)),
         "snnTorch": lambda: peer(x_BSF),
     }
+    if backend := spikingjelly_backend(device):
+        other = SpikingJelly(branch, backend)
+        steps_of[f"SpikingJelly {backend}"] = lambda: other(x_BSF)
     works = {name: _training_step(forward, grad_BSN) for name, forward in steps_of.items()}
-    return medians(works, rounds=rounds)
+    works["LIF traffic"] = _copies(grad_BSN, LAYERS)
+    return medians(works, rounds=rounds, wait=_wait(device))
 
 
 def _training_step(forward: Callable[[], Tensor], grad_BSN: Tensor) -> Callable[[], None]:
@@ -111,8 +88,22 @@ def _training_step(forward: Callable[[], Tensor], grad_BSN: Tensor) -> Callable[
     return step
 
 
-def kernel(batch: int, steps: int, rounds: int) -> dict[str, float]:
-    """Median seconds of the fused LIF alone, and of copying what it must move: 24 B an element."""
+def _copies(like_BSN: Tensor, layers: int) -> Callable[[], None]:
+    """Move what fused LIFs must, 24 bytes an element, both ways: three copies a layer."""
+
+    def copies() -> None:
+        for _ in range(3 * layers):
+            like_BSN.clone()
+
+    return copies
+
+
+def _wait(device: str) -> Callable[[], object]:
+    return torch.cuda.synchronize if device == "cuda" else lambda: None
+
+
+def kernel(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]:
+    """Median seconds of the fused LIF alone, and of copying what it must move."""
     current_BSN = torch.randn(batch, steps, WIDTH, requires_grad=True)
     grad_BSN = torch.randn(batch, steps, WIDTH)
     params, spike = LIFParams(0.5, 1.0), AtanSpike()
@@ -125,28 +116,31 @@ def kernel(batch: int, steps: int, rounds: int) -> dict[str, float]:
     def backward() -> None:
         torch.autograd.grad(spikes_BSN, current_BSN, grad_BSN, retain_graph=True)
 
-    def copies() -> None:
-        for _ in range(3):
-            inplace_BSN.clone()
-
-    works = {"LIF forward": forward, "LIF backward": backward, "3 copies": copies}
-    return medians(works, rounds=rounds)
+    works = {"LIF forward": forward, "LIF backward": backward, "3 copies": _copies(grad_BSN, 1)}
+    return medians(works, rounds=rounds, wait=_wait(device))
 
 
 def main(options: Options) -> None:
     """Print the tables."""
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("--device cuda: torch finds no CUDA device, expected cpu here", file=sys.stderr)
+        raise SystemExit(2)
     if options.threads:
         torch.set_num_threads(options.threads)
     settings = [(b, s) for b in options.batches for s in options.steps]
     rounds = options.rounds
     if options.quick:
         settings, rounds = [(64, 10)], 3
-    threads = torch.get_num_threads()
-    rows = {f"B {b}, S {s}": measure(b, s, rounds) for b, s in settings}
-    title = f"{LAYERS} × (Linear + LIF), {WIDTH} wide, forward and backward, {threads} threads"
-    show(title, rows, "matrix products")
-    rows = {f"B {b}, S {s}": kernel(b, s, 3 * rounds) for b, s in settings}
-    show(f"one fused LIF alone, {threads} threads", rows, "3 copies")
+    where = f"{platform.machine()}, {torch.get_num_threads()} threads"
+    if options.device == "cuda":
+        where = torch.cuda.get_device_name()
+    where += f", torch {torch.__version__}"
+    with torch.device(options.device):
+        rows = {f"B {b}, S {s}": measure(b, s, rounds, options.device) for b, s in settings}
+        title = f"{LAYERS} × (Linear + LIF), {WIDTH} wide, forward and backward, {where}"
+        show(title, rows, "matrix products")
+        rows = {f"B {b}, S {s}": kernel(b, s, 3 * rounds, options.device) for b, s in settings}
+        show(f"one fused LIF alone, {where}", rows, "3 copies")
 
 
 if __name__ == "__main__":

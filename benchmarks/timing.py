@@ -11,7 +11,11 @@ from rich.table import Table
 
 
 def medians(
-    works: Mapping[str, Callable[[], object]], *, rounds: int = 7, warm_up: int = 1
+    works: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 7,
+    warm_up: int = 1,
+    wait: Callable[[], object] = lambda: None,
 ) -> dict[str, float]:
     """Median wall seconds of each work over rounds of A B C, A B C, …
 
@@ -19,12 +23,15 @@ def medians(
         works: name → what to time.
         rounds: counted rounds.
         warm_up: rounds that are not counted.
+        wait: until a device has done what it was given, such as ``torch.cuda.synchronize``.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for index in range(warm_up + rounds):
         for name, work in works.items():
+            wait()
             start = time.perf_counter()
             work()
+            wait()
             if index >= warm_up:
                 seconds[name].append(time.perf_counter() - start)
     return {name: median(values) for name, values in seconds.items()}
@@ -42,7 +49,7 @@ def show(title: str, rows: Mapping[str, Mapping[str, float]], baseline: str) -> 
     for setting, seconds in rows.items():
         cells = []
         for name in names:
-            cells.append(f"{1e3 * seconds[name]:.1f}")
+            cells.append(f"{1e3 * seconds[name]:.2f}")
             if name != baseline:
                 cells.append(f"{seconds[name] / seconds[baseline]:.2f}×")
         table.add_row(setting, *cells)

@@ -1,4 +1,4 @@
-"""The LIF over the steps of a sample: one interface to the loop and to the fused kernel."""
+"""The LIF over the steps of a sample: one interface to the loop and to the fused kernels."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def lif_sequence(
     """LIF neurons from rest, eq. (8): ``u(t) = β u(t−1) + ((I(t) + bias) + b(t))``.
 
     A spike where ``u(t) > θ0`` (strict), then ``u(t) = 0`` there. It is computed by the loop over
-    :func:`mdft.neuron.lif_step`, or on the CPU with an :class:`mdft.neuron.AtanSpike` by a kernel
-    with the same spikes and membranes, bit for bit, and the same gradient up to rounding.
+    :func:`mdft.neuron.lif_step`, or with an :class:`mdft.neuron.AtanSpike` by a kernel (numba on
+    the CPU, Triton on CUDA) with the same spikes and membranes, bit for bit, and the same gradient
+    up to rounding. Under ``torch.compile`` it is the loop.
 
     With a state unit q in ``params`` the leak is that of Loihi's integers, ``q · trunc(β u / q)``,
     with the gradient β. On the grids of a :class:`mdft.motion.MotionBranch` float32 then holds

@@ -1,50 +1,65 @@
-"""The LIF over all steps of a sample in one pass, on the CPU, with its gradient."""
+"""The LIF over all steps of a sample in one pass, with its gradient, for autograd."""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mdft import lif_numba
-from mdft.loihi import check_range, state_limit
+from mdft import lif_cpu, lif_cuda
+from mdft.loihi import check_range
 from mdft.neuron import AtanSpike, LIFParams
 
-#: Fewest elements that are worth waking a second thread for.
-GRAIN = 2**17
+
+class Kernels(Protocol):
+    """One pass over (B,S,N) each way, on one type of device; a module serves.
+
+    Tensors are detached from autograd, of one dtype, float32 or float64; (B,S,N) are contiguous.
+    """
+
+    def available(self) -> bool:
+        """Whether the kernels can be had here."""
+        ...
+
+    def forward(
+        self,
+        membrane_BSN: Tensor,
+        threshold_current_BSM: Tensor,
+        bias_N: Tensor,
+        spikes_BSN: Tensor,
+        params: LIFParams,
+    ) -> int:
+        """Turn currents into membranes before the reset, in place, and write the spikes.
+
+        Bit for bit those of :func:`mdft.neuron.lif_loop` of ``(I + bias) + b``.
+
+        Returns:
+            With a state unit, how many ``|I + b|`` and membranes leave the range of Loihi's state;
+            0 without.
+        """
+        ...
+
+    def backward(
+        self,
+        grad_spikes_BSN: Tensor,
+        membrane_BSN: Tensor,
+        params: LIFParams,
+        alpha: float,
+        *,
+        shared: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of the current (B,S,N), of the threshold current and of the bias (N,).
+
+        ``g(t) = s'(u(t) − θ0)·∂L/∂s(t) + [no spike at t]·β·g(t+1)`` for the current; that of the
+        bias is its sum over samples and steps, that of the threshold current its sum over neurons
+        (B,S,1) if ``shared``, else itself. The order of no sum depends on chance.
+        """
+        ...
 
 
-@lru_cache(1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "mdft-lif")
-
-
-# A forked child inherits the pool without its threads, and would wait for them for ever.
-os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def over_samples(kernel: Callable[..., None], samples: int, elements: int, *args: Any) -> None:
-    """Call ``kernel(*args, first, last)`` over all samples, on as many threads as torch uses."""
-    threads = max(1, min(torch.get_num_threads(), samples, elements // GRAIN))
-    edges = [samples * i // threads for i in range(threads + 1)]
-    waiting = [
-        _pool(threads - 1).submit(kernel, *args, first, last) for first, last in pairwise(edges[1:])
-    ]
-    kernel(*args, 0, edges[1])
-    for future in waiting:
-        future.result()
-
-
-def _flat(x: Tensor) -> np.ndarray:
-    return x.detach().contiguous().view(-1).numpy()
+#: By type of device.
+KERNELS: dict[str, Kernels] = {"cpu": lif_cpu, "cuda": lif_cuda}
 
 
 class _FusedLIF(torch.autograd.Function):
@@ -67,13 +82,14 @@ class _FusedLIF(torch.autograd.Function):
         else:
             membrane_BSN = current_BSN.clone(memory_format=torch.contiguous_format)
         spikes_BSN = torch.empty_like(membrane_BSN)
-        arrays = _flat(membrane_BSN), _flat(bias_N), _flat(threshold_current_BSM)
-        number = arrays[0].dtype.type
-        beta, theta = number(params.beta), number(params.v_threshold)
-        _forward(arrays, params, theta, _flat(spikes_BSN), current_BSN.shape, name)
+        ctx.kernels = KERNELS[current_BSN.device.type]
+        outside = ctx.kernels.forward(
+            membrane_BSN, threshold_current_BSM, bias_N, spikes_BSN, params
+        )
+        check_range(outside, params, name)
         ctx.save_for_backward(membrane_BSN)
-        ctx.constants = beta, theta, number(alpha / 2), number(math.pi / 2 * alpha)
-        ctx.per_neuron = threshold_current_BSM.shape[-1] != 1
+        ctx.params, ctx.alpha = params, alpha
+        ctx.shared = threshold_current_BSM.shape[-1] == 1
         ctx.mark_non_differentiable(membrane_BSN)
         ctx.set_materialize_grads(False)
         return spikes_BSN, membrane_BSN
@@ -88,34 +104,10 @@ class _FusedLIF(torch.autograd.Function):
         if grads[0] is None:
             return (None,) * 7
         (membrane_BSN,) = ctx.saved_tensors
-        B, S, N = membrane_BSN.shape
-        g_BSN = torch.empty_like(membrane_BSN)
-        g_BN, g_BS1 = g_BSN.new_empty(B, N), g_BSN.new_empty(B, S, 1)
-        arrays = _flat(grads[0]), _flat(membrane_BSN)
-        results = _flat(g_BSN), _flat(g_BN), _flat(g_BS1)
-        over_samples(lif_numba.backward, B, g_BSN.numel(), *arrays, *ctx.constants, *results, S)
-        g_BSM = g_BSN if ctx.per_neuron else g_BS1
-        return g_BSN, g_BSM, g_BN.sum(0), None, None, None, None
-
-
-def _forward(
-    arrays: tuple[np.ndarray, ...],
-    params: LIFParams,
-    theta: np.floating,
-    spikes: np.ndarray,
-    shape: torch.Size,
-    name: str,
-) -> None:
-    """Call the kernel of the arithmetic that is asked for; ``arrays[0]`` becomes membranes."""
-    B, S, _ = shape
-    if params.state_unit is None:
-        given = *arrays, theta.dtype.type(params.beta), theta, spikes, S
-        over_samples(lif_numba.forward, B, spikes.size, *given)
-        return
-    outside_B = np.empty(B, np.int64)
-    given = *arrays, params.beta, theta, spikes, S, params.state_unit, state_limit(params)
-    over_samples(lif_numba.forward_integer, B, spikes.size, *given, outside_B)
-    check_range(int(outside_B.sum()), params, name)
+        found = ctx.kernels.backward(
+            grads[0], membrane_BSN, ctx.params, ctx.alpha, shared=ctx.shared
+        )
+        return *found, None, None, None, None
 
 
 def fused_lif(
@@ -132,11 +124,14 @@ def fused_lif(
 
     Saved for the gradient: the membranes before the reset, nothing else. The gradient is that of
     the loop up to rounding; that of the bias is summed over the steps of a sample from the last
-    one, then over samples; that of a threshold current (B,S,1) over neurons, in vector lanes. None
-    depends on the number of threads. It cannot be differentiated twice, and says so; the loop can.
+    one, then over samples; that of a threshold current (B,S,1) over neurons. Each sum has one order
+    on one device, whatever the number of threads. It cannot be differentiated twice, and says so;
+    the loop can.
+
+    On CUDA nothing waits for the device, but with a state unit: the range check reads its count.
 
     Args:
-        current_BSN: input current, on the CPU; all tensors of its dtype, float32 or float64.
+        current_BSN: input current; all tensors of its device and dtype, float32 or float64.
         threshold_current_BSM: (B,S,1) or (B,S,N).
         bias_N: (N,).
         params: β, θ0 and the arithmetic.
@@ -158,11 +153,12 @@ def fused_lif(
 
 
 def supports(current_BSN: Tensor, spike: object) -> bool:
-    """Whether :func:`fused_lif` computes this: a CPU tensor, the arctangent, not compiling."""
+    """Whether :func:`fused_lif` computes this: the arctangent, not compiling, a device of ours."""
     return (
         isinstance(spike, AtanSpike)
-        and current_BSN.device.type == "cpu"
         and current_BSN.dtype in (torch.float32, torch.float64)
         and current_BSN.numel() > 0
         and not torch.compiler.is_compiling()
+        and current_BSN.device.type in KERNELS
+        and KERNELS[current_BSN.device.type].available()
     )

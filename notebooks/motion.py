@@ -149,7 +149,11 @@ def _(config, motion, np, output, plt):
     _x_SD = _given.x_BSD[0].numpy()
     _steps = len(_x_SD)
     _axes[0].imshow(
-        _x_SD.T, aspect="auto", cmap="magma", extent=(0, _steps, _x_SD.shape[1], 0), interpolation="nearest"
+        _x_SD.T,
+        aspect="auto",
+        cmap="magma",
+        extent=(0, _steps, _x_SD.shape[1], 0),
+        interpolation="nearest",
     )
     _axes[0].set(ylabel="channel", title="E_v: events a pixel of each cell")
     _theta_S = np.repeat(_given.theta_BT1[0, :, 0].numpy(), _bins)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -22,3 +24,10 @@ def ragged_clips() -> ClipSet:
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def lif_device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The default device of new tensors; its type names the kernels of the LIF."""
+    with torch.device(request.param):
+        yield request.param

@@ -1,51 +1,31 @@
-"""The fused LIF against the plain loop: the same bits forward, the same gradient backward."""
+"""The fused LIF against the plain loop: the same bits forward, the same gradient backward.
 
-import multiprocessing
-from dataclasses import dataclass
+On the CPU and, where there is one, on a CUDA device; ``test_lif_triton.py`` runs this file once
+more with Triton's kernels in its interpreter.
+"""
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from snntorch import surrogate
 from torch import Tensor
 
-from mdft import lif_fused, lif_numba
+from mdft import lif_fused
 from mdft.lif import lif_sequence
 from mdft.neuron import AtanSpike, LIFParams, lif_loop
+from tests.mdft.lif_inputs import ALPHA, PARAMS, SmoothSpike, examples, inputs, weighted_sum
 
-PARAMS, ALPHA = LIFParams(0.5, 1.0), 2.0
+pytestmark = pytest.mark.usefixtures("lif_device")
 
-
-@dataclass(frozen=True)
-class SmoothSpike:
-    """½ + arctan(π α x / 2)/π: smooth, and its derivative is the arctangent surrogate."""
-
-    alpha: float = ALPHA
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return 0.5 + torch.atan(torch.pi / 2 * self.alpha * x) / torch.pi
+#: Around a program's block of neurons, too.
+NEURONS = st.integers(1, 70) | st.sampled_from([127, 128, 129, 300])
 
 
-def inputs(
-    shape: tuple[int, int, int], *, per_neuron: bool = False, dtype: torch.dtype = torch.float64
-) -> tuple[Tensor, Tensor, Tensor]:
-    B, S, N = shape
-    current = torch.randn(B, S, N, dtype=dtype) * 0.7 + 0.5
-    b = torch.randn(B, S, N if per_neuron else 1, dtype=dtype) * 0.2
-    bias = torch.randn(N, dtype=dtype) * 0.1
-    return tuple(x.requires_grad_() for x in (current, b, bias))  # type: ignore[return-value]
-
-
-def weighted_sum(spikes: Tensor, seed: int = 3) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return (spikes * torch.randn(spikes.shape, generator=generator).to(spikes.dtype)).sum()
-
-
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     seed=st.integers(0, 2**31),
-    shape=st.tuples(st.integers(1, 4), st.integers(1, 30), st.integers(1, 70)),
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 30), NEURONS),
     beta=st.floats(0, 1, exclude_max=True),
     theta=st.floats(0.1, 3),
     per_neuron=st.booleans(),
@@ -78,7 +58,7 @@ def test_extreme_currents_equal_the_loop():
 
 
 @pytest.mark.parametrize("per_neuron", [False, True])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 17, 33), (2, 40, 64)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 17, 33), (2, 40, 64), (2, 9, 300)])
 def test_gradients_equal_autograd_through_the_loop(shape: tuple[int, int, int], per_neuron: bool):
     given_ = inputs(shape, per_neuron=per_neuron)
     current, b, bias = given_
@@ -140,10 +120,12 @@ def test_only_the_loop_can_be_differentiated_twice():
         second(fused=True)
 
 
-def test_the_kernel_runs_and_another_spike_function_takes_the_loop(monkeypatch: pytest.MonkeyPatch):
-    called = []
-    kernel = lif_numba.forward
-    monkeypatch.setattr(lif_numba, "forward", lambda *a: (called.append(1), kernel(*a)))
+def test_the_kernel_runs_and_another_spike_function_takes_the_loop(
+    lif_device: str, monkeypatch: pytest.MonkeyPatch
+):
+    called, kernels = [], lif_fused.KERNELS[lif_device]
+    forward = kernels.forward
+    monkeypatch.setattr(kernels, "forward", lambda *a: (called.append(1), forward(*a))[1])
     current = torch.randn(1, 3, 4)
     lif_sequence(current, PARAMS, SmoothSpike())
     lif_sequence(current, PARAMS, AtanSpike(), fused=False)
@@ -174,57 +156,3 @@ def test_strided_and_expanded_tensors():
     assert torch.equal(spikes, expected)
     found = torch.autograd.grad(spikes.sum(), current)[0]  # an expanded gradient
     torch.testing.assert_close(found, torch.autograd.grad(expected.sum(), current)[0])
-
-
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lif_fused, "GRAIN", 1)
-    given_ = inputs((5, 9, 16), dtype=torch.float32)
-    results, before = [], torch.get_num_threads()
-    try:
-        for threads in (1, 2, 3, 8):
-            torch.set_num_threads(threads)
-            current, b, bias = given_
-            spikes, membranes = lif_sequence(
-                current, PARAMS, AtanSpike(), threshold_current=b, bias=bias
-            )
-            results.append((spikes, membranes, *torch.autograd.grad(weighted_sum(spikes), given_)))
-    finally:
-        torch.set_num_threads(before)
-    for result in results[1:]:
-        assert all(torch.equal(a, e) for a, e in zip(result, results[0], strict=True))
-
-
-def _mean_in_child(queue: multiprocessing.Queue) -> None:
-    torch.set_num_threads(2)
-    queue.put(lif_sequence(torch.ones(4, 3, 2), PARAMS, AtanSpike())[0].mean().item())
-
-
-def test_a_forked_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lif_fused, "GRAIN", 1)
-    lif_fused.over_samples(lambda *block: None, 4, 4)  # the parent's pool has started
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        expected = lif_sequence(torch.ones(4, 3, 2), PARAMS, AtanSpike())[0].mean().item()
-        context = multiprocessing.get_context("fork")
-        queue = context.Queue()
-        child = context.Process(target=_mean_in_child, args=(queue,))
-        child.start()
-        found = queue.get(timeout=60)
-        child.join(60)
-    finally:
-        torch.set_num_threads(before)
-    assert found == expected
-    assert child.exitcode == 0
-
-
-def test_no_multiplication_is_contracted_into_an_addition():
-    lif_sequence(torch.ones(1, 2, 32), PARAMS, AtanSpike())
-    fresh = lif_numba.forward.__class__(lif_numba.forward.py_func, targetoptions=_OPTIONS)
-    fresh.compile(lif_numba.forward.signatures[0])
-    (assembly,) = fresh.inspect_asm().values()
-    assert "mul" in assembly
-    assert "fmadd" not in assembly and "fmla" not in assembly
-
-
-_OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}

@@ -124,37 +124,6 @@ def test_the_rounding_of_the_leak_does_change_spikes():
     assert any(not torch.equal(a, b) for (_, a), (_, b) in membranes)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 2**31),
-    shape=st.tuples(st.integers(1, 4), st.integers(1, 20), st.integers(1, 70)),
-    beta=BETAS,
-    unit=st.integers(-17, -5).map(lambda e: 2.0**e),
-    per_neuron=st.booleans(),
-    dtype=st.sampled_from([torch.float32, torch.float64]),
-)
-def test_the_kernel_is_the_loop(seed, shape, beta, unit, per_neuron, dtype):
-    torch.manual_seed(seed)
-    B, S, N = shape
-    current = torch.randn(B, S, N, dtype=dtype).mul_(0.7).add_(0.5).requires_grad_()
-    b = torch.randn(B, S, N if per_neuron else 1, dtype=dtype).mul_(0.2).requires_grad_()
-    bias = torch.randn(N, dtype=dtype).mul_(0.1).requires_grad_()
-    given_, params = (current, b, bias), LIFParams(beta, 1.0, unit)
-    probe = torch.randn(B, S, N, dtype=dtype)
-    found, grads = [], []
-    for fused in (True, False):
-        spikes, membranes = lif_sequence(
-            current, params, AtanSpike(), threshold_current=b, bias=bias, fused=fused
-        )
-        found.append((spikes, membranes))
-        grads.append(torch.autograd.grad((spikes * probe).sum(), given_))
-    assert torch.equal(found[0][0], found[1][0])
-    assert torch.equal(found[0][1], found[1][1])
-    rtol, atol = (1e-10, 1e-10) if dtype == torch.float64 else (1e-3, 1e-4)
-    for a, e in zip(*grads, strict=True):
-        torch.testing.assert_close(a, e, rtol=rtol, atol=atol)
-
-
 @pytest.mark.parametrize("fused", [True, False])
 def test_the_gradient_by_hand(fused: bool):
     """g(t) = s'(u − θ)·∂L/∂s + [no spike]·β·g(t+1), over integer membranes, in plain loops."""
@@ -210,26 +179,6 @@ def test_a_layer_that_leaves_the_range_is_named(fused: bool):
         branch(1.5 * x, current)  # −71.4, but for the first neuron: −62.5
     with pytest.raises(UserError, match="lif_1"):
         branch(x * math.nan, current)
-
-
-@pytest.mark.parametrize("fused", [True, False])
-def test_current_and_membrane_are_both_held_in_range(fused: bool):
-    limit = 2.0**23 * 2.0**-13
-
-    def run(*current: float, b: float = 0.0, bias: float = 0.0) -> None:
-        x = torch.tensor(current)[None, :, None]
-        b_1S1, bias_1 = torch.full_like(x, b), torch.tensor([bias])
-        lif_sequence(x, PARAMS, AtanSpike(), threshold_current=b_1S1, bias=bias_1, fused=fused)
-
-    run(1 - limit)
-    run(-limit / 2, -limit / 2)  # −limit/4 − limit/2
-    for case, outside in (((limit,), 2), ((-limit,), 2), ((-limit * 0.75, -limit * 0.75), 1)):
-        with pytest.raises(UserError, match=f"lif_sequence: {outside} currents"):
-            run(*case)
-    with pytest.raises(UserError):
-        run(1 - limit, b=-1.0)
-    with pytest.raises(UserError):
-        run(limit, bias=-2.0)  # Lava adds the bias behind the wrap of the current
 
 
 def test_units_by_hand():

@@ -1,0 +1,105 @@
+"""The motion branch in other libraries, with its weights and its neuron at the threshold θ0."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import snntorch
+import torch
+from snntorch import surrogate
+from torch import Tensor, nn
+
+from mdft.motion import MotionBranch
+
+
+def linears_of(branch: MotionBranch) -> nn.ModuleList:
+    """Linear layers with the weights and biases of a branch as they act."""
+    linears = nn.ModuleList()
+    for weight_NF, bias_N in branch.grid_parameters():
+        linear = nn.Linear(weight_NF.shape[1], weight_NF.shape[0])
+        linear.weight.data, linear.bias.data = weight_NF.detach(), bias_N.detach()
+        linears.append(linear)
+    return linears
+
+
+class SNNTorch(nn.Module):
+    """snnTorch: a loop over steps, each through every layer.
+
+    Args:
+        branch: its weights and neuron are taken.
+    """
+
+    def __init__(self, branch: MotionBranch) -> None:
+        super().__init__()
+        self.linears = linears_of(branch)
+        self.neurons = [
+            snntorch.Leaky(
+                branch.beta,
+                threshold=branch.v_threshold,
+                spike_grad=surrogate.atan(alpha=branch.spike.alpha),
+                reset_mechanism="zero",
+                reset_delay=False,
+            ).to(branch.linear(0).weight.device)
+            for _ in self.linears
+        ]
+
+    def forward(self, x_BSF: Tensor) -> Tensor:
+        """Spikes (B,S,N) of the last layer."""
+        membranes = [neuron.reset_mem() for neuron in self.neurons]
+        out = []
+        for signal in x_BSF.unbind(1):
+            for i, (linear, neuron) in enumerate(zip(self.linears, self.neurons, strict=True)):
+                signal, membranes[i] = neuron(linear(signal), membranes[i])
+            out.append(signal)
+        return torch.stack(out, 1)
+
+
+def spikingjelly_backend(device: str) -> str | None:
+    """The fastest way that SpikingJelly's LIF can run on a device; None: it is not installed."""
+    if find_spec("spikingjelly") is None:
+        return None
+    if device == "cuda":
+        offered = _spikingjelly_node(0.5, 1.0, 2.0, "torch").supported_backends
+        for backend in ("triton", "cupy"):
+            if backend in offered and find_spec(backend) is not None:
+                return backend
+    return "torch"
+
+
+def _spikingjelly_node(beta: float, v_threshold: float, alpha: float, backend: str) -> Any:
+    library = "spikingjelly.activation_based"
+    return import_module(f"{library}.neuron").LIFNode(
+        tau=1 / (1 - beta),
+        decay_input=False,
+        v_threshold=v_threshold,
+        v_reset=0.0,
+        surrogate_function=import_module(f"{library}.surrogate").ATan(alpha=alpha),
+        detach_reset=True,
+        step_mode="m",
+        backend=backend,
+    )
+
+
+class SpikingJelly(nn.Module):
+    """SpikingJelly: each layer over all steps, Linear and multi-step LIF; steps come first.
+
+    Args:
+        branch: its weights and neuron are taken.
+        backend: of :func:`spikingjelly_backend`.
+    """
+
+    def __init__(self, branch: MotionBranch, backend: str) -> None:
+        super().__init__()
+        self.linears = linears_of(branch)
+        given = branch.beta, branch.v_threshold, branch.spike.alpha, backend
+        self.neurons = [_spikingjelly_node(*given) for _ in self.linears]
+
+    def forward(self, x_BSF: Tensor) -> Tensor:
+        """Spikes (B,S,N) of the last layer."""
+        signal = x_BSF.transpose(0, 1).contiguous()
+        for linear, neuron in zip(self.linears, self.neurons, strict=True):
+            neuron.reset()
+            signal = neuron(linear(signal))
+        return signal.transpose(0, 1)

@@ -1,0 +1,90 @@
+"""The fused LIF on the CPU: the kernels of :mod:`mdft.lif_numba` over samples, on threads."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mdft import lif_numba
+from mdft.loihi import state_limit
+from mdft.neuron import LIFParams
+
+#: Fewest elements that are worth waking a second thread for.
+GRAIN = 2**17
+
+
+@lru_cache(1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "mdft-lif")
+
+
+# A forked child inherits the pool without its threads, and would wait for them for ever.
+os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def over_samples(kernel: Callable[..., None], samples: int, elements: int, *args: Any) -> None:
+    """Call ``kernel(*args, first, last)`` over all samples, on as many threads as torch uses."""
+    threads = max(1, min(torch.get_num_threads(), samples, elements // GRAIN))
+    edges = [samples * i // threads for i in range(threads + 1)]
+    waiting = [
+        _pool(threads - 1).submit(kernel, *args, first, last) for first, last in pairwise(edges[1:])
+    ]
+    kernel(*args, 0, edges[1])
+    for future in waiting:
+        future.result()
+
+
+def _flat(x: Tensor) -> np.ndarray:
+    return x.detach().contiguous().view(-1).numpy()
+
+
+def available() -> bool:
+    """True: numba is a dependency."""
+    return True
+
+
+def forward(
+    membrane_BSN: Tensor,
+    threshold_current_BSM: Tensor,
+    bias_N: Tensor,
+    spikes_BSN: Tensor,
+    params: LIFParams,
+) -> int:
+    """See :class:`mdft.lif_fused.Kernels`."""
+    B, S, _ = membrane_BSN.shape
+    arrays = _flat(membrane_BSN), _flat(bias_N), _flat(threshold_current_BSM)
+    spikes, number = _flat(spikes_BSN), arrays[0].dtype.type
+    theta = number(params.v_threshold)
+    if params.state_unit is None:
+        given = *arrays, number(params.beta), theta, spikes, S
+        over_samples(lif_numba.forward, B, spikes.size, *given)
+        return 0
+    outside_B = np.empty(B, np.int64)
+    given = *arrays, params.beta, theta, spikes, S, params.state_unit, state_limit(params)
+    over_samples(lif_numba.forward_integer, B, spikes.size, *given, outside_B)
+    return int(outside_B.sum())
+
+
+def backward(
+    grad_spikes_BSN: Tensor, membrane_BSN: Tensor, params: LIFParams, alpha: float, *, shared: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See :class:`mdft.lif_fused.Kernels`."""
+    B, S, N = membrane_BSN.shape
+    g_BSN = torch.empty_like(membrane_BSN)
+    g_BN, g_BS1 = g_BSN.new_empty(B, N), g_BSN.new_empty(B, S, 1)
+    arrays = _flat(grad_spikes_BSN), _flat(membrane_BSN)
+    number = arrays[1].dtype.type
+    constants = params.beta, params.v_threshold, alpha / 2, math.pi / 2 * alpha
+    results = _flat(g_BSN), _flat(g_BN), _flat(g_BS1)
+    given = *arrays, *map(number, constants), *results, S
+    over_samples(lif_numba.backward, B, g_BSN.numel(), *given)
+    return g_BSN, g_BS1 if shared else g_BSN, g_BN.sum(0)
