@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from mdft.predict_explain import Explanation, Pathway
 from mdft.predict_figures import moments
 
-_SHOWN = 9
+_SHOWN = 12
 _INK, _MUTED = "#222222", "#666666"
 
 
@@ -22,29 +23,26 @@ def draw_motion(figure: Figure, page: Explanation, name: str = "visual") -> None
         name: the pathway.
     """
     pathway = next(p for p in page.pathways if p.name == name)
-    shown = list(moments(page.footage, _SHOWN))
     layers = len(pathway.spikes)
-    ratios = [2.2, 2.2, 1, *[1.5] * layers]
-    grid = figure.add_gridspec(3 + layers, len(shown), height_ratios=ratios, wspace=0.02)
-    height, width = shown[0][1].shape[:2]
-    for column, (time, picture, events) in enumerate(shown):
-        top, below = (figure.add_subplot(grid[row, column]) for row in (0, 1))
-        top.imshow(picture)
-        top.set_title(f"{time:.1f} s", fontsize=8, color=_MUTED)
-        below.imshow(events, extent=(0, width, height, 0), interpolation="nearest")
-        for axes in (top, below):
-            axes.set(xticks=[], yticks=[])
-        if column == 0:
-            _label(top, "frames")
-            _label(below, "events E_v")
-    clock = figure.add_subplot(grid[2, :])
-    _threshold(clock, pathway, page.steps_per_second)
-    for index in range(layers):
-        axes = figure.add_subplot(grid[3 + index, :], sharex=clock)
+    ratios = [1, 1, 1, *[1.6] * layers]
+    frames, events, theta, *rasters = figure.subplots(3 + layers, sharex=True, height_ratios=ratios)
+    shown = list(moments(page.footage, _SHOWN))
+    half = 0.47 * page.footage.seconds / len(shown)
+    for time, picture, image in shown:
+        place = (time - half, time + half, 0, 1)
+        frames.imshow(picture, extent=place, aspect="auto")
+        events.imshow(image, extent=place, aspect="auto", interpolation="nearest")
+        events.add_patch(Rectangle((place[0], 0), 2 * half, 1, fill=False, edgecolor="#cccccc"))
+    for axes, text in ((frames, "frames"), (events, "events E_v")):
+        axes.set(yticks=[], ylim=(0, 1))
+        axes.spines[:].set_visible(False)
+        axes.tick_params(bottom=False)
+        _label(axes, text)
+    _threshold(theta, pathway, page.steps_per_second)
+    for index, axes in enumerate(rasters):
         _raster(axes, pathway.spikes[index], page.steps_per_second)
         _label(axes, f"LIF {index + 1}")
-        axes.tick_params(labelbottom=index == layers - 1)
-    axes.set_xlabel("seconds")
+    axes.set(xlim=(0, page.footage.seconds), xlabel="seconds")
 
 
 def _label(axes: Axes, text: str) -> None:
@@ -55,11 +53,10 @@ def _threshold(axes: Axes, pathway: Pathway, steps_per_second: int) -> None:
     theta_S = pathway.theta_S
     time = np.arange(len(theta_S) + 1) / steps_per_second
     axes.stairs(theta_S, time, baseline=None, color="#d9730d", linewidth=1.8)
-    axes.set_xlim(0, time[-1])
     axes.margins(y=0.2)
     axes.spines[["top", "left"]].set_visible(False)
     axes.yaxis.tick_right()
-    axes.tick_params(labelbottom=False, labelsize=8)
+    axes.tick_params(labelsize=8)
     _label(axes, "θ(t)")
 
 

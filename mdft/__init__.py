@@ -16,7 +16,12 @@ C      classes
 ====== =====================================================
 """
 
+from pathlib import Path
+
 from mdft.motion import MotionBranch
 from mdft.runs import load
 
-__all__ = ["MotionBranch", "load"]
+#: The run that comes with the package; ``mdft.load(mdft.RELEASED)``. See MODEL_CARD.md there.
+RELEASED = Path(__file__).parent / "released"
+
+__all__ = ["RELEASED", "MotionBranch", "load"]
