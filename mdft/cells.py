@@ -1,9 +1,10 @@
-"""E_v on a coarser grid of cells, for models narrower than its channels."""
+"""E_v as the two grids of cells that it is: joined for narrower models, and as a picture."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -42,3 +43,20 @@ def pool_cells(E_v_BTKD: Tensor, dim: int) -> Tensor:
     side = n * math.isqrt(dim // POLARITIES)
     grids = E_v_BTKD.flatten(0, 2).unflatten(-1, (POLARITIES, side, side))
     return F.avg_pool2d(grids, n).flatten(1).unflatten(0, E_v_BTKD.shape[:3])
+
+
+def event_images(bins_XD: np.ndarray) -> np.ndarray:
+    """Event bins as pictures: ON red, OFF blue, silence white, the most events full colour.
+
+    Args:
+        bins_XD: (X, 2·g²), in any unit.
+
+    Returns:
+        (X, g, g, 3) in [0, 1].
+    """
+    side = math.isqrt(bins_XD.shape[-1] // POLARITIES)
+    off, on = bins_XD.reshape(-1, POLARITIES, side, side).swapaxes(0, 1).astype(float)
+    top = max(float(bins_XD.max()), 1e-9)
+    # ON takes blue and green away, OFF red and green.
+    image = 1 - np.stack([off, np.maximum(off, on), on], axis=-1) / top
+    return np.sqrt(image.clip(0, 1))

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from events.footage import Footage
+from mdft.cells import event_images
 from mdft.predict_explain import Explanation, Pathway
 
 SEEN, UNSEEN, CLIP, OFF, ON = "#4c72b0", "#55a868", "#c44e52", "#3465a4", "#cc3311"
@@ -39,16 +40,12 @@ def moments(footage: Footage, count: int) -> Iterator[tuple[float, np.ndarray, n
     Yields:
         Time, (H,W,3) uint8, and (16,16,3) in [0, 1]: ON red, OFF blue, silence white.
     """
-    pictures = footage.pictures
-    flat = footage.bins.reshape(-1, 2, 16, 16).astype(float) / 16
-    top = max(float(flat.max()), 1e-9)
+    pictures, bins = footage.pictures, footage.bins
+    images = event_images(bins.reshape(-1, bins.shape[-1]))
     count = min(count, len(pictures))
     for index in ((np.arange(count) + 0.5) * len(pictures) / count).astype(int):
         time = (index + 0.5) / len(pictures) * footage.seconds
-        off, on = flat[min(int(time * len(flat) / footage.seconds), len(flat) - 1)]
-        # ON takes blue and green away, OFF red and green: white is silence.
-        image = 1 - np.stack([off, np.maximum(off, on), on], axis=-1) / top
-        yield time, pictures[index], np.sqrt(image.clip(0, 1))
+        yield time, pictures[index], images[int(time * len(images) / footage.seconds)]
 
 
 def pictures_and_events(page: Explanation) -> bytes:
