@@ -98,7 +98,7 @@ def test_the_commands_do_what_they_say_on_the_released_run(tmp_path: Path):
         assert done.returncode == 0, (written, done.stderr)
         said[written.split()[0]] = done.stdout
     assert "65.1" in said["mdft.evaluate"]  # HM
-    assert "0 of 36,864 spikes differ from reference_int" in said["hardware.run"]
+    assert "0 of 73,728 spikes differ from reference_int" in said["hardware.run"]
     assert "bounces" in said["mdft.predict"]
     for name in ("report.html", "branch.net", "why.html", "e.h5", "e.mp4", "pixel.png", "figures"):
         assert (tmp_path / name).stat().st_size > 0
