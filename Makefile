@@ -1,16 +1,20 @@
 # Each target sets up what it needs: uv, Python 3.10, the locked environment in .venv.
 RUN ?= runs/demo
+SAMPLES ?= 8
 PYTHON := .venv/bin/python
 BACKENDS := reference_float lava_float lava_fixed
 export PYTHONUNBUFFERED := 1
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: demo test lint api setup clean
+.PHONY: demo release test coverage mutate lint api setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   train on the embedded benchmark, export to NIR, run in Lava (RUN=$(RUN))"
+	@echo "make release   the demo again, and its files in mdft/released, with a model card"
 	@echo "make test   the whole test suite"
+	@echo "make coverage   the suite again, with its branch coverage; under 90 % is an error"
+	@echo "make mutate FILE=mdft/gzsl.py   change the file a little, a hundred times: who notices?"
 	@echo "make lint   ruff and pyright"
 	@echo "make api    the API reference, site/index.html"
 
@@ -21,18 +25,33 @@ setup: .venv/.locked
 	    "if uv could not fetch Python 3.10, install it (pyenv install 3.10) and make again" >&2; \
 	    exit 1; }; }
 
+# One thread: the sums, and so the scores, do not depend on how many cores there are.
 demo: setup
-	@$(PYTHON) -m mdft.train --out $(RUN) --resume
-	@$(PYTHON) -m export.to_nir $(RUN)
+	@OMP_NUM_THREADS=1 $(PYTHON) -m mdft.train --out $(RUN) --resume
+	@$(PYTHON) -m export.to_nir $(RUN) --samples $(SAMPLES)
 	@for backend in $(BACKENDS); do for pathway in audio visual; do \
 	    $(PYTHON) -m hardware.run $(RUN)/motion_$$pathway.nir $(RUN)/probe.npz \
 	        --backend $$backend --runtime process --json $(RUN)/parity_$${backend}_$$pathway.json || exit; \
 	done; done
 	@$(PYTHON) -m export.summary $(RUN)
 
+release:
+	@$(MAKE) demo RUN=runs/released SAMPLES=4
+	@$(PYTHON) -m export.release runs/released mdft/released
+
 # One thread each: the suite itself runs on every core.
 test: setup
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto
+
+coverage: setup
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto --cov --cov-report=term
+
+# Mutants are counted in mutants/; those that survive are listed, and shown by `mutmut show NAME`.
+mutate: setup
+	@test -f "$(FILE)" || { echo "FILE=$(FILE): no such file; name one of only_mutate in" \
+	    "pyproject.toml, such as FILE=mdft/gzsl.py" >&2; exit 2; }
+	@OMP_NUM_THREADS=1 .venv/bin/mutmut run "$(subst /,.,$(basename $(FILE))).*"
+	@.venv/bin/mutmut results
 
 lint: setup
 	@.venv/bin/ruff check .

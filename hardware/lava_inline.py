@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -77,11 +78,16 @@ def run_inline(
 
 @contextlib.contextmanager
 def _forgotten() -> Iterator[None]:
-    """Let go of what is made meanwhile: Lava lists each process and variable for ever."""
+    """Let go of what is made meanwhile: Lava lists each process and variable for ever.
+
+    Each process also adds a handler to Python's root logger, and each compiler one to its own.
+    """
+    from lava.magma.compiler import compiler
     from lava.magma.core.process.process import ProcessServer
     from lava.magma.core.process.variable import VarServer
 
     lists: list[list] = [ProcessServer().processes, VarServer().vars]
+    lists += [logging.getLogger().handlers, logging.getLogger(compiler.__name__).handlers]
     lengths = [len(listed) for listed in lists]
     try:
         yield

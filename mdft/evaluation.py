@@ -15,6 +15,7 @@ from mdft.data.dataset import Batch, ClipSet
 from mdft.errors import require
 from mdft.health import FiringStatistics, LayerHealth, health_record
 from mdft.model import Output
+from mdft.parallel import of_all, world
 from mdft.runs import Results
 
 
@@ -48,6 +49,8 @@ def score_split(
 ) -> ScoredSplit:
     """Distances of a seen and an unseen split to all their classes, as the system measures them.
 
+    Several processes take its batches in turns; each returns the whole.
+
     Args:
         model: put into eval mode.
         clips: the data set.
@@ -71,14 +74,18 @@ def score_split(
     indices = np.concatenate([clips.splits[seen_split], clips.splits[unseen_split]])
     o_w_CE = model.embed_words(torch.from_numpy(clips.words_CW[classes]).to(device))
     distances, firing = [], FiringStatistics()
-    for start in range(0, len(indices), batch_size):
+    starts, here = range(0, len(indices), batch_size), world()
+    for start in starts[here.rank :: here.size]:
         chunk = indices[start : start + batch_size]
         batch = clips.batch(chunk).to(device)
         found = embedded(forward(batch), batch) if forward else model.embed_clips(batch)
         distances.append(model.distances(found, o_w_CE))
         firing.add(found.spikes.layers, found.spikes.mask_BT)
+    found_R = of_all(distances)
+    in_order = [found_R[turn % here.size][turn // here.size] for turn in range(len(starts))]
     labels = np.searchsorted(classes, clips.labels_N[indices])
-    return ScoredSplit(np.concatenate(distances), labels, seen, classes, firing.layers())
+    health = firing.joint().layers()
+    return ScoredSplit(np.concatenate(in_order), labels, seen, classes, health)
 
 
 def results_of(

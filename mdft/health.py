@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mdft.parallel import of_all, world
+
 #: Firing rates between which a spiking layer carries information.
 HEALTHY = (0.02, 0.30)
 
@@ -82,6 +84,18 @@ class FiringStatistics:
             self.spikes_N[layer] = self.spikes_N.get(layer, 0.0) + count_N
             steps = int(mask_BT.sum()) * spikes_BTKN.shape[2]
             self.steps[layer] = self.steps.get(layer, 0) + steps
+
+    def joint(self) -> FiringStatistics:
+        """The counts of all processes together; one that had no clips adds none."""
+        if world().size == 1:
+            return self
+        joint = FiringStatistics()
+        own = {layer: count_N.cpu() for layer, count_N in self.spikes_N.items()}
+        for spikes_N, steps in of_all((own, self.steps)):
+            for layer, count_N in spikes_N.items():
+                joint.spikes_N[layer] = joint.spikes_N.get(layer, 0.0) + count_N
+                joint.steps[layer] = joint.steps.get(layer, 0) + steps[layer]
+        return joint
 
     def layers(self) -> dict[str, LayerHealth]:
         """``pathway.lif_i`` → its health so far."""

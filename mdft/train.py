@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +18,8 @@ from mdft.board import Board
 from mdft.config import TrainConfig
 from mdft.data.clips import load_clips
 from mdft.errors import UserError, require, run_main
+from mdft.parallel import after_first, world
+from mdft.processes import check_processes, joined
 from mdft.protocol import Progress
 from mdft.recipes import RECIPES
 from mdft.runs import MODEL, STATE, Results, read_config, resolve_device, run_folder
@@ -57,6 +60,8 @@ def train(
 ) -> Results | None:
     """Run the protocol and write the run's folder.
 
+    Of several processes the first one alone writes and shows.
+
     Args:
         config: everything that the result depends on.
         out: folder of the run, made if it is missing.
@@ -75,7 +80,8 @@ def train(
     config.check()
     check_folder(out, config, resume=resume)
     resolve_device(config.device)  # before minutes of drawing
-    clips = load_clips(config.data)
+    check_processes(config)
+    clips = after_first(lambda: load_clips(config.data))
     listeners: list[Callable[[dict[str, Any]], None]] = []
 
     def report(record: dict[str, Any]) -> None:
@@ -83,11 +89,15 @@ def train(
             listener(record)
 
     trainer = Trainer(config, clips, out, report)
-    out.mkdir(parents=True, exist_ok=True)  # now, when nothing that was asked for can be wrong
+    first = world().first
+    if first:  # now, when nothing that was asked for can be wrong
+        out.mkdir(parents=True, exist_ok=True)
     for note in clips.notes:
         console.print(note, soft_wrap=True, highlight=False)
-    with TrainingScreen(console) as screen, Board(out) as board:
-        listeners += [screen, board]
+    with TrainingScreen(console) as screen, Board(out) if first else nullcontext() as board:
+        listeners += [screen, *filter(None, [board])]
+        if board and config.data.events == "pixel":
+            board.show(clips)
         if only_choose:
             chosen, results = trainer.choose(resume=resume), None
         else:
@@ -205,7 +215,12 @@ def config_of(command: TrainConfig) -> TrainConfig:
 
 
 def main() -> int:
-    """The command line; 0 when the run is finished."""
+    """The command line; 0 when the run is finished. Under torchrun one process of several."""
+    with joined():
+        return _run()
+
+
+def _run() -> int:
     recipe, command = parse(sys.argv[1:], Command, "mdft.train")
     config = config_of(command)
     check_used(config, RECIPES[recipe]())

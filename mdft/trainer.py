@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from mdft import gzsl
 from mdft.baselines.build import adam, build
-from mdft.baselines.interface import Lesson, System
+from mdft.baselines.interface import Loss, System
 from mdft.config import TrainConfig
 from mdft.context import context_of, write_context
-from mdft.data.dataset import Batch, ClipSet
-from mdft.evaluation import results_of, score_split
+from mdft.data.dataset import ClipSet
+from mdft.evaluation import ScoredSplit, results_of, score_split
 from mdft.files import only_writer
 from mdft.finetune import adopt, beginning
 from mdft.finite import check_finite, check_finite_weights
 from mdft.health import FiringStatistics, LayerHealth, health_record
+from mdft.lessons import Lessons, LossOf, shared_loss
+from mdft.model import MDFT
+from mdft.parallel import from_first, world
 from mdft.protocol import STAGES, Progress, Stage, check_fit, resumed
 from mdft.runs import (
     METRICS,
@@ -40,7 +42,6 @@ from mdft.runs import (
     write_results,
     write_tensors,
 )
-from mdft.sampler import BalancedSampler, draw_negatives
 from mdft.state import capture, restore
 from mdft.tables import write_tables
 
@@ -55,16 +56,17 @@ class Trainer:
         clips: the data set.
         folder: of the run; exists.
         report: called with each record of ``metrics.jsonl``, after each step with
-            ``{"step": ..., "steps": ...}``, and with ``{"warning": ...}``.
+            ``{"step": ..., "steps": ...}``, and with ``{"warning": ...}``; of several processes,
+            in the first one, which alone reads and writes the folder.
     """
 
     def __init__(self, config: TrainConfig, clips: ClipSet, folder: Path, report: Report) -> None:
         config.check()
         check_fit(config, clips)
         self.beginning = beginning(config)
-        self.config, self.clips, self.folder, self.report = config, clips, folder, report
+        self.config, self.clips, self.folder = config, clips, folder
+        self.report: Report = report if world().first else lambda record: None
         self.device = resolve_device(config.device)
-        self.words_CW = torch.tensor(clips.words_CW, device=self.device)  # a copy, writeable
         self.progress = Progress()
         self.warned: set[str] = set()
         self.unsaid: list[str] = []  # of the calibration, for the next epoch's record
@@ -82,7 +84,7 @@ class Trainer:
         Raises:
             UserError: the run that is continued began elsewhere than at ``start``.
         """
-        with only_writer(self.folder):
+        with self._folder():
             self._train(start, resume=resume, stages=len(STAGES))
             return self._test()
 
@@ -93,15 +95,20 @@ class Trainer:
             With the chosen ``best_epoch``, its ``best_hm`` and ``beta``.
         """
         assert self.config.init is None, "that model knows the validation classes"
-        with only_writer(self.folder):
+        with self._folder():
             self._train(None, resume=resume, stages=1)
         return self.progress
 
+    def _folder(self) -> AbstractContextManager[None]:
+        return only_writer(self.folder) if world().first else nullcontext()
+
     def _train(self, start: Progress | None, *, resume: bool, stages: int) -> None:
         state = self.folder / STATE
-        saved = read_tensors(state) if resume and state.exists() else None
+        found = resume and state.exists()
+        saved = from_first(lambda: read_tensors(state) if found else None)
         self.progress = resumed(state, saved[1], start) if saved else start or self.beginning
-        write_config(self.folder, self.config)
+        if world().first:
+            write_config(self.folder, self.config)
         for index in range(self.progress.stage, stages):
             if index > self.progress.stage:
                 self.progress.stage, self.progress.epoch = index, 0
@@ -117,52 +124,62 @@ class Trainer:
         seed = self.config.seed * len(STAGES) + index
         torch.manual_seed(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
-        indices = self.clips.splits[stage.train]
-        labels_N = torch.from_numpy(self.clips.labels_N[indices]).to(self.device)
-        self.sampler = BalancedSampler(labels_N)
+        lessons = Lessons(self.clips, stage, self.config.batch_size, generator)
         self.model = model = build(self.config).to(self.device)
-        self._initialise(stage, model, generator)
+        self._initialise(stage, model, lessons)
         optimizer = Adam(model.parameters(), **adam(self.config), fused=True)
         if saved and self.progress.epoch > 0:
             restore(saved, model, optimizer, generator)
+        loss_of = shared_loss(model)
         while self.progress.epoch < self._epochs():
             start = time.perf_counter()
-            record = self._epoch(stage, model, optimizer, generator)
+            record = self._epoch(lessons, model, loss_of, optimizer)
+            record["thresholds"] = self._thresholds(stage, model)
             if index == 0:
                 self._validate(stage, model, record)
             self.progress.epoch += 1
             self.progress.seconds += time.perf_counter() - start
             self._save(record, model, optimizer, generator)
 
-    def _initialise(self, stage: Stage, model: System, generator: torch.Generator) -> None:
+    def _initialise(self, stage: Stage, model: System, lessons: Lessons) -> None:
         if self.config.init is not None:
             adopt(model, self.config.init)
             return
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            model.calibrate(self._draw(stage, generator)[1])
+            model.calibrate(lessons.whole())
         self.unsaid = [f"{stage.name}: {warning.message}" for warning in caught]
         for text in self.unsaid:
             self._warn(text, text)
 
     def _epoch(
-        self, stage: Stage, model: System, optimizer: Optimizer, generator: torch.Generator
+        self, lessons: Lessons, model: System, loss_of: LossOf, optimizer: Optimizer
     ) -> dict[str, Any]:
         model.train()
-        classes_C = torch.from_numpy(self.clips.classes_of(stage.train)).to(self.device)
-        steps = math.ceil(len(self.clips.splits[stage.train]) / self.config.batch_size)
+        stage, steps = lessons.stage, lessons.steps
         record: dict[str, Any] = {"stage": stage.name, "epoch": self.progress.epoch}
         loss: dict[str, float] = {}
         firing = FiringStatistics()
         for step in range(1, steps + 1):
-            terms = self._step(stage, classes_C, model, optimizer, generator, firing)
-            for name, value in terms.items():
+            taken = self._step(lessons, model, loss_of, optimizer)
+            firing.add(taken.spikes.layers, taken.spikes.mask_BT)
+            for name, value in taken.terms.items():
                 loss[name] = loss.get(name, 0.0) + value.item() / steps
             self.report({**record, "epochs": self._epochs(), "step": step, "steps": steps})
-        health = firing.layers()
+        health = firing.joint().layers()
         said = self._warn_of(health, f"{stage.name} epoch {record['epoch'] + 1}", stage.name)
         self.unsaid, said = [], [*self.unsaid, *said]
         return {**record, "loss": loss, **health_record(health), "warnings": said}
+
+    @torch.no_grad()
+    def _thresholds(self, stage: Stage, model: System) -> dict[str, float]:
+        """θ of each pathway: the mean over the seconds of the first training clips."""
+        if not (isinstance(model, MDFT) and model.spiking):
+            return {}
+        indices = self.clips.splits[stage.train][: self.config.batch_size]
+        batch = self.clips.batch(indices).to(self.device)
+        inputs = model.eval().motion_inputs(batch)
+        return {p: x.theta_BT1[batch.mask_BT].mean().item() for p, x in inputs.items()}
 
     def _warn_of(self, health: dict[str, LayerHealth], when: str, scope: str) -> list[str]:
         """Warnings about sick layers; each ailment of a layer is reported once a scope."""
@@ -179,28 +196,16 @@ class Trainer:
             self.warned.add(key)
             self.report({"warning": text})
 
-    def _step(
-        self,
-        stage: Stage,
-        classes_C: Tensor,
-        model: System,
-        optimizer: Optimizer,
-        generator: torch.Generator,
-        firing: FiringStatistics,
-    ) -> dict[str, Tensor]:
-        """One update on a fresh batch; its loss terms."""
-        indices, batch = self._draw(stage, generator)
-        other = draw_negatives(batch.labels_B, generator) if model.needs_negatives else None
-        targets_B = torch.searchsorted(classes_C, batch.labels_B)
-        loss = model.loss(Lesson(batch, self.words_CW[classes_C], targets_B, other))
-        terms, spikes = loss.terms, loss.spikes
-        firing.add(spikes.layers, spikes.mask_BT)
-        where = f"{self.folder}: {stage.name} epoch {self.progress.epoch + 1}"
-        check_finite(where, terms, [self.clips.names[int(i)] for i in indices])
+    def _step(self, lessons: Lessons, model: System, loss_of: LossOf, optimizer: Optimizer) -> Loss:
+        """One update on a fresh batch."""
+        indices, lesson = lessons.lesson(negatives=model.needs_negatives)
+        loss = loss_of(lesson)
+        where = f"{self.folder}: {lessons.stage.name} epoch {self.progress.epoch + 1}"
+        check_finite(where, loss.terms, [self.clips.names[int(i)] for i in indices])
         optimizer.zero_grad(set_to_none=True)
-        terms["total"].backward()
+        loss.terms["total"].backward()
         optimizer.step()
-        return terms
+        return loss
 
     def _validate(self, stage: Stage, model: System, record: dict[str, Any]) -> None:
         model.prepare(self.clips, stage)
@@ -227,19 +232,16 @@ class Trainer:
             seed=self.config.seed,
             seconds=self.progress.seconds,
         )
-        write_tensors(self.folder / MODEL, model.state_dict(), {"epoch": results.epoch})
-        write_tables(self.folder, split, self.clips.classes, results.beta)
-        write_context(self.folder, context_of(self.config.data, self.clips))
-        write_results(self.folder, results)
+        if world().first:
+            self._write(split, results)
         self.report({"test": asdict(results)})
         return results
 
-    def _draw(self, stage: Stage, generator: torch.Generator) -> tuple[np.ndarray, Batch]:
-        """One class-balanced batch of the stage's training split: its clips' indices, and it."""
-        indices = self.clips.splits[stage.train]
-        size = min(self.config.batch_size, len(indices))
-        chosen = indices[self.sampler.draw(size, generator).numpy(force=True)]
-        return chosen, self.clips.batch(chosen).to(self.device)
+    def _write(self, split: ScoredSplit, results: Results) -> None:
+        write_tensors(self.folder / MODEL, self.model.state_dict(), {"epoch": results.epoch})
+        write_tables(self.folder, split, self.clips.classes, results.beta)
+        write_context(self.folder, context_of(self.config.data, self.clips))
+        write_results(self.folder, results)
 
     def _save(
         self,
@@ -250,9 +252,9 @@ class Trainer:
     ) -> None:
         check_finite_weights(f"{self.folder}: {record['stage']} epoch {record['epoch'] + 1}", model)
         self.progress.metrics.append(record)
-        write_tensors(
-            self.folder / STATE, capture(model, optimizer, generator), asdict(self.progress)
-        )
-        lines = "".join(json.dumps(line) + "\n" for line in self.progress.metrics)
-        write_atomic(self.folder / METRICS, lines.encode())
+        if world().first:
+            tensors = capture(model, optimizer, generator)
+            write_tensors(self.folder / STATE, tensors, asdict(self.progress))
+            lines = "".join(json.dumps(line) + "\n" for line in self.progress.metrics)
+            write_atomic(self.folder / METRICS, lines.encode())
         self.report(record)

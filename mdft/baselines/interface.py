@@ -49,7 +49,7 @@ class Lesson:
     """What one training step learns from.
 
     Attributes:
-        batch: B clips.
+        batch: B clips; where several processes share a step, this one's share of them.
         words_CW: word vectors of the classes of the stage's training split.
         targets_B: row of each clip's class in it.
         negatives_B: index in the batch of a clip of another class, for systems that need one.
@@ -98,6 +98,10 @@ class System(LabelsClips, nn.Module):
 
     def loss(self, lesson: Lesson) -> Loss:
         """The loss of one training step; the harness takes the gradient of ``total``."""
+        raise NotImplementedError
+
+    def share(self) -> None:
+        """Get ready for steps that several processes share; only ours can."""
         raise NotImplementedError
 
     def distances(self, clips: Embedded, o_w_CE: Tensor) -> np.ndarray:

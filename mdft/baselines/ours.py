@@ -6,8 +6,10 @@ from mdft.baselines.interface import Embedded, Lesson, Loss, Spikes, System, joi
 from mdft.config import LossConfig, ModelConfig
 from mdft.data.dataset import Batch
 from mdft.health import firing_rates
+from mdft.joint_layers import join_rows
 from mdft.losses import total_loss
 from mdft.model import MDFT, Output
+from mdft.parallel import gather, joint_mean
 
 
 class MDFTSystem(MDFT, System):
@@ -30,18 +32,28 @@ class MDFTSystem(MDFT, System):
         """``L_n + L_p + L_r`` and the bound on firing rates."""
         assert lesson.negatives_B is not None
         output = self(lesson.batch)
-        mask_BT = lesson.batch.mask_BT
+        mask_BT, B = lesson.batch.mask_BT, len(lesson.targets_B)
+        rates = list(firing_rates(output.spikes, mask_BT).values())
         terms = total_loss(
-            output.o_av_BE,
-            output.reconstructed_BW,
+            gather(output.o_av_BE, B),
+            gather(output.reconstructed_BW, B),
             self.embed_words(lesson.words_CW),
             lesson.words_CW,
             lesson.targets_B,
             lesson.negatives_B,
-            firing_rates(output.spikes, mask_BT).values(),
+            joint_mean(rates, mask_BT.sum()),
             self.loss_config,
         )
         return Loss(terms, Spikes(output.spikes, mask_BT))
+
+    def share(self) -> None:
+        """Normalise, and drop features, over the clips of all processes.
+
+        Not so in ``W_proj``: every process has all classes.
+        """
+        for child in self.children():
+            if child is not self.w_proj:
+                join_rows(child)
 
 
 def embedded(output: Output, batch: Batch) -> Embedded:

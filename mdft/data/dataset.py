@@ -91,23 +91,31 @@ class ClipSet:
         """Sorted class indices that occur in the named splits."""
         return np.unique(np.concatenate([self.labels_N[self.splits[s]] for s in splits]))
 
-    def rows(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def rows(
+        self, indices: np.ndarray, seconds: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Where the seconds of clips lie.
 
         Args:
             indices: (B,) clip indices.
+            seconds: T, no less than the longest clip has, which is the default.
 
         Returns:
             (m,) rows of the packed arrays, clip after clip, and (B, T) bool, where each belongs.
         """
-        starts, seconds = self.offsets_N1[indices], self.seconds_N[indices]
-        time = np.arange(int(seconds.max()))
-        mask_BT = time < seconds[:, None]
+        starts, seconds_B = self.offsets_N1[indices], self.seconds_N[indices]
+        time = np.arange(int(seconds_B.max()) if seconds is None else seconds)
+        mask_BT = time < seconds_B[:, None]
         return (starts[:, None] + time)[mask_BT], mask_BT
 
-    def batch(self, indices: np.ndarray) -> Batch:
-        """The clips at ``indices`` as tensors, standardised, padded with zeros to the longest."""
-        rows, mask_BT = self.rows(indices)
+    def batch(self, indices: np.ndarray, seconds: int | None = None) -> Batch:
+        """The clips at ``indices`` as tensors, standardised, padded with zeros.
+
+        Args:
+            indices: (B,) clip indices.
+            seconds: T, no less than the longest clip has, which is the default.
+        """
+        rows, mask_BT = self.rows(indices, seconds)
         events = self.events_MKD[rows].astype(np.float32) * np.float32(EVENT_UNIT)
         return Batch(
             audio_BTD=_padded(self._scaled("audio", self.audio_MD[rows]), mask_BT),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 
 from events.footage import Footage
 from export import figures
@@ -59,6 +60,7 @@ def test_the_motion_figure_shows_the_clip_on_one_clock():
     assert frames.images[0].get_extent()[0] < 1 / 12 < frames.images[0].get_extent()[1]  # seconds
     assert len(clocked) == 4 and {axes.get_xlim() for axes in figure.axes} == {(0.0, 2.0)}
     (stairs,) = clocked[0].patches
+    assert isinstance(stairs, StepPatch)
     np.testing.assert_allclose(stairs.get_data().values, page.pathways[1].theta_S)
     for axes, spikes_SN in zip(clocked[1:], page.pathways[1].spikes, strict=True):
         drawn = np.asarray(axes.images[0].get_array())

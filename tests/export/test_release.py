@@ -16,6 +16,7 @@ from export.contract import check_export
 from export.release import CARD, MOST, main
 from mdft.errors import UserError
 from mdft.evaluation import results_of, score_split
+from mdft.model import MDFT
 from mdft.recipes import embedded
 from mdft.runs import clips_of, read_config, read_results
 
@@ -43,11 +44,12 @@ def test_the_card_says_what_the_files_say():
 def test_the_motion_branch_gives_the_spikes_of_its_probe():
     check_export(RUN)  # digests, nodes and constants
     model, probe = mdft.load(RUN), np.load(RUN / "probe.npz")
+    assert isinstance(model, MDFT)
     for pathway in ("audio", "visual"):
         x, b = (
             torch.from_numpy(probe[f"{pathway}.in.{n}"]) for n in ("events", "threshold_current")
         )
-        layers = model.motion[pathway].spikes(x, b)
+        layers = model.branch(pathway).spikes(x, b)
         for i, spikes_BSN in enumerate(layers, start=1):
             found = spikes_BSN.detach().numpy()
             np.testing.assert_array_equal(found, probe[f"{pathway}.spikes.lif_{i}"])

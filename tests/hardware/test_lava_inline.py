@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import tracemalloc
 
 import numpy as np
@@ -19,7 +20,7 @@ WIDTH, RUNS = 128, 20
 
 @pytest.mark.lava
 @pytest.mark.slow
-def test_runs_leave_no_processes_and_no_weights_behind():
+def test_runs_leave_no_processes_handlers_and_weights_behind():
     require_lava()
     from lava.magma.core.process.process import ProcessServer
     from lava.magma.core.process.variable import VarServer
@@ -27,7 +28,13 @@ def test_runs_leave_no_processes_and_no_weights_behind():
     rng = np.random.default_rng(0)
     network = lower(random_graph(rng, features=WIDTH, size=WIDTH, layers=2))
     plan = plan_float(network, random_inputs(rng, features=WIDTH, batch=1, steps=2))
-    before = len(ProcessServer().processes), len(VarServer().vars)
+    log, compilers = logging.getLogger(), logging.getLogger("lava.magma.compiler.compiler")
+
+    def listed() -> list[int]:
+        lists = [ProcessServer().processes, VarServer().vars, log.handlers, compilers.handlers]
+        return [len(x) for x in lists]
+
+    before = listed()
     run_inline(plan)  # what is loaded once
     gc.collect()
     tracemalloc.start()
@@ -38,6 +45,5 @@ def test_runs_leave_no_processes_and_no_weights_behind():
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (len(ProcessServer().processes), len(VarServer().vars)) == before
-    # Lava's loggers stay, 10 kB a run; the weights alone would be 256 kB a run.
-    assert kept / RUNS < 40_000, kept
+    assert listed() == before
+    assert kept / RUNS < 4_000, kept  # the weights alone would be 256 kB a run

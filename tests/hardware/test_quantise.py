@@ -13,7 +13,13 @@ from hardware.errors import UserError
 from hardware.graph import lower
 from hardware.integers import to_integers
 from hardware.network import Network
-from hardware.quantise import grid_of, input_grids, input_notes, quantise
+from hardware.quantise import (
+    _current_decay,
+    grid_of,
+    input_grids,
+    input_notes,
+    quantise,
+)
 from tests.hardware.nets import grids, lif, random_graph
 
 
@@ -208,3 +214,16 @@ def test_twelve_bit_leaks_map_to_dv():
     graph = random_graph(np.random.default_rng(1), layers=1)
     graph.nodes["lif_1"] = lif(32, beta=1 - 410 / 4096)
     assert quantise(lower(graph), grids()).populations[0].dv == 410
+
+
+def test_the_decay_of_a_current_by_hand():
+    # Lava's fixed point leaks (du + 1)/4096: 0.5 is 2048 of them, 0.3 is 1228.8.
+    notes: list[str] = []
+    assert [_current_decay("lif", x, notes) for x in (0.5, 1.0, 1 / 4096)] == [2047, 4095, 0]
+    assert notes == []
+    assert _current_decay("lif", 0.3, notes) == 1228
+    assert notes == ["lif: decay 0.3 of the current rounded to 1229/4096"]
+    for decay, units in ((1e-5, 0), (1.1, 4506)):
+        said = f"^lif: decay {decay:g} of the current is {units}/4096, at least 1/4096$"
+        with pytest.raises(UserError, match=said):
+            _current_decay("lif", decay, notes)

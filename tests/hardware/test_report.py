@@ -186,7 +186,7 @@ def test_a_name_is_text(tmp_path):
     name = 'motion_<b onclick="x">&amp;.nir'
     path, probe = export(tmp_path, name)
     found, _ = build(ReportConfig(path, probe, backends=("reference_float",), pathway="audio"))
-    html = page(found, [Picture("data:,", name, name)])
+    html = page(found, [Picture(b"", name, name)])
     assert "<b " not in html and "".join(Text(html).words).count(name) == 5
 
 

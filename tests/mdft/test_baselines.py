@@ -84,5 +84,5 @@ def test_no_clip_knows_its_neighbours_or_its_padding(ragged_clips: ClipSet, name
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_loss_curve_is_the_golden_one(name: str):
-    """Written by tests/golden/make_baselines.py; other BLAS round otherwise."""
+    """Written by tests/golden/make.py; other BLAS round otherwise."""
     np.testing.assert_allclose(golden_curve(name), GOLDEN[name], rtol=5e-3)

@@ -156,6 +156,8 @@ def test_by_hand():
     assert shifted.hm == 2 / 3
     assert shifted.per_class == {0: 1.0, 1: 0.0, 2: 1.0}
     assert shifted.zsl_per_class == {2: 1.0}
+    assert (plain.beta, shifted.beta) == (0.0, 0.2)
+    assert scores(distances, labels, [1, 1, 0], beta=0.2) == shifted  # as a csv would give it
 
 
 def test_equal_harmonic_means_are_equal_floats():
@@ -179,9 +181,9 @@ def test_equal_harmonic_means_are_equal_floats():
     [
         ([[0, 1]], [0], [True, False], 0, r"classes \[1\] have no clip"),
         (np.zeros((0, 2)), [], [True, False], 0, r"classes \[0, 1\] have no clip"),
-        ([[0, np.nan], [0, 1]], [0, 1], [True, False], 0, "NaN"),
+        ([[0, np.nan], [0, 1]], [0, 1], [True, False], 0, "^gzsl: distances hold NaN .*values$"),
         ([[0, 1], [0, 1]], [0, 1], [True, False], math.nan, "beta is nan"),
-        ([[0, 1], [0, 1]], [0, 1], [True, True], 0, "all seen or all unseen"),
+        ([[0, 1], [0, 1]], [0, 1], [True, True], 0, "^gzsl: candidates are all seen .*kinds$"),
         ([[0, 1], [0, 1]], [0, 1, 1], [True, False], 0, "shape"),
         ([[0, 1], [0, 1], [0, 1]], [0, 1, 2], [True, False], 0, "no candidate"),
     ],

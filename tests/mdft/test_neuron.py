@@ -6,7 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdft.neuron import GRID, AtanSpike, LIFParams, lif_loop, lif_step, snap, threshold_current
+from mdft.neuron import (
+    GRID,
+    AtanSpike,
+    LIFParams,
+    leak,
+    lif_loop,
+    lif_step,
+    snap,
+    threshold_current,
+)
 
 SPIKE = AtanSpike()
 
@@ -29,13 +38,15 @@ def test_lif_matches_nirs_ode_in_euler_steps():
     rng = np.random.default_rng(0)
     current, beta, theta = rng.normal(0.3, 0.6, (200, 5)), 0.75, 1.0
     dt = 1e-4
-    tau, v, expected = dt / (1 - beta), np.zeros(5), []
+    tau, v, expected, before_reset = dt / (1 - beta), np.zeros(5), [], []
     for i in current:
         v = v + dt / tau * (0.0 - v + tau / dt * i)
         expected.append(v > theta)
+        before_reset.append(v)
         v = np.where(v > theta, 0.0, v)
-    spikes, _ = lif_loop(torch.from_numpy(current)[None], LIFParams(beta, theta), SPIKE)
+    spikes, membranes = lif_loop(torch.from_numpy(current)[None], LIFParams(beta, theta), SPIKE)
     assert np.array_equal(spikes[0].numpy().astype(bool), expected)
+    np.testing.assert_allclose(membranes[0].numpy(), before_reset, rtol=1e-12)
     assert 0.02 < np.mean(expected) < 0.5
 
 
@@ -82,6 +93,32 @@ def test_snap_passes_the_gradient_inside_its_range_only():
     snap(x, GRID, -127, 127).sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_the_window_of_the_gradient_holds_its_ends():
+    low, high = -127 * GRID, 127 * GRID
+    x = torch.tensor([low, high, low - GRID, high + GRID], requires_grad=True)
+    snap(x, GRID, -127, 127).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_leak_of_integers_rounds_toward_zero_by_hand(dtype: torch.dtype):
+    # m = u / 2⁻⁶ = 5, −5, 7, 0; m·0.75 = 3.75, −3.75, 5.25, 0.
+    u = torch.tensor([5, -5, 7, 0], dtype=dtype).div(64).requires_grad_()
+    leaked = leak(u, LIFParams(0.75, 1.0, state_unit=2.0**-6))
+    assert leaked.dtype == dtype and (64 * leaked.detach()).tolist() == [3, -3, 5, 0]
+    leaked.backward(torch.tensor([1, 2, -4, 8], dtype=dtype))
+    assert u.grad is not None and u.grad.tolist() == [0.75, 1.5, -3, 6]
+    real = leak(u.detach(), LIFParams(0.75, 1.0))
+    assert (64 * real).tolist() == [3.75, -3.75, 5.25, 0]
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_sharpness_that_is_no_positive_number_is_refused(alpha: float):
+    with pytest.raises(ValueError, match=f"^AtanSpike: alpha is {alpha}, expected a positive num"):
+        AtanSpike(alpha)
+    assert AtanSpike(0.5).alpha == 0.5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

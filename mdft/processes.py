@@ -1,0 +1,89 @@
+"""Starting under torchrun: joining the other processes, and saying what is wrong once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from mdft.baselines.build import OURS
+from mdft.config import TrainConfig
+from mdft.errors import UserError, require
+from mdft.parallel import world
+from mdft.runs import resolve_device
+
+#: Of a collective: the first process may draw clips for hours while the others wait for it. One
+#: that dies is noticed at once, by torchrun and by its closed sockets.
+_TIMEOUT = timedelta(days=1)
+_TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Be one of the processes that torchrun has started; nothing without it, or if it is alone.
+
+    Gloo carries tensors of the CPU, NCCL those of a GPU; each process has the GPU of its local
+    rank. Only the first one has a stdout. Of the processes that fail one raises its error, the
+    first to fail; the others, whose error is the same or follows from it, exit with status 2.
+    """
+    if any(name not in os.environ for name in _TORCHRUN) or os.environ["WORLD_SIZE"] == "1":
+        yield
+        return
+    store, rank, size = next(rendezvous("env://", timeout=_TIMEOUT))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if local < torch.cuda.device_count():
+        torch.cuda.set_device(local)
+    dist.init_process_group(store=store, rank=rank, world_size=size, timeout=_TIMEOUT)
+    with ExitStack() as stack:
+        if rank > 0:
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(redirect_stdout(nowhere))
+        try:
+            yield
+        except (Exception, KeyboardInterrupt) as error:
+            if _first_to_fail(store.add):
+                raise
+            raise SystemExit(2) from error
+    dist.destroy_process_group()
+
+
+def check_processes(config: TrainConfig) -> None:
+    """Check that a run of this configuration can be trained by as many processes as there are.
+
+    Raises:
+        UserError: a baseline, more processes than clips a step or than GPUs, or one GPU for all.
+    """
+    size = world().size
+    if size == 1:
+        return
+    if config.system != OURS:
+        raise UserError(
+            f"--model {config.system} under torchrun with {size} processes: a baseline is trained "
+            "by one process; leave torchrun out"
+        )
+    world().rows(config.batch_size)
+    device = resolve_device(config.device)
+    require(device.index is None, "--device", config.device, "no number: each process has its own")
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", size)), torch.cuda.device_count()
+    if device.type == "cuda" and here > gpus:
+        raise UserError(
+            f"{here} processes on this machine, which has {gpus} GPUs: "
+            f"--nproc-per-node {gpus}, or --device cpu"
+        )
+
+
+def _first_to_fail(add: Callable[[str, int], int]) -> bool:
+    """Whether no other process has failed before this one; asked once by each that fails.
+
+    Args:
+        add: of the store that the processes share: adds to a number there and returns the sum.
+    """
+    try:
+        return add("failed", 1) == 1
+    except dist.DistError:  # the process that held the store is gone
+        return False
