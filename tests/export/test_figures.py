@@ -61,7 +61,7 @@ def test_the_motion_figure_shows_the_clip_on_one_clock():
     assert len(clocked) == 4 and {axes.get_xlim() for axes in figure.axes} == {(0.0, 2.0)}
     (stairs,) = clocked[0].patches
     assert isinstance(stairs, StepPatch)
-    np.testing.assert_allclose(stairs.get_data().values, page.pathways[1].theta_S)
+    np.testing.assert_allclose(stairs.get_data()[0], page.pathways[1].theta_S)
     for axes, spikes_SN in zip(clocked[1:], page.pathways[1].spikes, strict=True):
         drawn = np.asarray(axes.images[0].get_array())
         assert sorted(map(tuple, drawn.tolist())) == sorted(map(tuple, spikes_SN.T.tolist()))
