@@ -223,7 +223,7 @@ def test_the_decay_of_a_current_by_hand():
     assert notes == []
     assert _current_decay("lif", 0.3, notes) == 1228
     assert notes == ["lif: decay 0.3 of the current rounded to 1229/4096"]
-    for decay, units in ((1e-5, 0), (1.1, 4506)):
+    for decay, units in ((1e-5, 0), (4097 / 4096, 4097)):
         said = f"^lif: decay {decay:g} of the current is {units}/4096, at least 1/4096$"
         with pytest.raises(UserError, match=said):
             _current_decay("lif", decay, notes)
