@@ -130,7 +130,7 @@ def test_the_page_needs_nothing_else(made):
     _, html = made
     text = Text(html)
     assert text.open == []
-    assert len(text.sources) == 6 and all(s.startswith("data:image/svg") for s in text.sources)
+    assert len(text.sources) == 7 and all(s.startswith("data:image/svg") for s in text.sources)
     assert not set(text.tags) & {"script", "link", "iframe", "object", "embed"}
     for pattern in ("https?:", r"url\(", "@import", "file:"):
         assert not re.search(pattern, html), pattern

@@ -211,7 +211,7 @@ def test_the_motion_branch_runs_in_a_simulator(own: Path, backend: str, monkeypa
     found = re.search(rf"motion in {backend}: (\d+) of ([\d,]+) spikes differ", simulated.err)
     assert found is not None
     differing, compared = found.groups()
-    assert compared == f"{2 * 3 * 8 * 512:,}"
+    assert compared == f"{2 * 3 * 8 * 128:,}"
     assert command(monkeypatch, *words) == 0
     if backend == "reference_float":
         assert differing == "0"
