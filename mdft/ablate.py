@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mdft.errors import UserError, require, run_main
+from events.errors import unknown
+from mdft.errors import require, run_main
 from mdft.experiments.ablations import distinct_rows
 from mdft.experiments.figure import write_figure
 from mdft.experiments.report import facts, read_texts, report
@@ -53,9 +54,9 @@ def chosen_rows(rows: Mapping[str, Row], only: Sequence[str]) -> list[Row]:
     Raises:
         UserError: there is no such ablation.
     """
-    unknown = [name for name in only if name not in rows]
-    if unknown:
-        raise UserError(f"--only {' '.join(unknown)}: expected some of {' '.join(rows)}")
+    for name in only:
+        if name not in rows:
+            raise unknown("--only", name, rows)
     return list({rows[name].name: rows[name] for name in only or rows}.values())
 
 

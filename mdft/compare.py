@@ -11,10 +11,11 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from events.errors import unknown
 from mdft.baselines.build import TITLES, build
 from mdft.baselines.config import SystemName
 from mdft.config import TrainConfig
-from mdft.errors import UserError, require, run_main
+from mdft.errors import require, run_main
 from mdft.experiments.compare_figure import write_comparison_figure
 from mdft.experiments.compare_report import KEYS, Entry, comparison_report
 from mdft.experiments.compare_space import Choice, Trial, choices_json, choose, file_of, trials
@@ -107,9 +108,9 @@ def chosen_systems(only: Sequence[str]) -> list[str]:
     Raises:
         UserError: there is no such system.
     """
-    unknown = [name for name in only if name not in TITLES]
-    if unknown:
-        raise UserError(f"--only {' '.join(unknown)}: expected some of {' '.join(TITLES)}")
+    for name in only:
+        if name not in TITLES:
+            raise unknown("--only", name, TITLES)
     return [name for name in TITLES if name in only or not only]
 
 

@@ -13,8 +13,10 @@ from mdft.baselines.config import BaselinesConfig, SystemName
 from mdft.data.rendered_config import RenderedConfig
 from mdft.errors import UserError, require
 from mdft.extract.config import FeatureConfig
+from mdft.feed import FeedName
 from mdft.motion_config import MotionConfig
 
+CompileName = Literal["no", "default", "reduce-overhead"]
 #: Fields of ModelConfig that count something.
 WIDTHS = (
     "dim",
@@ -163,6 +165,27 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class ComputeConfig:
+    """How a run computes; a resumed run may change it."""
+
+    feed: FeedName = "auto"
+    """device: all clips on the device; stream: read ahead from memory or disk; auto: device on a
+    GPU with room for them, else stream."""
+    autocast: bool = False
+    """Train the dense part in bfloat16, on a GPU. Spikes stay exact, and so do validation and
+    test."""
+    compile: CompileName = "no"
+    """torch.compile of RJLU and CRM, in this mode; reduce-overhead: with CUDA graphs."""
+
+    def check(self, device: str, system: SystemName) -> None:
+        """Raise a UserError that names the first field that does not go with the run."""
+        gpu = device.startswith("cuda") or not self.autocast
+        require(gpu, "compute.autocast", f"on with device {device}", "off, or --device cuda")
+        ours = system == "mdft" or self.compile == "no"
+        require(ours, "compute.compile", self.compile, f"no with --model {system}")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One run of the two-stage protocol."""
 
@@ -188,6 +211,8 @@ class TrainConfig:
     """A finished run whose model is trained on: stage 2 alone, with its β, for --epochs epochs."""
     device: str = "auto"
     """auto, cpu or cuda."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Feed, precision and compilation."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""

@@ -13,6 +13,7 @@ ADDED = (
     "data.split_seed",
     "system",
     "init",
+    "compute",
     "model.motion.arithmetic",
     "model.motion.weight_bits",
 )

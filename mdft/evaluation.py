@@ -13,6 +13,7 @@ from mdft.baselines.interface import System
 from mdft.baselines.ours import embedded
 from mdft.data.dataset import Batch, ClipSet
 from mdft.errors import require
+from mdft.feed import Feed, Streamed
 from mdft.health import FiringStatistics, LayerHealth, health_record
 from mdft.model import Output
 from mdft.parallel import of_all, world
@@ -46,6 +47,7 @@ def score_split(
     unseen_split: str,
     batch_size: int,
     forward: Callable[[Batch], Output] | None = None,
+    feed: Feed | None = None,
 ) -> ScoredSplit:
     """Distances of a seen and an unseen split to all their classes, as the system measures them.
 
@@ -58,6 +60,7 @@ def score_split(
         unseen_split: name of the split of unseen classes.
         batch_size: clips a forward pass.
         forward: of MDFT, what a batch goes through; the model's own forward pass if None.
+        feed: of the clips' batches; streamed to the model's device if None.
 
     Raises:
         UserError: a split has no clip, or a class is in both.
@@ -75,9 +78,9 @@ def score_split(
     o_w_CE = model.embed_words(torch.from_numpy(clips.words_CW[classes]).to(device))
     distances, firing = [], FiringStatistics()
     starts, here = range(0, len(indices), batch_size), world()
-    for start in starts[here.rank :: here.size]:
-        chunk = indices[start : start + batch_size]
-        batch = clips.batch(chunk).to(device)
+    mine = starts[here.rank :: here.size]
+    wanted = [(indices[start : start + batch_size], None) for start in mine]
+    for batch in (feed or Streamed(clips, device)).batches(wanted):
         found = embedded(forward(batch), batch) if forward else model.embed_clips(batch)
         distances.append(model.distances(found, o_w_CE))
         firing.add(found.spikes.layers, found.spikes.mask_BT)

@@ -1,23 +1,20 @@
-"""What the training steps of a stage learn from, and how several processes share a step."""
+"""What the training steps of a stage learn from."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
-from mdft.baselines.interface import Lesson, Loss, Spikes, System
+from mdft.baselines.interface import Lesson
 from mdft.data.dataset import Batch, ClipSet
+from mdft.feed import Feed, Wanted
 from mdft.parallel import world
 from mdft.protocol import Stage
 from mdft.sampler import BalancedSampler, draw_negatives
-
-LossOf = Callable[[Lesson], Loss]
 
 
 class Lessons:
@@ -27,15 +24,21 @@ class Lessons:
 
     Args:
         clips: the data set.
+        feed: of its batches.
         stage: whose training split it is.
         batch_size: clips a lesson, of all processes together; fewer if the split has fewer.
-        generator: of every draw; its device is that of the lessons.
+        generator: of every draw; on the feed's device.
     """
 
     def __init__(
-        self, clips: ClipSet, stage: Stage, batch_size: int, generator: torch.Generator
+        self,
+        clips: ClipSet,
+        feed: Feed,
+        stage: Stage,
+        batch_size: int,
+        generator: torch.Generator,
     ) -> None:
-        self.clips, self.stage, self.generator = clips, stage, generator
+        self.clips, self.feed, self.stage, self.generator = clips, feed, stage, generator
         self.device = generator.device
         self.indices = clips.splits[stage.train]
         self.size = min(batch_size, len(self.indices))
@@ -46,69 +49,35 @@ class Lessons:
         self.classes_C = torch.from_numpy(classes).to(self.device)
         self.words_CW = torch.tensor(clips.words_CW[classes], device=self.device)
 
-    def draw(self) -> np.ndarray:
-        """The indices of a lesson's clips."""
-        return self.indices[self.sampler.draw(self.size, self.generator).numpy(force=True)]
-
     def whole(self) -> Batch:
         """A drawn batch, whole in every process."""
-        return self.clips.batch(self.draw()).to(self.device)
+        return self.feed.batch(self._draw())
 
-    def lesson(self, *, negatives: bool) -> tuple[np.ndarray, Lesson]:
-        """The indices of a lesson's clips, of all processes, and the lesson.
+    def epoch(self, *, negatives: bool) -> Iterator[tuple[np.ndarray, Lesson]]:
+        """The indices of each lesson's clips, of all processes, and the lesson.
+
+        All draws come first, so that the feed can read ahead.
 
         Args:
             negatives: whether to draw a negative for each clip.
         """
-        chosen = self.draw()
-        share = chosen[world().rows(len(chosen))]
-        # As long in all processes: backward passes that exchange must be the same graph.
-        seconds = int(self.clips.seconds_N[chosen].max())
-        batch = self.clips.batch(share, seconds=seconds).to(self.device)
+        drawn = [self._lesson(negatives) for _ in range(self.steps)]
+        batches = self.feed.batches([self._share(chosen) for chosen, *_ in drawn])
+        for (chosen, targets_B, other_B), batch in zip(drawn, batches, strict=True):
+            yield chosen, Lesson(batch, self.words_CW, targets_B, other_B)
+
+    def _draw(self) -> np.ndarray:
+        return self.indices[self.sampler.draw(self.size, self.generator).numpy(force=True)]
+
+    def _lesson(self, negatives: bool) -> tuple[np.ndarray, Tensor, Tensor | None]:
+        chosen = self._draw()
         labels_B = self._labels(chosen)
-        other = draw_negatives(labels_B, self.generator) if negatives else None
-        targets_B = torch.searchsorted(self.classes_C, labels_B)
-        return chosen, Lesson(batch, self.words_CW, targets_B, other)
+        other_B = draw_negatives(labels_B, self.generator) if negatives else None
+        return chosen, torch.searchsorted(self.classes_C, labels_B), other_B
+
+    def _share(self, chosen: np.ndarray) -> Wanted:
+        # As long in all processes: backward passes that exchange must be the same graph.
+        return chosen[world().rows(len(chosen))], int(self.clips.seconds_N[chosen].max())
 
     def _labels(self, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(self.clips.labels_N[indices]).to(self.device)
-
-
-class _Loss(nn.Module):
-    """A system's loss as a forward pass, whose output DistributedDataParallel can look through."""
-
-    def __init__(self, system: System) -> None:
-        super().__init__()
-        self.system = system
-
-    def forward(self, lesson: Lesson) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
-        loss = self.system.loss(lesson)
-        spikes = {name: [s.detach() for s in layers] for name, layers in loss.spikes.layers.items()}
-        return loss.terms, spikes
-
-
-def shared_loss(system: System) -> LossOf:
-    """A system's loss of a step that all processes share; in one process, its loss.
-
-    Loss and gradients are those of the joint batch, the same in every process.
-
-    Args:
-        system: calibrated or restored; its weights become those of the first process.
-    """
-    if world().size == 1:
-        return system.loss
-    system.share()
-    # Buffers need no broadcast, being computed alike; a switch may leave parameters unused, the
-    # same ones in every step.
-    with warnings.catch_warnings():
-        # torch 2.14 deprecates the name for one that 2.6 does not know.
-        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-        parallel = DistributedDataParallel(
-            _Loss(system), broadcast_buffers=False, static_graph=True
-        )
-
-    def loss(lesson: Lesson) -> Loss:
-        terms, layers = parallel(lesson)
-        return Loss(terms, Spikes(layers, lesson.batch.mask_BT))
-
-    return loss

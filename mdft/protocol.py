@@ -106,14 +106,11 @@ def check_fit(config: TrainConfig, clips: ClipSet) -> None:
     Raises:
         UserError: a width differs, or a training split holds fewer than two classes.
     """
-    widths = (
-        ("audio_features", clips.audio_MD.shape[-1], "audio features"),
-        ("visual_features", clips.visual_MD.shape[-1], "visual features"),
-    )
-    for name, width, what in widths:
-        found = getattr(config.model, name)
-        expected = f"{width}, as the data's {what}; add --model.{name.replace('_', '-')} {width}"
-        require(found == width, f"model.{name}", found, expected)
+    given = config.model.audio_features, config.model.visual_features
+    audio, visual = clips.audio_MD.shape[-1], clips.visual_MD.shape[-1]
+    flags = f"--model.audio-features {audio} --model.visual-features {visual}"
+    expected = f"{audio} of sound and {visual} of pictures, as the data has them; give {flags}"
+    require(given == (audio, visual), "width of the features", given, expected)
     if config.system == "mdft":  # no baseline takes events
         dim, channels = config.model.dim, clips.events_MKD.shape[-1]
         cells = coarser(channels, dim) if config.data.events == "pixel" else None

@@ -135,6 +135,11 @@ def run_folder(run: Path | str) -> Path:
     path = Path(run)
     if path.is_file() and path.name != MODEL:
         raise UserError(f"{path}: expected a run's folder or the {MODEL} in it")
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such folder, expected that of a finished run; "
+            "make one with `python -m mdft.train`"
+        )
     folder = path.parent if path.is_file() else path
     for name in (CONFIG, MODEL):
         if not (folder / name).is_file():

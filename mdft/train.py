@@ -15,7 +15,7 @@ from rich.console import Console
 from events import cli
 from mdft.baselines.build import check_used
 from mdft.board import Board
-from mdft.config import TrainConfig
+from mdft.config import ComputeConfig, TrainConfig
 from mdft.data.clips import load_clips
 from mdft.errors import UserError, require, run_main
 from mdft.parallel import after_first, world
@@ -153,7 +153,7 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
 
 
 def check_same(out: Path, config: TrainConfig) -> None:
-    """Check that the run in a folder is of this configuration; device and cache may differ.
+    """Check that the run in a folder is of this configuration, but for how it is computed.
 
     Raises:
         UserError: it is of another one.
@@ -168,8 +168,9 @@ def check_same(out: Path, config: TrainConfig) -> None:
 
 
 def _result_depends_on(config: TrainConfig) -> TrainConfig:
-    """The configuration without what a resumed run may change: the device and the cache."""
-    return replace(config, device="auto", data=replace(config.data, cache=None))
+    """The configuration without what a resumed run may change: device, compute and cache."""
+    data = replace(config.data, cache=None)
+    return replace(config, device="auto", compute=ComputeConfig(), data=data)
 
 
 def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:

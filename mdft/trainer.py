@@ -17,16 +17,19 @@ from torch.optim import Adam, Optimizer
 
 from mdft import gzsl
 from mdft.baselines.build import adam, build
-from mdft.baselines.interface import Loss, System
+from mdft.baselines.interface import System
+from mdft.compute import compile_dense
 from mdft.config import TrainConfig
 from mdft.context import context_of, write_context
 from mdft.data.dataset import ClipSet
 from mdft.evaluation import ScoredSplit, results_of, score_split
+from mdft.feed import feed_of
 from mdft.files import only_writer
 from mdft.finetune import adopt, beginning
-from mdft.finite import check_finite, check_finite_weights
-from mdft.health import FiringStatistics, LayerHealth, health_record
-from mdft.lessons import Lessons, LossOf, shared_loss
+from mdft.finite import check_finite_weights
+from mdft.health import LayerHealth, health_record
+from mdft.learner import Learner
+from mdft.lessons import Lessons
 from mdft.model import MDFT
 from mdft.parallel import from_first, world
 from mdft.protocol import STAGES, Progress, Stage, check_fit, resumed
@@ -67,6 +70,8 @@ class Trainer:
         self.config, self.clips, self.folder = config, clips, folder
         self.report: Report = report if world().first else lambda record: None
         self.device = resolve_device(config.device)
+        config.compute.check(self.device.type, config.system)
+        self.feed = feed_of(clips, self.device, config.compute.feed)
         self.progress = Progress()
         self.warned: set[str] = set()
         self.unsaid: list[str] = []  # of the calibration, for the next epoch's record
@@ -124,16 +129,17 @@ class Trainer:
         seed = self.config.seed * len(STAGES) + index
         torch.manual_seed(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
-        lessons = Lessons(self.clips, stage, self.config.batch_size, generator)
+        lessons = Lessons(self.clips, self.feed, stage, self.config.batch_size, generator)
         self.model = model = build(self.config).to(self.device)
         self._initialise(stage, model, lessons)
+        compile_dense(model, self.config.compute.compile)
         optimizer = Adam(model.parameters(), **adam(self.config), fused=True)
         if saved and self.progress.epoch > 0:
             restore(saved, model, optimizer, generator)
-        loss_of = shared_loss(model)
+        learner = Learner(model, optimizer, lessons, self.config.compute)
         while self.progress.epoch < self._epochs():
             start = time.perf_counter()
-            record = self._epoch(lessons, model, loss_of, optimizer)
+            record = self._epoch(learner)
             record["thresholds"] = self._thresholds(stage, model)
             if index == 0:
                 self._validate(stage, model, record)
@@ -152,22 +158,16 @@ class Trainer:
         for text in self.unsaid:
             self._warn(text, text)
 
-    def _epoch(
-        self, lessons: Lessons, model: System, loss_of: LossOf, optimizer: Optimizer
-    ) -> dict[str, Any]:
-        model.train()
-        stage, steps = lessons.stage, lessons.steps
+    def _epoch(self, learner: Learner) -> dict[str, Any]:
+        stage, steps = learner.lessons.stage, learner.lessons.steps
         record: dict[str, Any] = {"stage": stage.name, "epoch": self.progress.epoch}
-        loss: dict[str, float] = {}
-        firing = FiringStatistics()
-        for step in range(1, steps + 1):
-            taken = self._step(lessons, model, loss_of, optimizer)
-            firing.add(taken.spikes.layers, taken.spikes.mask_BT)
-            for name, value in taken.terms.items():
-                loss[name] = loss.get(name, 0.0) + value.item() / steps
-            self.report({**record, "epochs": self._epochs(), "step": step, "steps": steps})
+        running = {**record, "epochs": self._epochs(), "steps": steps}
+        when = f"{stage.name} epoch {self.progress.epoch + 1}"
+        loss, firing = learner.epoch(
+            f"{self.folder}: {when}", lambda step: self.report({**running, "step": step})
+        )
         health = firing.joint().layers()
-        said = self._warn_of(health, f"{stage.name} epoch {record['epoch'] + 1}", stage.name)
+        said = self._warn_of(health, when, stage.name)
         self.unsaid, said = [], [*self.unsaid, *said]
         return {**record, "loss": loss, **health_record(health), "warnings": said}
 
@@ -177,7 +177,7 @@ class Trainer:
         if not (isinstance(model, MDFT) and model.spiking):
             return {}
         indices = self.clips.splits[stage.train][: self.config.batch_size]
-        batch = self.clips.batch(indices).to(self.device)
+        batch = self.feed.batch(indices)
         inputs = model.eval().motion_inputs(batch)
         return {p: x.theta_BT1[batch.mask_BT].mean().item() for p, x in inputs.items()}
 
@@ -196,20 +196,9 @@ class Trainer:
             self.warned.add(key)
             self.report({"warning": text})
 
-    def _step(self, lessons: Lessons, model: System, loss_of: LossOf, optimizer: Optimizer) -> Loss:
-        """One update on a fresh batch."""
-        indices, lesson = lessons.lesson(negatives=model.needs_negatives)
-        loss = loss_of(lesson)
-        where = f"{self.folder}: {lessons.stage.name} epoch {self.progress.epoch + 1}"
-        check_finite(where, loss.terms, [self.clips.names[int(i)] for i in indices])
-        optimizer.zero_grad(set_to_none=True)
-        loss.terms["total"].backward()
-        optimizer.step()
-        return loss
-
     def _validate(self, stage: Stage, model: System, record: dict[str, Any]) -> None:
         model.prepare(self.clips, stage)
-        split = score_split(model, self.clips, stage.seen, stage.unseen, self.config.batch_size)
+        split = self._score(stage, model)
         beta = gzsl.choose_beta(split.distances, split.labels, split.seen)
         result = gzsl.scores(split.distances, split.labels, split.seen, beta)
         record["val"] = {
@@ -223,7 +212,7 @@ class Trainer:
         stage, model, start = STAGES[-1], self.model, time.perf_counter()
         model.prepare(self.clips, stage)
         self.progress.seconds += time.perf_counter() - start
-        split = score_split(model, self.clips, stage.seen, stage.unseen, self.config.batch_size)
+        split = self._score(stage, model)
         self._warn_of(split.health, "test", "test")
         results = results_of(
             split,
@@ -236,6 +225,10 @@ class Trainer:
             self._write(split, results)
         self.report({"test": asdict(results)})
         return results
+
+    def _score(self, stage: Stage, model: System) -> ScoredSplit:
+        size = self.config.batch_size
+        return score_split(model, self.clips, stage.seen, stage.unseen, size, feed=self.feed)
 
     def _write(self, split: ScoredSplit, results: Results) -> None:
         write_tensors(self.folder / MODEL, self.model.state_dict(), {"epoch": results.epoch})

@@ -42,9 +42,14 @@ class Batch:
     mask_BT: Tensor
     labels_B: Tensor
 
-    def to(self, device: torch.device | str) -> Batch:
-        """The same batch on ``device``."""
-        return replace(self, **{k: v.to(device) for k, v in vars(self).items()})
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """The same batch on ``device``; see :meth:`torch.Tensor.to`."""
+        moved = {k: v.to(device, non_blocking=non_blocking) for k, v in vars(self).items()}
+        return replace(self, **moved)
+
+    def pinned(self) -> Batch:
+        """The same batch in memory that a GPU copies from while both work on."""
+        return replace(self, **{k: v.pin_memory() for k, v in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -118,14 +123,15 @@ class ClipSet:
         rows, mask_BT = self.rows(indices, seconds)
         events = self.events_MKD[rows].astype(np.float32) * np.float32(EVENT_UNIT)
         return Batch(
-            audio_BTD=_padded(self._scaled("audio", self.audio_MD[rows]), mask_BT),
-            visual_BTD=_padded(self._scaled("visual", self.visual_MD[rows]), mask_BT),
+            audio_BTD=_padded(self.standardised("audio", self.audio_MD[rows]), mask_BT),
+            visual_BTD=_padded(self.standardised("visual", self.visual_MD[rows]), mask_BT),
             events_BTKD=_padded(events, mask_BT),
             mask_BT=torch.from_numpy(mask_BT),
             labels_B=torch.from_numpy(self.labels_N[indices]),
         )
 
-    def _scaled(self, modality: str, features_MD: np.ndarray) -> np.ndarray:
+    def standardised(self, modality: str, features_MD: np.ndarray) -> np.ndarray:
+        """Rows of audio or visual features by the scale of that modality, if it has one."""
         scale = self.scales.get(modality)
         return features_MD if scale is None else scale(features_MD)
 

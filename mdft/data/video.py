@@ -13,6 +13,7 @@ from av.container import OutputContainer
 from mdft.data.classes import make_classes
 from mdft.data.clip import render_clip
 from mdft.data.rendered_config import RenderedConfig
+from mdft.data.splits import closest
 from mdft.errors import UserError
 from mdft.files import replacing
 
@@ -41,7 +42,10 @@ def export_mp4(
     classes = make_classes(config.seed, config.counts)
     names = [c.name for c in classes]
     if class_name not in names:
-        raise UserError(f"class {class_name!r}: no such class; --list names all {len(names)}")
+        raise UserError(
+            f"class {class_name!r}: none of the {len(names)} that --list names"
+            f"{closest(class_name, names)}"
+        )
     last = config.counts.clips_per_class - 1
     if wrong := [j for j in clips if not 0 <= j <= last]:
         raise UserError(f"clip {wrong[0]}: expected 0 to {last}")

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,8 +26,10 @@ from mdft import train as command
 from mdft.baselines.build import build
 from mdft.config import TrainConfig
 from mdft.errors import UserError, run_main
+from mdft.feed import feed_of
 from mdft.joint_layers import join_rows
-from mdft.lessons import Lessons, shared_loss
+from mdft.learner import shared_loss
+from mdft.lessons import Lessons
 from mdft.parallel import gather, joint_mean, of_all, total, world
 from mdft.processes import joined
 from mdft.protocol import STAGES
@@ -115,12 +118,13 @@ def gradients(config: TrainConfig) -> list[tuple[dict, dict, dict]]:
     """Loss terms, gradients and buffers of two steps in float64."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    lessons = Lessons(random_clips(ragged=True), STAGES[0], config.batch_size, generator)
+    clips = random_clips(ragged=True)
+    feed = feed_of(clips, torch.device("cpu"))
+    lessons = Lessons(clips, feed, STAGES[0], config.batch_size, generator)
     system = build(config)
     system.calibrate(lessons.whole())
     loss_of, found = shared_loss(system.double().train()), []
-    for _ in range(2):
-        _, lesson = lessons.lesson(negatives=True)
+    for _, lesson in islice(lessons.epoch(negatives=True), 2):
         words_CW = lesson.words_CW.double()
         lesson = dataclasses.replace(lesson, batch=double(lesson.batch), words_CW=words_CW)
         terms = loss_of(lesson).terms

@@ -89,7 +89,7 @@ def test_the_protocol_chooses_on_validation_only(clips: ClipSet, tmp_path: Path,
     plan = iter([(0.5, 0.6), (0.8, 1.2), (0.8, 2.0), (0.3, 0.2)])
     asked = []
 
-    def stub(model, clips, seen_split, unseen_split, batch_size):
+    def stub(model, clips, seen_split, unseen_split, batch_size, feed):
         asked.append((seen_split, unseen_split))
         if seen_split == "test_seen":  # its own best β would be 2.6
             return scored(seen_split, 0.9, 2.6)

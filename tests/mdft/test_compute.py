@@ -1,0 +1,152 @@
+"""How a run computes changes its speed: bfloat16 and compilation, against plain float32."""
+
+import copy
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from mdft.baselines.build import TITLES, build
+from mdft.compute import compile_dense, dense_precision
+from mdft.config import ComputeConfig
+from mdft.data.dataset import ClipSet
+from mdft.errors import UserError
+from mdft.feed import feed_of
+from mdft.lessons import Lessons
+from mdft.protocol import STAGES
+from mdft.train import check_same
+from mdft.trainer import Trainer
+from tests.mdft.small import small_config, small_model
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_every_system_learns_in_bfloat16_what_it_learns_in_float32(name, ragged_clips: ClipSet):
+    config = small_config(system=name)
+    lessons = Lessons(
+        ragged_clips, feed_of(ragged_clips, CPU), STAGES[0], 24, torch.Generator().manual_seed(0)
+    )
+    torch.manual_seed(0)
+    system = build(config)
+    system.calibrate(lessons.whole())
+    system.eval()  # no dropout: both see the same
+    _, lesson = next(lessons.epoch(negatives=system.needs_negatives))
+
+    def learn(compute: ComputeConfig) -> tuple[float, list[torch.Tensor]]:
+        torch.manual_seed(1)  # f-VAEGAN draws noise, and trains critic and generator in turns
+        learner = copy.deepcopy(system)
+        with dense_precision(compute, CPU):
+            loss = learner.loss(lesson).terms["total"]
+        loss.backward()
+        return loss.item(), [p.grad for p in learner.parameters() if p.grad is not None]
+
+    plain, _ = learn(ComputeConfig())
+    loss, slopes = learn(ComputeConfig(autocast=True))
+    assert loss == pytest.approx(plain, rel=0.05)
+    assert loss != plain, "nothing was computed in bfloat16"
+    assert slopes and all(torch.isfinite(slope).all() for slope in slopes)
+    assert learn(ComputeConfig())[0] == plain
+
+
+def trainer(clips: ClipSet, folder: Path, compute: ComputeConfig, **changes) -> Trainer:
+    folder.mkdir(exist_ok=True)
+    config = small_config(compute=compute, **changes)
+    return Trainer(config, clips, folder, lambda record: None)
+
+
+def test_bfloat16_without_a_gpu_is_refused(clips: ClipSet, tmp_path: Path):
+    with pytest.raises(UserError, match=r"compute\.autocast.*cpu.*--device cuda"):
+        trainer(clips, tmp_path, ComputeConfig(autocast=True))
+
+
+def test_a_baseline_is_not_compiled(clips: ClipSet, tmp_path: Path):
+    with pytest.raises(UserError, match=r"compute\.compile.*--model avca"):
+        trainer(clips, tmp_path, ComputeConfig(compile="default"), system="avca")
+
+
+def test_a_run_is_resumed_with_another_feed(clips: ClipSet, tmp_path: Path):
+    trainer(clips, tmp_path, ComputeConfig()).run()
+    check_same(tmp_path, small_config(compute=ComputeConfig(feed="device")))
+    with pytest.raises(UserError, match="seed"):
+        check_same(tmp_path, small_config(seed=1))
+
+
+#: torch's tracer looks at what it warns of.
+traced = pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+
+
+def one_step(clips: ClipSet, device: torch.device, compute: ComputeConfig) -> list[torch.Tensor]:
+    """Loss and gradients of a first step without dropout."""
+    torch.manual_seed(0)
+    none = {f"dropout_{name}": 0.0 for name in ("encoder", "projection", "words")}
+    system = build(small_config(model=small_model(**none))).to(device)
+    generator = torch.Generator(device).manual_seed(0)
+    lessons = Lessons(clips, feed_of(clips, device), STAGES[0], 24, generator)
+    system.calibrate(lessons.whole())
+    names = list(system.state_dict())
+    compile_dense(system, compute.compile)
+    _, lesson = next(lessons.epoch(negatives=True))
+    loss = system.train().loss(lesson).terms["total"]
+    loss.backward()
+    assert list(system.state_dict()) == names, "a checkpoint would not be read without compiling"
+    return [loss.detach(), *(p.grad for p in system.parameters() if p.grad is not None)]
+
+
+@traced
+def test_a_compiled_step_is_a_plain_one(ragged_clips: ClipSet, monkeypatch):
+    """Graphs and their gradients as torch.compile captures them, without minutes of C++."""
+    capture = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda work, *, mode: capture(work, backend="aot_eager"))
+    plain = one_step(ragged_clips, CPU, ComputeConfig())
+    for found, expected in zip(
+        one_step(ragged_clips, CPU, ComputeConfig(compile="default")), plain, strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@traced
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_on_a_gpu_a_compiled_step_is_a_plain_one(ragged_clips: ClipSet, mode):
+    cuda = torch.device("cuda")
+    plain = one_step(ragged_clips, cuda, ComputeConfig())
+    for found, expected in zip(
+        one_step(ragged_clips, cuda, ComputeConfig(compile=mode)), plain, strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_compiled_is_called(ragged_clips: ClipSet, monkeypatch):
+    """Each compiled part is on the road of a batch: none is compiled for nothing."""
+    called = []
+
+    def record(work, mode):
+        name = getattr(work, "__qualname__", type(work).__name__)
+        return lambda *given, **named: called.append((name, mode)) or work(*given, **named)
+
+    torch.manual_seed(0)
+    system = build(small_config()).eval()
+    batch = ragged_clips.batch(ragged_clips.splits["val_seen"])
+    expected = system.embed_clips(batch).o_BME
+    monkeypatch.setattr(torch, "compile", lambda work, *, mode: record(work, mode))
+    monkeypatch.setattr(
+        torch.nn.Module,
+        "compile",
+        lambda part, *, mode: setattr(part, "forward", record(part.forward, mode)),
+    )
+    compile_dense(system, "reduce-overhead")
+    assert torch.equal(system.embed_clips(batch).o_BME, expected)
+    steps = ragged_clips.seconds_N[ragged_clips.splits["val_seen"]].max()
+    assert [name for name, _ in called] == ["RJLU.step"] * steps + [
+        "ResidualMLP.forward",
+        "ResidualMLP.forward",
+        "CrossModalTransformer.forward",
+    ]
+    assert {mode for _, mode in called} == {"reduce-overhead"}
+
+
+def test_the_default_changes_nothing():
+    plain = dataclasses.asdict(ComputeConfig())
+    assert plain == {"feed": "auto", "autocast": False, "compile": "no"}
