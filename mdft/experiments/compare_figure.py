@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from mdft.baselines import build
 from mdft.experiments.drawing import INK, OURS, plain, write_drawing
@@ -23,6 +26,7 @@ def write_comparison_figure(path: Path, results: Mapping[str, Sequence[Results]]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
+        labels: list[tuple[str, tuple[float, float], str]] = []
         for system, found in results.items():
             if not found:
                 continue
@@ -30,12 +34,34 @@ def write_comparison_figure(path: Path, results: Mapping[str, Sequence[Results]]
             up, across = (hm.std, seconds.std) if hm.n > 1 else (None, None)
             place, colour = (seconds.mean, hm.mean), OURS if system == build.OURS else INK
             axes.errorbar(*place, yerr=up, xerr=across, fmt="o", color=colour, capsize=2)
-            label = build.TITLES[system]
-            axes.annotate(label, place, (5, 5), textcoords="offset points", color=colour)
+            labels.append((build.TITLES[system], place, colour))
         axes.set_xscale("log")
         axes.set_ylim(bottom=0)
         axes.set_xlabel("training, seconds (log scale)")
         axes.set_ylabel("HM, %")
         plain(axes, "HM against training time", "both")
+        _write_labels(axes, labels)
 
     write_drawing(path, (7, 4), draw)
+
+
+def _write_labels(axes: Axes, labels: Sequence[tuple[str, tuple[float, float], str]]) -> None:
+    """A label beside each point, in the first of four corners where it covers no other one."""
+    taken: list[Bbox] = []
+    for text, place, colour in labels:
+        for up, across in product((5, -5), (5, -5)):
+            label = axes.annotate(
+                text,
+                place,
+                (across, up),
+                textcoords="offset points",
+                color=colour,
+                ha="left" if across > 0 else "right",
+                va="bottom" if up > 0 else "top",
+            )
+            box = label.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+            if (across, up) != (-5, -5):
+                label.remove()
+        taken.append(box)
