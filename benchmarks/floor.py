@@ -1,0 +1,85 @@
+"""The matrix products of a piece of work, recorded, counted and done again with nothing between."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+aten = torch.ops.aten
+#: Operation → which of its arguments are multiplied. Attention's own products, of T × T, are not
+#: among them where one kernel does all of it.
+_FACTORS = {aten.mm: (0, 1), aten.addmm: (1, 2), aten.bmm: (0, 1), aten.baddbmm: (1, 2)}
+
+
+class Layout(NamedTuple):
+    """Of a tensor: what its product's time depends on."""
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    device: str
+
+    def filled(self) -> Tensor:
+        """A tensor of this layout, ones."""
+        empty = torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=self.device)
+        return empty.fill_(1)
+
+
+Product = tuple[Layout, Layout]
+
+
+class Products(TorchDispatchMode):
+    """While it is entered: counts every product of two matrices, forward and backward.
+
+    Attributes:
+        counts: layouts of the two factors → how often they were multiplied.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[Product] = Counter()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Do ``func`` as it is."""
+        if factors := _FACTORS.get(func.overloadpacket):
+            first, second = (_layout(args[i]) for i in factors)
+            self.counts[first, second] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _layout(x: Tensor) -> Layout:
+    return Layout(tuple(x.shape), x.stride(), x.dtype, str(x.device))
+
+
+def multiplications(counts: Mapping[Product, int]) -> int:
+    """How many numbers are multiplied: ``Σ (B) n m k`` of (B,) n × m times m × k."""
+    return sum(n * math.prod(a.shape) * b.shape[-1] for (a, b), n in counts.items())
+
+
+def again(counts: Mapping[Product, int]) -> Callable[[], None]:
+    """The same products, one after another, and nothing else.
+
+    Args:
+        counts: as :class:`Products` has them.
+    """
+    factors = [(a.filled(), b.filled(), number) for (a, b), number in counts.items()]
+
+    @torch.no_grad()
+    def work() -> None:
+        for a, b, number in factors:
+            for _ in range(number):
+                torch.matmul(a, b)
+
+    return work

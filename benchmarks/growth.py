@@ -1,0 +1,129 @@
+"""``python -m benchmarks.growth``: how time and memory grow with T, B, N, clips and classes.
+
+A training step of MDFT against seconds T, batch B and width N, and an evaluation against test clips
+and classes; each doubles four times or more. Beside each column stands its exponent: the slope of a
+straight line through the upper half in a plot of logarithms; 1 is linear growth. A weight costs the
+same whatever N is; there are N² of them, so that the matrix products, and what is learned, tend to
+the exponent 2 in N.
+
+Time is of the processor, least of some steps; memory is the most that the process held beyond what
+it held with the clips, without weights, gradients and Adam's means, whose size is known.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.points import Cost, Point, evaluation, isolated, training_step
+from benchmarks.synthetic import Shape
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    quick: bool = False
+    """A narrow model, three sizes of each, one counted step."""
+    rounds: int = 4
+    """Counted steps, or evaluations."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One thing that grows.
+
+    Attributes:
+        title: of its table.
+        name: of what grows, a field of :class:`Point` or of its shape.
+        work: what is measured.
+        points: value → where.
+    """
+
+    title: str
+    name: str
+    work: Callable[[Point], Cost]
+    points: dict[int, Point]
+
+
+def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """The slope of ``log cost`` over ``log size``, least squares over the upper half of the sizes.
+
+    Args:
+        sizes: increasing, at least three.
+        costs: of each, positive.
+    """
+    half = (len(sizes) - 1) // 2
+    return float(np.polyfit(np.log(sizes[half:]), np.log(costs[half:]), 1)[0])
+
+
+def scans(options: Options) -> list[Scan]:
+    """What is measured, in order: each from its least value on, doubled so many times."""
+    width, batch, doubled, few = (32, 8, 2, 16) if options.quick else (512, 16, 4, 64)
+    rounds = 1 if options.quick else options.rounds
+    base = Point(Shape(clips=400, test=150, width=width), batch, rounds)
+    narrow = Point(Shape(clips=400, test=150, width=32, seconds=4), 64, rounds)
+    clips = 4 * few * 2**doubled  # four of each of the most classes
+    many = replace(narrow, shape=replace(narrow.shape, clips=clips, test=clips))
+
+    def scan(title: str, field: str, least: int, point: Point) -> Scan:
+        work = training_step if point is base else evaluation
+        sizes = [least * 2**k for k in range(doubled + 1)]
+        return Scan(title, field, work, {size: _with(point, field, size) for size in sizes})
+
+    at = f"N {width}, B {batch}"
+    return [
+        scan(f"step over T, {at}", "seconds", 4, base),
+        scan(f"step over B, N {width}, T 10", "batch", 8, base),
+        scan(f"step over N, B {batch}, T 10", "width", 32, base),
+        scan("evaluation over clips, N 32, T 4, 51 classes", "test", 8 * few, narrow),
+        scan(f"evaluation over classes, N 32, T 4, {clips} clips", "classes", few, many),
+    ]
+
+
+def _with(point: Point, field: str, size: int) -> Point:
+    if field == "batch":
+        return replace(point, batch=size)
+    return replace(point, shape=replace(point.shape, **{field: size}))
+
+
+def table(scan: Scan, costs: Sequence[Cost]) -> Table:
+    """Cost of every size, and the exponents below.
+
+    Args:
+        scan: what was measured.
+        costs: of its points.
+    """
+    out = Table(title=scan.title, title_justify="left")
+    for column in (scan.name, "ms", "MB", "MB learned"):
+        out.add_column(column, justify="right")
+    for size, cost in zip(scan.points, costs, strict=True):
+        held, learned = cost.peak - cost.learned, cost.learned
+        cells = f"{1e3 * cost.seconds:.1f}", f"{held / 2**20:.1f}", f"{learned / 2**20:.1f}"
+        out.add_row(str(size), *cells)
+    sizes = list(scan.points)
+    seconds = exponent(sizes, [cost.seconds for cost in costs])
+    memory = exponent(sizes, [max(cost.peak - cost.learned, 2**20) for cost in costs])
+    out.add_section()
+    out.add_row("exponent", f"{seconds:.2f}", f"{memory:.2f}", "")
+    return out
+
+
+def main(options: Options) -> None:
+    """Print the tables."""
+    console = Console(width=100)
+    where = f"{platform.machine()}, one thread, torch {torch.__version__}"
+    console.print(f"processor time and memory, {where}")
+    for scan in scans(options):
+        console.print(table(scan, isolated(scan.work, list(scan.points.values()))))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

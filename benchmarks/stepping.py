@@ -1,0 +1,158 @@
+"""Work that can be stopped between its steps, so that several take turns, and the trainer's own."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from threading import Semaphore, Thread
+from typing import Any
+
+import torch
+
+from mdft.baselines.build import build
+from mdft.config import TrainConfig
+from mdft.data.dataset import ClipSet
+from mdft.protocol import Progress
+from mdft.trainer import Trainer
+
+#: Of a step: what it took, in seconds.
+Timed = Callable[[], float]
+
+
+class Stop(BaseException):
+    """Ends a work between two of its steps; no error, so that no handler of errors sees it."""
+
+
+class Stepping:
+    """A work on a thread of its own, which runs from one of its pauses to the next.
+
+    Never at the same time as who calls it: what a step takes is what the process takes.
+
+    Args:
+        work: calls its argument between two steps.
+    """
+
+    def __init__(self, work: Callable[[Callable[[], None]], object]) -> None:
+        self._go, self._done = Semaphore(0), Semaphore(0)
+        self._stop, self.ended = False, False
+        self._error: BaseException | None = None
+        self._context: AbstractContextManager[object] = nullcontext()
+        self._threads = torch.get_num_threads()
+        self._thread = Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def step(self, context: AbstractContextManager[object] | None = None) -> None:
+        """Run to the next pause, or to the end.
+
+        Args:
+            context: entered by the work's thread while it runs.
+
+        Raises:
+            BaseException: whatever the work raises.
+        """
+        assert not self.ended, "the work has ended: give it more steps"
+        self._context = context or nullcontext()
+        self._go.release()
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """End the work at its pause."""
+        self._stop = True
+        self._go.release()
+        self._thread.join()
+
+    def _run(self, work: Callable[[Callable[[], None]], object]) -> None:
+        torch.set_num_threads(self._threads)  # a number that every thread has for itself
+        self._go.acquire()
+        try:
+            if not self._stop:
+                self._context.__enter__()
+                work(self._pause)
+                self._context.__exit__(None, None, None)
+        except Stop:
+            pass
+        except BaseException as error:
+            self._error = error
+        self.ended = True
+        self._done.release()
+
+    def _pause(self) -> None:
+        self._context.__exit__(None, None, None)
+        self._done.release()
+        self._go.acquire()
+        if self._stop:
+            raise Stop
+        self._context.__enter__()
+
+
+def train(config: TrainConfig, clips: ClipSet, after_step: Callable[[], None]) -> None:
+    """Train stage 2 by :class:`mdft.trainer.Trainer`, in a folder that does not stay.
+
+    Args:
+        config: whose epochs are trained, without a validation between them.
+        clips: the data set.
+        after_step: called after every step; may raise :class:`Stop`.
+    """
+
+    def report(record: dict[str, Any]) -> None:
+        if "step" in record:
+            after_step()
+
+    begin = Progress(stage=1, best_epoch=config.epochs - 1)
+    with tempfile.TemporaryDirectory(prefix="mdft-benchmark-") as folder:
+        Trainer(config, clips, Path(folder), report).run(start=begin)
+
+
+def training(config: TrainConfig, clips: ClipSet) -> Stepping:
+    """The trainer's steps, one at a time; the first one comes with all that is before it."""
+    return Stepping(lambda pause: train(config, clips, pause))
+
+
+def parameters(config: TrainConfig) -> int:
+    """How many numbers a system learns."""
+    return sum(p.numel() for p in build(config).parameters())
+
+
+def timed(work: Callable[[], object], device: str = "cpu") -> Timed:
+    """``work`` as seconds: of the processor, all threads; on CUDA of the clock, waited for."""
+    if device == "cuda":
+
+        def on_clock() -> float:
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            work()
+            torch.cuda.synchronize()
+            return time.perf_counter() - start
+
+        return on_clock
+
+    def on_processor() -> float:
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+
+    return on_processor
+
+
+def minima(works: Mapping[str, Timed], *, rounds: int, warm_up: int = 1) -> dict[str, float]:
+    """Least seconds of each work over rounds of A B C, A B C, …
+
+    What else runs on the machine only ever adds.
+
+    Args:
+        works: name → what takes a step and says its seconds.
+        rounds: counted rounds.
+        warm_up: rounds that are not counted.
+    """
+    least = dict.fromkeys(works, float("inf"))
+    for index in range(warm_up + rounds):
+        for name, work in works.items():
+            seconds = work()
+            if index >= warm_up:
+                least[name] = min(least[name], seconds)
+    return least

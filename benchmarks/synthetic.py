@@ -1,0 +1,91 @@
+"""Random clips of a benchmark's shape: what a training step costs does not depend on their values.
+
+Features are standard normal, standardised once more as those of files are; a tenth of the event
+bins holds one event a pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mdft.data.dataset import EVENT_UNIT, ClipSet, offsets_of
+from mdft.data.scale import Scale
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How much there is of everything; the default is UCF-GZSL, its clips all of ten seconds.
+
+    Attributes:
+        clips: of ``stage_2_train``: the seen clips of training and both validation splits.
+        test: clips for tests.
+        classes: of all splits.
+        seconds: T of every clip.
+        bins: K, event bins a second; feature events have one.
+        width: of both features and of the event channels.
+        words: width of the word vectors.
+    """
+
+    clips: int = 4994
+    test: int = 1822
+    classes: int = 51
+    seconds: int = 10
+    bins: int = 1
+    width: int = 512
+    words: int = 300
+
+
+def random_clips(shape: Shape) -> ClipSet:
+    """A data set of this shape, its splits in the proportions of UCF-GZSL.
+
+    Of 51 classes 30 are for training, 12 are unseen in validation and 9 in the test.
+
+    Args:
+        shape: with at least three clips a class.
+    """
+    rng = np.random.default_rng(0)
+    splits, labels_N = _splits(shape)
+    rows = len(labels_N) * shape.seconds
+    features = [rng.standard_normal((rows, shape.width), dtype=np.float32) for _ in range(2)]
+    words_CW = rng.standard_normal((shape.classes, shape.words), dtype=np.float32)
+    events_MKD = rng.integers(10, size=(rows, shape.bins, shape.width), dtype=np.uint8)
+    np.equal(events_MKD, 0, out=events_MKD, casting="unsafe")
+    events_MKD *= np.uint8(1 / EVENT_UNIT)
+    scale = Scale(np.zeros(shape.width), np.ones(shape.width))
+    return ClipSet(
+        audio_MD=features[0],
+        visual_MD=features[1],
+        events_MKD=events_MKD,
+        offsets_N1=offsets_of(np.full(len(labels_N), shape.seconds)),
+        labels_N=labels_N,
+        names=[f"clip_{i}" for i in range(len(labels_N))],
+        classes=[f"class_{i:05}" for i in range(shape.classes)],
+        words_CW=words_CW / np.linalg.norm(words_CW, axis=1, keepdims=True),
+        splits=splits,
+        scales={"audio": scale, "visual": scale},
+    )
+
+
+def _splits(shape: Shape) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Clips of each split, and the class of every clip: classes take turns within a split."""
+    seen, known = round(shape.classes * 30 / 51), round(shape.classes * 42 / 51)
+    val_seen, val_unseen = round(shape.clips * 353 / 4994), round(shape.clips * 1467 / 4994)
+    val_seen, val_unseen = max(val_seen, seen), max(val_unseen, known - seen)
+    test_seen = max(round(shape.test * 555 / 1822), known)
+    parts = {  # split → clips, its first class, the class after its last
+        "stage_1_train": (shape.clips - val_seen - val_unseen, 0, seen),
+        "val_seen": (val_seen, 0, seen),
+        "val_unseen": (val_unseen, seen, known),
+        "test_seen": (test_seen, 0, known),
+        "test_unseen": (shape.test - test_seen, known, shape.classes),
+    }
+    labels, splits, start = [], {}, 0
+    for name, (clips, first, last) in parts.items():
+        assert clips >= last - first > 0, f"{shape}: {clips} clips of {last - first} classes"
+        labels.append(first + np.arange(clips) % (last - first))
+        splits[name] = np.arange(start, start + clips)
+        start += clips
+    splits["stage_2_train"] = np.arange(len(splits["stage_1_train"]) + val_seen + val_unseen)
+    return splits, np.concatenate(labels)

@@ -1,0 +1,79 @@
+"""The table of the training benchmark: ratios to the floor, and to the authors' code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from benchmarks.synthetic import Shape
+from mdft.baselines.build import OURS, TITLES
+from mdft.recipes import ucf
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system at one batch size.
+
+    Attributes:
+        name: of the system.
+        parameters: numbers that it learns.
+        seconds: of a step.
+        floor: seconds of its matrix products; None: not known.
+        products: numbers multiplied in them, as ``floor``.
+    """
+
+    name: str
+    parameters: int
+    seconds: float
+    floor: float | None = None
+    products: int | None = None
+
+
+def table(title: str, batch: int, rows: Sequence[Row], absent: Sequence[str]) -> Table:
+    """The rows of one batch size, and who could not be compared.
+
+    Args:
+        title: of the table.
+        batch: clips a step.
+        rows: what was measured.
+        absent: systems whose authors' code was not given.
+    """
+    seconds = {row.name: row.seconds for row in rows}
+    out = Table(title=title, title_justify="left")
+    out.add_column("system", style="bold")
+    columns = ("parameters", "ms a step", "samples/s", "G products", "floor, ms", "step / floor")
+    for column in (*columns, "ours / it, samples/s", "MDFT / it"):
+        out.add_column(column, justify="right")
+    for row in rows:
+        cells = [f"{row.parameters:,}", f"{1e3 * row.seconds:.1f}", f"{batch / row.seconds:.0f}"]
+        if row.floor is not None and row.products is not None:
+            cells += [f"{row.products / 1e9:.2f}", f"{1e3 * row.floor:.1f}"]
+            cells += [f"{row.seconds / row.floor:.2f}"]
+        else:
+            cells += ["", "", ""]
+        ours, _, theirs = row.name.partition(",")
+        for other, wanted in ((ours, bool(theirs)), (TITLES[OURS], row.name != TITLES[OURS])):
+            known = wanted and other in seconds
+            cells.append(f"{row.seconds / seconds[other]:.2f}" if known else "")
+        out.add_row(row.name, *cells)
+    for system in absent:
+        out.add_row(f"{TITLES[system]}, authors'", "", f"not given: --{system}", *[""] * 6)
+    return out
+
+
+def whole_run(shape: Shape, batch: int, step: float) -> str:
+    """What a run on so many clips takes, from the seconds of a step.
+
+    Args:
+        shape: of the clips.
+        batch: clips a step.
+        step: seconds.
+    """
+    steps, epochs = math.ceil(shape.clips / batch), ucf().epochs
+    return (
+        f"B {batch}, {shape.clips} clips, estimated from the step: {steps} steps, "
+        f"{steps * step:.1f} s an epoch, {epochs * steps * step / 60:.1f} min for {epochs} epochs"
+    )
