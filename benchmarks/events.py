@@ -1,31 +1,29 @@
 """``python -m benchmarks.events [--quick]``: events against peers, decoding and the floor.
 
-Everything compared runs in turn, several times; medians. CPU seconds are of the whole process,
-all its threads: that is the price a core, whatever a peer's number of threads.
+Everything compared runs in turn, several times (`benchmarks.processor_time`); CPU time, which is
+the price a core, whatever a peer's number of threads.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.matched import on_matched
 from benchmarks.peers import peers
+from benchmarks.processor_time import Work, measure
 from events import frames_to_bins, frames_to_events
 from events.reference import frames_to_events_reference
 from events.response import convention
 from events.video import Clip
 
-Work = Callable[[], object]
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -61,33 +59,12 @@ def scene(frames: int = 300, height: int = 180, width: int = 240) -> tuple[np.nd
     return out, np.arange(frames, dtype=np.int64) * 33_333
 
 
-def measure(works: Mapping[str, Work], rounds: int) -> dict[str, tuple[float, float]]:
-    """Median (CPU, wall) seconds of each work over rounds of A B C, A B C, …
-
-    The first round is not counted; what took over a second in it is measured twice only.
-    """
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
-    slow: set[str] = set()
-    for index in range(rounds + 1):
-        for name, work in works.items():
-            if name in slow and index > 2:
-                continue
-            cpu, wall = time.process_time(), time.perf_counter()
-            work()
-            taken = time.process_time() - cpu, time.perf_counter() - wall
-            if index:
-                found[name].append(taken)
-            elif taken[1] > 1:
-                slow.add(name)
-    return {n: (median(c for c, _ in t), median(w for _, w in t)) for n, t in found.items()}
-
-
 def bandwidth() -> float:
     """Bytes a second, read plus written, that one thread copies from memory to memory."""
     source = np.ones(1 << 28, dtype=np.uint8)
     target = np.empty_like(source)
     copies = measure({"copy": lambda: np.copyto(target, source)}, 5)
-    return 2 * source.size / copies["copy"][1]
+    return 2 * source.size / copies["copy"].wall
 
 
 def ours(
@@ -117,18 +94,19 @@ def on_scene(config: Config, console: Console) -> None:
     table = Table(title=f"scene: {frames.shape}, {found:,} events, C = 0.2", title_justify="left")
     for column in ("", "CPU ms", "wall ms", "Mev/s a core", "Mpx/s a core", "CPU / ours"):
         table.add_column(column, justify="left" if not column else "right")
-    for name, (cpu, wall) in taken.items():
-        count = counts.get(name, found)
-        row = (count / cpu / 1e6, frames.size / cpu / 1e6, cpu / taken["events"][0])
+    base = taken["events"].cpu
+    for name, t in taken.items():
+        row = (counts.get(name, found) / t.cpu / 1e6, frames.size / t.cpu / 1e6, t.cpu / base)
         cells = f"{row[0]:.1f}", f"{row[1]:.0f}", f"{row[2]:.2f}"
-        table.add_row(name, f"{1e3 * cpu:.1f}", f"{1e3 * wall:.1f}", *cells)
-    table.add_row("floor", f"{1e3 * floor:.1f}", "", "", "", f"{floor / taken['events'][0]:.2f}")
+        table.add_row(name, f"{1e3 * t.cpu:.1f}", f"{1e3 * t.wall:.1f}", *cells)
+    table.add_row("floor", f"{1e3 * floor:.1f}", "", "", "", f"{floor / base:.2f}")
     console.print(table)
     console.print(f"floor: bytes of frames and records over {rate / 1e9:.1f} GB/s of a copy")
     for name, count in counts.items():
         console.print(f"{name}: {count:,} events")
     for name, reason in absent.items():
         console.print(f"{name}: left out, {reason}")
+    on_matched(frames, times, 3 if config.quick else 11, console)
 
 
 def on_clips(config: Config, console: Console) -> None:
@@ -139,7 +117,7 @@ def on_clips(config: Config, console: Console) -> None:
         return
     table = Table(title="clips: CPU ms, all threads of the process", title_justify="left")
     head = ("clip", "frames", "size", "events", "decode", "events", "E_v", "Mev/s", "× real time")
-    for column in (*head, "events / decode", "E_v / decode", "wall, all threads"):
+    for column in (*head, "events / decode", "of least", "E_v / decode", "wall, all threads"):
         left = column == "clip"
         table.add_column(column, justify="left" if left else "right", no_wrap=left)
     for path in sorted(folder.iterdir()):
@@ -152,11 +130,12 @@ def on_clips(config: Config, console: Console) -> None:
         works = {"decode": lambda path=path: decode(path)} | ours(frames, times, seconds, luma)
         taken = measure(works, 1 if config.quick else 5)
         dec, one, every, bins = taken.values()
-        figures = (f"{1e3 * t[0]:.0f}" for t in (dec, one, bins))
+        figures = (f"{1e3 * t.cpu:.0f}" for t in (dec, one, bins))
         table.add_row(
             path.name, str(len(frames)), f"{frames.shape[2]}×{frames.shape[1]}", f"{found:,}",
-            *figures, f"{found / one[0] / 1e6:.1f}", f"{times[-1] / 1e6 / one[1]:.0f}",
-            f"{one[0] / dec[0]:.2f}", f"{bins[0] / dec[0]:.2f}", f"{every[1] / dec[1]:.2f}",
+            *figures, f"{found / one.cpu / 1e6:.1f}", f"{times[-1] / 1e6 / one.wall:.0f}",
+            f"{one.cpu / dec.cpu:.2f}", f"{one.least / dec.least:.2f}",
+            f"{bins.cpu / dec.cpu:.2f}", f"{every.wall / dec.wall:.2f}",
         )  # fmt: skip
     console.print(table)
 

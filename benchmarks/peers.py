@@ -34,16 +34,21 @@ def _snntorch(frames: np.ndarray, times: np.ndarray) -> Peer:
     return Peer(work, lambda: int(work().abs().sum()))
 
 
-def _eventcv(frames: np.ndarray, times: np.ndarray) -> Peer:
-    """Run eventcv's simulator with its noise off and no subdivision of the intervals."""
-    eventcv = importlib.import_module("eventcv")
+def eventcv(frames: np.ndarray, times: np.ndarray, threshold: float = 0.2) -> Peer:
+    """Run eventcv's simulator with its noise off and no subdivision of the intervals.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    module = importlib.import_module("eventcv")
     fps = 1e6 * (len(times) - 1) / float(times[-1] - times[0])
     ideal = {"sigma_thres": 0.0, "leak_rate_hz": 0.0, "shot_noise_rate_hz": 0.0, "cutoff_hz": 0.0}
 
     def work() -> Any:
-        return eventcv.simulate(
-            frames, fps=fps, pos_thres=0.2, neg_thres=0.2, refractory_us=0, upsample="off", **ideal
-        )
+        return module.simulate(
+            frames, fps=fps, pos_thres=threshold, neg_thres=threshold, refractory_us=0,
+            upsample="off", **ideal,
+        )  # fmt: skip
 
     return Peer(work, lambda: len(work()))
 
@@ -67,7 +72,7 @@ def _evlib(frames: np.ndarray, times: np.ndarray) -> Peer:
 
 def peers(frames: np.ndarray, times: np.ndarray) -> tuple[dict[str, Peer], dict[str, str]]:
     """Return those that run here, and why the others do not."""
-    makers = {"snnTorch delta": _snntorch, "eventcv": _eventcv, "evlib": _evlib}
+    makers = {"snnTorch delta": _snntorch, "eventcv": eventcv, "evlib": _evlib}
     here: dict[str, Peer] = {}
     absent: dict[str, str] = dict.fromkeys(
         ("v2e", "esim_py", "Metavision"), "not in the package index"

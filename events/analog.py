@@ -80,7 +80,7 @@ def _let_out(keys, begin, end, shift, time0, refractory, last):
 @njit(**OPTIONS)
 def run_lane(frames, previous, times, pixels, analog, drift, log, refractory, shift, lane, keys,
              starts, cursor):  # fmt: skip
-    """Emit the events of one lane over several frames; as `events.kernels.run_lane`.
+    """Emit the events of one lane over several frames; as `events.emission.run_lane`.
 
     cursor: next frame, position and pixel, where to go on after the keys have grown.
     """
@@ -107,7 +107,7 @@ def run_lane(frames, previous, times, pixels, analog, drift, log, refractory, sh
                 cursor[0], cursor[1], cursor[2] = f, pos, i - begin
                 return
             first = pos
-            code = np.int64(pixels.address[i])
+            code = i << 1
             for step in range(1, n + 1):
                 keys[pos] = (placed(a + step * b, top) << shift) | code | up
                 pos += 1

@@ -122,7 +122,8 @@ def summary(job: Job, report: Report) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("clip", f"{data.source}: {data.frames} frames, {length:.2f} s")
+    kind = f"{data.frames} frames" if data.frames else "a recording"
+    table.add_row("clip", f"{data.source}: {kind}, {length:.2f} s")
     made = "settings not in the file" if data.sensor is None else f"C = {data.sensor.threshold}"
     table.add_row("sensor", f"{data.sensor_size[0]} x {data.sensor_size[1]}, {made}")
     table.add_row("events", f"{count:,} ({report.on:,} ON, {report.off:,} OFF)")

@@ -12,8 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from events.emission import TILE, cross, no_steps, settle
 from events.errors import whole
-from events.kernels import OPTIONS, crossings, detect, memory_of, placed, settle
+from events.kernels import OPTIONS, detect, placed
 from events.sensor import Sensor
 from events.state import check_chunk, check_frames, first_state, tables_of
 
@@ -42,47 +43,56 @@ def _bin(time, window):
 
 
 @njit(**OPTIONS)
-def _count_frame(fired, frame, previous, pixels, tables, time0, interval, refractory, window,
-                 cells, counts):  # fmt: skip
-    """Count the events of one interval; as `events.kernels.emit`."""
-    log, top = tables.log, np.float64(interval)
-    per_on, per_off = 1.0 / tables.on, 1.0 / tables.off
+def _count_steps(fired, steps, begin, time0, interval, refractory, last, window, cells,
+                 counts):  # fmt: skip
+    """Count a tile's steps, each in the bin of its time; as `events.emission.write_awake`."""
+    for j in range(fired.size):
+        i = _U(fired[_U(j)]) + _U(begin)
+        a, b, n = steps.a[_U(j)], steps.b[_U(j)], steps.n[_U(j)]
+        for step in range(1, abs(n) + 1):
+            time = time0 + placed(a + step * b, interval)
+            if refractory > 0:
+                if time - last[i] < refractory:
+                    continue
+                last[i] = time
+            here = _bin(time, window)
+            if here >= 0:
+                counts[_U(here), _U(n > 0), _U(cells[i])] += 1
+
+
+@njit(**OPTIONS)
+def _count_tile(fired, frame, previous, pixels, tables, begin, time0, interval, refractory,
+                window, cells, steps, counts):  # fmt: skip
+    """Count the events of a tile's fired pixels in one interval; as `events.emission.emit`."""
+    top = np.float64(interval)
     first, last = _bin(time0, window), _bin(time0 + interval, window)
     one_bin = first == last and refractory == 0
     # Both ends outside says nothing of what lies between them.
     one_bin &= first >= 0 or time0 >= window.end or time0 + interval < window.start
-    for j in range(fired.size):
-        i = _U(fired[_U(j)])
-        base = log[_U(pixels.first[i])]
-        memory = memory_of(i, pixels.net[i], pixels, tables)
-        x0, x1 = log[_U(previous[i])] - base, log[_U(frame[i])] - base
-        n, up, a, b = crossings(x0, x1, memory, tables.on, tables.off, per_on, per_off, top)
-        polarity, cell = _U(up), _U(cells[i])
-        if one_bin:
-            if first >= 0:
-                counts[_U(first), polarity, cell] += n
-        else:
-            for step in range(1, n + 1):
-                time = time0 + placed(a + step * b, top)
-                if refractory > 0:
-                    if time - pixels.last[i] < refractory:
-                        continue
-                    pixels.last[i] = time
-                here = _bin(time, window)
-                if here >= 0:
-                    counts[_U(here), polarity, cell] += 1
-        settle(i, n, up, pixels, tables)
+    cross(fired, frame, previous, pixels, tables, begin, top, steps)
+    settle(fired, steps.n, pixels, tables, begin)
+    if not one_bin:
+        _count_steps(
+            fired, steps, begin, time0, top, refractory, pixels.last, window, cells, counts
+        )
+    elif first >= 0:
+        for j in range(fired.size):
+            n, i = steps.n[_U(j)], _U(fired[_U(j)]) + _U(begin)
+            counts[_U(first), _U(n > 0), _U(cells[i])] += abs(n)
 
 
 @njit(**OPTIONS)
-def _count_frames(frames, times, pixels, tables, refractory, window, cells, fired, counts):
+def _count_frames(frames, times, pixels, tables, refractory, window, cells, counts):
     """Count the events of frames (F,P) at times (F,) after the first; counts (bins, 2, cells)."""
+    fired, steps = np.empty(TILE, dtype=np.int32), no_steps()
     for f in range(1, len(frames)):
-        n = detect(frames[f], pixels.low, pixels.high, fired)
-        _count_frame(
-            fired[:n], frames[f], frames[f - 1], pixels, tables, times[f - 1],
-            times[f] - times[f - 1], refractory, window, cells, counts,
-        )  # fmt: skip
+        for begin in range(0, frames.shape[1], TILE):
+            tile = slice(begin, min(begin + TILE, frames.shape[1]))
+            count = detect(frames[f, tile], pixels.low[tile], pixels.high[tile], fired)
+            _count_tile(
+                fired[:count], frames[f, tile], frames[f - 1, tile], pixels, tables, begin,
+                times[f - 1], times[f] - times[f - 1], refractory, window, cells, steps, counts,
+            )  # fmt: skip
 
 
 def count_by_cell(
@@ -112,11 +122,9 @@ def count_by_cell(
     if cells is None:
         cells = np.arange(flat.shape[1], dtype=np.int32)
     counts = np.zeros((window.bins, 2, int(cells.max()) + 1), dtype=np.int32)
-    fired = np.empty(flat.shape[1], dtype=np.int32)
     _count_frames(
-        flat, times, state.pixels, tables_of(sensor), sensor.refractory_us, window, cells, fired,
-        counts,
-    )  # fmt: skip
+        flat, times, state.pixels, tables_of(sensor), sensor.refractory_us, window, cells, counts
+    )
     return counts
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import operator
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import SupportsIndex
 
@@ -52,3 +54,17 @@ def require_file(path: Path, expected: str) -> None:
         raise UserError(f"{path}: cannot be opened ({said}); expected {expected}") from error
     if not stat.S_ISREG(mode):
         raise UserError(f"{path}: a folder, pipe or device, expected {expected}")
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """The error of a name that is none of the known ones, with the nearest of them.
+
+    Args:
+        what: of what it was to be the name; a flag or a noun.
+        name: as the user wrote it.
+        known: the names there are.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return UserError(f"{what} is {name!r}, expected one of {', '.join(known)}{meant}")

@@ -34,11 +34,11 @@ class Explain:
     """Draw one pixel's log intensity, thresholds and events.
 
     Attributes:
-        clip: video file.
+        clip: video file; a recording of events holds no intensities to draw.
         pixel: column X and row Y, from the top left corner of the upright picture.
         out: picture to write (.png, .svg, .pdf); CLIP_X_Y.png here if not given.
-        begin: first second drawn.
-        seconds: length drawn.
+        begin: where the drawing begins, seconds into the clip.
+        seconds: length of what is drawn, seconds.
         sensor: settings of the event camera.
     """
 

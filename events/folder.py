@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import joblib
 
-from events.errors import UserError, reason
+from events.errors import UserError, reason, unknown
 from events.io import check_writable
 from events.job import Job, Report, convert
 from events.sensor import Sensor
@@ -33,6 +33,7 @@ CLIPS = frozenset(
     )
 )
 LOG = "convert.jsonl"
+_ENGINES = ("loky", "threading", "sequential", "dask://HOST:PORT")
 _ROUND = 4  # clips a worker, where an engine answers only when all it was given is done
 PATIENCE_S = 10.0  # with a scheduler that does not answer
 
@@ -206,9 +207,7 @@ def _engine(name: str, workers: int) -> Iterator[None]:
     try:
         config = joblib.parallel_config(name, n_jobs=workers)
     except (ValueError, ImportError) as error:
-        raise UserError(
-            f"--engine: found {name!r}, expected loky, threading, sequential or dask://HOST:PORT"
-        ) from error
+        raise unknown("--engine", name, _ENGINES) from error
     with config:
         yield
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from events import analog, kernels, sorting
+from events import analog, emission, sorting
 from events.errors import whole
 from events.noise import IDEAL, Noise
 from events.sensor import EVENTS, Sensor
@@ -49,24 +49,24 @@ def _lanes(shape: tuple[int, int], threads: int) -> list[tuple[int, int]]:
     """Cut a frame into lanes of whole rows, (begin, end) pixels: a multiple of the threads."""
     height, width = shape
     count = -(-height * width // (_LANE * threads)) * threads
-    rows = np.linspace(0, height, min(count, height) + 1).astype(int)
-    return [(int(a) * width, int(b) * width) for a, b in pairwise(rows)]
+    rows = np.linspace(0, height, min(count, height) + 1, dtype=int).tolist()
+    return [(a * width, b * width) for a, b in pairwise(rows)]
 
 
 class _Finder:
     """Working memory that finds the unsorted events of a chunk of frames, lane by lane.
 
     Attributes:
-        keys: (lanes, room) int64, see `events.kernels.emit`.
+        keys: (lanes, room) int64, see `events.emission.emit`.
         starts: (lanes, F + 1) int64, where in its lane each interval begins and the last ends.
     """
+
+    starts: NDArray[np.int64]
 
     def __init__(self, shape: tuple[int, int], frames: int, threads: int) -> None:
         self.lanes = _lanes(shape, threads)
         longest = max(end - begin for begin, end in self.lanes)
-        self.fired = np.empty((len(self.lanes), longest), dtype=np.int32)
         self.keys = np.empty((len(self.lanes), 64 + longest * frames // 4), dtype=np.int64)
-        self.starts = np.zeros((len(self.lanes), frames + 1), dtype=np.int64)
 
     def find(
         self, frames: NDArray[np.uint8], times: NDArray[np.int64], state: PixelState, each: _Map
@@ -76,7 +76,7 @@ class _Finder:
         cursors = np.zeros((len(self.lanes), 3), dtype=np.int64)
         while True:
             run = partial(self._run, frames, times, state)
-            list(each(run, cursors, self.lanes, self.keys, self.starts, self.fired))
+            list(each(run, cursors, self.lanes, self.keys, self.starts))
             if (cursors[:, 0] == len(frames)).all():
                 return
             grown = np.empty((len(self.lanes), 2 * self.keys.shape[1]), dtype=np.int64)
@@ -92,14 +92,13 @@ class _Finder:
         lane: tuple[int, int],
         keys: NDArray[np.int64],
         starts: NDArray[np.int64],
-        fired: NDArray[np.int32],
     ) -> None:
         """Go on with one lane, until it is done or its keys are full."""
         sensor, tables = state.sensor, tables_of(state.sensor)
         begin = frames, state.previous, times, state.pixels
-        end, to = (sensor.refractory_us, state.address_bits, lane), (keys, starts, cursor)
+        end, to = (sensor.refractory_us, state.pixel_bits, lane), (keys, starts, cursor)
         if state.analog is None:
-            kernels.run_lane(*begin, tables, *end, fired, *to)
+            emission.run_lane(*begin, tables, *end, *to)
         else:
             analog.run_lane(*begin, state.analog, drift_of(state), tables.log, *end, *to)
 
@@ -107,13 +106,14 @@ class _Finder:
 class _Records:
     """The events of all chunks, in one array that is hardly ever copied.
 
-    Room is taken generously, for what is not used has not cost a page: an event for every eighth
-    pixel, and twice what the part done leads to expect when that is used up.
+    Room is taken generously, for what is not used has not cost a page: a quarter more than the
+    part done leads to expect, and an event for every eighth pixel at least.
     """
 
     def __init__(self, frames: int, pixels: int) -> None:
-        self.frames, self.done, self.count = frames, 0, 0
-        self.array = np.empty(frames * pixels // 8, dtype=EVENTS)
+        self.frames, self.least = frames, frames * pixels // 8
+        self.done, self.count = 0, 0
+        self.array = np.empty(0, dtype=EVENTS)
 
     def add(self, finder: _Finder, times: NDArray[np.int64], state: PixelState, threads: int,
             each: _Map) -> None:  # fmt: skip
@@ -123,7 +123,7 @@ class _Records:
         self.done += len(times) - 1
         if self.count + size > len(self.array):
             expected = (self.count + size) * self.frames // self.done
-            grown = np.empty(2 * expected, dtype=EVENTS)
+            grown = np.empty(max(expected + expected // 4, self.least), dtype=EVENTS)
             # As bytes: NumPy copies records field by field.
             grown[: self.count].view(np.uint8)[:] = self.array[: self.count].view(np.uint8)
             self.array = grown
@@ -131,7 +131,7 @@ class _Records:
         # Shares of about the same number of events.
         cuts = np.searchsorted(ends, np.arange(1, threads) * size / threads)
         edges = [0, *cuts.tolist(), len(times) - 1]
-        common = times, state.address_bits, state.x_bits, out
+        common = times, state.pixel_bits, state.shape[1], out.view(np.uint8)
         jobs = [(a, b) for a, b in pairwise(edges) if b > a]
         sort = sorting.sort_intervals
         list(each(lambda job: sort(finder.keys, finder.starts, job, *common), jobs))

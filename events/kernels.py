@@ -1,4 +1,4 @@
-"""The compiled inner loops of the ideal sensor (numba, cached on disk, without the GIL).
+"""What one pixel of the ideal sensor does (numba, cached on disk, without the GIL).
 
 No fast-math: the same float64 operations in the same order as `events.crossings`, so that both
 give the same events bit for bit. Indices are unsigned, for numba then leaves out the test for
@@ -26,7 +26,6 @@ class Pixels(NamedTuple):
     first: uint8, byte of the first frame. net: int32, K = ON − OFF events so far. offs: int32,
     OFF events so far ((0,) if both thresholds are one). low, high: uint8, bytes from low to high
     are silent. last: int64, time of the last event let out ((0,) without refractory period).
-    address: int32, ``(y << bits of x | x) << 1``.
     """
 
     first: Any
@@ -35,11 +34,13 @@ class Pixels(NamedTuple):
     low: Any
     high: Any
     last: Any
-    address: Any
 
 
 class Tables(NamedTuple):
-    """The sensor in numbers: `events.response.Response` and the two thresholds, in nats."""
+    """The sensor in numbers: `events.response.Response`, the thresholds in nats and their inverses.
+
+    The inverses are stored because the compiler would divide by the one that counts, each time.
+    """
 
     log: Any
     position: Any
@@ -48,6 +49,8 @@ class Tables(NamedTuple):
     scale: float
     on: float
     off: float
+    per_on: float
+    per_off: float
 
 
 @njit(**OPTIONS)
@@ -128,92 +131,6 @@ def memory_of(i, net, pixels, tables):
     """Return the memory r of pixel i, whose K is `net`, in nats above L of its first frame."""
     excess = tables.on - tables.off
     return net * tables.on + (pixels.offs[i] * excess if excess != 0.0 else 0.0)
-
-
-@njit(**OPTIONS)
-def settle(i, n, up, pixels, tables):
-    """Move the memory of pixel i by n steps, and its quiet band with it."""
-    net = pixels.net[i] + (n if up else -n)
-    pixels.net[i] = net
-    if tables.on != tables.off:
-        pixels.offs[i] += 0 if up else n
-    up_width, down_width = band_widths(tables)
-    at = tables.position[_U(pixels.first[i]) + _U(1)]
-    at += memory_of(i, net, pixels, tables) * tables.scale
-    pixels.low[i], pixels.high[i] = quiet_band(
-        tables.position, tables.below, tables.above, at, up_width, down_width
-    )
-
-
-@njit(**OPTIONS)
-def emit(fired, frame, previous, pixels, tables, begin, time0, interval, refractory, shift, keys,
-         pos):  # fmt: skip
-    """Write the events of pixels ``begin + fired`` from ``keys[pos]`` on, move their memory.
-
-    A key is ``delay << shift | address | polarity``, in raster order of the pixels and in the
-    order in which a pixel crossed its levels. Returns the position after the last key; negative,
-    ``−1 − position``, if there was no room: grow the keys and do the frame once more, for what
-    has been done is silent by then.
-    """
-    on, off, log = tables.on, tables.off, tables.log
-    per_on, per_off = 1.0 / on, 1.0 / off
-    top, room = np.float64(interval), keys.size - 2
-    for j in range(fired.size):
-        here = _U(fired[_U(j)])
-        i = here + _U(begin)
-        base = log[_U(pixels.first[i])]
-        memory = memory_of(i, pixels.net[i], pixels, tables)
-        x0, x1 = log[_U(previous[here])] - base, log[_U(frame[here])] - base
-        n, up, a, b = crossings(x0, x1, memory, on, off, per_on, per_off, top)
-        if pos + n > room:
-            return -1 - pos
-        code = np.int64(pixels.address[i]) | np.int64(up)
-        if refractory > 0:
-            for step in range(1, n + 1):
-                delay = placed(a + step * b, top)
-                # The memory moves even when the event is swallowed, as in a real pixel.
-                if time0 + delay - pixels.last[i] >= refractory:
-                    pixels.last[i] = time0 + delay
-                    keys[_U(pos)] = (delay << shift) | code
-                    pos += 1
-        else:
-            # Most pixels make one or two steps: writing both beats guessing which.
-            keys[_U(pos)] = (placed(a + b, top) << shift) | code
-            keys[_U(pos) + _U(1)] = (placed(a + 2 * b, top) << shift) | code
-            if n > 2:
-                for step in range(3, n + 1):
-                    delay = placed(a + step * b, top)
-                    keys[_U(pos + step) - _U(1)] = (delay << shift) | code
-            pos += n
-        settle(i, n, up, pixels, tables)
-    return pos
-
-
-@njit(**OPTIONS)
-def run_lane(frames, previous, times, pixels, tables, refractory, shift, lane, fired, keys, starts,
-             cursor):  # fmt: skip
-    """Emit the events of one lane (some of the pixels) over several frames, into `keys`.
-
-    frames: (F,P) uint8. previous: (P,) uint8, the frame before. times: (F+1,) int64 with its
-    time. lane: (begin, end) pixels. fired: (end − begin,) int32. keys: (room,) int64. starts:
-    (F+1,) int64, where in keys each interval's events begin. cursor: next frame and position,
-    where to go on after the keys have grown.
-    """
-    begin, end = lane
-    low, high = pixels.low[begin:end], pixels.high[begin:end]
-    for f in range(cursor[0], len(frames)):
-        frame = frames[f, begin:end]
-        before = frames[f - 1, begin:end] if f > 0 else previous[begin:end]
-        count = detect(frame, low, high, fired)
-        pos = emit(
-            fired[:count], frame, before, pixels, tables, begin, times[f],
-            times[f + 1] - times[f], refractory, shift, keys, cursor[1],
-        )  # fmt: skip
-        cursor[0], cursor[1] = f, max(pos, -1 - pos)
-        if pos < 0:
-            return
-        starts[f + 1] = pos
-    cursor[0] = len(frames)
 
 
 @njit(**OPTIONS)

@@ -35,7 +35,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from events.errors import UserError
+from events.errors import UserError, unknown
 
 LINEAR_BELOW = 10
 _RESPONSES = ("full", "linlog", "srgb", "log1p")
@@ -55,7 +55,7 @@ def convention(luma: str, *, limited: bool) -> str:
         UserError: `luma` is no name of a full-range convention.
     """
     if luma not in _RESPONSES:
-        raise UserError(f"luma: found {luma!r}, expected one of {', '.join(_RESPONSES)}")
+        raise unknown("luma", luma, _RESPONSES)
     if not limited:
         return luma
     return "limited" if luma == "full" else f"limited-{luma}"
@@ -90,7 +90,7 @@ def log_table(luma: str) -> NDArray[np.float64]:
         UserError: the convention has no such name.
     """
     if luma not in LUMAS:
-        raise UserError(f"luma: found {luma!r}, expected one of {', '.join(LUMAS)}")
+        raise unknown("luma", luma, LUMAS)
     limited = luma.startswith("limited")
     response = luma.removeprefix("limited").removeprefix("-") or "full"
     with localcontext(Context(prec=40)):

@@ -24,7 +24,8 @@ class Sensor:
         threshold_off: contrast C_off of an OFF event; None = the same.
         refractory_us: a pixel's event is swallowed if it comes less than this after the
             pixel's last one; its memory moves all the same. 0 = none.
-        luma: convention of the frames' bytes, one of `events.response.LUMAS`.
+        luma: what intensity a byte stands for: full, linlog, srgb or log1p, each with limited
+            before it for the raw Y of a limited-range video (`events.response`).
         noise: what a real sensor adds.
     """
 

@@ -1,4 +1,4 @@
-"""Two machine operations that numba has no name for: compare 64 bytes at once, find a set bit.
+"""Machine operations that numba has no name for: on 64 bytes at once, bits, unaligned words.
 
 Written as LLVM IR, so that they become AVX-512, AVX2, SSE or NEON as the machine has it.
 """
@@ -12,6 +12,8 @@ from numba import types
 from numba.extending import intrinsic
 
 LANES = 64
+_INDICES = ir.VectorType(ir.IntType(32), 4)
+_LANE_0 = ir.Constant(ir.IntType(32), 0)
 
 
 def _outside(typing: Any, frame: Any, low: Any, high: Any, start: Any) -> Any:
@@ -45,6 +47,50 @@ def _first_bit(typing: Any, bits: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
+def _store(typing: Any, target: Any, at: Any, word: Any) -> Any:
+    """Write a uint64 to bytes at…at + 7 of a contiguous uint8 array (not checked)."""
+    signature = types.void(target, types.intp, types.uint64)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        where = builder.gep(data, [args[1]])
+        builder.store(args[2], builder.bitcast(where, ir.IntType(64).as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _write_keys(typing: Any, keys: Any, at: Any, a: Any, b: Any, done: Any, top: Any, shift: Any,
+                code: Any) -> Any:  # fmt: skip
+    """Write 4 keys: ``keys[at + k] = int(min(a + (done + 1 + k)·b, top)) << shift | code``.
+
+    keys: contiguous int64 array of at least at + 4 items (not checked). a, b, done, top: float64.
+    """
+    real, whole = types.float64, types.int64
+    signature = types.void(keys, types.intp, real, real, real, real, whole, whole)
+    doubles, words = ir.VectorType(ir.DoubleType(), 4), ir.VectorType(ir.IntType(64), 4)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def spread(value: Any, kind: Any) -> Any:
+            one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, _LANE_0)
+            return builder.shuffle_vector(one, one, ir.Constant(_INDICES, [0] * 4))
+
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        a, b, done, top = (spread(value, doubles) for value in args[2:6])
+        shift, code = (spread(value, words) for value in args[6:])
+        step = builder.fadd(done, ir.Constant(doubles, [1.0, 2.0, 3.0, 4.0]))
+        delay = builder.fadd(a, builder.fmul(step, b))
+        delay = builder.select(builder.fcmp_ordered("<", delay, top), delay, top)
+        keys = builder.or_(builder.shl(builder.fptosi(delay, words), shift), code)
+        where = builder.bitcast(builder.gep(data, [args[1]]), words.as_pointer())
+        builder.store(keys, where, align=8)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 #: For compiled code only.
 outside: Any = intrinsic(_outside)
 first_bit: Any = intrinsic(_first_bit)
+store: Any = intrinsic(_store)
+write_keys: Any = intrinsic(_write_keys)

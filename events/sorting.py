@@ -1,7 +1,9 @@
 """From keys in raster order to Tonic's records in time order: a stable counting sort.
 
-A key is ``delay << address_bits | address | polarity`` with ``address = (y << x_bits | x) << 1``
-and the delay in µs after the earlier frame of its interval (see `events.kernels.emit`).
+A key is ``delay << pixel_bits | pixel << 1 | polarity`` with ``pixel = y·width + x`` and the delay
+in µs after the earlier frame of its interval (see `events.emission.emit`). The top digit of the
+delay parts an interval's keys into buckets that stay in the first-level cache; the digits below
+it are sorted bucket by bucket, the lowest first; then the records are written one after another.
 """
 
 from __future__ import annotations
@@ -10,107 +12,123 @@ import numpy as np
 from numba import njit
 
 from events.kernels import OPTIONS
+from events.sensor import EVENTS
+from events.simd import store
 
-_WIDEST = 11  # bits of a digit; a table of 2048 counts stays in the first-level cache
+_TOP = 10  # bits; no more buckets than the second-level cache has room to fill at once
+_RECORD = EVENTS.itemsize
+_QUOTIENT = 45  # bits of a fraction: pixel·⌈2⁴⁵/width⌉ >> 45 is exact below 2¹⁵ × 2¹⁵ pixels
 _U = np.uint64
 
 
 @njit(**OPTIONS)
-def _count(keys, shift, digits, counts):
-    """Count the keys of two digits at once: `digits` bits above `shift`, and as many above them."""
-    mask, shift, next_shift = _U((1 << digits) - 1), _U(shift), _U(shift + digits)
-    low, high = counts[0], counts[1]
-    for i in range(keys.size):
-        key = _U(keys[_U(i)])
-        low[(key >> shift) & mask] += 1
-        high[(key >> next_shift) & mask] += 1
+def _digits(interval, events):
+    """Choose the bits of the top digit, those of a lower one, and how many lower ones there are.
+
+    Sorting by a digit costs a step by event and one by value: few events want short digits.
+    """
+    width = 1
+    while (interval >> width) > 0:
+        width += 1
+    low, passes = (10, 1) if 8 * events > interval else (7, 2)
+    while width > _TOP + low * passes:
+        passes += 1
+    return max(width - low * passes, 0), low, passes
 
 
 @njit(**OPTIONS)
-def _begins(counts, digits):
-    """Turn the counts of 2^digits digits into where each begins."""
+def _count(keys, shift, mask, counts):
+    """Count the keys by digit ``key >> shift & mask``."""
+    for i in range(keys.size):
+        counts[(_U(keys[_U(i)]) >> _U(shift)) & _U(mask)] += 1
+
+
+@njit(**OPTIONS)
+def _begin(counts):
+    """Turn the counts of digits into where each begins."""
     start = 0
-    for digit in range(1 << digits):
-        size = counts[digit]
-        counts[digit] = start
+    for digit in range(counts.size):
+        size = counts[_U(digit)]
+        counts[_U(digit)] = start
         start += size
 
 
 @njit(**OPTIONS)
-def _move(keys, shift, digits, counts, target):
+def _move(keys, shift, mask, counts, target):
     """Put each key where its digit's next place is."""
-    mask = _U((1 << digits) - 1)
     for i in range(keys.size):
-        key = keys[_U(i)]
-        digit = (_U(key) >> _U(shift)) & mask
+        key = _U(keys[_U(i)])
+        digit = (key >> _U(shift)) & _U(mask)
         target[_U(counts[digit])] = key
         counts[digit] += 1
 
 
 @njit(**OPTIONS)
-def _pack(keys, shift, counts, address_bits, x_bits, time0, out):
-    """Write each key as a record where its highest digit's next place is."""
-    address_mask, x_mask = (1 << address_bits) - 1, (1 << x_bits) - 1
-    for i in range(keys.size):
-        key = keys[_U(i)]
-        digit = _U(key) >> _U(shift)
-        record = out[_U(counts[digit])]
-        counts[digit] += 1
-        address = key & address_mask
-        record.x = (address >> 1) & x_mask
-        record.y = address >> (x_bits + 1)
-        record.t = time0 + (key >> address_bits)
-        record.p = (address & 1) != 0
+def _pack(keys, pixel_bits, width, time0, out, first):
+    """Write the keys as records from number `first` on; out: bytes of all records.
 
-
-@njit(**OPTIONS)
-def _part(keys, starts, f, sorted_keys, lane, p):
-    """Return what pass p reads: a lane's keys at first, then what the pass before has written."""
-    return keys[lane][starts[lane, f] : starts[lane, f + 1]] if p == 0 else sorted_keys
-
-
-@njit(**OPTIONS)
-def sort_interval(keys, starts, f, times, address_bits, x_bits, work, counts, out):
-    """Sort interval f's keys, lane after lane, by time and write them as records.
-
-    As `sort_intervals`; counts: (2, 2^11) int64 working space. Equal times keep the order of the
-    keys.
+    A record's 13 bytes are written as two words that overlap in three: x, y and the low half of
+    t; then t from its second byte on, and p.
     """
-    lanes, n, interval, width = len(keys), out.size, times[f + 1] - times[f], 1
-    while (interval >> width) > 0:
-        width += 1
-    passes = (width + _WIDEST - 1) // _WIDEST
-    digits = (width + passes - 1) // passes
-    for p in range(passes):
-        shift, places = address_bits + p * digits, counts[p & 1]
-        parts = lanes if p == 0 else 1
-        if p & 1 == 0:
-            counts[:, : 1 << digits] = 0
-            for lane in range(parts):
-                _count(_part(keys, starts, f, work[0][:n], lane, p), shift, digits, counts)
-        _begins(places, digits)
-        for lane in range(parts):
-            part = _part(keys, starts, f, work[p & 1][:n], lane, p)
-            if p < passes - 1:
-                _move(part, shift, digits, places, work[1 - (p & 1)])
-            else:
-                _pack(part, shift, places, address_bits, x_bits, times[f], out)
+    pixel_mask, width = _U((1 << pixel_bits) - 1), _U(width)
+    per_row = _U(1 << _QUOTIENT) // width + _U(1)
+    at = first * _RECORD
+    for i in range(keys.size):
+        key = _U(keys[_U(i)])
+        time = _U(time0) + (key >> _U(pixel_bits))
+        pixel = (key & pixel_mask) >> _U(1)
+        y = (pixel * per_row) >> _U(_QUOTIENT)
+        store(out, at, (pixel - y * width) | y << _U(16) | time << _U(32))
+        store(out, at + 5, time >> _U(8) | (key & _U(1)) << _U(56))
+        at += _RECORD
 
 
 @njit(**OPTIONS)
-def sort_intervals(keys, starts, frames, times, address_bits, x_bits, out):
+def _sort_bucket(keys, other, shift, low, passes, counts):
+    """Sort keys by `passes` digits of `low` bits above `shift`; return which of the two has them.
+
+    keys, other: (n,) int64, both are overwritten. counts: working space.
+    """
+    counts, mask = counts[: 1 << low], (1 << low) - 1
+    for _ in range(passes):
+        counts[:] = 0
+        _count(keys, shift, mask, counts)
+        _begin(counts)
+        _move(keys, shift, mask, counts, other)
+        keys, other, shift = other, keys, shift + low
+    return keys
+
+
+@njit(**OPTIONS)
+def sort_intervals(keys, starts, frames, times, pixel_bits, width, out):
     """Write the records of the intervals ``frames = (begin, end)``, sorted by time, to `out`.
 
+    Equal times keep the order of the keys, lane after lane.
+
     keys: (lanes, room) int64. starts: (lanes, F + 1) int64, where in its lane each interval
-    begins. times: (F + 1,) int64 µs. out: records x, y, t, p of all F intervals.
+    begins. times: (F + 1,) int64 µs. width: of a frame. out: uint8, the records x, y, t, p of
+    all F intervals.
     """
-    counts = np.empty((2, 1 << _WIDEST), dtype=np.int64)
     ends = starts.sum(axis=0)
     most = 0
     for f in range(frames[0], frames[1]):
         most = max(most, ends[f + 1] - ends[f])
-    work = np.empty((2, most), dtype=np.int64)
+    parted, other = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
+    buckets, counts = np.empty(1 << _TOP, dtype=np.int64), np.empty(1 << 10, dtype=np.int64)
     for f in range(frames[0], frames[1]):
-        part = out[ends[f] : ends[f + 1]]
-        if part.size:
-            sort_interval(keys, starts, f, times, address_bits, x_bits, work, counts, part)
+        top, low, passes = _digits(times[f + 1] - times[f], ends[f + 1] - ends[f])
+        places, shift, mask = buckets[: 1 << top], pixel_bits + low * passes, (1 << top) - 1
+        places[:] = 0
+        for lane in range(len(keys)):
+            _count(keys[lane][starts[lane, f] : starts[lane, f + 1]], shift, mask, places)
+        _begin(places)
+        for lane in range(len(keys)):
+            _move(keys[lane][starts[lane, f] : starts[lane, f + 1]], shift, mask, places, parted)
+        begin = 0
+        for end in places:
+            if end > begin:
+                bucket = _sort_bucket(
+                    parted[begin:end], other[: end - begin], pixel_bits, low, passes, counts
+                )
+                _pack(bucket, pixel_bits, width, times[f], out, ends[f] + begin)
+            begin = end

@@ -41,20 +41,16 @@ class PixelState:
     analog: Analog | None
 
     @property
-    def x_bits(self) -> int:
-        """Bits of x in a pixel's address."""
-        return (self.shape[1] - 1).bit_length()
-
-    @property
-    def address_bits(self) -> int:
-        """Bits of a key below its time: y, x and the polarity."""
-        return (self.shape[0] - 1).bit_length() + self.x_bits + 1
+    def pixel_bits(self) -> int:
+        """Bits of a key below its time: the pixel's number and the polarity."""
+        return (self.shape[0] * self.shape[1] - 1).bit_length() + 1
 
 
 def tables_of(sensor: Sensor) -> Tables:
     """Return the sensor in the form the kernels take."""
     r = response_of(sensor.luma)
-    return Tables(r.log, r.position, r.below, r.above, r.scale, sensor.on, sensor.off)
+    on, off = sensor.on, sensor.off
+    return Tables(r.log, r.position, r.below, r.above, r.scale, on, off, 1.0 / on, 1.0 / off)
 
 
 def drift_of(state: PixelState) -> Drift:
@@ -75,8 +71,6 @@ def first_state(frame: NDArray[np.uint8], time_us: int, sensor: Sensor) -> Pixel
     height, width = frame.shape
     count = height * width
     noisy = sensor.noise.some
-    x_bits = (width - 1).bit_length()
-    address = (np.arange(height)[:, None] << x_bits | np.arange(width)) << 1
     pixels = Pixels(
         first=frame.reshape(-1).copy(),
         net=np.zeros(count, dtype=np.int32),
@@ -84,7 +78,6 @@ def first_state(frame: NDArray[np.uint8], time_us: int, sensor: Sensor) -> Pixel
         low=np.empty(0 if noisy else count, dtype=np.uint8),
         high=np.empty(0 if noisy else count, dtype=np.uint8),
         last=np.full(count if sensor.refractory_us else 0, np.iinfo(np.int64).min // 2),
-        address=address.reshape(-1).astype(np.int32),
     )
     analog = None
     if noisy:
@@ -164,7 +157,7 @@ def check_chunk(
             f"times_us: the chunk begins at {times[1]} µs, expected later than the frame before "
             f"it at {times[0]} µs"
         )
-    longest = 1 << (63 - state.address_bits)
+    longest = 1 << (63 - state.pixel_bits)
     if len(steps) and int(steps.max()) >= longest:
         at = int(steps.argmax())
         raise UserError(

@@ -70,7 +70,7 @@ def test_convert_and_preview(film: Path, capsys: pytest.CaptureFixture[str]) -> 
             "out.mat: no writer for '.mat', expected one of .h5, .hdf5, .npz",
         ),
         (["film.mp4", "out.h5", "--preview", "p.webm"], "p.webm: a preview is a film"),
-        (["film.mp4", "out.h5", "--luma", "linear"], "luma: found 'linear'"),
+        (["film.mp4", "out.h5", "--luma", "linear"], "luma is 'linear'"),
     ],
 )
 def test_mistakes_cost_one_line_and_leave_nothing(

@@ -177,7 +177,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
         (["films", "a.txt"], "a.txt is a file"),
         (["empty", "out"], "empty: no clips in it"),
         (["films", "out", "--preview", "p.mp4"], "one clip at a time"),
-        (["films", "out", "--engine", "slurm"], "--engine: found 'slurm', expected loky"),
+        (["films", "out", "--engine", "slurm"], "--engine is 'slurm', expected one of loky"),
         (["films", "out", "--engine", "dask://127.0.0.1:1"], "no dask scheduler at 127.0.0.1:1"),
         (["films", "out", "--threshold", "0"], "threshold: found 0.0"),
         (["films", "out", "--noise.leak-hz", "-1"], "leak_hz: found -1.0"),

@@ -117,7 +117,7 @@ def test_one_frame_and_a_still_clip_have_no_events() -> None:
         ({"threads": 0}, "threads: found 0"),
         ({"times_us": np.array([0, 1 << 60])}, "cut the clip there"),
         ({"refractory_us": -1}, "refractory_us: found -1"),
-        ({"luma": "rec709"}, "luma: found 'rec709'"),
+        ({"luma": "rec709"}, "luma is 'rec709'"),
     ],
 )
 def test_mistakes_are_named_in_one_line(change: dict[str, Any], says: str) -> None:

@@ -85,7 +85,7 @@ def test_a_file_declares_its_range_and_the_user_the_rest() -> None:
         "limited", "limited-srgb", "limited-linlog", "limited-log1p",
     ]  # fmt: skip
     assert convention("srgb", limited=False) == "srgb"
-    with pytest.raises(events.UserError, match="luma: found 'limited', expected one of full"):
+    with pytest.raises(events.UserError, match="luma is 'limited', expected one of full"):
         convention("limited", limited=True)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import events
-from events import kernels
+from events import emission
 from events.response import LUMAS, MIN_THRESHOLD, log_table
 from events.state import first_state, tables_of
 from tests.events.drawn import pixel
@@ -37,7 +37,7 @@ def test_quiet_bands_are_the_inequality(luma: str, up: float, down: float) -> No
     tables, pixels = tables_of(sensor), state.pixels
     for i in range(len(first)):
         net, offs = walk(int(first[i]), int(second[i]), up, down, log)
-        kernels.settle(np.uint64(i), abs(net), net > 0, pixels, tables)
+        emission.settle(np.array([i], np.int32), np.array([net], np.int32), pixels, tables, 0)
         memory = log[first[i]] + net * up + offs * (up - down)
         high = np.flatnonzero(log - memory < up * (1 - 1e-8))[-1]
         low = np.flatnonzero(log - memory > -down * (1 - 1e-8))[0]
