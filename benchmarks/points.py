@@ -19,7 +19,8 @@ from typing import TypeVar
 
 import torch
 
-from benchmarks.stepping import Stop, minima, parameters, timed, train
+from benchmarks.processor_time import minima, timed
+from benchmarks.stepping import Stop, parameters, train
 from benchmarks.synthetic import Shape, random_clips
 from benchmarks.training import configured
 from mdft.baselines.build import OURS, build

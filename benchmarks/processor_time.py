@@ -1,4 +1,7 @@
-"""Interleaved processor time of the whole process, all its threads: the price a core."""
+"""Interleaved processor time of the whole process, all its threads: the price a core.
+
+What else runs on the machine only ever adds to it: the least of some rounds is the best guess.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+import torch
+
 Work = Callable[[], object]
+#: Of a step: what it took, in seconds.
+Timed = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -39,3 +46,41 @@ def measure(works: Mapping[str, Work], rounds: int) -> dict[str, Taken]:
                 slow.add(name)
     times = {name: tuple(zip(*taken, strict=True)) for name, taken in found.items()}
     return {n: Taken(median(cpu), median(wall), min(cpu)) for n, (cpu, wall) in times.items()}
+
+
+def timed(work: Callable[[], object], device: str = "cpu") -> Timed:
+    """``work`` as seconds: of the processor, all threads; on CUDA of the clock, waited for."""
+    if device == "cuda":
+
+        def on_clock() -> float:
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            work()
+            torch.cuda.synchronize()
+            return time.perf_counter() - start
+
+        return on_clock
+
+    def on_processor() -> float:
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+
+    return on_processor
+
+
+def minima(works: Mapping[str, Timed], *, rounds: int, warm_up: int = 1) -> dict[str, float]:
+    """Least seconds of each work over rounds of A B C, A B C, …
+
+    Args:
+        works: name → what takes a step and says its seconds.
+        rounds: counted rounds.
+        warm_up: rounds that are not counted.
+    """
+    least = dict.fromkeys(works, float("inf"))
+    for index in range(warm_up + rounds):
+        for name, work in works.items():
+            seconds = work()
+            if index >= warm_up:
+                least[name] = min(least[name], seconds)
+    return least

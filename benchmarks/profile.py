@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.stepping import Stop, minima, timed, train, training
+from benchmarks.processor_time import minima, timed
+from benchmarks.stepping import Stop, train, training
 from benchmarks.synthetic import Shape, random_clips
 from benchmarks.training import configured
 from mdft import crm, dab, feed, health, layers, learner, model, motion, rjlu

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Semaphore, Thread
@@ -17,9 +16,6 @@ from mdft.config import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.protocol import Progress
 from mdft.trainer import Trainer
-
-#: Of a step: what it took, in seconds.
-Timed = Callable[[], float]
 
 
 class Stop(BaseException):
@@ -116,43 +112,3 @@ def training(config: TrainConfig, clips: ClipSet) -> Stepping:
 def parameters(config: TrainConfig) -> int:
     """How many numbers a system learns."""
     return sum(p.numel() for p in build(config).parameters())
-
-
-def timed(work: Callable[[], object], device: str = "cpu") -> Timed:
-    """``work`` as seconds: of the processor, all threads; on CUDA of the clock, waited for."""
-    if device == "cuda":
-
-        def on_clock() -> float:
-            torch.cuda.synchronize()
-            start = time.perf_counter()
-            work()
-            torch.cuda.synchronize()
-            return time.perf_counter() - start
-
-        return on_clock
-
-    def on_processor() -> float:
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-
-    return on_processor
-
-
-def minima(works: Mapping[str, Timed], *, rounds: int, warm_up: int = 1) -> dict[str, float]:
-    """Least seconds of each work over rounds of A B C, A B C, …
-
-    What else runs on the machine only ever adds.
-
-    Args:
-        works: name → what takes a step and says its seconds.
-        rounds: counted rounds.
-        warm_up: rounds that are not counted.
-    """
-    least = dict.fromkeys(works, float("inf"))
-    for index in range(warm_up + rounds):
-        for name, work in works.items():
-            seconds = work()
-            if index >= warm_up:
-                least[name] = min(least[name], seconds)
-    return least

@@ -27,7 +27,8 @@ from rich.console import Console
 
 from benchmarks.authors import CHECKOUTS, Authors, Settings, UserError, checked
 from benchmarks.floor import Products, again, multiplications
-from benchmarks.stepping import Timed, minima, parameters, timed, training
+from benchmarks.processor_time import Timed, minima, timed
+from benchmarks.stepping import parameters, training
 from benchmarks.synthetic import Shape, random_clips
 from benchmarks.training_table import Row, table, whole_run
 from mdft.baselines.build import OURS, TITLES

@@ -10,7 +10,8 @@ import torch
 
 from benchmarks.authors import Authors, Settings, UserError, checked
 from benchmarks.floor import Products, again, multiplications
-from benchmarks.stepping import Stepping, minima
+from benchmarks.processor_time import minima
+from benchmarks.stepping import Stepping
 from benchmarks.synthetic import Shape, random_clips
 from benchmarks.training import Options, main
 from benchmarks.training_table import Row, table, whole_run
