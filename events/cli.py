@@ -9,6 +9,7 @@ import inspect
 import io
 import os
 import re
+import select
 import signal
 import sys
 import traceback
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 #: Characters of an error's line; a name from a hostile file may have millions.
 _LONGEST = 2000
+_STDOUT = 1
 _DEBUG = Annotated[
     bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Show the traceback of an error.")
 ]
@@ -103,9 +105,11 @@ def exit_status(
     """
     try:
         status = main()
-        return 128 + signal.SIGPIPE if _unread() and not status else status
+        sys.stdout.flush()
+        return status
     except mistakes as error:
         if isinstance(error, BrokenPipeError) and _unread():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # what is left goes nowhere
             return 128 + signal.SIGPIPE
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
@@ -120,10 +124,7 @@ def exit_status(
 
 
 def _unread() -> bool:
-    """Whether nobody reads stdout any more, as after `| head`: no mistake, and nothing to say."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    """Whether the reader of stdout is gone, as after `| head`: no mistake, and nothing to say."""
+    poll = select.poll()
+    poll.register(_STDOUT, 0)
+    return any(said & select.POLLERR for _, said in poll.poll(0))

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -49,12 +49,12 @@ class ExportConfig:
     Exit status: 0 none differ that must not, 1 some do, 2 wrong use.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder, or the checkpoint file in it."""
     out: Path | None = None
     """Folder for the files; by default the run's own."""
     form: Literal["inputs", "chain", "both"] = "inputs"
-    """inputs: events and threshold current are two Inputs. chain: one Input, for every NIR reader;
+    """inputs: events and threshold current are two Inputs. chain: one Input, for every NIR reader.
     both: inputs, and chain in a folder of that name. docs/nir.md says more."""
     r_convention: RConvention = "unit-gain"
     """Of the LIF's r: tau/dt, or one and weights times tau/dt, for readers that ignore r."""

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hardware.cli import unknown
-from hardware.errors import UserError
+from hardware.errors import UserError, unknown
 from hardware.lava_fixed import lava_fixed
 from hardware.lava_float import lava_float
 from hardware.lava_run import RUNTIMES
@@ -61,7 +60,7 @@ def find_backend(name: str, runtime: str = "inline") -> Backend:
         UserError: it is unknown, or does not have that runtime.
     """
     if name not in BACKENDS:
-        raise unknown("--backend", name, BACKENDS)
+        raise unknown("backend", name, BACKENDS)
     backend = BACKENDS[name]
     known = backend.runtimes or RUNTIMES
     if runtime not in known:

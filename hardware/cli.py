@@ -5,25 +5,28 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import io
+import os
 import re
+import select
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import field, make_dataclass
 from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from hardware.errors import UserError
+from hardware.errors import UserError, unknown
 
 T = TypeVar("T")
 
 #: Characters of an error's line; a name from a hostile file may have millions.
 _LONGEST = 2000
+_STDOUT = 1
 _DEBUG = Annotated[
     bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Show the traceback of an error.")
 ]
@@ -65,7 +68,16 @@ def parse(
     except SystemExit as left:
         if not left.code:  # --help
             raise
-        raise UserError(_one_line(box.getvalue())) from None
+        raise _refused(_one_line(box.getvalue())) from None
+
+
+def _refused(said: str) -> UserError:
+    """Tyro's refusal; of a choice with the nearest one, which tyro leaves out."""
+    choice = re.match(r"invalid choice '([^']*)' for argument '([^']*)'\. [^(]*\(([^)]*)\)", said)
+    if not choice:
+        return UserError(said)
+    name, flag, known = choice.groups()
+    return unknown(flag, name, re.findall(r"'([^']+)'", known))
 
 
 def _one_line(box: str) -> str:
@@ -88,11 +100,17 @@ def exit_status(
         mistakes: exceptions that the user can mend.
 
     Returns:
-        What ``main`` returned, 2 after a mistake, 130 after Ctrl-C.
+        What ``main`` returned, 2 after a mistake, 130 after Ctrl-C, 141 if nobody reads what
+        it prints.
     """
     try:
-        return main()
+        status = main()
+        sys.stdout.flush()
+        return status
     except mistakes as error:
+        if isinstance(error, BrokenPipeError) and _unread():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # what is left goes nowhere
+            return 128 + signal.SIGPIPE
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
         else:
@@ -105,15 +123,8 @@ def exit_status(
         return 130
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
-    """The error of a name that is none of the known ones, with the nearest of them.
-
-    Args:
-        what: of what it was to be the name; a flag or a noun.
-        name: as the user wrote it.
-        known: the names there are.
-    """
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    return UserError(f"{what} is {name!r}, expected one of {', '.join(known)}{meant}")
+def _unread() -> bool:
+    """Whether the reader of stdout is gone, as after `| head`: no mistake, and nothing to say."""
+    poll = select.poll()
+    poll.register(_STDOUT, 0)
+    return any(said & select.POLLERR for _, said in poll.poll(0))

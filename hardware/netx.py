@@ -216,13 +216,13 @@ class NetxConfig:
     """Write a graph as lava-dl's .net file, in the integers that the probe's inputs call for."""
 
     graph: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GRAPH")]
-    """A .nir file from `python -m export.to_nir`."""
+    """A .nir file, of `python -m export.to_nir` or another tool."""
     probe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PROBE")]
     """The probe.npz that came with it: the grids of the inputs."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT.net")]
     """The file to write."""
     pathway: str | None = None
-    """audio or visual; by default from the file name motion_<pathway>.nir."""
+    """Which part of the probe; default: that of motion_<pathway>.nir, else the only one."""
     dt: float = DT
     """Seconds a step; NIR's time constants are in seconds."""
 

@@ -146,6 +146,7 @@ def _parameters(name: str, node: Neuron, dt: float) -> dict[str, np.ndarray]:
     for field in TIMES:
         if field in p and (p[field] * (1 + SNAP) < dt).any():
             raise UserError(
-                f"{name}.{field} has {p[field].min():g} s, expected at least dt = {dt:g} s"
+                f"{name}.{field} has {p[field].min():g} s, expected at least dt = {dt:g} s; "
+                "a graph made for another step needs its --dt"
             )
     return p

@@ -39,12 +39,11 @@ def read_nir(path: Path) -> nir.NIRGraph:
         refusal = _parse(path, out)
         if refusal is not None:
             raise UserError(f"{path}: {refusal}")
-        with np.load(out, allow_pickle=False) as file:
-            arrays = dict(file)
-    try:
-        return _build(arrays)
-    except Exception as error:  # nir raises whatever it likes
-        raise UserError(f"{path}: nir refuses it ({_one_line(str(error))})") from error
+        try:
+            with np.load(out, allow_pickle=False) as file:
+                return _build(dict(file))
+        except Exception as error:  # nir raises whatever it likes
+            raise UserError(f"{path}: nir refuses it ({_one_line(str(error))})") from error
 
 
 def _parse(path: Path, out: Path) -> str | None:
@@ -67,9 +66,9 @@ def _parse(path: Path, out: Path) -> str | None:
         )
     except subprocess.TimeoutExpired:
         return f"reading it took more than {wait:.0f} s"
-    if child.returncode == -getattr(signal, "SIGPROF", 0):
-        return f"reading it took more than {seconds:.1f} s of processor time"
     if child.returncode:
+        if child.returncode == -getattr(signal, "SIGPROF", 0):  # Windows knows none
+            return f"reading it took more than {seconds:.1f} s of processor time"
         return f"reading it ended with status {child.returncode}"
     said = _one_line(child.stdout.decode(errors="replace"))
     return said or (None if out.exists() else "reading it gave nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def read_structure(path: Path) -> dict[str, np.ndarray]:
         if not VERSION.fullmatch(found := _text("version", version)):
             raise UserError(f"version is {found[:40]!r}, expected NIR 0 or 1")
         root = _group("the file", file, "node")
-        if (kind := _text("type", _plain("node", root, "type"))) != "NIRGraph":
+        if (kind := _text("node.type", _plain("node", root, "type"))) != "NIRGraph":
             raise UserError(f"node.type is {kind[:40]!r}, expected NIRGraph")
         extra = set(map(str, root)) - {"nodes", "edges", "type", "metadata"}
         if extra:
@@ -71,15 +72,15 @@ def _plain(where: str, parent: h5py.Group, name: str) -> h5py.Dataset:
         raise UserError(f"{where} has no {name}, expected it")
     item = parent[name] if _is_hard(parent, name) else None
     if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
-        raise UserError(f"{where}.{name[:40]} is not plain data of this file, expected an array")
+        raise UserError(f"{where}.{name} is not plain data of this file, expected an array")
     if item.shape is None:
-        raise UserError(f"{where}.{name[:40]} is empty, expected an array")
+        raise UserError(f"{where}.{name} is empty, expected an array")
     return item
 
 
 def _text(where: str, item: h5py.Dataset) -> str:
     string = h5py.check_string_dtype(item.dtype)
-    if item.size != 1 or string is None or (string.length or 0) > MAX_TEXT:
+    if item.shape != () or string is None or (string.length or 0) > MAX_TEXT:
         raise UserError(f"{where} is {item.dtype}{item.shape}, expected one string")
     return str(item.asstr()[()])
 
@@ -105,7 +106,7 @@ def _node(name: str, nodes: h5py.Group, budget: int) -> dict[str, np.ndarray]:
     for field in sorted(fields):
         item = _plain(name, node, field)
         _check_numbers(f"{name}.{field}", field, item, spec)
-        budget -= int(item.size or 0)
+        budget -= math.prod(item.shape)
         if budget < 0:
             raise UserError(f"{name}.{field}: more than {MAX_VALUES} values, expected fewer")
         found[field] = item[()]
@@ -120,7 +121,7 @@ def _check_numbers(where: str, field: str, item: h5py.Dataset, spec: NodeType) -
         kinds, expected = "f", "floating-point numbers"
     if item.dtype.kind not in kinds or item.dtype.itemsize > 8:
         raise UserError(f"{where} is {item.dtype}, expected {expected}")
-    if field in spec.whole and int(item.size or 0) > 8:
+    if field in spec.whole and math.prod(item.shape) > 8:
         raise UserError(f"{where} has {item.size} values, expected at most 8")
 
 

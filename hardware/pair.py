@@ -18,7 +18,7 @@ class Pair:
     """What every command about a graph and its probe begins with.
 
     Attributes:
-        pathway: of the graph.
+        pathway: the part of the probe that is the graph's.
         network: the graph.
         probe: inputs, spikes and membranes of its samples.
         grids: of the inputs, from all samples: a limit must not change the arithmetic.
@@ -45,17 +45,17 @@ def read_pair(
     Args:
         graph: a .nir file.
         probe: a probe.npz.
-        pathway: audio or visual; from the graph's name if None.
+        pathway: which part of the probe; from the graph's name, or the only one, if None.
         dt: seconds a step.
         limit: take only the first samples.
 
     Raises:
         UserError: names the file or the argument, what was found and what was expected.
     """
-    pathway = pathway_of(graph, pathway)
     if not 0 < dt < float("inf"):
         raise UserError(f"--dt is {dt}, expected seconds above 0")
     network = read_network(graph, dt)
+    pathway = pathway_of(graph, probe, pathway)
     whole = read_probe(probe, pathway, network)
     digests = sha256(graph), sha256(probe)
     check_manifest(graph, probe, pathway, digests)

@@ -1,18 +1,21 @@
-"""Read probe.npz: real inputs of a graph, and the spikes and membranes it must give."""
+"""Read probe.npz: inputs of a graph, and the spikes and membranes it must give."""
 
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
-from hardware.errors import UserError
+from hardware.errors import UserError, unknown
 from hardware.network import Network, check_inputs
+from hardware.reference_float import reference_float
 
 MAX_BYTES = 1 << 31
-PATHWAYS = ("audio", "visual")
 ARITHMETICS = ("float", "loihi")
 
 
@@ -28,6 +31,8 @@ class Probe:
             counts as one that does not fire.
         arithmetic: "float" or "loihi", in which the spikes were computed; in a simulator that
             computes in it they have to be these.
+        source: whose spikes they are: "probe", of the file, or "reference_float", where the file
+            holds inputs alone.
     """
 
     inputs: dict[str, np.ndarray]
@@ -35,6 +40,12 @@ class Probe:
     spikes: dict[str, np.ndarray]
     membranes: dict[str, np.ndarray]
     arithmetic: str = "float"
+    source: str = "probe"
+
+    @property
+    def author(self) -> str:
+        """Whose spikes they are, for people."""
+        return "PyTorch" if self.source == "probe" else self.source
 
 
 def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
@@ -44,7 +55,8 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
         path: probe.npz with keys `p.in.<input>`, `p.spikes.<layer>`, `p.membrane.<layer>`,
             `p.spikes.out` and optionally `p.grid.<input>`, for each pathway p. Where the graph
             has several outputs, `p.out.<output>` for each instead of `p.spikes.out`. A node
-            that does not fire has no spikes; its output is its membrane.
+            that does not fire has no spikes; its output is its membrane. A file of inputs
+            alone gets its spikes and membranes from `reference_float`.
         pathway: the p to read.
         network: the graph that the probe belongs to.
 
@@ -56,6 +68,9 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
     try:
         inputs = {name: _take(arrays, f"in.{name}") for name in network.inputs}
         shape = check_inputs(network, inputs)
+        grids = {n: _grid(arrays, n) for n in network.inputs if f"grid.{n}" in arrays}
+        if all(key.startswith(("in.", "grid.")) for key in arrays):
+            return computed(network, inputs, grids)
         spikes, membranes = {}, {}
         for p in network.populations:
             membranes[p.name] = _take(arrays, f"membrane.{p.name}", (*shape, p.size))
@@ -71,7 +86,6 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
             if not np.array_equal(_take(arrays, key, carried.shape), carried):
                 kind = "spikes" if name in spikes else "membrane"
                 raise UserError(f"{key} differs from {kind}.{name}, whose output it is")
-        grids = {n: _grid(arrays, n) for n in network.inputs if f"grid.{n}" in arrays}
         arithmetic = str(arrays.get("arithmetic", "float"))
         if arithmetic not in ARITHMETICS:
             raise UserError(f"arithmetic is {arithmetic[:20]!r}, expected one of {ARITHMETICS}")
@@ -80,17 +94,32 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
     return Probe(inputs, grids, spikes, membranes, arithmetic)
 
 
-def pathway_of(graph: Path, pathway: str | None = None) -> str:
-    """The pathway of a graph: as given, else from its name motion_<pathway>.nir.
+def computed(network: Network, inputs: dict[str, np.ndarray], grids: dict[str, float]) -> Probe:
+    """The probe of inputs alone: spikes and membranes are `reference_float`'s."""
+    found = reference_float(network, inputs)
+    return Probe(inputs, grids, found.spikes, found.membranes, source="reference_float")
+
+
+def pathway_of(graph: Path, probe: Path, pathway: str | None = None) -> str:
+    """Which part p of a probe belongs to a graph: as given, else as the files say.
+
+    That is the p of motion_<p>.nir, or of <p>.nir, or the only one in the probe.
 
     Raises:
-        UserError: it is none of `PATHWAYS`.
+        UserError: the probe holds no such part, or the names do not say which.
     """
-    found = pathway or graph.stem.removeprefix("motion_")
-    if found not in PATHWAYS:
+    with _opened(probe) as file:
+        known = sorted({key.split(".in.")[0] for key in file.files if ".in." in key})
+    if not known:
+        raise UserError(f"{probe}: no inputs in it, expected keys such as 'visual.in.events'")
+    if pathway is not None and pathway not in known:
+        raise unknown(f"{probe}: --pathway", pathway, known)
+    named = graph.stem.removeprefix("motion_")
+    found = pathway or (named if named in known else known[0])
+    if found not in (pathway, named) and len(known) > 1:
         raise UserError(
-            f"{graph}: cannot tell the pathway from the name; give "
-            f"--pathway, one of: {', '.join(PATHWAYS)}"
+            f"{graph}: the name does not say which part of {probe} belongs to it; give "
+            f"--pathway, one of: {', '.join(known)}"
         )
     return found
 
@@ -105,10 +134,12 @@ def first_samples(probe: Probe, limit: int) -> Probe:
         raise UserError(f"--limit is {limit}, expected at least 1")
     parts = (probe.inputs, probe.spikes, probe.membranes)
     inputs, spikes, membranes = ({n: x[:limit] for n, x in part.items()} for part in parts)
-    return Probe(inputs, probe.grids, spikes, membranes, probe.arithmetic)
+    return replace(probe, inputs=inputs, spikes=spikes, membranes=membranes)
 
 
-def _load(path: Path, pathway: str) -> dict[str, np.ndarray]:
+@contextmanager
+def _opened(path: Path) -> Iterator[NpzFile]:
+    """A probe's file; whatever is wrong with it is a UserError."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected probe.npz from python -m export.to_nir")
     try:
@@ -116,13 +147,18 @@ def _load(path: Path, pathway: str) -> dict[str, np.ndarray]:
             if sum(item.file_size for item in archive.infolist()) > MAX_BYTES:
                 raise UserError(f"{path}: more than {MAX_BYTES >> 30} GiB unpacked")
         with np.load(path, allow_pickle=False) as file:
-            prefix = f"{pathway}."
-            found = {k.removeprefix(prefix): file[k] for k in file.files if k.startswith(prefix)}
+            yield file
     except UserError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise whatever a broken file provokes
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise UserError(f"{path}: not a readable .npz file ({reason})") from error
+
+
+def _load(path: Path, pathway: str) -> dict[str, np.ndarray]:
+    prefix = f"{pathway}."
+    with _opened(path) as file:
+        found = {k.removeprefix(prefix): file[k] for k in file.files if k.startswith(prefix)}
     if not found:
         raise UserError(
             f"{path}: holds nothing for pathway {pathway!r}, expected keys such as "

@@ -88,7 +88,7 @@ def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
 def _population(p: Population, grids: dict[str, float], notes: list[str]) -> IntegerPopulation:
     scaled, needed = [], _needed_unit(p)
     for s in (part for synapses in p.synapses for part in split_signs(synapses)):
-        step = grid_of(s.weight, _weight_limit(s.weight))
+        step = grid_of(s.weight, MAGNITUDE_LIMIT)  # mixed signs are below 128, or split
         if step is None:
             nearest = nearest_grid(s.weight, WEIGHT_LIMIT)
             step = min(max(nearest, 2 * needed / grids.get(s.source, 1.0)), 8 * nearest)
@@ -98,11 +98,11 @@ def _population(p: Population, grids: dict[str, float], notes: list[str]) -> Int
             )
         k = np.round(s.weight / step).astype(np.int64)
         even = 2 if (k > 0).any() and (k < 0).any() else 1
-        scaled.append((s, k * even, step * grids.get(s.source, 1.0) / even))
-    unit = min((one for _, k, one in scaled if k.any()), default=needed)
+        scaled.append((s, k * even, step * grids.get(s.source, 1.0) / even, WEIGHT_LIMIT * even))
+    unit = min((one for _, k, one, _ in scaled if k.any()), default=needed)
     synapses = []
-    for s, k, one in scaled:
-        k, exponent = _shift(k, round(np.log2(one / unit)), s.nodes) if k.any() else (k, 0)
+    for s, k, one, limit in scaled:
+        k, exponent = _shift(k, round(np.log2(one / unit)), limit, s.nodes) if k.any() else (k, 0)
         synapses.append(IntegerSynapses(s.source, k, exponent, s.source in grids))
     bias_mant, bias_exp = _bias(p, unit, notes)
     return IntegerPopulation(
@@ -130,10 +130,6 @@ def split_signs(s: Synapses) -> tuple[Synapses, ...]:
     return tuple(replace(s, weight=part) for part in parts if part.any())
 
 
-def _weight_limit(weight: np.ndarray) -> int:
-    return MAGNITUDE_LIMIT if (weight >= 0).all() or (weight <= 0).all() else WEIGHT_LIMIT
-
-
 def _needed_unit(p: Population) -> float:
     """The finest power of two that threshold and bias can be counted in."""
     bias = np.abs(p.bias).max() * STATE_SCALE / (BIAS_LIMIT << EXPONENT_LIMIT)
@@ -141,10 +137,8 @@ def _needed_unit(p: Population) -> float:
     return float(2.0 ** np.ceil(np.log2(needed))) if needed > 0 else 1.0
 
 
-def _shift(k: np.ndarray, exponent: int, nodes: str) -> tuple[np.ndarray, int]:
-    """The same weights with an exponent of at most 7: k << exponent."""
-    # |k| may reach 254 where signs are mixed: then k is twice an integer of 8 bits.
-    limit = WEIGHT_LIMIT * (2 if (k > 0).any() and (k < 0).any() else 1)
+def _shift(k: np.ndarray, exponent: int, limit: int, nodes: str) -> tuple[np.ndarray, int]:
+    """The same weights with an exponent of at most 7, |k| at most the limit: k << exponent."""
     while exponent > EXPONENT_LIMIT and 2 * np.abs(k).max() <= limit:
         k, exponent = 2 * k, exponent - 1
     if exponent > EXPONENT_LIMIT:

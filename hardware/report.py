@@ -35,9 +35,9 @@ class ReportConfig:
     """
 
     graph: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GRAPH")]
-    """A .nir file from `python -m export.to_nir`."""
+    """A .nir file, of `python -m export.to_nir` or another tool."""
     probe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PROBE")]
-    """The probe.npz that came with it."""
+    """The probe.npz that came with it, or one of inputs alone (docs/hardware.md)."""
     out: Path = Path("report.html")
     """The page."""
     json: Path | None = None
@@ -52,7 +52,7 @@ class ReportConfig:
     dt: float = DT
     """Seconds a step; NIR's time constants are in seconds."""
     pathway: str | None = None
-    """audio or visual; by default from the file name motion_<pathway>.nir."""
+    """Which part of the probe; default: that of motion_<pathway>.nir, else the only one."""
     limit: int | None = None
     """Take only the first samples of the probe."""
 
@@ -80,6 +80,7 @@ def build(config: ReportConfig) -> tuple[Report, Material]:
         probe=config.probe.name,
         probe_sha256=pair.digests[1],
         pathway=pair.pathway,
+        author=probe.author,
         arithmetic=probe.arithmetic,
         samples=samples,
         steps=steps,

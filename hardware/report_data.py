@@ -50,8 +50,9 @@ class Report:
         graph_sha256: hexadecimal.
         probe: file name.
         probe_sha256: hexadecimal.
-        pathway: audio or visual.
-        arithmetic: that PyTorch's spikes were computed in, float or loihi.
+        pathway: the part of the probe.
+        author: whose spikes the others are compared with, PyTorch or reference_float.
+        arithmetic: that they were computed in, float or loihi.
         samples: of the probe.
         steps: of a sample.
         dt: seconds a step.
@@ -67,6 +68,7 @@ class Report:
     probe: str
     probe_sha256: str
     pathway: str
+    author: str
     arithmetic: str
     samples: int
     steps: int

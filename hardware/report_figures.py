@@ -57,7 +57,7 @@ def rasters(report: Report, material: Material) -> Picture:
         axes.set_title(f"{p.name}, {expected.mean():.1%} firing")
 
     figure = panels(material, draw, "step", "neuron", 2.6)
-    caption = f"Sample {sample} of the probe, as PyTorch spiked. "
+    caption = f"Sample {sample} of the probe, as {material.probe.author} spiked. "
     if report.first is None:
         caption += "No backend differs from it."
     elif backend is not None:
@@ -142,7 +142,7 @@ def traces_of(material: Material) -> list[tuple[str, dict[str, np.ndarray]]]:
             if BACKENDS[name].fixed:  # counted from v_reset
                 values = {layer: x + resets[layer] for layer, x in values.items()}
             found.append((name, values))
-    return [*found, ("PyTorch", material.probe.membranes)][:2]
+    return [*found, (material.probe.author, material.probe.membranes)][:2]
 
 
 def operations(cost: Cost) -> Picture:

@@ -41,7 +41,7 @@ def page(report: Report, pictures: Sequence[Picture]) -> str:
         report: its numbers.
         pictures: its figures.
     """
-    name = escape(f"{report.graph}: {report.pathway} motion branch in simulators")
+    name = escape(f"{report.graph}: {report.pathway} pathway in simulators")
     body = [
         _head(report),
         section("Agreement", _agreement(report)),
@@ -91,8 +91,8 @@ def _agreement(report: Report) -> str:
             )
     heads = ("backend", "compared with", "spikes", "differing", "membranes differing", "verdict")
     return table(heads, rows, left=(0, 1, 5)) + (
-        f'<p class="note">PyTorch computed in {escape(report.arithmetic)} arithmetic: backends of '
-        "the same arithmetic must give its spikes, the difference of the others is only shown. "
+        f'<p class="note">{report.author} computed in {escape(report.arithmetic)} arithmetic: '
+        "backends of it must give the same spikes, the difference of the others is only shown. "
         "Every fixed-point backend must give the spikes and membranes of the integer reference."
         "</p>\n"
     )

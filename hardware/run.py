@@ -22,6 +22,7 @@ from hardware.result import Result, check_target, show, write_json
 from hardware.traces import check_folder, write_traces
 
 ORACLE = "reference_int"
+ALONE = "the probe holds inputs alone: the spikes to compare with are reference_float's"
 FLOAT32 = 1e-5  # of the largest membrane: what a probe in float32 can tell
 
 
@@ -35,9 +36,9 @@ class RunConfig:
     """
 
     graph: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GRAPH")]
-    """A .nir file from `python -m export.to_nir`."""
+    """A .nir file, of `python -m export.to_nir` or another tool."""
     probe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PROBE")]
-    """The probe.npz that came with it."""
+    """The probe.npz that came with it, or one of inputs alone (docs/hardware.md)."""
     backend: Annotated[str, tyro.conf.arg(help=f"One of {', '.join(BACKENDS)}.")]
     """A key of `hardware.backends.BACKENDS`."""
     runtime: str = "inline"
@@ -45,7 +46,7 @@ class RunConfig:
     dt: float = DT
     """Seconds a step; NIR's time constants are in seconds."""
     pathway: str | None = None
-    """audio or visual; by default from the file name motion_<pathway>.nir."""
+    """Which part of the probe; default: that of motion_<pathway>.nir, else the only one."""
     limit: int | None = None
     """Run only the first samples of the probe."""
     json: Path | None = None
@@ -109,14 +110,15 @@ def compared(
     found = backend.run(prepared, probe.inputs, runtime)
     against = against_probe(network, probe, found)
     same = probe.arithmetic == ("loihi" if backend.fixed else "float")
-    must, shown = ({"probe": against}, {}) if same else ({}, {"probe": against})
+    must, shown = ({probe.source: against}, {}) if same else ({}, {probe.source: against})
+    alone = (ALONE,) if probe.source != "probe" else ()
     if not isinstance(prepared, IntegerNetwork):
-        return Compared(found, must, shown, ())
+        return Compared(found, must, shown, alone)
     oracle = found
     if backend is not BACKENDS[ORACLE]:
         oracle = BACKENDS[ORACLE].run(prepared, probe.inputs, "")
         must[ORACLE] = against_reference(prepared, oracle, found)
-    notes = (*input_notes(probe.inputs, grids), *prepared.notes, *_events(oracle))
+    notes = (*alone, *input_notes(probe.inputs, grids), *prepared.notes, *_events(oracle))
     return Compared(found, must, shown, notes)
 
 

@@ -193,8 +193,6 @@ class TrainConfig:
     """Clips, features, events, splits."""
     system: Annotated[SystemName, tyro.conf.arg(name="model")] = "mdft"
     """What to train: ours, or a baseline (docs/baselines.md)."""
-    baseline: BaselinesConfig = field(default_factory=BaselinesConfig)
-    """The baselines, of which --model chooses one."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The architecture of MDFT."""
     loss: LossConfig = field(default_factory=LossConfig)
@@ -213,6 +211,8 @@ class TrainConfig:
     """auto, cpu or cuda."""
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     """Feed, precision and compilation."""
+    baseline: BaselinesConfig = field(default_factory=BaselinesConfig)
+    """The baselines, of which --model chooses one."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""

@@ -62,8 +62,8 @@ SIMULATORS = {
 class Command:
     """Check what works on this machine: PASS, FAIL or SKIP, and what to do.
 
-    Takes half a minute; writes into a temporary folder alone. Exit status: 0, or 1 if a check
-    fails. A SKIP is something that this machine or this Python does not have.
+    Takes about a minute of processor time; writes into a temporary folder alone. Exit status: 0,
+    or 1 if a check fails. A SKIP is something that this machine or this Python does not have.
     """
 
     json: bool = False
@@ -97,7 +97,7 @@ def check_torch() -> Check:
     branch = MotionBranch(4, 4, 1)
     branch(torch.ones(1, 3, 4), torch.zeros(1, 3, 1)).sum().backward()
     finite = all(p.grad is not None and p.grad.isfinite().all() for p in branch.parameters())
-    found = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    found = f"torch {torch.__version__}, threads: {torch.get_num_threads()}"
     if not finite:
         return Check("PyTorch", "FAIL", f"{found}: no finite gradient", "uv sync --locked")
     return Check("PyTorch", "PASS", found)

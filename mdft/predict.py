@@ -34,7 +34,7 @@ class Command:
 
     Attributes:
         run: the run's folder, or the checkpoint file in it.
-        clips: video files.
+        clips: one video file or more.
         classes: file of class names to choose from, one a line; default: those of the run's test.
         vectors: file of word vectors (word2vec, GloVe, npz) for classes that the run does not
             know.
@@ -42,7 +42,8 @@ class Command:
         backbone: network of the features, for a run that does not say: frozen, selavi or
             torchvision:NAME.
         checkpoint: its weights, if they are no longer where they were in training.
-        motion_backend: run the motion branch in a simulator: lava_fixed, reference_int, …
+        motion_backend: run the motion branch in a simulator: reference_float, lava_float,
+            reference_int, lava_fixed or netx.
         explain: HTML page to write about one clip: what was seen, what spiked, what it is near
             to, and the answer without motion.
         json: print one line of JSON a clip and nothing else.

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from rich.console import Console
 
 from events import cli
+from events.errors import unknown
 from mdft.baselines.build import check_used
 from mdft.board import Board
 from mdft.config import ComputeConfig, TrainConfig
@@ -21,7 +22,7 @@ from mdft.errors import UserError, require, run_main
 from mdft.parallel import after_first, world
 from mdft.processes import check_processes, joined
 from mdft.protocol import Progress
-from mdft.recipes import RECIPES
+from mdft.recipes import RECIPES, check_looked_at
 from mdft.runs import MODEL, STATE, Results, read_config, resolve_device, run_folder
 from mdft.screen import TrainingScreen, rates_table, scores_table
 from mdft.trainer import Trainer
@@ -182,23 +183,30 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
         module: name of the command's module, for ``--help``.
 
     Raises:
-        UserError: there is no such recipe.
+        UserError: there is no such recipe, or a flag of another source of data was given.
     """
     if not arguments or arguments[0].startswith("-"):
         arguments = [DEFAULT_RECIPE, *arguments]
     recipe, *flags = arguments
     if recipe not in RECIPES:
-        raise cli.unknown("recipe", recipe, RECIPES)
+        raise unknown("recipe", recipe, RECIPES)
     default = RECIPES[recipe]()
     start = command(**{f.name: getattr(default, f.name) for f in fields(default)})
     prog = f"python -m {module} {recipe}"
-    return recipe, cli.parse(command, prog, flags, default=start, notes=recipes_note())
+    found = cli.parse(command, prog, flags, default=start, notes=recipes_note(recipe))
+    check_looked_at(found.data, default.data)
+    return recipe, found
 
 
-def recipes_note() -> str:
-    """The recipes, a line each: the first of their docstrings."""
+def recipes_note(recipe: str) -> str:
+    """The recipes, a line each: the first of their docstrings.
+
+    Args:
+        recipe: whose defaults are shown.
+    """
     lines = [f"  {name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in RECIPES.items()]
-    return "\n".join(["RECIPE, the first word, sets the defaults of all flags; one of:", *lines])
+    first = f"RECIPE, the first word, sets the defaults of all flags (below: {recipe}); one of:"
+    return "\n".join([first, *lines])
 
 
 def config_of(command: TrainConfig) -> TrainConfig:

@@ -35,6 +35,7 @@ REQUIRED = {"--backend": "reference_int", "--format": "avca", "--pixel": "0 0"}
 SPECIAL = (
     ("mdft.train", "unknown recipe", "ufc"),
     ("mdft.train", "no data", "ucf"),
+    ("mdft.train", "data without a recipe", "--data.root no/such"),
     ("mdft.train", "missing folder", "ucf --data.root no/such"),
     ("mdft.train", "number out of range", "debug --epochs 0"),
     ("mdft.train", "unknown device", "debug --device gpu"),
@@ -44,10 +45,11 @@ SPECIAL = (
     ("mdft.ablate", "unknown recipe", "ucff"),
     ("mdft.ablate", "unknown row", "debug --only motoin"),
     ("mdft.data.rendered", "nothing to do", ""),
-    ("mdft.data.rendered", "unknown class", "--export red-ball --out clips"),
+    ("mdft.train", "unknown model", "debug --model avac"),
+    ("mdft.data.rendered", "unknown class", "--export spotted_star-spins-chirp --out clips"),
+    ("events.convert", "unknown luma", "a.mp4 out.h5 --luma sgrb"),
     ("hardware.run", "unknown backend", "motion_audio.nir probe.npz --backend lava_fixd"),
     ("hardware.run", "unknown runtime", "a.nir p.npz --backend lava_fixed --runtime fast"),
-    ("hardware.run", "no pathway in the name", "a.nir p.npz --backend reference_int"),
 )
 
 

@@ -122,9 +122,9 @@ def test_the_last_screen_says_it_all(run: Path):
     ("arguments", "message"),
     [
         (("mdft.train", "vggsund"), "did you mean 'vggsound'?"),
-        (("export.to_nir", "nowhere"), "no config.json there"),
-        (("export.summary", "nowhere"), "no config.json there"),
-        (("hardware.run", "no.nir", "no.npz", "--backend", "loihi3"), "--backend is 'loihi3'"),
+        (("export.to_nir", "nowhere"), "nowhere: no such folder"),
+        (("export.summary", "nowhere"), "nowhere: no such folder"),
+        (("hardware.run", "no.nir", "no.npz", "--backend", "loihi3"), "backend is 'loihi3'"),
         (("events.convert", "no.mp4", "out.h5"), "no.mp4"),
     ],
 )

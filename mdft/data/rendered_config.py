@@ -23,7 +23,7 @@ class ClassCounts:
         unseen_per_group: unseen classes in a group that has any.
         val_groups: groups with validation-unseen classes.
         test_groups: other groups, with test-unseen classes.
-        motions: how many of ``MOTIONS`` are used.
+        motions: how many kinds of motion are used.
         clips_per_class: clips of each class.
         val_clips: clips of a seen class kept for validation.
         test_clips: clips of a class seen in stage 2 kept for the test.

@@ -20,8 +20,8 @@ class FeatureConfig:
     """How features and events are taken from video files."""
 
     backbone: str = FROZEN
-    """frozen: the seeded extractor of the embedded benchmark, no download. selavi: SeLaVi's
-    networks, with their published checkpoint. torchvision:NAME: a video network by name."""
+    """frozen: the seeded extractor of the embedded benchmark, no download. selavi: the
+    networks of SeLaVi, with their published checkpoint. torchvision:NAME: a video network."""
     checkpoint: Path | None = None
     """Weights: of selavi (needed), of torchvision (random without)."""
     seed: int = 0

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from mdft import recipes, seeds
+from mdft.config import DataConfig
 from mdft.errors import run_main
+from mdft.recipes import LOOKED_AT
 from mdft.runs import clips_of
 from mdft.train import Command, config_of, main, parse, train
 from tests.data.layouts import write_small
@@ -57,8 +59,8 @@ def test_a_missing_root_and_a_wrong_width_are_one_line(tmp_path: Path, monkeypat
     write_small(tmp_path / "own")
     flags = ["--data.root", str(tmp_path / "own"), "--data.cache", str(tmp_path / "cache")]
     message = error_of(monkeypatch, capsys, "ucf", *flags, "--out", str(tmp_path / "run"))
-    assert "model.audio_features is 512, expected 6" in message
-    assert "--model.audio-features 6" in message
+    assert "width of the features is (512, 512), expected 6 of sound and 8 of pictures" in message
+    assert "--model.audio-features 6 --model.visual-features 8" in message
     assert not (tmp_path / "run").exists()
 
 
@@ -66,7 +68,7 @@ def test_a_missing_root_and_a_wrong_width_are_one_line(tmp_path: Path, monkeypat
     ("flags", "named"),
     [
         (["--data.root", "nowhere"], "nowhere: no such folder"),
-        (["--data.root", "own"], "model.audio_features is 512, expected 6"),
+        (["--data.root", "own"], "expected 6 of sound and 8 of pictures"),
         (["--data.root", "own", *WIDTHS, "--model.words", "5"], "add --model.words 300"),
     ],
 )
@@ -108,3 +110,19 @@ def test_the_recipes_are_those_of_the_paper():
         assert model.dropout_words == 0.1
         assert (model.dim, model.joint, model.words, model.heads) == (512, 64, 300, 8)
         assert (config.epochs, config.learning_rate, config.batch_size) == (50, 1e-4, 256)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (["--data.root", "own"], "--data.root: not looked at by --data.source rendered"),
+        (["ucf", "--data.root", "own", "--data.vectors", "w.txt"], "--data.vectors: not looked"),
+        (["folder", "--data.root", "own", "--data.split", "cls_split"], "--data.split: not looked"),
+    ],
+)
+def test_a_flag_of_another_source_is_refused(arguments: list[str], flag: str, monkeypatch, capsys):
+    assert flag in error_of(monkeypatch, capsys, *arguments)
+
+
+def test_every_flag_is_looked_at_by_the_sources_that_are_named():
+    assert {name for name in LOOKED_AT} <= {f.name for f in fields(DataConfig)}

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -18,124 +17,10 @@ from hardware import graph, nir_file
 from hardware.errors import UserError
 from hardware.graph import lower, read_network
 from hardware.nir_file import read_nir
-from hardware.nir_structure import read_structure
-from tests.hardware.test_graph import affine, lif, refuse_file, single
+from tests.hardware.broken_files import STRUCTURE, WEIGHT, replaced
+from tests.hardware.test_graph import lif, refuse_file
 
 ROOT = Path(__file__).parents[2]
-WEIGHT = "node/nodes/a/weight"
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Path:
-    nir.write(tmp_path / "good.nir", single(a=affine(), n=lif(3)))
-    return tmp_path / "good.nir"
-
-
-def replaced(path: str, **dataset) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
-        if path in file:
-            del file[path]
-        if dataset:
-            file.create_dataset(path, **dataset)
-
-    return change
-
-
-def linked(target: object) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
-        file["elsewhere"] = np.ones((3, 2), np.float32)
-        del file[WEIGHT]
-        file[WEIGHT] = target
-
-    return change
-
-
-def virtual(file: h5py.File) -> None:
-    del file[WEIGHT]
-    layout = h5py.VirtualLayout((3, 2), np.float32)
-    layout[:] = h5py.VirtualSource("/etc/hostname", "w", (3, 2))
-    file.create_virtual_dataset(WEIGHT, layout)
-
-
-def edges(*pairs: tuple[str, str]) -> Callable[[h5py.File], None]:
-    text = np.array(pairs, dtype=object).reshape(-1, 2)
-    return replaced("node/edges", data=text, dtype=h5py.string_dtype())
-
-
-def nested(file: h5py.File) -> None:
-    group = file.require_group("node/nodes")
-    for _ in range(500):
-        group = group.create_group("d")
-
-
-def many(file: h5py.File) -> None:
-    for i in range(1025):
-        file.create_group(f"node/nodes/n{i}")
-
-
-CHAIN = [("in", "a"), ("a", "n"), ("n", "out")]
-RAW = [("/etc/hostname", 0, 24)]
-STRUCTURE: dict[str, tuple[Callable[[h5py.File], object], str]] = {
-    "no version": (replaced("version"), "version"),
-    "unknown version": (replaced("version", data="9.0"), "version is '9.0'"),
-    "no nodes": (replaced("node/nodes"), "nodes"),
-    "no edges": (replaced("node/edges"), "edges"),
-    "empty edges": (edges(), "edges"),
-    "dangling edge": (edges(*CHAIN, ("n", "ghost")), "'ghost'"),
-    "edge twice": (edges(*CHAIN, ("a", "n")), "twice"),
-    "self loop": (edges(*CHAIN, ("n", "n")), "cycle"),
-    "10 MB name in an edge": (edges(*CHAIN, ("n", "x" * 10_000_000)), "no node"),
-    "isolated node": (edges(("in", "n"), ("n", "out")), "'a' needs an incoming edge"),
-    "no input": (edges(("a", "n"), ("n", "out")), "'a' needs an incoming edge"),
-    "not a NIRGraph": (replaced("node/type", data="LIF"), "expected NIRGraph"),
-    "huge type": (replaced("node/type", data=np.array(b"x", "S100000")), "one string"),
-    "unknown type": (replaced("node/nodes/a/type", data="Affine2"), "'Affine2': unknown type"),
-    "subgraph": (replaced("node/nodes/a/type", data="NIRGraph"), "write it flat"),
-    "no type": (replaced("node/nodes/a/type"), "a has no type"),
-    "number as type": (replaced("node/nodes/a/type", data=3), "one string"),
-    "missing weight": (replaced(WEIGHT), "a.weight is missing"),
-    "unknown field": (replaced("node/nodes/a/extra", data=3.0), "a.extra is no field"),
-    "complex": (replaced(WEIGHT, data=np.ones((3, 2), complex)), "complex128"),
-    "integer weights": (replaced(WEIGHT, data=np.ones((3, 2), int)), "a.weight is int64"),
-    "text": (replaced(WEIGHT, data="hello"), "a.weight is object"),
-    "compound": (replaced(WEIGHT, data=np.ones(2, "f4,f4")), "a.weight"),
-    "reference": (replaced(WEIGHT, shape=(3, 2), dtype=h5py.ref_dtype), "a.weight"),
-    "null": (replaced(WEIGHT, data=h5py.Empty("f4")), "is empty"),
-    "float shape": (replaced("node/nodes/in/shape", data=[2.0]), "integers"),
-    "long shape": (replaced("node/nodes/in/shape", data=[1] * 9), "at most 8"),
-    "terabytes declared": (
-        replaced(WEIGHT, shape=(1 << 20, 1 << 20), dtype="f4", chunks=(64, 64)),
-        "values",
-    ),
-    "external link": (linked(h5py.ExternalLink("/etc/hostname", "/w")), "plain data"),
-    "soft link": (linked(h5py.SoftLink("/elsewhere")), "plain data"),
-    "virtual": (virtual, "plain data"),
-    "raw storage": (replaced(WEIGHT, shape=(3, 2), dtype="f4", external=RAW), "plain data"),
-    "nested groups": (nested, "d has no type"),
-    "many nodes": (many, "1029 nodes, expected 1 to 1024"),
-    "a slash in a name": (lambda file: file.create_group("node/nodes/a/b"), "a.b is no field"),
-    "10 MB name": (lambda file: file.create_group("node/nodes/" + "x" * 60_000), "node name 'xxx"),
-    "code in a name": (lambda file: file.create_group('node/nodes/";print(1)#'), "node name"),
-    "soft-linked node": (
-        lambda file: file.__setitem__("node/nodes/b", h5py.SoftLink("/node/nodes/a")),
-        "'b' is no group of this file",
-    ),
-    "much metadata": (
-        lambda file: [file.__setitem__(f"node/metadata/m{i}", i) for i in range(1025)],
-        "metadata",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", STRUCTURE)
-def test_structure(good: Path, case: str):
-    """In this process, for speed; `test_through_the_child` goes the whole way."""
-    change, word = STRUCTURE[case]
-    with h5py.File(good, "r+") as file:
-        change(file)
-    with pytest.raises(UserError) as caught:
-        read_structure(good)
-    assert word in str(caught.value) and len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize("shape", [(1 << 32, 1 << 32), (1 << 62, 3), (1 << 14, 1 << 14)])

@@ -134,11 +134,7 @@ def test_wrong_use_exits_2_with_one_line(files, capsys, tmp_path):
     refused(capsys, [graph, probe, "--backend", "lava_float", "--runtime", "x"], "inline, process")
     refused(capsys, [graph, probe, "--backend", "reference_int", "--limit", "0"], "--limit")
     refused(capsys, [graph, str(tmp_path / "no.npz"), "--backend", "reference_int"], "no.npz")
-    refused(
-        capsys,
-        [str(tmp_path / "motion_audio_.nir"), probe, "--backend", "reference_int"],
-        "--pathway",
-    )
+    refused(capsys, [str(tmp_path / "no.nir"), probe, "--backend", "reference_int"], "no.nir")
     refused(
         capsys,
         [graph, probe, "--backend", "reference_int", "--pathway", "visual"],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from events.errors import UserError as EventsUserError
 from mdft import ablate
 from mdft.config import TrainConfig
 from mdft.errors import UserError
@@ -53,7 +54,7 @@ def test_the_same_configuration_is_run_once():
 
 
 def test_unknown_rows_are_refused():
-    with pytest.raises(UserError, match="--only no_such: expected some of full mlp"):
+    with pytest.raises(EventsUserError, match="--only is 'no_such', expected one of full, mlp"):
         ablate.chosen_rows(distinct_rows(debug()), ["mlp", "no_such"])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from events.errors import UserError as EventsUserError
 from mdft import compare
 from mdft.baselines.build import BASELINES, TITLES
 from mdft.errors import UserError
@@ -130,7 +131,7 @@ def test_a_failed_trial_is_no_choice(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_makes_no_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    with pytest.raises(UserError, match="--only nope: expected some of sje devise"):
+    with pytest.raises(EventsUserError, match="--only is 'nope', expected one of sje, devise"):
         compare.chosen_systems(["sje", "nope"])
     assert compare.chosen_systems(["mdft", "sje"]) == ["sje", "mdft"]
     assert compare.chosen_systems([]) == list(TITLES)

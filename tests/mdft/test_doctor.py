@@ -91,7 +91,7 @@ def test_lava_that_is_not_there(monkeypatch, python, said):
 
 def test_a_child_that_fails_is_quoted_with_the_command_to_repeat():
     check = call("x", "hardware.run", "no/motion_audio.nir", "/tmp/p.npz", "--backend", "nosuch")
-    assert check.status == "FAIL" and "exit 2: error: --backend is 'nosuch'" in check.found
+    assert check.status == "FAIL" and "exit 2: error: backend is 'nosuch'" in check.found
     assert check.todo.startswith(
         "repeat it: python -m hardware.run no/motion_audio.nir doctor/p.npz --backend nosuch"
     )

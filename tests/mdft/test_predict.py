@@ -153,7 +153,7 @@ def test_lists_of_classes_may_have_marks_blanks_and_any_letters(tmp_path: Path):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["nowhere", "c.mp4"], "no config.json there"),
+        (["nowhere", "c.mp4"], "nowhere: no such folder"),
         (["RUN"], "CLIP"),
         (["RUN", "c.mp4", "--top", "0"], "--top is 0"),
         (["RUN", "c.mp4", "--classes", "none.txt"], "none.txt: no such list"),

@@ -1,0 +1,16 @@
+"""A small graph on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nir
+import pytest
+
+from tests.hardware.test_graph import affine, lif, single
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    nir.write(tmp_path / "good.nir", single(a=affine(), n=lif(3)))
+    return tmp_path / "good.nir"
