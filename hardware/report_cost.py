@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from html import escape
 
 from hardware.cost import Cost, Traffic
@@ -26,31 +28,16 @@ def cost_sections(cost: Cost) -> list[str]:
 def _operations(cost: Cost) -> str:
     rows = [
         (
-            x.layer,
-            f"{x.neurons:,}",
-            f"{x.synapses:,}",
-            f"{x.zero_weights / x.synapses:.2%}",
-            f"{x.effective_acs:,.0f}",
-            f"{x.effective_macs:,.0f}",
-            f"{x.dense_macs:,}",
-            f"{x.activation_sparsity:.2%}",
-            f"{x.membrane_updates:,.0f}",
+            layer.layer,
+            *_counts(
+                partial(getattr, layer),
+                layer.zero_weights / layer.synapses,
+                layer.activation_sparsity,
+            ),
         )
-        for x in cost.layers
+        for layer in cost.layers
     ]
-    rows.append(
-        (
-            "all",
-            f"{cost.total('neurons'):,}",
-            f"{cost.total('synapses'):,}",
-            f"{cost.connection_sparsity:.2%}",
-            f"{cost.total('effective_acs'):,.0f}",
-            f"{cost.total('effective_macs'):,.0f}",
-            f"{cost.total('dense_macs'):,}",
-            f"{cost.activation_sparsity:.2%}",
-            f"{cost.total('membrane_updates'):,.0f}",
-        )
-    )
+    rows.append(("all", *_counts(cost.total, cost.connection_sparsity, cost.activation_sparsity)))
     heads = (
         "layer",
         "neurons",
@@ -69,6 +56,21 @@ def _operations(cost: Cost) -> str:
         "the same layers if every value were multiplied in every step. Latency: "
         f"{cost.steps} steps and {cost.depth} layers of one step of delay are "
         f"{cost.latency_steps} steps.</p>\n"
+    )
+
+
+def _counts(
+    of: Callable[[str], float], connection_sparsity: float, activation_sparsity: float
+) -> tuple[str, ...]:
+    return (
+        f"{of('neurons'):,}",
+        f"{of('synapses'):,}",
+        f"{connection_sparsity:.2%}",
+        f"{of('effective_acs'):,.0f}",
+        f"{of('effective_macs'):,.0f}",
+        f"{of('dense_macs'):,}",
+        f"{activation_sparsity:.2%}",
+        f"{of('membrane_updates'):,.0f}",
     )
 
 

@@ -20,6 +20,8 @@ LOOKED_AT = {
     "vectors": _FOLDER,
     "splits": _FOLDER,
     "split_seed": _FOLDER,
+    "extract": _FOLDER,
+    "rendered": ("rendered",),
 }
 
 

@@ -103,6 +103,13 @@ def train(
             chosen, results = trainer.choose(resume=resume), None
         else:
             chosen, results = None, trainer.run(resume=resume, start=start)
+    _show(console, chosen, results)
+    console.print(f"run   {out}\nboard tensorboard --logdir {out}")
+    return results
+
+
+def _show(console: Console, chosen: Progress | None, results: Results | None) -> None:
+    """What stage 1 alone has chosen, or the scores of the test."""
     if chosen:
         console.print(
             f"stage 1: epoch {chosen.best_epoch}, beta {chosen.beta:g}, validation HM "
@@ -113,8 +120,6 @@ def train(
         console.print(scores_table(results), "")
         if results.firing_rates:
             console.print(rates_table(results), "")
-    console.print(f"run   {out}\nboard tensorboard --logdir {out}")
-    return results
 
 
 def start_of(command: Command) -> Progress | None:

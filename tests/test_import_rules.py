@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"mdft", "events", "hardware", "export"}
 ALLOWED = {"events": set(), "hardware": set(), "mdft": {"events"}, "export": OURS}
+COMMAND_LINES = ("events", "hardware")
 NEVER = {"events": {"torch", "tonic"}, "hardware": {"torch", "tonic"}}
 
 
@@ -53,3 +54,9 @@ def test_no_file_holds_more_than_one_screenful_of_ideas():
         if (lines := len(f.read_text().splitlines())) > 260
     }
     assert long == {}
+
+
+def test_the_two_command_line_modules_are_one_text():
+    """Neither package imports the other; what is written twice must not drift apart."""
+    events, hardware = ((ROOT / package / "cli.py").read_text() for package in COMMAND_LINES)
+    assert events.replace("events", "hardware") == hardware.replace("events", "hardware")

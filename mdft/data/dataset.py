@@ -136,11 +136,6 @@ class ClipSet:
         return features_MD if scale is None else scale(features_MD)
 
 
-def packed(values_NTX: np.ndarray, seconds_N: np.ndarray) -> np.ndarray:
-    """The seconds that exist, clip after clip: (n, T, …) → (M, …)."""
-    return values_NTX[np.arange(values_NTX.shape[1]) < seconds_N[:, None]]
-
-
 def offsets_of(seconds_N: np.ndarray) -> np.ndarray:
     """(n + 1,) int64: where each clip of these lengths begins, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(seconds_N)]).astype(np.int64)

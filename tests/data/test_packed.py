@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from events import feature_events
 from mdft.data import scale, store
 from mdft.data.clips import standardised, with_feature_events
-from mdft.data.dataset import ClipSet, offsets_of, packed
+from mdft.data.dataset import ClipSet, offsets_of
 from mdft.data.feature_bins import feature_bins, group_means
 from mdft.data.join import one_length
 from mdft.errors import UserError
@@ -54,13 +54,6 @@ def test_a_batch_holds_its_clips_and_zeros_beyond_them(seconds: np.ndarray, data
         for values in (batch.audio_BTD, batch.visual_BTD, batch.events_BTKD, batch.mask_BT):
             assert not values[row, T:].any()
         assert batch.mask_BT[row, :T].all() and batch.labels_B[row] == i
-
-
-@given(lengths)
-def test_packing_keeps_what_exists(seconds: np.ndarray):
-    values = np.random.default_rng(0).normal(size=(len(seconds), 6, 2))
-    expected = [row for clip, T in zip(values, seconds, strict=True) for row in clip[:T]]
-    assert np.array_equal(packed(values, seconds), expected)
 
 
 @given(lengths)

@@ -7,9 +7,14 @@ import dataclasses
 import numpy as np
 
 from mdft.config import LossConfig, ModelConfig, MotionConfig, TrainConfig
-from mdft.data.dataset import Batch, ClipSet, offsets_of, packed
+from mdft.data.dataset import Batch, ClipSet, offsets_of
 
 D, T, K = 32, 3, 4
+
+
+def packed(values_NTX: np.ndarray, seconds_N: np.ndarray) -> np.ndarray:
+    """The seconds that exist, clip after clip: (n, T, …) → (M, …)."""
+    return values_NTX[np.arange(values_NTX.shape[1]) < seconds_N[:, None]]
 
 
 def random_clips(seed: int = 0, *, ragged: bool = False) -> ClipSet:
