@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -48,7 +49,7 @@ ELSEWHERE = {
     "mdft.seeds": "test_the_seeds_command_shows_means_of_what_is_there",
     "mdft.seeds [RECIPE] --seeds 0 1 2": "test_the_seeds_command_shows_means_of_what_is_there",
     "mdft.ablate": "test_the_report_by_hand",
-    "mdft.compare embedded --seeds 5 --tune 9": "test_a_system_end_to_end",
+    "mdft.compare embedded --seeds 5 --tune 5": "test_a_system_end_to_end",
     "mdft.bits": "test_from_nothing_to_the_report",
     "mdft.data.export OUT --format tcaf": "test_the_command_writes_the_benchmark_of_a_seed",
     "mdft.doctor": "test_this_machine_passes",
@@ -76,6 +77,31 @@ def test_the_last_screen_of_the_demo_is_that_of_the_released_run():
             console.print(table)
         lines = [line.rstrip() for line in shown.get().splitlines()]
         assert "\n".join(lines) in README
+
+
+def said_and_shown() -> list[tuple[list[str], list[str]]]:
+    """Each ``$ python -m …`` of the README: its words, and what it shows between ellipses."""
+    (block,) = (b for b in README.split("```\n") if b.startswith("$ "))
+    pieces = [piece.split("\n", 1) for piece in block[2:].split("\n$ ")]
+    return [(typed.split()[2:], shown.strip("\n").split("…")) for typed, shown in pieces]
+
+
+@pytest.mark.slow
+@pytest.mark.lava
+def test_the_outputs_are_those_of_the_released_run(tmp_path: Path):
+    shutil.copytree(mdft.RELEASED, tmp_path / "runs" / "demo")
+    wide = {**os.environ, "COLUMNS": "100"}
+    asked = said_and_shown()
+    assert len(asked) == 6
+    for words, shown in asked:
+        command = [sys.executable, "-m", *words]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=wide, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, (words, done.stderr)
+        found = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+        for part in shown:
+            assert part.strip("\n") in found, (words, done.stdout)
 
 
 @pytest.mark.slow
