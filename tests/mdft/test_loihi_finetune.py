@@ -84,9 +84,9 @@ def test_it_goes_on_from_the_model_with_its_beta(clips, finished, tmp_path, monk
     """No stage 1, no calibration, one test: nothing to choose by, and nothing chosen."""
     asked = []
 
-    def spy(model, clips, seen, unseen, batch_size):
+    def spy(model, clips, seen, unseen, batch_size, feed):
         asked.append(seen)
-        return score_split(model, clips, seen, unseen, batch_size)
+        return score_split(model, clips, seen, unseen, batch_size, feed=feed)
 
     monkeypatch.setattr("mdft.trainer.score_split", spy)
     path = finished / "results.json"
@@ -137,7 +137,7 @@ def test_a_run_that_is_not_finished_is_refused(clips, finished, tmp_path):
     (finished / "results.json").unlink()
     with pytest.raises(UserError, match=r"no results\.json there, expected a finished run"):
         run(tuned(finished), clips, tmp_path / "tuned")
-    with pytest.raises(UserError, match=r"nowhere: no config\.json there"):
+    with pytest.raises(UserError, match=r"nowhere: no such folder"):
         run(tuned(tmp_path / "nowhere"), clips, tmp_path / "tuned")
 
 
