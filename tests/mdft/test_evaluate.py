@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from mdft.baselines.interface import exact_distances
 from mdft.baselines.ours import MDFTSystem
 from mdft.config import LossConfig
 from mdft.data.dataset import ClipSet
@@ -180,3 +182,9 @@ def test_an_unfinished_run_is_answered_in_one_line(run, tmp_path, capsys, missin
     out, err = capsys.readouterr()
     assert left.value.code == 2 and err.count("\n") == 1 and named in err and not out
     assert sorted(folder.iterdir()) == before
+
+
+def test_distances_are_euclidean_in_float64():
+    x, y = torch.randn(5, 7), torch.randn(4, 7)
+    expected = [[np.linalg.norm((a - b).double().numpy()) for b in y] for a in x]
+    np.testing.assert_allclose(exact_distances(x, y), expected, rtol=1e-6)

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from mdft import gzsl, load
-from mdft.baselines.interface import exact_distances
 from mdft.config import LossConfig, ModelConfig, MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
@@ -160,12 +159,6 @@ def test_without_motion_trains_too(clips: ClipSet, tmp_path: Path):
         loss=LossConfig(reconstruction=False, margin=0.5),
     )
     assert run(clips, tmp_path / "r", config=config).firing_rates == {}
-
-
-def test_distances_are_euclidean_in_float64():
-    x, y = torch.randn(5, 7), torch.randn(4, 7)
-    expected = [[np.linalg.norm((a - b).double().numpy()) for b in y] for a in x]
-    np.testing.assert_allclose(exact_distances(x, y), expected, rtol=1e-6)
 
 
 def alter(folder: Path, old: str, new: str) -> None:
