@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal, Protocol
@@ -54,7 +54,7 @@ class Streamed:
         """The clips at ``indices`` on the device, as :meth:`ClipSet.batch` has them."""
         return self._sent(self._read(indices, seconds))
 
-    def batches(self, wanted: Iterable[Wanted]) -> Iterator[Batch]:
+    def batches(self, wanted: Iterable[Wanted]) -> Generator[Batch, None, None]:
         """:meth:`batch` of each, in order; a thread reads ahead."""
         with ThreadPoolExecutor(1, "batches") as reader:
             reading = deque()
