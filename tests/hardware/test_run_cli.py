@@ -135,23 +135,11 @@ def test_wrong_use_exits_2_with_one_line(files, capsys, tmp_path):
     refused(capsys, [graph, probe, "--backend", "reference_int", "--limit", "0"], "--limit")
     refused(capsys, [graph, str(tmp_path / "no.npz"), "--backend", "reference_int"], "no.npz")
     refused(capsys, [str(tmp_path / "no.nir"), probe, "--backend", "reference_int"], "no.nir")
-    refused(
-        capsys,
-        [graph, probe, "--backend", "reference_int", "--pathway", "visual"],
-        "probe.npz",
-        "'visual'",
-    )
-    refused(
-        capsys,
-        [graph, probe, "--backend", "reference_int", "--json", "/nowhere/x.json"],
-        "--json is /nowhere/x.json",
-    )
-    refused(
-        capsys,
-        [graph, probe, "--backend", "reference_int", "--json", str(tmp_path)],
-        "--json",
-    )
     refused(capsys, [graph, graph, "--backend", "reference_int"], "not a readable .npz")
+    words = [graph, probe, "--backend", "reference_int"]
+    refused(capsys, [*words, "--pathway", "visual"], "probe.npz", "'visual'")
+    refused(capsys, [*words, "--json", "/nowhere/x.json"], "--json is /nowhere/x.json")
+    refused(capsys, [*words, "--json", str(tmp_path)], "--json")
 
 
 @pytest.mark.parametrize(
