@@ -36,10 +36,9 @@ def _accept_verbose():
     torch.optim.lr_scheduler.ReduceLROnPlateau = scheduler
 
 
-def tcaf(s):
-    """TCaF and the arguments of its step: per-second features, no negatives."""
-    p = s["hyper"]
-    params = importlib.import_module("src.utils_improvements").get_model_params(
+def _params(p, **own):
+    """Their settings: what all three have, of ours, and a system's own."""
+    return importlib.import_module("src.utils_improvements").get_model_params(
         lr=p["learning_rate"],
         reg_loss=True,
         dropout_encoder=p["dropout_encoder"],
@@ -47,6 +46,15 @@ def tcaf(s):
         additional_dropout=p["dropout_words"],
         encoder_hidden_size=p["hidden"],
         decoder_hidden_size=p["hidden"],
+        **own,
+    )
+
+
+def tcaf(s):
+    """TCaF and the arguments of its step: per-second features, no negatives."""
+    p = s["hyper"]
+    params = _params(
+        p,
         embeddings_batch_norm=True,
         rec_loss=True,
         cross_entropy_loss=True,
@@ -94,15 +102,9 @@ def tcaf(s):
 def avca(s, name="AVCA"):
     """AVCA, or AVMST, and the arguments of its step: averaged features of clips and negatives."""
     p = s["hyper"]
-    params = importlib.import_module("src.utils_improvements").get_model_params(
-        lr=p["learning_rate"],
-        reg_loss=True,
+    params = _params(
+        p,
         additional_triplets_loss=True,
-        dropout_encoder=p["dropout_encoder"],
-        dropout_decoder=p["dropout_projection"],
-        additional_dropout=p["dropout_words"],
-        encoder_hidden_size=p["hidden"],
-        decoder_hidden_size=p["hidden"],
         depth_transformer=p["layers"],
         **TRIPLETS,
     )

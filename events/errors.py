@@ -56,6 +56,12 @@ def require_file(path: Path, expected: str) -> None:
         raise UserError(f"{path}: a folder, pipe or device, expected {expected}")
 
 
+def closest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean …?``, or nothing if no known name is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """The error of a name that is none of the known ones, with the nearest of them.
 
@@ -65,6 +71,6 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
         known: the names there are.
     """
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    return UserError(f"{what} is {name!r}, expected one of {', '.join(known)}{meant}")
+    return UserError(
+        f"{what} is {name!r}, expected one of {', '.join(known)}{closest(name, known)}"
+    )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from events.errors import closest
 from mdft.context import LETTERS, Context
-from mdft.data.splits import closest, match
+from mdft.data.splits import match
 from mdft.errors import UserError
 from mdft.extract.names import name_vectors, words_of
 

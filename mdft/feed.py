@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from mdft.data.dataset import EVENT_UNIT, Batch, ClipSet
+from mdft.data.scale import CHUNK
 from mdft.errors import UserError
 
 FeedName = Literal["auto", "device", "stream"]
 #: Of the memory that a GPU has free; the model, its activations and Adam need the rest.
 SHARE = 0.5
-#: Rows that are standardised at once: 64 MiB of 512 features in float64.
-_CHUNK = 16384
 #: Batches that are read while one is learned from.
 _AHEAD = 2
 
@@ -146,8 +145,8 @@ def _kept(
     values_MX: np.ndarray, device: torch.device, convert: Callable[[np.ndarray], np.ndarray]
 ) -> Tensor:
     """All rows on the device, converted a chunk at a time."""
-    starts = range(0, len(values_MX), _CHUNK)
-    chunks = (convert(np.array(values_MX[start : start + _CHUNK])) for start in starts)
+    starts = range(0, len(values_MX), CHUNK)
+    chunks = (convert(np.array(values_MX[start : start + CHUNK])) for start in starts)
     out_MX = torch.from_numpy(convert(np.array(values_MX[:0])))
     out_MX = out_MX.new_empty((len(values_MX), *out_MX.shape[1:]), device=device)
     for start, chunk in zip(starts, chunks, strict=True):

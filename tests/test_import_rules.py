@@ -1,11 +1,15 @@
 """Who may import whom: events and hardware stand alone, export is the only bridge."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from events import errors as events_errors
+from hardware import errors as hardware_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"mdft", "events", "hardware", "export"}
@@ -56,7 +60,10 @@ def test_no_file_holds_more_than_one_screenful_of_ideas():
     assert long == {}
 
 
-def test_the_two_command_line_modules_are_one_text():
+def test_what_two_packages_have_alike_is_one_text():
     """Neither package imports the other; what is written twice must not drift apart."""
     events, hardware = ((ROOT / package / "cli.py").read_text() for package in COMMAND_LINES)
     assert events.replace("events", "hardware") == hardware.replace("events", "hardware")
+    for name in ("closest", "unknown"):
+        twins = [getattr(errors, name) for errors in (events_errors, hardware_errors)]
+        assert inspect.getsource(twins[0]) == inspect.getsource(twins[1])

@@ -18,9 +18,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from events.errors import closest
 from mdft.data.avca import read_averaged
 from mdft.data.clip_features import ClassFeatures
-from mdft.data.splits import PARTS, Splits, closest, match, read_splits
+from mdft.data.splits import PARTS, Splits, match, read_splits
 from mdft.data.tcaf import read_seconds
 from mdft.errors import UserError
 

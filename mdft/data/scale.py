@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Rows measured at a time: 64 MiB of 512 features in float64.
-_CHUNK = 16384
+#: Rows at a time: 64 MiB of 512 features in float64.
+CHUNK = 16384
 #: A feature that hardly varies is not blown up.
 _LEAST_DEVIATION = 1e-3
 
@@ -36,7 +36,7 @@ def measure(features_MD: np.ndarray, rows: np.ndarray) -> Scale:
         features_MD: (M, D), a memory map perhaps.
         rows: (m,) which rows; nothing is learned from any other.
     """
-    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
     total_D = np.sum(
         [features_MD[chunk].astype(np.float64).sum(axis=0) for chunk in chunks], axis=0
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from events.errors import closest
 from mdft.errors import UserError
 
 #: Split of the protocol → name of its files and folders on the disk. stage_2_train is the first
@@ -101,12 +101,6 @@ def match(name: str, classes: Sequence[str]) -> int | None:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def closest(name: str, names: Sequence[str]) -> str:
-    """``; did you mean …?``, or nothing if no name is near."""
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _ids(path: Path, classes: Sequence[str]) -> list[int]:

@@ -10,10 +10,10 @@ import av
 import numpy as np
 from av.container import OutputContainer
 
+from events.errors import closest
 from mdft.data.classes import make_classes
 from mdft.data.clip import render_clip
 from mdft.data.rendered_config import RenderedConfig
-from mdft.data.splits import closest
 from mdft.errors import UserError
 from mdft.files import replacing
 

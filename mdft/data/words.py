@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mdft.data.splits import closest
+from events.errors import closest
 from mdft.data.unpickle import load_npy
 from mdft.errors import UserError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mdft.data.splits import closest
+from events.errors import closest
 from mdft.errors import UserError
 from mdft.extract.wordfiles import WordFile, read_word_file
 

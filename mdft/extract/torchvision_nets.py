@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from events.errors import closest
 from mdft.data.extractor import make_extractor, sound_features
-from mdft.data.splits import closest
 from mdft.errors import UserError
 from mdft.extract.backbone import Backbone
 from mdft.extract.config import FeatureConfig

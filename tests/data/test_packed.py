@@ -70,7 +70,7 @@ def test_statistics_do_not_depend_on_the_chunk(monkeypatch):
     """Features of mean 1e4 and deviation 1: sums of squares in float32 would lose them."""
     features = np.random.default_rng(0).normal(1e4, 1, (1000, 3)).astype(np.float32)
     rows = np.arange(0, 1000, 3)
-    monkeypatch.setattr(scale, "_CHUNK", 7)
+    monkeypatch.setattr(scale, "CHUNK", 7)
     found = scale.measure(features, rows)
     exact = features[rows].astype(np.float64)
     np.testing.assert_allclose(found.mean_D, exact.mean(axis=0), rtol=1e-14)
