@@ -20,12 +20,12 @@ from benchmarks.peers import eventcv
 from benchmarks.processor_time import Work, measure
 from events import frames_to_events
 
-CLOSE = 0.05  # numbers of events that count as equal
+CLOSE = 0.01  # numbers of events that count as equal
 _C = 0.2
 
 
 def matching(count: Callable[[float], int], wanted: int, low: float, high: float) -> float:
-    """Return a threshold in (low, high) at which `count` is within 5 % of `wanted`, by bisection.
+    """Return a threshold in (low, high) at which `count` is within 1 % of `wanted`, by bisection.
 
     Raises:
         ValueError: there is none; a count must fall as the threshold rises.

@@ -70,7 +70,7 @@ def _count_tile(fired, frame, previous, pixels, tables, begin, time0, interval, 
     # Both ends outside says nothing of what lies between them.
     one_bin &= first >= 0 or time0 >= window.end or time0 + interval < window.start
     cross(fired, frame, previous, pixels, tables, begin, top, steps)
-    settle(fired, steps.n, pixels, tables, begin)
+    settle(fired, steps, pixels, tables, begin)
     if not one_bin:
         _count_steps(
             fired, steps, begin, time0, top, refractory, pixels.last, window, cells, counts

@@ -1,6 +1,6 @@
 """The compiled loops from fired pixels to the keys of their events, and to their next state.
 
-The fired pixels of a tile go through three short loops: what each crossed (`cross`),
+The fired pixels of a tile go through short loops: what each saw and crossed (`cross`),
 its new memory and quiet band (`settle`), the keys of its events (`write`). One loop could do all
 of it, but then a wrong guess of how many events a pixel has would throw away the arithmetic of
 the next.
@@ -22,55 +22,86 @@ _U = np.uint64
 
 
 class Steps(NamedTuple):
-    """What the fired pixels of a tile crossed, (TILE,) each; see `events.kernels.crossings`.
+    """What the fired pixels of a tile see and cross, (TILE,) each.
 
-    a, b: float64, step j lies at ``a + j·b`` µs. n: int32, how many; negative if downwards.
+    before, now, first: float64, L of the two frames and of the first one, nats. memory: float64
+    nats above `first`. a, b: float64, step j lies at ``a + j·b`` µs; n: int32, how many, negative
+    if downwards: see `events.kernels.crossings`. low, high: float64, between which positions the
+    pixel is silent from now on.
     """
 
+    before: Any
+    now: Any
+    first: Any
+    memory: Any
     a: Any
     b: Any
     n: Any
+    low: Any
+    high: Any
 
 
 @njit(**OPTIONS)
 def no_steps():
     """Return room for a tile's steps."""
-    return Steps(np.empty(TILE), np.empty(TILE), np.empty(TILE, np.int32))
+    one, two, three, four = np.empty(TILE), np.empty(TILE), np.empty(TILE), np.empty(TILE)
+    a, b, n = np.empty(TILE), np.empty(TILE), np.empty(TILE, np.int32)
+    return Steps(one, two, three, four, a, b, n, np.empty(TILE), np.empty(TILE))
 
 
 @njit(**OPTIONS)
-def cross(fired, frame, previous, pixels, tables, begin, interval, steps):
-    """Find the steps of pixels ``begin + fired``, at most a tile; return how many in all."""
-    on, off, log = tables.on, tables.off, tables.log
-    per_on, per_off = tables.per_on, tables.per_off
-    total = 0
+def _look(fired, frame, previous, pixels, tables, begin, steps):
+    """Look up what pixels ``begin + fired``, at most a tile, see and remember."""
+    log = tables.log
     for j in range(fired.size):
         here = _U(fired[_U(j)])
         i = here + _U(begin)
-        base = log[_U(pixels.first[i])]
-        memory = memory_of(i, pixels.net[i], pixels, tables)
-        x0, x1 = log[_U(previous[here])] - base, log[_U(frame[here])] - base
+        steps.before[_U(j)] = log[_U(previous[here])]
+        steps.now[_U(j)] = log[_U(frame[here])]
+        steps.first[_U(j)] = log[_U(pixels.first[i])]
+        steps.memory[_U(j)] = memory_of(i, pixels, tables)
+
+
+@njit(**OPTIONS)
+def _place(count, tables, interval, steps):
+    """Find the steps of what was looked up, `count` pixels, and the new quiet bands.
+
+    In vectors: without branches, which would be guessed wrong, and without looking anything up.
+    Returns how many steps in all.
+    """
+    on, off, per_on, per_off = tables.on, tables.off, tables.per_on, tables.per_off
+    up_width, down_width = band_widths(tables)
+    dark, scale = tables.log[0], tables.scale
+    total = 0
+    for j in range(count):
+        first, memory = steps.first[_U(j)], steps.memory[_U(j)]
+        x0, x1 = steps.before[_U(j)] - first, steps.now[_U(j)] - first
         n, up, a, b = crossings(x0, x1, memory, on, off, per_on, per_off, interval)
         steps.a[_U(j)], steps.b[_U(j)] = a, b
         steps.n[_U(j)] = n if up else -n
+        at = (first - dark + (memory + n * (on if up else -off))) * scale
+        steps.low[_U(j)], steps.high[_U(j)] = at - down_width, at + up_width
         total += n
     return total
 
 
 @njit(**OPTIONS)
-def settle(fired, n, pixels, tables, begin):
-    """Move the memories of pixels ``begin + fired`` by n steps, and their quiet bands."""
-    up, down = band_widths(tables)
+def cross(fired, frame, previous, pixels, tables, begin, interval, steps):
+    """Find the steps of pixels ``begin + fired``, at most a tile; return how many in all."""
+    _look(fired, frame, previous, pixels, tables, begin, steps)
+    return _place(fired.size, tables, interval, steps)
+
+
+@njit(**OPTIONS)
+def settle(fired, steps, pixels, tables, begin):
+    """Move the memories of pixels ``begin + fired`` by their steps, and their quiet bands."""
     for j in range(fired.size):
-        i = _U(fired[_U(j)]) + _U(begin)
-        net = pixels.net[i] + n[_U(j)]
-        pixels.net[i] = net
+        i, n = _U(fired[_U(j)]) + _U(begin), steps.n[_U(j)]
+        pixels.net[i] += n
         if tables.on != tables.off:
-            pixels.offs[i] -= min(n[_U(j)], np.int32(0))
-        at = tables.position[_U(pixels.first[i]) + _U(1)]
-        at += memory_of(i, net, pixels, tables) * tables.scale
+            pixels.offs[i] -= min(n, np.int32(0))
         pixels.low[i], pixels.high[i] = quiet_band(
-            tables.position, tables.below, tables.above, at, up, down
+            tables.position, tables.below, tables.above, steps.low[_U(j)], steps.high[_U(j)]
         )
 
 
@@ -122,7 +153,7 @@ def emit(fired, frame, previous, pixels, tables, begin, time0, interval, refract
     if pos + total > keys.size - _GROUP:
         return -1 - pos
     # The memory moves even when an event is swallowed, as in a real pixel.
-    settle(fired, steps.n, pixels, tables, begin)
+    settle(fired, steps, pixels, tables, begin)
     if refractory > 0:
         last = pixels.last
         return write_awake(fired, steps, begin, time0, top, refractory, last, shift, keys, pos)

@@ -83,7 +83,7 @@ def crossings(x0, x1, memory, on, off, per_on, per_off, interval):
     """
     contrast = x1 - memory
     up = contrast > 0.0
-    n = np.int64(abs(contrast) * (per_on if up else per_off) + TIE)
+    n = np.int32(abs(contrast) * (per_on if up else per_off) + TIE)
     slope = interval / (x1 - x0)
     return n, up, (memory - x0) * slope + 0.5, (on if up else -off) * slope
 
@@ -95,9 +95,8 @@ def placed(delay, interval):
 
 
 @njit(**OPTIONS)
-def quiet_band(position, below, above, at, up, down):
-    """Return the smallest and largest byte of positions inside (at − down, at + up)."""
-    low_edge, high_edge = at - down, at + up
+def quiet_band(position, below, above, low_edge, high_edge):
+    """Return the smallest and largest byte of positions inside (low_edge, high_edge)."""
     high = _U(below[_U(np.int64(min(high_edge, below.size - 1.0)))])
     high += _U(position[high + _U(2)] < high_edge)
     low = _U(above[_U(np.int64(max(low_edge + 1.0, 0.0)))])
@@ -112,7 +111,7 @@ def first_bands(pixels, tables):
     for i in range(pixels.first.size):
         at = tables.position[pixels.first[i] + 1]
         pixels.low[i], pixels.high[i] = quiet_band(
-            tables.position, tables.below, tables.above, at, up, down
+            tables.position, tables.below, tables.above, at - down, at + up
         )
 
 
@@ -127,10 +126,10 @@ def band_widths(tables):
 
 
 @njit(**OPTIONS)
-def memory_of(i, net, pixels, tables):
-    """Return the memory r of pixel i, whose K is `net`, in nats above L of its first frame."""
+def memory_of(i, pixels, tables):
+    """Return the memory r of pixel i, in nats above L of its first frame."""
     excess = tables.on - tables.off
-    return net * tables.on + (pixels.offs[i] * excess if excess != 0.0 else 0.0)
+    return pixels.net[i] * tables.on + (pixels.offs[i] * excess if excess != 0.0 else 0.0)
 
 
 @njit(**OPTIONS)
