@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from events.kernels import OPTIONS, band_widths, crossings, detect, memory_of, placed, quiet_band
+from events.kernels import OPTIONS, band_widths, crossings, detect, memory_of, placed, quiet_buckets
 from events.simd import write_keys
 
 TILE = 4096  # pixels; what is known of them stays in the cache from loop to loop
@@ -26,8 +26,8 @@ class Steps(NamedTuple):
 
     before, now, first: float64, L of the two frames and of the first one, nats. memory: float64
     nats above `first`. a, b: float64, step j lies at ``a + j·b`` µs; n: int32, how many, negative
-    if downwards: see `events.kernels.crossings`. low, high: float64, between which positions the
-    pixel is silent from now on.
+    if downwards: see `events.kernels.crossings`. low, high: int32, between which buckets the pixel
+    is silent from now on.
     """
 
     before: Any
@@ -45,8 +45,8 @@ class Steps(NamedTuple):
 def no_steps():
     """Return room for a tile's steps."""
     one, two, three, four = np.empty(TILE), np.empty(TILE), np.empty(TILE), np.empty(TILE)
-    a, b, n = np.empty(TILE), np.empty(TILE), np.empty(TILE, np.int32)
-    return Steps(one, two, three, four, a, b, n, np.empty(TILE), np.empty(TILE))
+    n, low, high = np.empty(TILE, np.int32), np.empty(TILE, np.int32), np.empty(TILE, np.int32)
+    return Steps(one, two, three, four, np.empty(TILE), np.empty(TILE), n, low, high)
 
 
 @njit(**OPTIONS)
@@ -71,7 +71,7 @@ def _place(count, tables, interval, steps):
     """
     on, off, per_on, per_off = tables.on, tables.off, tables.per_on, tables.per_off
     up_width, down_width = band_widths(tables)
-    dark, scale = tables.log[0], tables.scale
+    dark, scale, buckets = tables.log[0], tables.scale, tables.below.size
     total = 0
     for j in range(count):
         first, memory = steps.first[_U(j)], steps.memory[_U(j)]
@@ -80,7 +80,8 @@ def _place(count, tables, interval, steps):
         steps.a[_U(j)], steps.b[_U(j)] = a, b
         steps.n[_U(j)] = n if up else -n
         at = (first - dark + (memory + n * (on if up else -off))) * scale
-        steps.low[_U(j)], steps.high[_U(j)] = at - down_width, at + up_width
+        low, high = quiet_buckets(at, up_width, down_width, buckets)
+        steps.low[_U(j)], steps.high[_U(j)] = low, high
         total += n
     return total
 
@@ -100,9 +101,8 @@ def settle(fired, steps, pixels, tables, begin):
         pixels.net[i] += n
         if tables.on != tables.off:
             pixels.offs[i] -= min(n, np.int32(0))
-        pixels.low[i], pixels.high[i] = quiet_band(
-            tables.position, tables.below, tables.above, steps.low[_U(j)], steps.high[_U(j)]
-        )
+        pixels.low[i] = tables.above[_U(steps.low[_U(j)])]
+        pixels.high[i] = tables.below[_U(steps.high[_U(j)])]
 
 
 @njit(**OPTIONS)

@@ -43,7 +43,6 @@ class Tables(NamedTuple):
     """
 
     log: Any
-    position: Any
     below: Any
     above: Any
     scale: float
@@ -95,13 +94,9 @@ def placed(delay, interval):
 
 
 @njit(**OPTIONS)
-def quiet_band(position, below, above, low_edge, high_edge):
-    """Return the smallest and largest byte of positions inside (low_edge, high_edge)."""
-    high = _U(below[_U(np.int64(min(high_edge, below.size - 1.0)))])
-    high += _U(position[high + _U(2)] < high_edge)
-    low = _U(above[_U(np.int64(max(low_edge + 1.0, 0.0)))])
-    low -= _U(position[low] > low_edge)
-    return low, high
+def quiet_buckets(at, up, down, buckets):
+    """Return the buckets of `Tables.above` and `below` for the band (at − down, at + up)."""
+    return np.int32(max(at - down + 1.0, 0.0)), np.int32(min(at + up, buckets - 1.0))
 
 
 @njit(**OPTIONS)
@@ -109,18 +104,14 @@ def first_bands(pixels, tables):
     """Write the quiet bands of pixels that have just seen their first frame, level 0."""
     up, down = band_widths(tables)
     for i in range(pixels.first.size):
-        at = tables.position[pixels.first[i] + 1]
-        pixels.low[i], pixels.high[i] = quiet_band(
-            tables.position, tables.below, tables.above, at - down, at + up
-        )
+        at = (tables.log[pixels.first[i]] - tables.log[0]) * tables.scale
+        low, high = quiet_buckets(at, up, down, tables.below.size)
+        pixels.low[i], pixels.high[i] = tables.above[low], tables.below[high]
 
 
 @njit(**OPTIONS)
 def band_widths(tables):
-    """Return how far up and down a pixel is silent, in buckets; shy of ties on the safe side.
-
-    A byte wrongly called loud costs a look at it, one wrongly called silent an event.
-    """
+    """Return how far up and down a pixel is silent, in buckets; shy of ties on the safe side."""
     shy = 1.0 - 2.0 * TIE
     return tables.on * shy * tables.scale, tables.off * shy * tables.scale
 

@@ -45,7 +45,7 @@ LUMAS = (*_RESPONSES, "limited", "limited-linlog", "limited-srgb", "limited-log1
 # one here; 1e-9 of a step is far below what a byte can express.
 TIE = 1e-9
 MIN_THRESHOLD = 1e-3
-_BUCKETS = 4096
+_BUCKETS = 8192
 
 
 def convention(luma: str, *, limited: bool) -> str:
@@ -117,20 +117,19 @@ def check_threshold(threshold: float, name: str = "threshold") -> float:
 class Response:
     """The log table, and its inverse: which bytes lie on which side of a log intensity.
 
-    Bytes are looked up by position, ``(L − L(0))·scale``: position s lies in bucket floor(s), and
-    a bucket is narrower than the distance of any two bytes, so a table of buckets and one
-    comparison find the byte.
+    Bytes are looked up by position, ``(L − L(0))·scale``: position s lies in bucket floor(s). The
+    bytes in the bucket itself are on neither side: they may be called loud where they are silent,
+    which costs a look at them; the reverse would cost an event. A bucket is narrower than the
+    least threshold and than the distance of two bytes, so that at most one is, at either end.
 
     Attributes:
         log: (256,) float64, L(y).
-        position: (258,) float64; entry y + 1 is the position of y, the ends are ∓infinity.
         scale: buckets per nat.
         below: (buckets,) uint8; the largest byte below the lower edge of bucket b.
-        above: (buckets + 1,) uint8; the smallest byte above the upper edge of bucket b − 1.
+        above: (buckets,) uint8; the smallest byte above the lower edge of bucket b, 0 for b = 0.
     """
 
     log: NDArray[np.float64]
-    position: NDArray[np.float64]
     scale: float
     below: NDArray[np.uint8]
     above: NDArray[np.uint8]
@@ -143,10 +142,8 @@ def response_of(luma: str) -> Response:
     scale = (_BUCKETS - 2) / float(log[255] - log[0])
     position = (log - log[0]) * scale
     edges = np.arange(_BUCKETS)
-    below = np.searchsorted(position, edges, side="left") - 1
-    above = np.concatenate([[0], np.searchsorted(position, edges + 1, side="right")])
-    padded = np.concatenate([[-np.inf], position, [np.inf]])
-    tables = padded, below.clip(0, 255).astype(np.uint8), above.clip(0, 255).astype(np.uint8)
-    for table in tables:
-        table.flags.writeable = False
-    return Response(log, tables[0], scale, tables[1], tables[2])
+    below = (np.searchsorted(position, edges, side="left") - 1).clip(0, 255).astype(np.uint8)
+    above = np.searchsorted(position, edges, side="right").clip(0, 255).astype(np.uint8)
+    above[0] = 0
+    below.flags.writeable = above.flags.writeable = False
+    return Response(log, scale, below, above)

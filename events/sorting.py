@@ -175,6 +175,8 @@ def sort_intervals(keys, starts, frames, times, pixel_bits, width, out):
         begin = 0
         for end in places[: 1 << top]:
             if end > begin:
-                bucket = _sort_bucket(one[begin:end], two[: end - begin], pixel_bits, passes, counts)
+                bucket = _sort_bucket(
+                    one[begin:end], two[: end - begin], pixel_bits, passes, counts
+                )
                 _pack(bucket, pixel_bits, width, times[f], out, ends[f] + begin)
             begin = end

@@ -50,7 +50,7 @@ def tables_of(sensor: Sensor) -> Tables:
     """Return the sensor in the form the kernels take."""
     r = response_of(sensor.luma)
     on, off = sensor.on, sensor.off
-    return Tables(r.log, r.position, r.below, r.above, r.scale, on, off, 1.0 / on, 1.0 / off)
+    return Tables(r.log, r.below, r.above, r.scale, on, off, 1.0 / on, 1.0 / off)
 
 
 def drift_of(state: PixelState) -> Drift:

@@ -10,7 +10,7 @@ from PIL import Image
 
 import events
 from events import kernels
-from events.response import LINEAR_BELOW, convention, log_table, response_of
+from events.response import LINEAR_BELOW, MIN_THRESHOLD, convention, log_table, response_of
 
 
 def test_rgb_to_luma_is_pillows() -> None:
@@ -99,9 +99,21 @@ def test_the_raw_plane_folded_into_the_table_is_the_expanded_one_but_for_roundin
 
 
 @pytest.mark.parametrize("luma", events.LUMAS)
-def test_a_bucket_is_narrower_than_two_bytes(luma: str) -> None:
-    gaps = np.diff(response_of(luma).position[1:-1])
+def test_a_bucket_is_narrower_than_two_bytes_and_than_a_threshold(luma: str) -> None:
+    found = response_of(luma)
+    gaps = np.diff(found.log) * found.scale
     assert gaps[gaps > 0].min() > 1
+    assert MIN_THRESHOLD * found.scale > 1
+
+
+@pytest.mark.parametrize("luma", events.LUMAS)
+def test_the_inverse_of_the_table_is_that_of_a_search(luma: str) -> None:
+    found = response_of(luma)
+    position = (found.log - found.log[0]) * found.scale
+    for bucket in range(0, len(found.below), 7):
+        under, over = np.flatnonzero(position < bucket), np.flatnonzero(position > bucket)
+        assert found.below[bucket] == (under[-1] if len(under) else 0)
+        assert found.above[bucket] == (over[0] if len(over) and bucket else 255 * (bucket > 0))
 
 
 @pytest.mark.parametrize("luma", events.LUMAS)
