@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from events.emission import TILE, cross, no_steps, settle
 from events.errors import whole
-from events.kernels import OPTIONS, detect, placed
+from events.kernels import OPTIONS, SPARE, detect, placed
 from events.sensor import Sensor
 from events.state import check_chunk, check_frames, first_state, tables_of
 
@@ -84,7 +84,7 @@ def _count_tile(fired, frame, previous, pixels, tables, begin, time0, interval, 
 @njit(**OPTIONS)
 def _count_frames(frames, times, pixels, tables, refractory, window, cells, counts):
     """Count the events of frames (F,P) at times (F,) after the first; counts (bins, 2, cells)."""
-    fired, steps = np.empty(TILE, dtype=np.int32), no_steps()
+    fired, steps = np.empty(TILE + SPARE, dtype=np.int32), no_steps()
     for f in range(1, len(frames)):
         for begin in range(0, frames.shape[1], TILE):
             tile = slice(begin, min(begin + TILE, frames.shape[1]))

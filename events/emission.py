@@ -13,7 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from events.kernels import OPTIONS, band_widths, crossings, detect, memory_of, placed, quiet_buckets
+from events.kernels import (
+    INLINE,
+    OPTIONS,
+    SPARE,
+    band_widths,
+    crossings,
+    detect,
+    memory_of,
+    placed,
+    quiet_buckets,
+)
 from events.simd import write_keys
 
 TILE = 4096  # pixels; what is known of them stays in the cache from loop to loop
@@ -49,7 +59,7 @@ def no_steps():
     return Steps(one, two, three, four, np.empty(TILE), np.empty(TILE), n, low, high)
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _look(fired, frame, previous, pixels, tables, begin, steps):
     """Look up what pixels ``begin + fired``, at most a tile, see and remember."""
     log = tables.log
@@ -62,7 +72,7 @@ def _look(fired, frame, previous, pixels, tables, begin, steps):
         steps.memory[_U(j)] = memory_of(i, pixels, tables)
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _place(count, tables, interval, steps):
     """Find the steps of what was looked up, `count` pixels, and the new quiet bands.
 
@@ -86,14 +96,14 @@ def _place(count, tables, interval, steps):
     return total
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def cross(fired, frame, previous, pixels, tables, begin, interval, steps):
     """Find the steps of pixels ``begin + fired``, at most a tile; return how many in all."""
     _look(fired, frame, previous, pixels, tables, begin, steps)
     return _place(fired.size, tables, interval, steps)
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def settle(fired, steps, pixels, tables, begin):
     """Move the memories of pixels ``begin + fired`` by their steps, and their quiet bands."""
     for j in range(fired.size):
@@ -105,7 +115,7 @@ def settle(fired, steps, pixels, tables, begin):
         pixels.high[i] = tables.below[_U(steps.high[_U(j)])]
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def write(fired, steps, begin, interval, shift, keys, pos):
     """Write the keys of a tile's steps from ``keys[pos]`` on; return the position after them.
 
@@ -123,7 +133,7 @@ def write(fired, steps, begin, interval, shift, keys, pos):
     return pos
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def write_awake(fired, steps, begin, time0, interval, refractory, last, shift, keys, pos):
     """Write the keys of a tile's steps, but for those within `refractory` µs of a pixel's last."""
     for j in range(fired.size):
@@ -138,7 +148,7 @@ def write_awake(fired, steps, begin, time0, interval, refractory, last, shift, k
     return pos
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def emit(fired, frame, previous, pixels, tables, begin, time0, interval, refractory, shift, steps,
          keys, pos):  # fmt: skip
     """Write the events of pixels ``begin + fired`` from ``keys[pos]`` on, move their memory.
@@ -170,7 +180,7 @@ def run_lane(frames, previous, times, pixels, tables, refractory, shift, lane, k
     interval's events begin. cursor: next frame and position, where to go on after the keys have
     grown.
     """
-    fired, steps = np.empty(TILE, dtype=np.int32), no_steps()
+    fired, steps = np.empty(TILE + SPARE, dtype=np.int32), no_steps()
     for f in range(cursor[0], len(frames)):
         before = frames[f - 1] if f > 0 else previous
         pos = cursor[1]

@@ -39,12 +39,21 @@ def _outside(typing: Any, frame: Any, low: Any, high: Any, start: Any) -> Any:
 
 
 def _first_bit(typing: Any, bits: Any) -> Any:
-    """Index of the lowest set bit of a uint64 that is not 0, as int64."""
+    """Index of the lowest set bit of a uint64, 64 if there is none, as int64."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), generate
+
+
+def _ones(typing: Any, bits: Any) -> Any:
+    """How many bits of a uint64 are set, as uint64."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), generate
 
 
 def _store(typing: Any, target: Any, at: Any, word: Any) -> Any:
@@ -92,5 +101,6 @@ def _write_keys(typing: Any, keys: Any, at: Any, a: Any, b: Any, done: Any, top:
 #: For compiled code only.
 outside: Any = intrinsic(_outside)
 first_bit: Any = intrinsic(_first_bit)
+ones: Any = intrinsic(_ones)
 store: Any = intrinsic(_store)
 write_keys: Any = intrinsic(_write_keys)
