@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mdft.lif import check_moving, lif_sequence
 from mdft.loihi import (
@@ -30,6 +29,7 @@ from mdft.neuron import (
     threshold_current,
 )
 from mdft.precision import at_least_float32, full_precision
+from mdft.spike_products import spike_linear
 
 #: β is a multiple of one over this.
 DECAY_STEPS = 32
@@ -228,7 +228,7 @@ class MotionBranch(nn.Module):
             unit = state_unit(weight_NF, input_grid, self.current_grid)
             params = params._replace(state_unit=unit)
         return lif_sequence(
-            F.linear(signal_BSF.to(weight_NF), weight_NF),
+            spike_linear(signal_BSF.to(weight_NF), weight_NF),
             params,
             self.spike,
             threshold_current=current_BSM,

@@ -1,0 +1,135 @@
+"""The compiled loop of :mod:`mdft.spike_products` (numba, cached on disk, without the GIL).
+
+Two operations are written as LLVM IR, so that they become AVX-512, AVX2, SSE or NEON as the machine
+has it: which of 64 inputs are not zero, and the sum of 128 columns in registers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from events.simd import first_bit, ones
+
+#: Inputs that are looked at together.
+LANES = 64
+#: Neurons whose sums are in registers together: eight vectors of 16.
+COLUMNS = 128
+_WIDE = 16
+_GROUP = 8
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+_U = np.uint64
+_INT = ir.IntType(32)
+
+
+def _data(context: Any, builder: Any, signature: Any, args: Any, index: int) -> Any:
+    return context.make_array(signature.args[index])(context, builder, args[index]).data
+
+
+def _not_zero(typing: Any, signal: Any, start: Any) -> Any:
+    """Bit i of the uint64 result: ``signal[start + i] != 0``.
+
+    signal: contiguous floating array of at least start + 64 items (not checked).
+    """
+    signature = types.uint64(signal, types.intp)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = signature.args[0].dtype
+        vector = ir.VectorType(context.get_value_type(kind), LANES)
+        data = _data(context, builder, signature, args, 0)
+        where = builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
+        row = builder.load(where, align=kind.bitwidth // 8)
+        found = builder.fcmp_unordered("!=", row, ir.Constant(vector, [0.0] * LANES))
+        return builder.bitcast(found, ir.IntType(LANES))
+
+    return signature, generate
+
+
+def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, count: Any, column: Any, out: Any,
+              at: Any) -> Any:  # fmt: skip
+    """``out[at + c] = Σ_k factors[k] · rows[starts[k] + column + c]``, c < 128, k < count.
+
+    rows, factors, out: contiguous arrays of one floating dtype; starts: int64 (not checked).
+    """
+    whole = types.intp
+    signature = types.void(rows, starts, factors, whole, whole, out, whole)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = signature.args[0].dtype
+        vector = ir.VectorType(context.get_value_type(kind), _WIDE)
+        rows, starts, factors, out = (
+            _data(context, builder, signature, args, i) for i in (0, 1, 2, 5)
+        )
+        count, column, at = args[3], args[4], args[6]
+
+        def place(data: Any, start: Any, block: int) -> Any:
+            item = builder.add(start, ir.Constant(start.type, block * _WIDE))
+            return builder.bitcast(builder.gep(data, [item]), vector.as_pointer())
+
+        sums = [cgutils.alloca_once(builder, vector) for _ in range(COLUMNS // _WIDE)]
+        for total in sums:
+            builder.store(ir.Constant(vector, [0.0] * _WIDE), total)
+        with cgutils.for_range(builder, count) as loop:
+            start = builder.add(builder.load(builder.gep(starts, [loop.index])), column)
+            factor = builder.load(builder.gep(factors, [loop.index]))
+            lone = builder.insert_element(
+                ir.Constant(vector, ir.Undefined), factor, ir.Constant(_INT, 0)
+            )
+            zeros = ir.Constant(ir.VectorType(_INT, _WIDE), [0] * _WIDE)
+            spread = builder.shuffle_vector(lone, lone, zeros)
+            for block, total in enumerate(sums):
+                row = builder.load(place(rows, start, block), align=kind.bitwidth // 8)
+                part = builder.fmul(spread, row, flags=("contract",))
+                sum_ = builder.fadd(builder.load(total), part, flags=("contract",))
+                builder.store(sum_, total)
+        for block, total in enumerate(sums):
+            builder.store(builder.load(total), place(out, at, block), align=kind.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+not_zero: Any = intrinsic(_not_zero)
+sum_rows: Any = intrinsic(_sum_rows)
+
+
+@njit(**_OPTIONS)
+def _list(signal, row, features, neurons, starts, factors):
+    """List the inputs of a row that are not zero, and where their weights start; return how many.
+
+    Up to `_GROUP` places after the last are overwritten.
+    """
+    count = _U(0)
+    for begin in range(0, features, LANES):
+        at = row * features + begin
+        bits, place = not_zero(signal, at), count
+        count += ones(bits)
+        while bits != 0:
+            for step in range(_GROUP):
+                lane = first_bit(bits)
+                starts[place + _U(step)] = (begin + lane) * neurons
+                factors[place + _U(step)] = signal[_U(at + (lane & (LANES - 1)))]
+                bits &= bits - _U(1)
+            place += _U(_GROUP)
+    return np.int64(count)
+
+
+@njit(**_OPTIONS)
+def add_rows(signal, weight, out, features, begin, end):
+    """``out[x] = Σ_f signal[x, f] · weight[f]`` over what is not zero, rows x from begin to end.
+
+    signal: (X·F,); weight: (F·N,); out: (X·N,), written; one floating dtype. F is a multiple of
+    `LANES`, N of `COLUMNS`.
+    """
+    neurons = weight.size // features
+    starts = np.empty(features + _GROUP, np.int64)
+    factors = np.empty(features + _GROUP, signal.dtype)
+    for row in range(begin, end):
+        count = _list(signal, row, features, neurons, starts, factors)
+        for column in range(0, neurons, COLUMNS):
+            sum_rows(weight, starts, factors, count, column, out, row * neurons + column)

@@ -1,0 +1,154 @@
+"""Sums of the columns that fire, against integers and against the matrix product."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from mdft.calibrate import calibrate
+from mdft.motion import MotionBranch
+from mdft.spike_products import DENSEST, spike_linear
+
+DTYPES = [torch.float32, torch.float64]
+
+
+def drawn(B: int, S: int, features: int, N: int, rate: float, seed: int = 0) -> tuple[Tensor, ...]:
+    """Integers: an input in sixteenths and weights in 64ths, of 8 bits each."""
+    rng = np.random.default_rng(seed)
+    active = rng.random((B, S, features)) < rate
+    signal = rng.integers(-127, 128, (B, S, features)) * active
+    return torch.from_numpy(signal), torch.from_numpy(rng.integers(-127, 128, (N, features)))
+
+
+def by_rows(found: Tensor) -> bool:
+    """Whether the tensor comes from the sparse product."""
+    seen, names = [found.grad_fn], set()
+    while seen:
+        node = seen.pop()
+        if node is not None:
+            names.add(node.name())
+            seen += [next_node for next_node, _ in node.next_functions]
+    return "_SpikeProductBackward" in names
+
+
+@given(
+    B=st.integers(1, 5),
+    S=st.integers(1, 7),
+    features=st.sampled_from([64, 128, 320]),
+    N=st.sampled_from([128, 256]),
+    rate=st.sampled_from([0.0, 0.01, 0.1]),
+    dtype=st.sampled_from(DTYPES),
+    seed=st.integers(0, 9),
+)
+def test_sums_are_those_of_integers(
+    B: int, S: int, features: int, N: int, rate: float, dtype: torch.dtype, seed: int
+) -> None:
+    signal, weight = drawn(B, S, features, N, rate, seed)
+    expected = np.einsum("bsf,nf->bsn", signal.numpy(), weight.numpy()) / (16 * 64)
+    found = spike_linear((signal / 16).to(dtype), (weight / 64).to(dtype))
+    assert found.dtype == dtype
+    assert np.array_equal(found.numpy(), expected)
+
+
+def test_a_row_without_zeros_and_one_of_zeros() -> None:
+    signal, weight = drawn(1, 160, 192, 128, 0.0)
+    signal[0, 7] = torch.arange(1, 193)
+    w = (weight / 64).float().requires_grad_()
+    found = spike_linear((signal / 16).float(), w)
+    assert by_rows(found)
+    expected = signal[0, 7].double() @ weight.double().t() / (16 * 64)
+    assert torch.equal(found[0, 7].double(), expected)
+    assert not found[0, :7].any() and not found[0, 8:].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 5, 64, 128), (16, 10, 128, 128), (8, 30, 512, 384)])
+def test_bits_and_gradients_are_those_of_the_matrix_product(
+    shape: tuple[int, int, int, int], dtype: torch.dtype
+) -> None:
+    signal, weight = drawn(*shape, rate=0.08)
+    x, w = (signal / 16).to(dtype).requires_grad_(), (weight / 64).to(dtype).requires_grad_()
+    grad = torch.randn(
+        *shape[:2], shape[3], dtype=dtype, generator=torch.Generator().manual_seed(0)
+    )
+    ours, theirs = spike_linear(x, w), F.linear(x, w)
+    assert by_rows(ours) and not by_rows(theirs)
+    assert torch.equal(ours, theirs)
+    for found, expected in zip(
+        torch.autograd.grad(ours, (x, w), grad), torch.autograd.grad(theirs, (x, w), grad),
+        strict=True,
+    ):  # fmt: skip
+        assert torch.equal(found, expected)
+
+
+def test_it_can_be_differentiated_twice() -> None:
+    signal, weight = drawn(2, 2, 64, 128, rate=0.05)
+    x, w = (signal / 64).double().requires_grad_(), (weight / 64).double().requires_grad_()
+    first = torch.autograd.grad((spike_linear(x, w) ** 2).sum(), w, create_graph=True)[0]
+    second = torch.autograd.grad((first * w).sum(), w)[0]
+    # The gradient of |x wᵀ|² is 2 w xᵀx, and that of its product with w twice as much.
+    flat = x.detach().flatten(0, 1)
+    assert torch.allclose(second, 4 * w.detach() @ flat.t() @ flat)
+
+
+@pytest.mark.parametrize(
+    "features,N,rate,transposed",
+    [(64, 128, 2 * DENSEST, False), (63, 128, 0.05, False), (64, 100, 0.05, False),
+     (64, 128, 0.05, True)],
+)  # fmt: skip
+def test_the_rest_takes_the_matrix_product(
+    features: int, N: int, rate: float, transposed: bool
+) -> None:
+    signal, weight = drawn(8, 40, features, N, rate)
+    x, w = (signal / 16).float(), (weight / 64).float().requires_grad_()
+    if transposed:
+        x = x.transpose(0, 1)
+    found = spike_linear(x, w)
+    assert not by_rows(found)
+    assert torch.equal(found, F.linear(x, w))
+
+
+def test_threads_do_not_change_a_bit() -> None:
+    signal, weight = drawn(64, 60, 128, 256, 0.1)
+    x, w = (signal / 16).float(), (weight / 64).float().requires_grad_()
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = spike_linear(x, w)
+        torch.set_num_threads(3)
+        three = spike_linear(x, w)
+    finally:
+        torch.set_num_threads(threads)
+    assert by_rows(one) and torch.equal(one, three)
+
+
+def test_what_is_no_number_is_not_lost() -> None:
+    signal, weight = drawn(1, 32, 64, 128, 0.05)
+    x = (signal / 16).float()
+    x[0, 3, 5] = torch.nan
+    w = (weight / 64).float().requires_grad_()
+    found = spike_linear(x, w)
+    assert by_rows(found)
+    assert found[0, 3].isnan().all() and not found[0, 4:].isnan().any()
+
+
+def test_the_motion_branch_takes_it_and_its_layers_stay_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    branch = MotionBranch(128, 128, 3)
+    x_BSF = (torch.rand(4, 20, 128) < 0.1).float()
+    theta_BS1 = 1 + 0.2 * torch.rand(4, 20, 1)
+    calibrate(branch, x_BSF, branch.threshold_current(theta_BS1), rate=0.1)
+    trace = branch.trace(x_BSF, branch.threshold_current(theta_BS1))
+    assert by_rows(trace[0][0])
+    monkeypatch.setattr("mdft.motion.spike_linear", F.linear)
+    plain = branch.trace(x_BSF, branch.threshold_current(theta_BS1))
+    assert 0 < trace[-1][0].mean() < 0.5
+    for (spikes, membranes), (other, others) in zip(trace, plain, strict=True):
+        assert torch.equal(spikes, other) and torch.equal(membranes, others)
