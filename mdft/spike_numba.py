@@ -22,6 +22,8 @@ LANES = 64
 COLUMNS = 128
 _WIDE = 16
 _GROUP = 8
+_TILE = 16
+_ROWS = 128
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 _U = np.uint64
 _INT = ir.IntType(32)
@@ -50,22 +52,22 @@ def _not_zero(typing: Any, signal: Any, start: Any) -> Any:
     return signature, generate
 
 
-def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, count: Any, column: Any, out: Any,
-              at: Any) -> Any:  # fmt: skip
-    """``out[at + c] = Σ_k factors[k] · rows[starts[k] + column + c]``, c < 128, k < count.
+def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, begin: Any, end: Any, column: Any,
+              out: Any, at: Any) -> Any:  # fmt: skip
+    """``out[at + c] = Σ_k factors[k] · rows[starts[k] + column + c]``, c < 128, begin ≤ k < end.
 
     rows, factors, out: contiguous arrays of one floating dtype; starts: int64 (not checked).
     """
     whole = types.intp
-    signature = types.void(rows, starts, factors, whole, whole, out, whole)
+    signature = types.void(rows, starts, factors, whole, whole, whole, out, whole)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[0].dtype
         vector = ir.VectorType(context.get_value_type(kind), _WIDE)
         rows, starts, factors, out = (
-            _data(context, builder, signature, args, i) for i in (0, 1, 2, 5)
+            _data(context, builder, signature, args, i) for i in (0, 1, 2, 6)
         )
-        count, column, at = args[3], args[4], args[6]
+        begin, end, column, at = args[3], args[4], args[5], args[7]
 
         def place(data: Any, start: Any, block: int) -> Any:
             item = builder.add(start, ir.Constant(start.type, block * _WIDE))
@@ -74,7 +76,7 @@ def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, count: Any, col
         sums = [cgutils.alloca_once(builder, vector) for _ in range(COLUMNS // _WIDE)]
         for total in sums:
             builder.store(ir.Constant(vector, [0.0] * _WIDE), total)
-        with cgutils.for_range(builder, count) as loop:
+        with cgutils.for_range(builder, end, begin) as loop:
             start = builder.add(builder.load(builder.gep(starts, [loop.index])), column)
             factor = builder.load(builder.gep(factors, [loop.index]))
             lone = builder.insert_element(
@@ -99,37 +101,58 @@ sum_rows: Any = intrinsic(_sum_rows)
 
 
 @njit(**_OPTIONS)
-def _list(signal, row, features, neurons, starts, factors):
-    """List the inputs of a row that are not zero, and where their weights start; return how many.
+def transpose(matrix, out, rows):
+    """Write a matrix of `rows` rows by columns; both flat, both sides multiples of `_TILE`."""
+    columns = matrix.size // rows
+    for i in range(0, rows, _TILE):
+        for j in range(0, columns, _TILE):
+            for b in range(j, j + _TILE):
+                for a in range(i, i + _TILE):
+                    out[_U(b * rows + a)] = matrix[_U(a * columns + b)]
 
-    Up to `_GROUP` places after the last are overwritten.
+
+@njit(**_OPTIONS)
+def _list(signal, row, features, neurons, starts, factors, place):
+    """List the inputs of a row that are not zero, and where their weights start.
+
+    From `place` on; returns the place after the last. Up to `_GROUP` after it are overwritten.
     """
-    count = _U(0)
+    end = _U(place)
     for begin in range(0, features, LANES):
         at = row * features + begin
-        bits, place = not_zero(signal, at), count
-        count += ones(bits)
+        bits, place = not_zero(signal, at), end
+        end += ones(bits)
         while bits != 0:
             for step in range(_GROUP):
                 lane = first_bit(bits)
-                starts[place + _U(step)] = (begin + lane) * neurons
-                factors[place + _U(step)] = signal[_U(at + (lane & (LANES - 1)))]
+                starts[_U(place) + _U(step)] = (begin + lane) * neurons
+                factors[_U(place) + _U(step)] = signal[_U(at + (lane & (LANES - 1)))]
                 bits &= bits - _U(1)
             place += _U(_GROUP)
-    return np.int64(count)
+    return np.int64(end)
 
 
 @njit(**_OPTIONS)
 def add_rows(signal, weight, out, features, begin, end):
     """``out[x] = Σ_f signal[x, f] · weight[f]`` over what is not zero, rows x from begin to end.
 
+    Some rows at a time, column block by column block, so that a block of the weights stays in the
+    cache.
+
     signal: (X·F,); weight: (F·N,); out: (X·N,), written; one floating dtype. F is a multiple of
     `LANES`, N of `COLUMNS`.
     """
     neurons = weight.size // features
-    starts = np.empty(features + _GROUP, np.int64)
-    factors = np.empty(features + _GROUP, signal.dtype)
-    for row in range(begin, end):
-        count = _list(signal, row, features, neurons, starts, factors)
+    starts = np.empty(_ROWS * features + _GROUP, np.int64)
+    factors = np.empty(_ROWS * features + _GROUP, signal.dtype)
+    ends = np.zeros(_ROWS + 1, np.int64)
+    for top in range(begin, end, _ROWS):
+        rows = min(_ROWS, end - top)
+        for row in range(rows):
+            ends[row + 1] = _list(
+                signal, top + row, features, neurons, starts, factors, ends[row]
+            )
         for column in range(0, neurons, COLUMNS):
-            sum_rows(weight, starts, factors, count, column, out, row * neurons + column)
+            for row in range(rows):
+                at = (top + row) * neurons + column
+                sum_rows(weight, starts, factors, ends[row], ends[row + 1], column, out, at)

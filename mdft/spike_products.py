@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdft.lif_cpu import over_samples
-from mdft.spike_numba import COLUMNS, LANES, add_rows
+from mdft.spike_numba import COLUMNS, LANES, add_rows, transpose
 
 #: Of the inputs that are not zero, from which on the matrix product is faster.
 DENSEST = 0.15
@@ -28,8 +28,10 @@ class _SpikeProduct(torch.autograd.Function):
     def forward(ctx: Any, signal_XF: Tensor, weight_NF: Tensor) -> Tensor:
         ctx.save_for_backward(signal_XF, weight_NF)
         out_XN = signal_XF.new_empty(len(signal_XF), len(weight_NF))
-        weight_FN = weight_NF.detach().t().contiguous()
-        arrays = (x.detach().view(-1).numpy() for x in (signal_XF, weight_FN, out_XN))
+        weight, flat = torch.empty_like(weight_NF), torch.flatten
+        arrays = (flat(x.detach()).numpy() for x in (weight_NF.contiguous(), weight))
+        transpose(*arrays, len(weight_NF))
+        arrays = (flat(x.detach()).numpy() for x in (signal_XF, weight, out_XN))
         over_samples(add_rows, len(signal_XF), out_XN.numel(), *arrays, signal_XF.shape[1])
         return out_XN
 
