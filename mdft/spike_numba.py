@@ -1,7 +1,7 @@
 """The compiled loop of :mod:`mdft.spike_products` (numba, cached on disk, without the GIL).
 
 Two operations are written as LLVM IR, so that they become AVX-512, AVX2, SSE or NEON as the machine
-has it: which of 64 inputs are not zero, and the sum of 128 columns in registers.
+has it: which of 64 inputs are not zero, and the sum of 64 columns in registers.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from events.simd import first_bit, ones
 
 #: Inputs that are looked at together.
 LANES = 64
-#: Neurons whose sums are in registers together: eight vectors of 16.
-COLUMNS = 128
+#: Neurons whose sums are in registers together: four vectors of 16.
+COLUMNS = 64
 _WIDE = 16
 _GROUP = 8
 _TILE = 16
-_ROWS = 128
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 _U = np.uint64
 _INT = ir.IntType(32)
@@ -52,22 +51,22 @@ def _not_zero(typing: Any, signal: Any, start: Any) -> Any:
     return signature, generate
 
 
-def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, begin: Any, end: Any, column: Any,
-              out: Any, at: Any) -> Any:  # fmt: skip
-    """``out[at + c] = Σ_k factors[k] · rows[starts[k] + column + c]``, c < 128, begin ≤ k < end.
+def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, count: Any, column: Any, out: Any,
+              at: Any) -> Any:  # fmt: skip
+    """``out[at + c] = Σ_k factors[k] · rows[starts[k] + column + c]``, c < 64, k < count.
 
     rows, factors, out: contiguous arrays of one floating dtype; starts: int64 (not checked).
     """
     whole = types.intp
-    signature = types.void(rows, starts, factors, whole, whole, whole, out, whole)
+    signature = types.void(rows, starts, factors, whole, whole, out, whole)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[0].dtype
         vector = ir.VectorType(context.get_value_type(kind), _WIDE)
         rows, starts, factors, out = (
-            _data(context, builder, signature, args, i) for i in (0, 1, 2, 6)
+            _data(context, builder, signature, args, i) for i in (0, 1, 2, 5)
         )
-        begin, end, column, at = args[3], args[4], args[5], args[7]
+        count, column, at = args[3], args[4], args[6]
 
         def place(data: Any, start: Any, block: int) -> Any:
             item = builder.add(start, ir.Constant(start.type, block * _WIDE))
@@ -76,7 +75,7 @@ def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, begin: Any, end
         sums = [cgutils.alloca_once(builder, vector) for _ in range(COLUMNS // _WIDE)]
         for total in sums:
             builder.store(ir.Constant(vector, [0.0] * _WIDE), total)
-        with cgutils.for_range(builder, end, begin) as loop:
+        with cgutils.for_range(builder, count) as loop:
             start = builder.add(builder.load(builder.gep(starts, [loop.index])), column)
             factor = builder.load(builder.gep(factors, [loop.index]))
             lone = builder.insert_element(
@@ -112,47 +111,37 @@ def transpose(matrix, out, rows):
 
 
 @njit(**_OPTIONS)
-def _list(signal, row, features, neurons, starts, factors, place):
-    """List the inputs of a row that are not zero, and where their weights start.
+def _list(signal, row, features, neurons, starts, factors):
+    """List the inputs of a row that are not zero, and where their weights start; return how many.
 
-    From `place` on; returns the place after the last. Up to `_GROUP` after it are overwritten.
+    Up to `_GROUP` places after the last are overwritten.
     """
-    end = _U(place)
+    count = _U(0)
     for begin in range(0, features, LANES):
         at = row * features + begin
-        bits, place = not_zero(signal, at), end
-        end += ones(bits)
+        bits, place = not_zero(signal, at), count
+        count += ones(bits)
         while bits != 0:
             for step in range(_GROUP):
                 lane = first_bit(bits)
-                starts[_U(place) + _U(step)] = (begin + lane) * neurons
-                factors[_U(place) + _U(step)] = signal[_U(at + (lane & (LANES - 1)))]
+                starts[place + _U(step)] = (begin + lane) * neurons
+                factors[place + _U(step)] = signal[_U(at + (lane & (LANES - 1)))]
                 bits &= bits - _U(1)
             place += _U(_GROUP)
-    return np.int64(end)
+    return np.int64(count)
 
 
 @njit(**_OPTIONS)
 def add_rows(signal, weight, out, features, begin, end):
     """``out[x] = Σ_f signal[x, f] · weight[f]`` over what is not zero, rows x from begin to end.
 
-    Some rows at a time, column block by column block, so that a block of the weights stays in the
-    cache.
-
     signal: (X·F,); weight: (F·N,); out: (X·N,), written; one floating dtype. F is a multiple of
     `LANES`, N of `COLUMNS`.
     """
     neurons = weight.size // features
-    starts = np.empty(_ROWS * features + _GROUP, np.int64)
-    factors = np.empty(_ROWS * features + _GROUP, signal.dtype)
-    ends = np.zeros(_ROWS + 1, np.int64)
-    for top in range(begin, end, _ROWS):
-        rows = min(_ROWS, end - top)
-        for row in range(rows):
-            ends[row + 1] = _list(
-                signal, top + row, features, neurons, starts, factors, ends[row]
-            )
+    starts = np.empty(features + _GROUP, np.int64)
+    factors = np.empty(features + _GROUP, signal.dtype)
+    for row in range(begin, end):
+        count = _list(signal, row, features, neurons, starts, factors)
         for column in range(0, neurons, COLUMNS):
-            for row in range(rows):
-                at = (top + row) * neurons + column
-                sum_rows(weight, starts, factors, ends[row], ends[row + 1], column, out, at)
+            sum_rows(weight, starts, factors, count, column, out, row * neurons + column)

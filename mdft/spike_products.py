@@ -23,15 +23,18 @@ DENSEST = 0.15
 _STRIDE = 16
 
 
+def _flat(x: Tensor) -> np.ndarray:
+    return x.detach().contiguous().view(-1).numpy()
+
+
 class _SpikeProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal_XF: Tensor, weight_NF: Tensor) -> Tensor:
         ctx.save_for_backward(signal_XF, weight_NF)
         out_XN = signal_XF.new_empty(len(signal_XF), len(weight_NF))
-        weight, flat = torch.empty_like(weight_NF), torch.flatten
-        arrays = (flat(x.detach()).numpy() for x in (weight_NF.contiguous(), weight))
-        transpose(*arrays, len(weight_NF))
-        arrays = (flat(x.detach()).numpy() for x in (signal_XF, weight, out_XN))
+        weight_FN = weight_NF.new_empty(weight_NF.shape[::-1])
+        transpose(_flat(weight_NF), _flat(weight_FN), len(weight_NF))
+        arrays = _flat(signal_XF), _flat(weight_FN), _flat(out_XN)
         over_samples(add_rows, len(signal_XF), out_XN.numel(), *arrays, signal_XF.shape[1])
         return out_XN
 
