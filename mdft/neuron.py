@@ -45,7 +45,7 @@ class LIFParams(NamedTuple):
 @lru_cache(64)
 def _around(window: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
     """The open interval of the same numbers as the closed window."""
-    edges = torch.tensor(window, dtype=dtype)
+    edges = torch.tensor(window, dtype=dtype, device="cpu")
     low, high = torch.nextafter(edges, edges.new_tensor((-math.inf, math.inf))).tolist()
     return low, high
 
