@@ -2,8 +2,9 @@
 
 The floor is its matrix products alone, forward and backward, and beside it the memory that a fused
 LIF must move, 24 bytes an element and layer, as copies. Compared are the branch with the plain loop
-over steps, snnTorch's neurons with a Linear a step, and SpikingJelly's if it is installed (both
-have a constant threshold). All get the same weights, input and gradient of the spikes.
+over steps, snnTorch's neurons with a Linear a step, and those of SpikingJelly, Norse and Sinabs if
+they are installed (all have a constant threshold). All get the same weights, input and gradient of
+the spikes.
 
 With ``--device cuda`` everything is on the GPU in strict float32, and each work is waited for.
 """
@@ -14,13 +15,14 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 import tyro
 from torch import Tensor, nn
 
-from benchmarks.snn_peers import SNNTorch, SpikingJelly, spikingjelly_backend
+from benchmarks.snn_peers import snn_peers
 from benchmarks.timing import medians, show
 from mdft.calibrate import calibrate
 from mdft.lif import lif_sequence
@@ -66,16 +68,13 @@ def measure(batch: int, steps: int, rounds: int, device: str) -> dict[str, float
     loop = MotionBranch(WIDTH, WIDTH, LAYERS, fused=False)
     loop.load_state_dict(branch.state_dict())
     products = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS)))
-    peer = SNNTorch(branch)
     steps_of: dict[str, Callable[[], Tensor]] = {
         "motion branch": lambda: branch(x_BSF, branch.threshold_current(theta_BS1)),
         "matrix products": lambda: products(x_BSF),
         "plain loop": lambda: loop(x_BSF, loop.threshold_current(theta_BS1)),
-        "snnTorch": lambda: peer(x_BSF),
     }
-    if backend := spikingjelly_backend(device):
-        other = SpikingJelly(branch, backend)
-        steps_of[f"SpikingJelly {backend}"] = lambda: other(x_BSF)
+    for name, peer in snn_peers(branch, device).items():
+        steps_of[name] = partial(peer, x_BSF)
     works = {name: _training_step(forward, grad_BSN) for name, forward in steps_of.items()}
     works["LIF traffic"] = _copies(grad_BSN, LAYERS)
     return medians(works, rounds=rounds, wait=_wait(device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -103,3 +104,72 @@ class SpikingJelly(nn.Module):
             neuron.reset()
             signal = neuron(linear(signal))
         return signal.transpose(0, 1)
+
+
+class Norse(nn.Module):
+    """Norse: each layer over all steps, Linear and a lifted ``LIFBoxCell``; steps come first.
+
+    Its membrane is ``v ← v + (1 − β)(I − v)``, ours times 1 − β, and so is its threshold.
+
+    Args:
+        branch: its weights and neuron are taken.
+    """
+
+    def __init__(self, branch: MotionBranch) -> None:
+        super().__init__()
+        library = import_module("norse.torch")
+        rate, device = 1 - branch.beta, branch.linear(0).weight.device
+        numbers = 1000 * rate, 0.0, rate * branch.v_threshold, 0.0
+        rest = [torch.tensor(number, device=device) for number in numbers]
+        params = library.LIFBoxParameters(*rest, method="super", alpha=torch.tensor(10.0))
+        self.linears = linears_of(branch)
+        self.neurons = [library.Lift(library.LIFBoxCell(params, dt=0.001)) for _ in self.linears]
+
+    def forward(self, x_BSF: Tensor) -> Tensor:
+        """Spikes (B,S,N) of the last layer."""
+        signal = x_BSF.transpose(0, 1).contiguous()
+        for linear, neuron in zip(self.linears, self.neurons, strict=True):
+            signal, _ = neuron(linear(signal))
+        return signal.transpose(0, 1)
+
+
+class Sinabs(nn.Module):
+    """Sinabs: each layer over all steps, Linear and ``LIF``.
+
+    Args:
+        branch: its weights and neuron are taken.
+    """
+
+    def __init__(self, branch: MotionBranch) -> None:
+        super().__init__()
+        layers, activation = import_module("sinabs.layers"), import_module("sinabs.activation")
+        self.linears = linears_of(branch)
+        self.neurons = [
+            layers.LIF(
+                tau_mem=-1 / math.log(branch.beta),
+                spike_threshold=torch.tensor(branch.v_threshold),
+                spike_fn=activation.SingleSpike,
+                reset_fn=activation.MembraneReset(),
+                norm_input=False,
+            ).to(branch.linear(0).weight.device)
+            for _ in self.linears
+        ]
+
+    def forward(self, x_BSF: Tensor) -> Tensor:
+        """Spikes (B,S,N) of the last layer."""
+        signal = x_BSF
+        for linear, neuron in zip(self.linears, self.neurons, strict=True):
+            neuron.reset_states()
+            signal = neuron(linear(signal))
+        return signal
+
+
+def snn_peers(branch: MotionBranch, device: str) -> dict[str, nn.Module]:
+    """snnTorch's, and those of the libraries that are installed, with the weights of a branch."""
+    found: dict[str, nn.Module] = {"snnTorch": SNNTorch(branch)}
+    if backend := spikingjelly_backend(device):
+        found[f"SpikingJelly {backend}"] = SpikingJelly(branch, backend)
+    found |= {
+        peer.__name__: peer(branch) for peer in (Norse, Sinabs) if find_spec(peer.__name__.lower())
+    }
+    return found
