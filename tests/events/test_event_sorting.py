@@ -27,7 +27,8 @@ def sort(lanes: list[list[np.ndarray]], times: np.ndarray, bits: int, width: int
     "interval,events",
     [
         (1, 50), (127, 300), (400, 200), (1_000, 2_000), (40_000, 300), (40_000, 4_000),
-        (40_000, 9_000), (1 << 17, 1 << 14), (1 << 22, 2_000), (1 << 21, (1 << 18) + 1), (1 << 45, 3_000),
+        (40_000, 9_000), (1 << 17, 1 << 14), (1 << 22, 2_000), (1 << 21, (1 << 18) + 1),
+        (1 << 45, 3_000),
     ],
 )  # fmt: skip
 def test_sort_is_a_stable_sort(interval: int, events: int) -> None:
