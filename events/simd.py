@@ -12,8 +12,19 @@ from numba import types
 from numba.extending import intrinsic
 
 LANES = 64
-_INDICES = ir.VectorType(ir.IntType(32), 4)
-_LANE_0 = ir.Constant(ir.IntType(32), 0)
+_INT = ir.IntType(32)
+
+
+def data_of(context: Any, builder: Any, signature: Any, args: Any, index: int) -> Any:
+    """The memory of an argument that is an array, in IR."""
+    return context.make_array(signature.args[index])(context, builder, args[index]).data
+
+
+def spread(builder: Any, value: Any, kind: Any) -> Any:
+    """A vector of type `kind` with the value in every lane, in IR."""
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INT, 0))
+    lanes = ir.Constant(ir.VectorType(_INT, kind.count), [0] * kind.count)
+    return builder.shuffle_vector(one, one, lanes)
 
 
 def _outside(typing: Any, frame: Any, low: Any, high: Any, start: Any) -> Any:
@@ -26,8 +37,8 @@ def _outside(typing: Any, frame: Any, low: Any, high: Any, start: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         block = ir.VectorType(ir.IntType(8), LANES)
         loaded = []
-        for array, kind in zip(args[:3], signature.args[:3], strict=True):
-            data = context.make_array(kind)(context, builder, array).data
+        for index in range(3):
+            data = data_of(context, builder, signature, args, index)
             where = builder.bitcast(builder.gep(data, [args[3]]), block.as_pointer())
             loaded.append(builder.load(where, align=1))
         values, lows, highs = loaded
@@ -61,7 +72,7 @@ def _store(typing: Any, target: Any, at: Any, word: Any) -> Any:
     signature = types.void(target, types.intp, types.uint64)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        data = data_of(context, builder, signature, args, 0)
         where = builder.gep(data, [args[1]])
         builder.store(args[2], builder.bitcast(where, ir.IntType(64).as_pointer()), align=1)
         return context.get_dummy_value()
@@ -80,13 +91,9 @@ def _write_keys(typing: Any, keys: Any, at: Any, a: Any, b: Any, done: Any, top:
     doubles, words = ir.VectorType(ir.DoubleType(), 4), ir.VectorType(ir.IntType(64), 4)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def spread(value: Any, kind: Any) -> Any:
-            one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, _LANE_0)
-            return builder.shuffle_vector(one, one, ir.Constant(_INDICES, [0] * 4))
-
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        a, b, done, top = (spread(value, doubles) for value in args[2:6])
-        shift, code = (spread(value, words) for value in args[6:])
+        data = data_of(context, builder, signature, args, 0)
+        a, b, done, top = (spread(builder, value, doubles) for value in args[2:6])
+        shift, code = (spread(builder, value, words) for value in args[6:])
         step = builder.fadd(done, ir.Constant(doubles, [1.0, 2.0, 3.0, 4.0]))
         delay = builder.fadd(a, builder.fmul(step, b))
         delay = builder.select(builder.fcmp_ordered("<", delay, top), delay, top)

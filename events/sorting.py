@@ -99,7 +99,7 @@ def _pack(keys, pixel_bits, width, time0, out, first):
 def _sort_few(keys, starts, f, delay_bits, pixel_bits, one, two):
     """Sort the keys of interval f digit by digit; return which of the two has them.
 
-    one, two: (n,) int64 or longer, both are overwritten.
+    one, two: (n,) int64, both are overwritten.
     """
     digits = -(-delay_bits // _DIGIT)
     bits = -(-delay_bits // digits)
@@ -108,13 +108,10 @@ def _sort_few(keys, starts, f, delay_bits, pixel_bits, one, two):
         _count_digits(keys[lane][starts[lane, f] : starts[lane, f + 1]], pixel_bits, bits, counts)
     for digit in range(digits):
         _begin(counts[digit])
-    size = 0
     for lane in range(len(keys)):
-        begin, end = starts[lane, f], starts[lane, f + 1]
-        _move(keys[lane][begin:end], pixel_bits, mask, counts[0], one)
-        size += end - begin
+        _move(keys[lane][starts[lane, f] : starts[lane, f + 1]], pixel_bits, mask, counts[0], one)
     for digit in range(1, digits):
-        _move(one[:size], pixel_bits + digit * bits, mask, counts[digit], two)
+        _move(one, pixel_bits + digit * bits, mask, counts[digit], two)
         one, two = two, one
     return one
 
@@ -166,8 +163,8 @@ def sort_intervals(keys, starts, frames, times, pixel_bits, width, out):
         interval, size = times[f + 1] - times[f], ends[f + 1] - ends[f]
         delay_bits = _bits(interval)
         if size <= interval:
-            found = _sort_few(keys, starts, f, delay_bits, pixel_bits, one, two)
-            _pack(found[:size], pixel_bits, width, times[f], out, ends[f])
+            found = _sort_few(keys, starts, f, delay_bits, pixel_bits, one[:size], two[:size])
+            _pack(found, pixel_bits, width, times[f], out, ends[f])
             continue
         passes = max(1, -(-(delay_bits - _TOP) // _LOW))
         top = max(delay_bits - _LOW * passes, 0)

@@ -43,7 +43,8 @@ def over_samples(kernel: Callable[..., None], samples: int, elements: int, *args
         future.result()
 
 
-def _flat(x: Tensor) -> np.ndarray:
+def flat(x: Tensor) -> np.ndarray:
+    """The numbers of a tensor in C order, (n,); its memory where it is contiguous."""
     return x.detach().contiguous().view(-1).numpy()
 
 
@@ -61,8 +62,8 @@ def forward(
 ) -> int:
     """See :class:`mdft.lif_fused.Kernels`."""
     B, S, _ = membrane_BSN.shape
-    arrays = _flat(membrane_BSN), _flat(bias_N), _flat(threshold_current_BSM)
-    spikes, number = _flat(spikes_BSN), arrays[0].dtype.type
+    arrays = flat(membrane_BSN), flat(bias_N), flat(threshold_current_BSM)
+    spikes, number = flat(spikes_BSN), arrays[0].dtype.type
     theta = number(params.v_threshold)
     if params.state_unit is None:
         given = *arrays, number(params.beta), theta, spikes, S
@@ -81,10 +82,10 @@ def backward(
     B, S, N = membrane_BSN.shape
     g_BSN = torch.empty_like(membrane_BSN)
     g_BN, g_BS1 = g_BSN.new_empty(B, N), g_BSN.new_empty(B, S, 1)
-    arrays = _flat(grad_spikes_BSN), _flat(membrane_BSN)
+    arrays = flat(grad_spikes_BSN), flat(membrane_BSN)
     number = arrays[1].dtype.type
     constants = params.beta, params.v_threshold, alpha / 2, math.pi / 2 * alpha
-    results = _flat(g_BSN), _flat(g_BN), _flat(g_BS1)
+    results = flat(g_BSN), flat(g_BN), flat(g_BS1)
     given = *arrays, *map(number, constants), *results, S
     over_samples(lif_numba.backward, B, g_BSN.numel(), *given)
     return g_BSN, g_BS1 if shared else g_BSN, g_BN.sum(0)

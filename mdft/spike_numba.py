@@ -14,7 +14,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from events.simd import first_bit, ones
+from events.simd import data_of, first_bit, ones, spread
 
 #: Inputs that are looked at together.
 LANES = 64
@@ -25,11 +25,6 @@ _GROUP = 8
 _TILE = 16
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 _U = np.uint64
-_INT = ir.IntType(32)
-
-
-def _data(context: Any, builder: Any, signature: Any, args: Any, index: int) -> Any:
-    return context.make_array(signature.args[index])(context, builder, args[index]).data
 
 
 def _not_zero(typing: Any, signal: Any, start: Any) -> Any:
@@ -42,7 +37,7 @@ def _not_zero(typing: Any, signal: Any, start: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[0].dtype
         vector = ir.VectorType(context.get_value_type(kind), LANES)
-        data = _data(context, builder, signature, args, 0)
+        data = data_of(context, builder, signature, args, 0)
         where = builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
         row = builder.load(where, align=kind.bitwidth // 8)
         found = builder.fcmp_unordered("!=", row, ir.Constant(vector, [0.0] * LANES))
@@ -64,7 +59,7 @@ def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, count: Any, col
         kind = signature.args[0].dtype
         vector = ir.VectorType(context.get_value_type(kind), _WIDE)
         rows, starts, factors, out = (
-            _data(context, builder, signature, args, i) for i in (0, 1, 2, 5)
+            data_of(context, builder, signature, args, i) for i in (0, 1, 2, 5)
         )
         count, column, at = args[3], args[4], args[6]
 
@@ -78,14 +73,10 @@ def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, count: Any, col
         with cgutils.for_range(builder, count) as loop:
             start = builder.add(builder.load(builder.gep(starts, [loop.index])), column)
             factor = builder.load(builder.gep(factors, [loop.index]))
-            lone = builder.insert_element(
-                ir.Constant(vector, ir.Undefined), factor, ir.Constant(_INT, 0)
-            )
-            zeros = ir.Constant(ir.VectorType(_INT, _WIDE), [0] * _WIDE)
-            spread = builder.shuffle_vector(lone, lone, zeros)
+            wide = spread(builder, factor, vector)
             for block, total in enumerate(sums):
                 row = builder.load(place(rows, start, block), align=kind.bitwidth // 8)
-                part = builder.fmul(spread, row, flags=("contract",))
+                part = builder.fmul(wide, row, flags=("contract",))
                 sum_ = builder.fadd(builder.load(total), part, flags=("contract",))
                 builder.store(sum_, total)
         for block, total in enumerate(sums):

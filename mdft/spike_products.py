@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdft.lif_cpu import over_samples
+from mdft.lif_cpu import flat, over_samples
 from mdft.spike_numba import COLUMNS, LANES, add_rows, transpose
 
 #: Of the inputs that are not zero, from which on the matrix product is faster.
@@ -23,18 +23,14 @@ DENSEST = 0.15
 _STRIDE = 16
 
 
-def _flat(x: Tensor) -> np.ndarray:
-    return x.detach().contiguous().view(-1).numpy()
-
-
 class _SpikeProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal_XF: Tensor, weight_NF: Tensor) -> Tensor:
         ctx.save_for_backward(signal_XF, weight_NF)
         out_XN = signal_XF.new_empty(len(signal_XF), len(weight_NF))
         weight_FN = weight_NF.new_empty(weight_NF.shape[::-1])
-        transpose(_flat(weight_NF), _flat(weight_FN), len(weight_NF))
-        arrays = _flat(signal_XF), _flat(weight_FN), _flat(out_XN)
+        transpose(flat(weight_NF), flat(weight_FN), len(weight_NF))
+        arrays = flat(signal_XF), flat(weight_FN), flat(out_XN)
         over_samples(add_rows, len(signal_XF), out_XN.numel(), *arrays, signal_XF.shape[1])
         return out_XN
 

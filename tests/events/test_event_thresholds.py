@@ -43,7 +43,7 @@ def test_quiet_bands_are_the_inequality(luma: str, up: float, down: float) -> No
         assert pixels.net[i] == net
         memory = log[first[i]] + net * up + offs * (up - down)
         level = log - memory
-        silent = np.unique(log[(level < up * (1 - 1e-9)) & (level > -down * (1 - 1e-9))])
+        silent = np.unique(log[(level < up * (1 - 1e-8)) & (level > -down * (1 - 1e-8))])
         found = np.unique(log[pixels.low[i] : int(pixels.high[i]) + 1])
         assert set(found) <= set(silent)
         assert set(found) >= set(silent[1:-1])
