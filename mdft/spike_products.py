@@ -1,8 +1,9 @@
 """Products of spikes with weights on the CPU: rows of weights added up, where a spike is.
 
-A spike is one, and nine of ten are none: ``W s`` is the sum of the columns of W that fire. On the
-grids of a :class:`mdft.motion.MotionBranch` float32 holds every such sum exactly, whatever its
-order: the result is that of the matrix product, bit for bit.
+A spike is one, and nine of ten are none: ``W s`` is the sum of the columns of W that fire, and the
+gradient of a column of W the sum of the gradients at the steps at which its input fires. On the
+grids of a :class:`mdft.motion.MotionBranch` float32 holds every ``W s`` exactly, whatever the order
+of its sum: it is that of the matrix product, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdft.lif_cpu import flat, over_samples
-from mdft.spike_numba import COLUMNS, LANES, add_rows, transpose
+from mdft.spike_numba import COLUMNS, LANES, add_outer, add_rows, transpose
 
 #: Of the inputs that are not zero, from which on the matrix product is faster.
 DENSEST = 0.15
@@ -36,13 +37,25 @@ class _SpikeProduct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        # The products of autograd for a matrix product, in its order: gradients are its bits.
         signal_XF, weight_NF = ctx.saved_tensors
         signal, weight = ctx.needs_input_grad
         return (
             grads[0].mm(weight_NF) if signal else None,
-            grads[0].t().mm(signal_XF) if weight else None,
+            _weight_gradient(signal_XF, grads[0]) if weight else None,
         )
+
+
+def _weight_gradient(signal_XF: Tensor, grad_XN: Tensor) -> Tensor:
+    """``Σ_x ∂L/∂o(x) s(x)ᵀ``, (N,F), over the spikes."""
+    if torch.is_grad_enabled():  # a second derivative is asked for
+        return grad_XN.t().mm(signal_XF)
+    features, neurons = signal_XF.shape[1], grad_XN.shape[1]
+    grad_FN = grad_XN.new_empty(features, neurons)
+    grad_NF = grad_XN.new_empty(neurons, features)
+    arrays = flat(signal_XF), flat(grad_XN), flat(grad_FN)
+    over_samples(add_outer, features // LANES, grad_XN.numel(), *arrays, features)
+    transpose(flat(grad_FN), flat(grad_NF), features)
+    return grad_NF
 
 
 def spike_linear(signal_BSF: Tensor, weight_NF: Tensor) -> Tensor:
@@ -51,8 +64,9 @@ def spike_linear(signal_BSF: Tensor, weight_NF: Tensor) -> Tensor:
     Sparse: on the CPU, contiguous, and less than `DENSEST` of every sixteenth step's inputs are
     not zero. Then the sum of a neuron is taken from the first input on, else in the order of the
     matrix product; both are exact, hence equal, if every partial sum has a place in the dtype.
-    Gradients are those of the matrix product, bit for bit, of either. What a zero would be
-    multiplied by is not looked at: a weight that is no number is noticed when its input fires.
+    The gradient of the signal is that of the matrix product, bit for bit; that of a weight is
+    summed over the rows from the first one on, whatever the number of threads. What a zero would
+    be multiplied by is not looked at: a weight that is no number is noticed when its input fires.
 
     Args:
         signal_BSF: spikes, or an input with many zeros; float32 or float64.

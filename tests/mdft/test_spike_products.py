@@ -66,9 +66,30 @@ def test_a_row_without_zeros_and_one_of_zeros() -> None:
     assert not found[0, :7].any() and not found[0, 8:].any()
 
 
+@given(
+    X=st.integers(1, 3),
+    S=st.sampled_from([1, 5, 85, 200]),
+    features=st.sampled_from([64, 320]),
+    N=st.sampled_from([64, 192]),
+    rate=st.sampled_from([0.0, 0.01, 0.1]),
+    dtype=st.sampled_from(DTYPES),
+    seed=st.integers(0, 9),
+)
+def test_gradients_of_integers_are_exact(
+    X: int, S: int, features: int, N: int, rate: float, dtype: torch.dtype, seed: int
+) -> None:
+    signal, weight = drawn(X, S, features, N, rate, seed)
+    grad = np.random.default_rng(seed).integers(-99, 100, (X, S, N))
+    x, w = signal.to(dtype).requires_grad_(), weight.to(dtype).requires_grad_()
+    spike_linear(x, w).backward(torch.from_numpy(grad).to(dtype))
+    assert x.grad is not None and w.grad is not None
+    assert np.array_equal(w.grad.numpy(), np.einsum("bsn,bsf->nf", grad, signal.numpy()))
+    assert np.array_equal(x.grad.numpy(), np.einsum("bsn,nf->bsf", grad, weight.numpy()))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(3, 5, 64, 128), (16, 10, 128, 128), (8, 30, 512, 384)])
-def test_bits_and_gradients_are_those_of_the_matrix_product(
+def test_bits_are_those_of_the_matrix_product_and_gradients_its_values(
     shape: tuple[int, int, int, int], dtype: torch.dtype
 ) -> None:
     signal, weight = drawn(*shape, rate=0.08)
@@ -79,11 +100,14 @@ def test_bits_and_gradients_are_those_of_the_matrix_product(
     ours, theirs = spike_linear(x, w), F.linear(x, w)
     assert by_rows(ours) and not by_rows(theirs)
     assert torch.equal(ours, theirs)
-    for found, expected in zip(
-        torch.autograd.grad(ours, (x, w), grad), torch.autograd.grad(theirs, (x, w), grad),
-        strict=True,
-    ):  # fmt: skip
-        assert torch.equal(found, expected)
+    found = torch.autograd.grad(ours, (x, w), grad)
+    expected = torch.autograd.grad(theirs, (x, w), grad)
+    assert torch.equal(found[0], expected[0])
+    exact = torch.einsum("bsn,bsf->nf", grad.double(), x.detach().double())
+    # The size of the terms of each sum, and of its rounding at every one of a few hundred steps.
+    scale = torch.einsum("bsn,bsf->nf", grad.double().abs(), x.detach().double().abs())
+    for gradient in found[1], expected[1]:
+        assert ((gradient - exact).abs() <= 8 * torch.finfo(dtype).eps * scale).all()
 
 
 def test_it_can_be_differentiated_twice() -> None:
@@ -117,14 +141,18 @@ def test_threads_do_not_change_a_bit() -> None:
     signal, weight = drawn(64, 60, 128, 256, 0.1)
     x, w = (signal / 16).float(), (weight / 64).float().requires_grad_()
     threads = torch.get_num_threads()
+    grad = torch.randn(64, 60, 256, generator=torch.Generator().manual_seed(0))
+    found = []
     try:
-        torch.set_num_threads(1)
-        one = spike_linear(x, w)
-        torch.set_num_threads(3)
-        three = spike_linear(x, w)
+        for number in 1, 3:
+            torch.set_num_threads(number)
+            out = spike_linear(x, w)
+            assert by_rows(out)
+            found += [(out, *torch.autograd.grad(out, w, grad))]
     finally:
         torch.set_num_threads(threads)
-    assert by_rows(one) and torch.equal(one, three)
+    for one, three in zip(*found, strict=True):
+        assert torch.equal(one, three)
 
 
 def test_what_is_no_number_is_not_lost() -> None:
