@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mdft.errors import UserError
-from mdft.sampler import BalancedSampler
+from mdft.sampler import BalancedSampler, draw_negatives
 
 
 def test_every_class_and_every_clip_of_a_class_is_equally_likely():
@@ -32,3 +34,27 @@ def test_the_same_generator_draws_the_same_clips():
 def test_one_class_is_refused():
     with pytest.raises(UserError, match="one class only"):
         BalancedSampler(torch.tensor([5, 5])).draw(2, torch.Generator())
+
+
+@given(st.lists(st.integers(-3, 9), min_size=2, max_size=40).filter(lambda x: len(set(x)) > 1))
+def test_negatives_are_of_another_class(labels: list[int]):
+    labels_B = torch.tensor(labels)
+    for seed in range(5):
+        other_B = draw_negatives(labels_B, torch.Generator().manual_seed(seed))
+        assert (labels_B[other_B] != labels_B).all()
+
+
+def test_every_negative_is_equally_likely():
+    labels_B = torch.tensor([4, 0, 4, 2, 0, 4])
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.stack([draw_negatives(labels_B, generator) for _ in range(20_000)]).numpy()
+    for i, label in enumerate(labels_B):
+        expected = (labels_B != label).double()
+        share = np.bincount(drawn[:, i], minlength=6) / len(drawn)
+        np.testing.assert_allclose(share, expected / expected.sum(), atol=0.015)
+
+
+def test_a_large_batch_needs_no_memory_of_its_square():
+    labels_B = torch.arange(200_000) % 3  # 40 GB of comparisons
+    other_B = draw_negatives(labels_B, torch.Generator().manual_seed(0))
+    assert (labels_B[other_B] != labels_B).all()
