@@ -37,20 +37,16 @@ def medians(
     return {name: median(values) for name, values in seconds.items()}
 
 
-def show(title: str, rows: Mapping[str, Mapping[str, float]], baseline: str) -> None:
-    """Print milliseconds and the ratio to the baseline, one row a setting."""
-    table = Table(title=title, title_justify="left")
-    names = list(next(iter(rows.values())))
-    table.add_column("setting", style="bold")
-    for name in names:
-        table.add_column(f"{name}, ms", justify="right")
-        if name != baseline:
-            table.add_column(f"/ {baseline}", justify="right")
-    for setting, seconds in rows.items():
+def show(title: str, settings: Mapping[str, Mapping[str, float]], baseline: str) -> None:
+    """Print milliseconds and the ratio to the baseline: a row each work, a column each setting."""
+    table = Table(title=title, title_justify="left", show_lines=True)
+    table.add_column(f"ms, × {baseline}", style="bold")
+    for setting in settings:
+        table.add_column(setting, justify="right")
+    for name in next(iter(settings.values())):
         cells = []
-        for name in names:
-            cells.append(f"{1e3 * seconds[name]:.2f}")
-            if name != baseline:
-                cells.append(f"{seconds[name] / seconds[baseline]:.2f}×")
-        table.add_row(setting, *cells)
-    Console().print(table)
+        for seconds in settings.values():
+            ratio = f"\n{seconds[name] / seconds[baseline]:.2f}×" if name != baseline else ""
+            cells.append(f"{1e3 * seconds[name]:.2f}{ratio}")
+        table.add_row(name, *cells)
+    Console(width=100).print(table)
