@@ -49,7 +49,8 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (health.FiringStatistics, "add", "checks and counts"),
 )
 #: Operations within the motion branch that are rows of their own.
-_IN_MOTION = {"aten::linear": "motion: matrix products", "_FusedLIF": "motion: LIF"}
+_PRODUCTS = "motion: matrix products"
+_IN_MOTION = {"aten::linear": _PRODUCTS, "_SpikeProduct": _PRODUCTS, "_FusedLIF": "motion: LIF"}
 _ENGINE, _RANGE = "autograd::engine::evaluate_function: ", "part: "
 
 #: Part, and whether backward → seconds of each of its operations, in order.

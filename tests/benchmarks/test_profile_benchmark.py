@@ -9,6 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import benchmarks.profile as profiling
 from benchmarks.profile import LEAVES, PARTS, REST, Options, assigned, by_part, least, main, ranges
+from mdft.motion import MotionBranch
 
 
 class Two(nn.Module):
@@ -47,6 +48,21 @@ def test_operations_belong_to_the_innermost_part_and_backward_to_its_forward():
     assert (f"{engine}AddmmBackward0", REST, True) not in found
     assert sum(map(len, by_part(events).values())) == len(events)
     assert not hasattr(Two.wide, "__wrapped__")
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.9])
+def test_products_of_few_spikes_and_of_many_are_one_row(rate: float):
+    branch, x = MotionBranch(64, 64, 1), (torch.rand(4, 100, 64) < rate).float().requires_grad_()
+    record = profile(activities=[ProfilerActivity.CPU], acc_events=True)
+    with ranges(), record:
+        branch(x, torch.zeros(4, 100, 1)).sum().backward()
+    parts = {name: set[tuple[str, bool]]() for name in ("aten::mm", "_FusedLIF")}
+    for event, part, backward in assigned(record.events() or []):
+        if event.name in parts:
+            parts[event.name].add((part, backward))
+    assert ("motion: matrix products", True) in parts["aten::mm"]
+    assert {part for part, _ in parts["aten::mm"]} == {"motion: matrix products"}
+    assert parts["_FusedLIF"] == {("motion: LIF", False)}
 
 
 def test_the_least_is_taken_operation_by_operation():
