@@ -40,15 +40,14 @@ class BalancedSampler:
             class_B = torch.randint(classes, (size,), generator=generator, device=device)
             if (class_B != class_B[0]).any():
                 break
-        within_B = (_shares(class_B.shape, generator) * self.count_C[class_B]).long()
+        # float64: float32 could round up to the first clip of the next class.
+        share_B = torch.rand(size, generator=generator, device=device, dtype=torch.float64)
+        within_B = (share_B * self.count_C[class_B]).long()
         return self.order_N[self.first_C[class_B] + within_B]
 
 
 def draw_negatives(labels_B: Tensor, generator: torch.Generator) -> Tensor:
     """For each clip of a batch the index of a clip of another class, uniformly.
-
-    Sorted by class, the clips of its own class are one stretch, which a draw leaps over:
-    O(B log B) for B clips.
 
     Args:
         labels_B: class indices.
@@ -60,19 +59,10 @@ def draw_negatives(labels_B: Tensor, generator: torch.Generator) -> Tensor:
     Raises:
         UserError: the batch holds one class only.
     """
-    sorted_B, order_B = labels_B.sort(stable=True)
-    first_B = torch.searchsorted(sorted_B, labels_B)
-    alike_B = torch.searchsorted(sorted_B, labels_B, right=True) - first_B
-    others_B = len(labels_B) - alike_B
-    if not others_B.all():
+    other_BB = labels_B[:, None] != labels_B[None, :]
+    if not other_BB.any(dim=1).all():
         raise UserError(
             f"batch of {len(labels_B)} clips holds one class only, expected at least two: "
             "raise the batch size"
         )
-    place_B = (_shares(labels_B.shape, generator) * others_B).long()
-    return order_B[torch.where(place_B < first_B, place_B, place_B + alike_B)]
-
-
-def _shares(shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """Uniform in [0, 1), float64: float32 times a count could round up to the count itself."""
-    return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
+    return torch.multinomial(other_BB.float(), 1, generator=generator)[:, 0]
