@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,30 +11,7 @@ from torch import Tensor
 from mdft import lif_numba
 from mdft.loihi import state_limit
 from mdft.neuron import LIFParams
-
-#: Fewest elements that are worth waking a second thread for.
-GRAIN = 2**17
-
-
-@lru_cache(1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "mdft-lif")
-
-
-# A forked child inherits the pool without its threads, and would wait for them for ever.
-os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def over_samples(kernel: Callable[..., None], samples: int, elements: int, *args: Any) -> None:
-    """Call ``kernel(*args, first, last)`` over all samples, on as many threads as torch uses."""
-    threads = max(1, min(torch.get_num_threads(), samples, elements // GRAIN))
-    edges = [samples * i // threads for i in range(threads + 1)]
-    waiting = [
-        _pool(threads - 1).submit(kernel, *args, first, last) for first, last in pairwise(edges[1:])
-    ]
-    kernel(*args, 0, edges[1])
-    for future in waiting:
-        future.result()
+from mdft.openmp import over_samples
 
 
 def flat(x: Tensor) -> np.ndarray:

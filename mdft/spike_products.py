@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdft.lif_cpu import flat, over_samples
+from mdft.lif_cpu import flat
+from mdft.openmp import over_samples
 from mdft.spike_numba import COLUMNS, LANES, add_outer, add_rows, transpose
 
 #: Of the inputs that are not zero, from which on the matrix product is faster.

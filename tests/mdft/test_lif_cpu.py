@@ -5,7 +5,7 @@ import multiprocessing
 import pytest
 import torch
 
-from mdft import lif_cpu, lif_numba
+from mdft import lif_numba, openmp
 from mdft.lif import lif_sequence
 from mdft.neuron import AtanSpike
 from tests.mdft.lif_inputs import PARAMS, inputs, weighted_sum
@@ -14,7 +14,7 @@ _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 
 
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lif_cpu, "GRAIN", 1)
+    monkeypatch.setattr(openmp, "GRAIN", 1)
     given_ = inputs((5, 9, 16), dtype=torch.float32)
     results, before = [], torch.get_num_threads()
     try:
@@ -37,8 +37,8 @@ def _mean_in_child(queue: multiprocessing.Queue) -> None:
 
 
 def test_a_forked_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lif_cpu, "GRAIN", 1)
-    lif_cpu.over_samples(lambda *block: None, 4, 4)  # the parent's pool has started
+    monkeypatch.setattr(openmp, "GRAIN", 1)
+    openmp.over_samples(lambda *block: None, 4, 4)  # the parent has threads
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
