@@ -138,7 +138,10 @@ def test_the_commands_do_what_they_say_on_the_released_run(tmp_path: Path):
         words = [str(places.get(w, w.replace("OUT", str(tmp_path)))) for w in typed.split()]
         name = written.split()[0]
         heard[name] = said(name, *words, folder=tmp_path)
-    assert "65.1" in heard["mdft.evaluate"]  # HM
+    rows = re.findall(r"^│ (?:S|U|HM|ZSL) .*│$", README, re.M)[:4]  # the demo's last screen
+    assert len(rows) == 4
+    for row in rows:
+        assert row in heard["mdft.evaluate"], row
     assert "0 of 73,728 spikes differ from reference_int" in heard["hardware.run"]
     assert "bounces" in heard["mdft.predict"]
     for name in ("report.html", "branch.net", "why.html", "e.h5", "e.mp4", "pixel.png", "figures"):
