@@ -48,8 +48,8 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (learner, "check_finite", "checks and counts"),
     (health.FiringStatistics, "add", "checks and counts"),
 )
-#: Operations within the motion branch that are rows of their own.
 _PRODUCTS = "motion: matrix products"
+#: Operations within the motion branch that are rows of their own.
 _IN_MOTION = {"aten::linear": _PRODUCTS, "_SpikeProduct": _PRODUCTS, "_FusedLIF": "motion: LIF"}
 _ENGINE, _RANGE = "autograd::engine::evaluate_function: ", "part: "
 
