@@ -57,7 +57,7 @@ def over_samples(kernel: Callable[..., object], samples: int, elements: int, *ar
         *args: of the kernel.
 
     Raises:
-        BaseException: what the kernel raises.
+        BaseException: what the kernel raises, or a signal's handler meanwhile.
     """
     threads = max(1, min(torch.get_num_threads(), samples, elements // GRAIN))
     edges = [samples * i // threads for i in range(threads + 1)]
@@ -82,6 +82,7 @@ def _on_pool(part: Part, parts: int) -> None:
 
 
 def _on_openmp(library: ctypes.CDLL, part: Part, parts: int) -> None:
+    done: list[int] = []
     raised: list[BaseException] = []
 
     def work(_: Any) -> None:
@@ -89,9 +90,14 @@ def _on_openmp(library: ctypes.CDLL, part: Part, parts: int) -> None:
             # It may give fewer threads than it was asked for.
             for i in range(library.omp_get_thread_num(), parts, library.omp_get_num_threads()):
                 part(i)
+                done.append(i)
         except BaseException as error:  # there is C between here and who can handle it
             raised.append(error)
 
     library.GOMP_parallel(_CALLBACK(work), None, parts, 0)
     if raised:
         raise raised[0]
+    if len(done) < parts:
+        # From Python 3.11 on a signal may be handled before the first line of `work`; what its
+        # handler raises is shown by sys.unraisablehook and lost.
+        raise KeyboardInterrupt

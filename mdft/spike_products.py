@@ -48,15 +48,23 @@ class _SpikeProduct(torch.autograd.Function):
 
 def _weight_gradient(signal_XF: Tensor, grad_XN: Tensor) -> Tensor:
     """``Σ_x ∂L/∂o(x) s(x)ᵀ``, (N,F), over the spikes."""
-    if torch.is_grad_enabled():  # a second derivative is asked for
+    grad = _array(grad_XN)
+    if torch.is_grad_enabled() or grad is None:  # a second derivative, or a batch of vmap
         return grad_XN.t().mm(signal_XF)
     features, neurons = signal_XF.shape[1], grad_XN.shape[1]
     grad_FN = grad_XN.new_empty(features, neurons)
     grad_NF = grad_XN.new_empty(neurons, features)
-    arrays = flat(signal_XF), flat(grad_XN), flat(grad_FN)
+    arrays = flat(signal_XF), grad, flat(grad_FN)
     over_samples(add_outer, features // LANES, grad_XN.numel(), *arrays, features)
     transpose(flat(grad_FN), flat(grad_NF), features)
     return grad_NF
+
+
+def _array(x: Tensor) -> np.ndarray | None:
+    try:
+        return flat(x)
+    except RuntimeError:  # torch knows kinds of tensors that NumPy cannot read
+        return None
 
 
 def spike_linear(signal_BSF: Tensor, weight_NF: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -88,6 +90,19 @@ def test_an_interrupt_reaches_who_called(threads: Callable):
 
     with pytest.raises(KeyboardInterrupt):
         over_samples(kernel, 2, 10**6)
+
+
+def test_what_is_lost_on_the_way_into_a_part_is_an_interrupt():
+    """As from Python 3.11 on, where a signal can be handled before a part's first line."""
+    library = SimpleNamespace(
+        GOMP_parallel=lambda work, data, threads, flags: work(None),  # the second thread's is lost
+        omp_get_thread_num=lambda: 0,
+        omp_get_num_threads=lambda: 2,
+    )
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        openmp._on_openmp(cast(Any, library), done.append, 2)
+    assert done == [0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="torch brings GNU's OpenMP on Linux alone")

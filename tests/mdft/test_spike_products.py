@@ -120,6 +120,21 @@ def test_it_can_be_differentiated_twice() -> None:
     assert torch.allclose(second, 4 * w.detach() @ flat.t() @ flat)
 
 
+def test_gradients_that_numpy_cannot_read_take_the_matrix_product() -> None:
+    signal, weight = drawn(2, 30, 128, 128, rate=0.05)
+    x, w = (signal / 16).double(), (weight / 64).double().requires_grad_()
+    found = spike_linear(x, w)
+    assert by_rows(found)
+    grads = torch.randn(3, 2, 30, 128, dtype=torch.float64)
+    expected = torch.einsum("kbsn,bsf->knf", grads, x)
+    batched = torch.autograd.grad(found, w, grads, is_grads_batched=True, retain_graph=True)[0]
+    assert torch.allclose(batched, expected)
+    negative = torch.complex(grads[0], grads[0]).conj().imag  # a view with a bit for its sign
+    assert negative.is_neg()
+    negated = torch.autograd.grad(found, w, negative)[0]
+    assert torch.allclose(negated, -expected[0])
+
+
 @pytest.mark.parametrize(
     "features,N,rate,transposed",
     [(64, 128, 2 * DENSEST, False), (63, 128, 0.05, False), (64, 100, 0.05, False),
