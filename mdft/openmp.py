@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +60,16 @@ def over_samples(kernel: Callable[..., object], samples: int, elements: int, *ar
     """
     threads = max(1, min(torch.get_num_threads(), samples, elements // GRAIN))
     edges = [samples * i // threads for i in range(threads + 1)]
-    parts = list(pairwise(edges))
+
+    def part(i: int) -> object:
+        return kernel(*args, edges[i], edges[i + 1])
+
     if threads == 1:
-        kernel(*args, *parts[0])
-    elif os.getpid() != _PROCESS or (library := _openmp()) is None:
-        _on_pool(lambda i: kernel(*args, *parts[i]), threads)
+        part(0)
+    elif (library := _openmp()) and os.getpid() == _PROCESS:
+        _on_openmp(library, part, threads)
     else:
-        _on_openmp(library, lambda i: kernel(*args, *parts[i]), threads)
+        _on_pool(part, threads)
 
 
 def _on_pool(part: Part, parts: int) -> None:

@@ -9,6 +9,7 @@ from mdft import lif_numba, openmp
 from mdft.lif import lif_sequence
 from mdft.neuron import AtanSpike
 from tests.mdft.lif_inputs import PARAMS, inputs, weighted_sum
+from tests.mdft.threads import threads
 
 _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 
@@ -16,17 +17,14 @@ _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(openmp, "GRAIN", 1)
     given_ = inputs((5, 9, 16), dtype=torch.float32)
-    results, before = [], torch.get_num_threads()
-    try:
-        for threads in (1, 2, 3, 8):
-            torch.set_num_threads(threads)
+    results = []
+    for number in (1, 2, 3, 8):
+        with threads(number):
             current, b, bias = given_
             spikes, membranes = lif_sequence(
                 current, PARAMS, AtanSpike(), threshold_current=b, bias=bias
             )
             results.append((spikes, membranes, *torch.autograd.grad(weighted_sum(spikes), given_)))
-    finally:
-        torch.set_num_threads(before)
     for result in results[1:]:
         assert all(torch.equal(a, e) for a, e in zip(result, results[0], strict=True))
 
@@ -39,9 +37,7 @@ def _mean_in_child(queue: multiprocessing.Queue) -> None:
 def test_a_forked_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(openmp, "GRAIN", 1)
     openmp.over_samples(lambda *block: None, 4, 4)  # the parent has threads
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
+    with threads(2):
         expected = lif_sequence(torch.ones(4, 3, 2), PARAMS, AtanSpike())[0].mean().item()
         context = multiprocessing.get_context("fork")
         queue = context.Queue()
@@ -49,8 +45,6 @@ def test_a_forked_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch):
         child.start()
         found = queue.get(timeout=60)
         child.join(60)
-    finally:
-        torch.set_num_threads(before)
     assert found == expected
     assert child.exitcode == 0
 

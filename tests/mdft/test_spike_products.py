@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mdft.calibrate import calibrate
 from mdft.motion import MotionBranch
 from mdft.spike_products import DENSEST, spike_linear
+from tests.mdft.threads import threads
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -155,17 +156,13 @@ def test_the_rest_takes_the_matrix_product(
 def test_threads_do_not_change_a_bit() -> None:
     signal, weight = drawn(64, 60, 128, 256, 0.1)
     x, w = (signal / 16).float(), (weight / 64).float().requires_grad_()
-    threads = torch.get_num_threads()
     grad = torch.randn(64, 60, 256, generator=torch.Generator().manual_seed(0))
     found = []
-    try:
-        for number in 1, 3:
-            torch.set_num_threads(number)
+    for number in 1, 3:
+        with threads(number):
             out = spike_linear(x, w)
             assert by_rows(out)
             found += [(out, *torch.autograd.grad(out, w, grad))]
-    finally:
-        torch.set_num_threads(threads)
     for one, three in zip(*found, strict=True):
         assert torch.equal(one, three)
 
