@@ -62,8 +62,8 @@ lint: setup
 # Lava's, are no API.
 api: setup
 	@said=$$(PDOC_ALLOW_EXEC=1 $(PYTHON) -m pdoc --docformat google --output-directory site \
-	    mdft export events hardware !hardware.lava_child !hardware.lava_guard \
-	    !hardware.lava_processes 2>&1) && [ -z "$$said" ] || { echo "$$said" >&2; exit 1; }
+	    mdft export events hardware !hardware.lava.child !hardware.lava.guard \
+	    !hardware.lava.processes 2>&1) && [ -z "$$said" ] || { echo "$$said" >&2; exit 1; }
 	@echo site/index.html
 
 clean:

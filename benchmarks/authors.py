@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mdft.baselines.config import SystemName
+from mdft.config.baselines import SystemName
 
 #: Measured here: what each checkout must hold, and where it comes from.
 CHECKOUTS: dict[SystemName, tuple[str, str]] = {

@@ -22,7 +22,7 @@ from benchmarks.processor_time import Work, measure
 from events import frames_to_bins, frames_to_events
 from events.reference import frames_to_events_reference
 from events.response import convention
-from events.video import Clip
+from events.video.clip import Clip
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 

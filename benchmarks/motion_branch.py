@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from benchmarks.snn_peers import snn_peers
 from benchmarks.timing import medians, show
-from mdft.calibrate import calibrate
-from mdft.lif import lif_sequence
-from mdft.motion import MotionBranch
-from mdft.neuron import AtanSpike, LIFParams
+from mdft.lif.layer import lif_sequence
+from mdft.lif.neuron import AtanSpike, LIFParams
+from mdft.model.calibrate import calibrate
+from mdft.model.motion import MotionBranch
 
 WIDTH, LAYERS = 512, 3
 

@@ -23,10 +23,10 @@ from benchmarks.processor_time import minima, timed
 from benchmarks.stepping import Stop, parameters, train
 from benchmarks.synthetic import Shape, random_clips
 from benchmarks.training import configured
-from mdft.baselines.build import OURS, build
-from mdft.config import ComputeConfig, TrainConfig
-from mdft.evaluation import score_split
+from mdft.config.train import ComputeConfig, TrainConfig
 from mdft.gzsl import choose_beta
+from mdft.systems.build import OURS, build
+from mdft.training.evaluation import score_split
 
 Result = TypeVar("Result")
 #: Bytes for each number that is learned: itself, its gradient, and Adam's two means.

@@ -28,8 +28,11 @@ from benchmarks.processor_time import minima, timed
 from benchmarks.stepping import Stop, train, training
 from benchmarks.synthetic import Shape, random_clips
 from benchmarks.training import configured
-from mdft import crm, dab, feed, health, layers, learner, model, motion, rjlu
-from mdft.baselines import ours
+from mdft.model import crm, dab, health, layers, motion, rjlu
+from mdft.model import mdft as model
+from mdft.systems import mdft as ours
+from mdft.training import feed
+from mdft.training import step as learner
 
 MOTION, LEAVES, REST = "motion: snapping to the grid", "gradients of weights added up", "the rest"
 #: What is ranged from outside: owner, the name of its function, and the part that it is.

@@ -12,7 +12,7 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from mdft.motion import MotionBranch
+from mdft.model.motion import MotionBranch
 
 
 def linears_of(branch: MotionBranch) -> nn.ModuleList:

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from mdft.baselines.build import build
-from mdft.config import TrainConfig
+from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
-from mdft.protocol import Progress
-from mdft.trainer import Trainer
+from mdft.systems.build import build
+from mdft.training.protocol import Progress
+from mdft.training.trainer import Trainer
 
 
 class Stop(BaseException):
@@ -87,7 +87,7 @@ class Stepping:
 
 
 def train(config: TrainConfig, clips: ClipSet, after_step: Callable[[], None]) -> None:
-    """Train stage 2 by :class:`mdft.trainer.Trainer`, in a folder that does not stay.
+    """Train stage 2 by :class:`mdft.training.trainer.Trainer`, in a folder that does not stay.
 
     Args:
         config: whose epochs are trained, without a validation between them.

@@ -31,11 +31,12 @@ from benchmarks.processor_time import Timed, minima, timed
 from benchmarks.stepping import Stop, parameters, train, training
 from benchmarks.synthetic import Shape, random_clips
 from benchmarks.training_table import Row, table, whole_run
-from mdft.baselines.build import OURS, TITLES
-from mdft.baselines.config import SystemName
-from mdft.config import ComputeConfig, DataConfig, TrainConfig
+from mdft.config.baselines import SystemName
+from mdft.config.data import DataConfig
+from mdft.config.recipes import ucf
+from mdft.config.train import ComputeConfig, TrainConfig
 from mdft.data.dataset import ClipSet
-from mdft.recipes import ucf
+from mdft.systems.build import OURS, TITLES
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from benchmarks.synthetic import Shape
-from mdft.baselines.build import OURS, TITLES
-from mdft.recipes import ucf
+from mdft.config.recipes import ucf
+from mdft.systems.build import OURS, TITLES
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.dense import count_by_cell, count_events, window_of
-from events.errors import UserError, whole
 from events.sensor import EVENTS, Sensor
+from mdft.errors import UserError, whole
 
 
 def cell_areas(width: int, height: int, grid: int) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """``python -m events.convert IN OUT [--preview OUT.mp4]``: videos become events.
 
-IN is a video file and OUT an event file, whose ending says the format (`events.io`); or both are
-folders, and every clip under IN gets a file under OUT (`events.folder`).
+IN is a video file and OUT an event file, whose ending says the format (`events.files.io`); or both
+are folders, and every clip under IN gets a file under OUT (`events.folder`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from events.cli import exit_status, parse
-from events.errors import UserError
 from events.folder import LOG, Outcome, convert_folder, plan, unfinished
 from events.job import Job, Report, convert
 from events.sensor import Sensor
+from mdft.cli import exit_status, parse
+from mdft.errors import UserError
 
 
 @dataclass(frozen=True)

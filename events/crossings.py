@@ -9,8 +9,8 @@ nothing drifts: with K = ON − OFF events and N_off OFF events so far,
     t_j = t₀ + min(floor(a + j·b), Δt),   j = 1…n
     s = Δt/(x₁ − x₀),   a = (r − x₀)·s + ½,   b = +C_on·s or −C_off·s
 
-A tie (x₁ on a level, up to 10⁻⁹ of a step) fires. `events.kernels` does the same operations in
-the same order.
+A tie (x₁ on a level, up to 10⁻⁹ of a step) fires. `events.kernels.pixels` does the same operations
+in the same order.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from events.emission import TILE, cross, no_steps, settle
-from events.errors import whole
-from events.kernels import OPTIONS, SPARE, detect, placed
+from events.kernels.emission import TILE, cross, no_steps, settle
+from events.kernels.pixels import OPTIONS, SPARE, detect, placed
 from events.sensor import Sensor
 from events.state import check_chunk, check_frames, first_state, tables_of
+from mdft.errors import whole
 
 _U = np.uint64
 
@@ -45,7 +45,10 @@ def _bin(time, window):
 @njit(**OPTIONS)
 def _count_steps(fired, steps, begin, time0, interval, refractory, last, window, cells,
                  counts):  # fmt: skip
-    """Count a tile's steps, each in the bin of its time; as `events.emission.write_awake`."""
+    """Count a tile's steps, each in the bin of its time.
+
+    As `events.kernels.emission.write_awake`.
+    """
     for j in range(fired.size):
         i = _U(fired[_U(j)]) + _U(begin)
         a, b, n = steps.a[_U(j)], steps.b[_U(j)], steps.n[_U(j)]
@@ -63,7 +66,10 @@ def _count_steps(fired, steps, begin, time0, interval, refractory, last, window,
 @njit(**OPTIONS)
 def _count_tile(fired, frame, previous, pixels, tables, begin, time0, interval, refractory,
                 window, cells, steps, counts):  # fmt: skip
-    """Count the events of a tile's fired pixels in one interval; as `events.emission.emit`."""
+    """Count the events of a tile's fired pixels in one interval.
+
+    As `events.kernels.emission.emit`.
+    """
     top = np.float64(interval)
     first, last = _bin(time0, window), _bin(time0 + interval, window)
     one_bin = first == last and refractory == 0

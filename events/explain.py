@@ -18,12 +18,12 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from events.cli import exit_status, parse
-from events.errors import UserError, reason
 from events.generator import advance
 from events.response import convention, log_table
 from events.sensor import Sensor
-from events.video import Clip
+from events.video.clip import Clip
+from mdft.cli import exit_status, parse
+from mdft.errors import UserError, reason
 
 _PICTURES = (".png", ".svg", ".pdf")
 _RED, _BLUE, _GREY, _INK = "#c81e2d", "#1955be", "#9a9a9a", "#303030"

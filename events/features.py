@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.crossings import Crossings, awake, cross, start
-from events.errors import UserError, whole
 from events.response import check_threshold
 from events.sensor import LARGEST_SIDE
+from mdft.errors import UserError, whole
 
 EPSILON = 1e-3
 #: Tonic's dtype for one-dimensional sensors, sensor_size (D, 1, 2): no y.

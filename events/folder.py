@@ -20,10 +20,10 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import joblib
 
-from events.errors import UserError, reason, unknown
-from events.io import check_writable
+from events.files.io import check_writable
 from events.job import Job, Report, convert
 from events.sensor import Sensor
+from mdft.errors import UserError, reason, unknown
 
 CLIPS = frozenset(
     f".{name}"

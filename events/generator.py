@@ -8,9 +8,9 @@ time: a pixel may cross many levels in one interval, each at its time, in whole 
 fires, in both directions. `events.crossings` says it in NumPy, with two thresholds.
 
 How it is done fast: a level is two bytes, between which the pixel is silent, so that finding the
-pixels that fire is two byte comparisons each and only they do float work (`events.kernels`); a
-counting sort of each interval's keys writes the records (`events.sorting`). The frame is cut
-into lanes of rows that stay in the cache over a chunk of frames; threads share out the lanes,
+pixels that fire is two byte comparisons each and only they do float work (`events.kernels.pixels`);
+a counting sort of each interval's keys writes the records (`events.kernels.sorting`). The frame is
+cut into lanes of rows that stay in the cache over a chunk of frames; threads share out the lanes,
 then the intervals.
 """
 
@@ -26,8 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from events import analog, emission, sorting
-from events.errors import whole
+from events.kernels import analog, emission, sorting
 from events.noise import IDEAL, Noise
 from events.sensor import EVENTS, Sensor
 from events.state import (
@@ -39,6 +38,7 @@ from events.state import (
     first_state,
     tables_of,
 )
+from mdft.errors import whole
 
 _LANE = 1 << 16  # pixels: what is kept of them fits in the second-level cache
 _CHUNK = 1 << 22  # pixels
@@ -57,7 +57,7 @@ class _Finder:
     """Working memory that finds the unsorted events of a chunk of frames, lane by lane.
 
     Attributes:
-        keys: (lanes, room) int64, see `events.emission.emit`.
+        keys: (lanes, room) int64, see `events.kernels.emission.emit`.
         starts: (lanes, F + 1) int64, where in its lane each interval begins and the last ends.
     """
 

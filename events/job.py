@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from events.errors import UserError
+from events.files.io import READABLE, EventWriter, read_events, write_events
+from events.files.metadata import Metadata
 from events.generator import advance
-from events.io import READABLE, EventWriter, read_events, write_events
-from events.metadata import Metadata
-from events.preview import SOUND_RATE, Preview
+from events.preview.preview import SOUND_RATE, Preview
 from events.response import convention
 from events.sensor import Sensor
 from events.state import PixelState
-from events.video import Clip
+from events.video.clip import Clip
+from mdft.errors import UserError
 
 #: Called with µs of the clip done, µs declared (0 = unknown) and events so far.
 Watcher = Callable[[int, int, int], None]

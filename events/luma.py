@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from events import kernels
-from events.errors import UserError
+from events.kernels import pixels as kernels
+from mdft.errors import UserError
 
 
 def rgb_to_luma(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

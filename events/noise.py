@@ -28,8 +28,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from events.errors import UserError, whole
-from events.kernels import OPTIONS
+from events.kernels.pixels import OPTIONS
+from mdft.errors import UserError, whole
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)

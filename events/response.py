@@ -35,7 +35,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from events.errors import UserError, unknown
+from mdft.errors import UserError, unknown
 
 LINEAR_BELOW = 10
 _RESPONSES = ("full", "linlog", "srgb", "log1p")

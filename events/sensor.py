@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from events.errors import whole
 from events.noise import IDEAL, Noise
 from events.response import check_threshold, log_table
+from mdft.errors import whole
 
 #: dtype of `tonic.io.events_struct`: packed, 13 bytes, t in µs, p True = brighter (ON).
 EVENTS = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from events import kernels
-from events.analog import Analog, Drift
-from events.errors import UserError
-from events.kernels import Pixels, Tables
+from events.kernels import pixels as kernels
+from events.kernels.analog import Analog, Drift
+from events.kernels.pixels import Pixels, Tables
 from events.noise import shot_rates, thresholds
 from events.response import log_table, response_of
 from events.sensor import LARGEST_SIDE, Sensor
+from mdft.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class PixelState:
         start_us: time of the first.
         frames: how many have been seen.
         previous: (P,) uint8, bytes of the frame last seen; P = height·width.
-        pixels: see `events.kernels.Pixels`.
-        analog: see `events.analog.Analog`; None for an ideal sensor.
+        pixels: see `events.kernels.pixels.Pixels`.
+        analog: see `events.kernels.analog.Analog`; None for an ideal sensor.
     """
 
     shape: tuple[int, int]

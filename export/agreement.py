@@ -12,8 +12,8 @@ from export.to_nir import PARITY, PROBE, graph_path
 from hardware.compare import LayerComparison
 from hardware.manifest import sha256
 from mdft.errors import UserError
-from mdft.loihi import Arithmetic
-from mdft.model import PATHWAYS
+from mdft.lif.grid import Arithmetic
+from mdft.model.mdft import PATHWAYS
 
 RUNTIMES = {None: "", "inline": "inline", "process": "Lava's own"}
 REPORTED = "–"  # the level of what need not agree

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from export.contract import DRIVE, OUTPUT, RConvention, layout
 from export.graph import affine, current_range, gain, grid_arrays, lif
-from hardware.graph import DT
+from hardware.graph.graph import DT
 from mdft.errors import UserError
-from mdft.motion import MotionBranch
-from mdft.neuron import GRID
+from mdft.lif.grid import GRID
+from mdft.model.motion import MotionBranch
 
 MAX_BITS = 16
 

@@ -12,12 +12,11 @@ import tyro
 from rich.console import Console
 from torch import Tensor
 
-from events.cli import parse
-from export.errors import run_main
 from export.forms import Drive, export_form
 from export.to_nir import write_export
 from export.verify import show_parity
-from mdft.motion import MotionBranch
+from mdft.cli import parse, run_main
+from mdft.model.motion import MotionBranch
 
 PATHWAY = "visual"
 _WIDTH, _BATCH, _STEPS = 16, 2, 8

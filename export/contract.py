@@ -11,10 +11,10 @@ import nir
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from hardware.graph.file import read_nir
 from hardware.manifest import MANIFEST, sha256
-from hardware.nir_file import read_nir
 from mdft.errors import UserError
-from mdft.loihi import Arithmetic
+from mdft.lif.grid import Arithmetic
 
 Form = Literal["inputs", "chain"]
 RConvention = Literal["unit-gain", "one"]

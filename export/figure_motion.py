@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mdft.predict_explain import Explanation, Pathway
-from mdft.predict_figures import moments
+from mdft.inference.explain import Explanation, Pathway
+from mdft.inference.figures import moments
 
 _SHOWN = 12
 _INK, _MUTED = "#222222", "#666666"

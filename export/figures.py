@@ -8,20 +8,21 @@ from typing import Annotated
 
 import tyro
 
-from events.cli import parse
-from export.errors import run_main
 from export.figure_architecture import architecture
 from export.figure_motion import draw_motion
 from export.to_nir import PROBE, graph_path
 from hardware.report import ReportConfig, build
-from hardware.report_figures import figures
-from mdft.candidates import candidates
+from hardware.reporting.figures import figures
+from mdft.cli import parse, run_main
+from mdft.data.video.backbones import make_backbone
+from mdft.data.video.clip import features_of, read_clip
 from mdft.errors import UserError
 from mdft.experiments.drawing import write_drawing
-from mdft.extract.backbone import make_backbone
-from mdft.extract.clip import features_of, read_clip
-from mdft.predict_explain import Explanation, explain
-from mdft.runs import load, run_folder, write_atomic
+from mdft.files import write_atomic
+from mdft.inference.candidates import candidates
+from mdft.inference.explain import Explanation, explain
+from mdft.runs.folder import run_folder
+from mdft.runs.load import load
 
 #: Name of a file → title of the report's figure that it holds begins with this.
 REPORTED = {"parity.svg": "Membranes", "operations.svg": "Operations"}

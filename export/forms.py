@@ -20,12 +20,12 @@ from export.contract import (
     RConvention,
 )
 from export.graph import current_range, grid_arrays, input_grids, to_graph
-from hardware.graph import lower
-from hardware.quantise import quantise
+from hardware.fixed_point.quantise import quantise
+from hardware.graph.graph import lower
 from mdft.errors import UserError
-from mdft.loihi import MOST_BITS, Arithmetic, largest_multiple
-from mdft.motion import MotionBranch
-from mdft.neuron import GRID, INPUT_GRID, INPUT_MAX
+from mdft.lif.grid import GRID, INPUT_GRID, INPUT_MAX, MOST_BITS, Arithmetic
+from mdft.lif.loihi import largest_multiple
+from mdft.model.motion import MotionBranch
 
 
 @dataclass(frozen=True)

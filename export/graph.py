@@ -12,11 +12,11 @@ import nir
 import numpy as np
 
 from export.contract import CURRENT, EVENTS, OUTPUT, RConvention, layout
-from hardware.graph import DT
+from hardware.graph.graph import DT
 from mdft.errors import UserError
 from mdft.files import replacing
-from mdft.motion import MotionBranch
-from mdft.neuron import GRID, INPUT_GRID
+from mdft.lif.grid import GRID, INPUT_GRID
+from mdft.model.motion import MotionBranch
 
 
 def to_graph(

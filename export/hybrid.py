@@ -12,8 +12,6 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from events.cli import parse
-from export.errors import run_main
 from export.hybrid_result import SCORES, HybridResult, show
 from export.simulated import SimulatedMotion
 from export.subset import balanced_subset
@@ -21,12 +19,14 @@ from hardware.backends import BACKENDS, find_backend
 from hardware.compare import LayerComparison
 from hardware.result import check_target
 from mdft import gzsl
-from mdft.baselines.saved import load_ours
+from mdft.cli import parse, run_main
 from mdft.data.dataset import ClipSet
+from mdft.data.stages import STAGES
 from mdft.errors import UserError, require
-from mdft.evaluation import ScoredSplit, score_split
-from mdft.protocol import STAGES
-from mdft.runs import RESULTS, clips_of, read_results, run_folder, write_atomic
+from mdft.files import write_atomic
+from mdft.runs.folder import RESULTS, read_results, run_folder
+from mdft.runs.load import clips_of, load_ours
+from mdft.training.evaluation import ScoredSplit, score_split
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def hybrid(config: HybridConfig) -> HybridResult:
 
     Raises:
         UserError: no finished run with a spiking network, or an argument out of its range.
-        hardware.errors.UserError: an unknown backend, or one that cannot express the graph.
+        mdft.errors.UserError: an unknown backend, or one that cannot express the graph.
     """
     backend = find_backend(config.backend, config.runtime)
     require(config.batch_size >= 1, "--batch-size", config.batch_size, "at least 1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from export.agreement import Agreement
-from mdft.config import TrainConfig
-from mdft.runs import Results
+from mdft.config.train import TrainConfig
+from mdft.runs.folder import Results
 
 _TEXT = """\
 # Model card

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hardware.graph import DT, lower
-from hardware.neurons import snap_decay
+from hardware.graph.graph import DT, lower
+from hardware.graph.neurons import snap_decay
 from mdft.errors import UserError
 
 with warnings.catch_warnings():  # both packages warn of their own imports
@@ -88,7 +88,7 @@ def run_graph(graph: nir.NIRGraph, inputs: dict[str, Tensor]) -> dict[str, Tenso
     """Run a graph in nirtorch with snnTorch neurons, every sample from rest.
 
     Args:
-        graph: from `hardware.nir_file.read_nir`, which checks the names of the nodes: nirtorch
+        graph: from `hardware.graph.file.read_nir`, which checks the names of the nodes: nirtorch
             pastes them into source.
         inputs: (B, S, width) float32 of each Input.
 
@@ -96,7 +96,8 @@ def run_graph(graph: nir.NIRGraph, inputs: dict[str, Tensor]) -> dict[str, Tenso
         spikes (B, S, N) of each LIF node, and of the Output under its name.
 
     Raises:
-        UserError: what `hardware.graph.lower` refuses; not one Output: nirtorch loops for ever
+        UserError: what `hardware.graph.graph.lower` refuses; not one Output: nirtorch loops for
+            ever
             on two.
     """
     lower(graph)  # nirtorch takes NaN, cycles and time constants of 0 without a word

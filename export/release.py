@@ -9,15 +9,15 @@ from typing import Annotated
 
 import tyro
 
-from events.cli import parse
 from export.agreement import agreements
-from export.errors import run_main
 from export.model_card import model_card
 from export.to_nir import MANIFEST, PROBE, graph_path
-from mdft.context import CONTEXT
+from mdft.cli import parse, run_main
 from mdft.errors import UserError
-from mdft.model import PATHWAYS
-from mdft.runs import CONFIG, MODEL, RESULTS, read_config, read_results, run_folder, write_atomic
+from mdft.files import write_atomic
+from mdft.model.mdft import PATHWAYS
+from mdft.runs.folder import CONFIG, MODEL, RESULTS, read_config, read_results, run_folder
+from mdft.runs.preprocessing import CONTEXT
 
 CARD = "MODEL_CARD.md"
 #: Bytes of all files together.

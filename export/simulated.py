@@ -15,11 +15,11 @@ from export.contract import CURRENT, EVENTS
 from export.graph import input_grids, to_graph, write_graph
 from hardware.backends import Backend, prepare
 from hardware.compare import LayerComparison, compare
-from hardware.graph import read_network
+from hardware.fixed_point.quantise import IntegerNetwork
+from hardware.graph.graph import read_network
 from hardware.network import Network
-from hardware.quantise import IntegerNetwork
 from mdft.data.dataset import Batch
-from mdft.model import MDFT, MotionInput, Output
+from mdft.model.mdft import MDFT, MotionInput, Output
 
 
 @dataclass
@@ -114,7 +114,7 @@ class SimulatedMotion:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Output:
-        """As :meth:`mdft.model.MDFT.forward`, with the simulator's spikes."""
+        """As :meth:`mdft.model.mdft.MDFT.forward`, with the simulator's spikes."""
         model = self.model
         semantics, inputs = model.semantics(batch), model.motion_inputs(batch)
         spikes = {p: self._simulate(p, given, batch.mask_BT) for p, given in inputs.items()}

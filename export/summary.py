@@ -10,14 +10,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from events.cli import parse
 from export.agreement import REPORTED, Agreement, agreements
-from export.errors import run_main
 from export.to_nir import MANIFEST, PROBE, graph_path
+from mdft.cli import parse, run_main
 from mdft.errors import UserError
-from mdft.model import PATHWAYS
-from mdft.runs import MODEL, RESULTS, read_results, run_folder
-from mdft.screen import rates_table, scores_table
+from mdft.model.mdft import PATHWAYS
+from mdft.runs.folder import MODEL, RESULTS, read_results, run_folder
+from mdft.training.screen import rates_table, scores_table
 
 
 @dataclass(frozen=True)

@@ -14,26 +14,20 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from events.cli import parse
-from export.contract import (
-    OUTPUT,
-    Contract,
-    Form,
-    PathwayContract,
-    RConvention,
-)
-from export.errors import run_main
+from export.contract import OUTPUT, Contract, Form, PathwayContract, RConvention
 from export.files import npz_bytes
 from export.forms import Drive, Exported, export_form
 from export.graph import write_graph
 from export.probe import pick_samples, probe_arrays
 from export.verify import Parity, show_parity, verify
-from hardware.graph import DT
+from hardware.graph.graph import DT
 from hardware.manifest import MANIFEST, PROBE, sha256
-from mdft.baselines.saved import load_ours
-from mdft.config import MotionConfig
+from mdft.cli import parse, run_main
+from mdft.config.model import MotionConfig
 from mdft.errors import UserError
-from mdft.runs import clips_of, run_folder, write_atomic
+from mdft.files import write_atomic
+from mdft.runs.folder import run_folder
+from mdft.runs.load import clips_of, load_ours
 
 PARITY = "parity_level_0.json"
 CHAIN = "chain"  # folder of that form's files where both are written

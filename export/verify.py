@@ -14,13 +14,13 @@ from export.contract import Contract, check_export
 from export.parity import run_graph
 from hardware.backends import BACKENDS
 from hardware.compare import LayerComparison, compare
-from hardware.errors import UserError as HardwareUserError
-from hardware.graph import lower
+from hardware.graph.graph import lower
 from hardware.manifest import PROBE
 from hardware.network import Network
 from hardware.probe import Probe, read_probe
 from hardware.run import compared
-from mdft.loihi import Arithmetic
+from mdft.errors import UserError
+from mdft.lif.grid import Arithmetic
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def verify(folder: Path) -> Parity:
         for backend in ("reference_float", "reference_int"):
             try:
                 result = compared(BACKENDS[backend], network, probe, probe.grids, "")
-            except HardwareUserError as error:
+            except UserError as error:
                 notes.append(f"{pathway}: {backend}: {error}")
                 found.append(None)
             else:

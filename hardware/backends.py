@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from hardware.errors import UserError, unknown
-from hardware.lava_fixed import lava_fixed
-from hardware.lava_float import lava_float
-from hardware.lava_run import RUNTIMES
+from hardware.fixed_point.quantise import IntegerNetwork, quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.lava.fixed import lava_fixed
+from hardware.lava.float import lava_float
+from hardware.lava.netx_backend import netx
+from hardware.lava.run import RUNTIMES
 from hardware.network import Network, Recording
-from hardware.netx_backend import netx
-from hardware.quantise import IntegerNetwork, quantise
 from hardware.reference_float import reference_float
-from hardware.reference_int import reference_int
+from mdft.errors import UserError, unknown
 
 Inputs = dict[str, np.ndarray]
 
@@ -87,10 +87,10 @@ def simulate(
 
     Args:
         name: a key of `BACKENDS`.
-        network: a lowered graph, see `hardware.graph.read_network`.
+        network: a lowered graph, see `hardware.graph.graph.read_network`.
         inputs: (B, S, width) real numbers, by input name.
-        grids: power-of-two grid of each input, see `hardware.quantise.input_grids`; only the
-            fixed-point backends read them.
+        grids: power-of-two grid of each input, see `hardware.fixed_point.quantise.input_grids`;
+            only the fixed-point backends read them.
         runtime: of Lava, "inline" (one OS process) or "process" (Lava's own runtime).
 
     Raises:

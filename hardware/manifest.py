@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from hardware.errors import UserError
+from mdft.errors import UserError
 
 MANIFEST, PROBE = "manifest.json", "probe.npz"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware.errors import UserError
+from mdft.errors import UserError
 
 
 @dataclass(frozen=True)

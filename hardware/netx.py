@@ -15,12 +15,12 @@ import h5py
 import numpy as np
 import tyro
 
-from hardware.cli import exit_status, parse
-from hardware.errors import UserError
-from hardware.graph import DT
-from hardware.integers import IntegerNetwork, IntegerPopulation, IntegerSynapses
+from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation, IntegerSynapses
+from hardware.fixed_point.quantise import BIAS_LIMIT, MAGNITUDE_LIMIT, WEIGHT_LIMIT, quantise
+from hardware.graph.graph import DT
 from hardware.pair import read_pair
-from hardware.quantise import BIAS_LIMIT, MAGNITUDE_LIMIT, WEIGHT_LIMIT, quantise
+from mdft.cli import exit_status, parse
+from mdft.errors import UserError
 
 BIAS_EXP = 6  # netx's own, fixed
 SUM_LIMIT = 1 << 31
@@ -157,8 +157,8 @@ def write_hdf5(network: IntegerNetwork, path: Path | str) -> None:
     `weightExp` and `delay`, in steps, of that input's stream, for a Dense into
     `layers[<layer> - 1].neuron.a_in`. Group `input_grids` has the real value of one unit of each
     input; `layer/<i>/name` is the population's name, and that of the main input for i = 0. The
-    sources "constant 1" and "first step" of `hardware.lava_form` are 1 at every step, and at the
-    first step of a sample.
+    sources "constant 1" and "first step" of `hardware.fixed_point.lava_form` are 1 at every step,
+    and at the first step of a sample.
 
     Raises:
         UserError: names the population that netx cannot hold, and why.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardware.errors import UserError
-from hardware.graph import DT, read_network
+from hardware.fixed_point.quantise import input_grids
+from hardware.graph.graph import DT, read_network
 from hardware.manifest import check_manifest, sha256
 from hardware.network import Network
 from hardware.probe import Probe, first_samples, pathway_of, read_probe
-from hardware.quantise import input_grids
+from mdft.errors import UserError
 
 
 @dataclass(frozen=True)

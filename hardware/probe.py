@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from hardware.errors import UserError, unknown
 from hardware.network import Network, check_inputs
 from hardware.reference_float import reference_float
+from mdft.errors import UserError, unknown
 
 MAX_BYTES = 1 << 31
 ARITHMETICS = ("float", "loihi")

@@ -11,19 +11,19 @@ from typing import Annotated
 import tyro
 
 from hardware.backends import BACKENDS, find_backend
-from hardware.cli import exit_status, parse
-from hardware.cost import cost
-from hardware.errors import UserError
-from hardware.graph import DT
+from hardware.fixed_point.quantise import IntegerNetwork, quantise
+from hardware.graph.graph import DT
 from hardware.network import Network
 from hardware.pair import read_pair
-from hardware.quantise import IntegerNetwork, quantise
-from hardware.report_data import BackendReport, Material, Report, to_json
-from hardware.report_figures import figures
-from hardware.report_html import page
-from hardware.report_ranges import input_ranges, layer_ranges
+from hardware.reporting.data import BackendReport, Material, Report, to_json
+from hardware.reporting.figures import figures
+from hardware.reporting.html import page
+from hardware.reporting.operations import cost
+from hardware.reporting.ranges import input_ranges, layer_ranges
 from hardware.result import check_target, write_whole
 from hardware.run import ORACLE, Compared, compared
+from mdft.cli import exit_status, parse
+from mdft.errors import UserError
 
 
 @dataclass(frozen=True)

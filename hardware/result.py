@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hardware.compare import LayerComparison
-from hardware.errors import UserError
+from mdft.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ import tyro
 from rich.console import Console
 
 from hardware.backends import BACKENDS, Backend, find_backend, prepare
-from hardware.cli import exit_status, parse
 from hardware.compare import LayerComparison, compare, compare_graded
-from hardware.graph import DT
+from hardware.fixed_point.quantise import IntegerNetwork, input_notes
+from hardware.graph.graph import DT
 from hardware.network import Network, Recording
 from hardware.pair import read_pair
 from hardware.probe import Probe
-from hardware.quantise import IntegerNetwork, input_notes
 from hardware.result import Result, check_target, show, write_json
 from hardware.traces import check_folder, write_traces
+from mdft.cli import exit_status, parse
 
 ORACLE = "reference_int"
 ALONE = "the probe holds inputs alone: the spikes to compare with are reference_float's"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hardware.errors import UserError
 from hardware.network import Recording
 from hardware.result import write_whole
+from mdft.errors import UserError
 
 COLUMNS = ("sample", "step", "layer", "neuron")
 

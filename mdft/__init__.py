@@ -17,11 +17,24 @@ C      classes
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mdft.motion import MotionBranch
-from mdft.runs import load
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "model": ["RJLU", "DiscrepancyAnalysis", "MotionBranch"],
+        "runs.load": ["load"],
+    },
+)
+__all__ += ["RELEASED"]
+
+if TYPE_CHECKING:
+    from mdft.model import RJLU as RJLU
+    from mdft.model import DiscrepancyAnalysis as DiscrepancyAnalysis
+    from mdft.model import MotionBranch as MotionBranch
+    from mdft.runs.load import load as load
 
 #: The run that comes with the package; ``mdft.load(mdft.RELEASED)``. See MODEL_CARD.md there.
 RELEASED = Path(__file__).parent / "released"
-
-__all__ = ["RELEASED", "MotionBranch", "load"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from events.errors import unknown
-from mdft.errors import require, run_main
+from mdft.cli import run_main
+from mdft.errors import require, unknown
 from mdft.experiments.ablations import distinct_rows
 from mdft.experiments.figure import write_figure
 from mdft.experiments.report import facts, read_texts, report
@@ -25,8 +25,9 @@ from mdft.experiments.sweep import (
     sweep,
     write_summary,
 )
-from mdft.runs import Results, write_atomic
-from mdft.train import config_of, parse
+from mdft.files import write_atomic
+from mdft.runs.folder import Results
+from mdft.training.command_line import config_of, parse
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from mdft.baselines.config import SystemName
-from mdft.errors import run_main
+from mdft.cli import run_main
+from mdft.config.baselines import SystemName
 from mdft.experiments.bits_plan import Tuning, float_jobs, tuned_jobs
 from mdft.experiments.bits_report import KEYS, bits_report, write_bits_figure
 from mdft.experiments.report import facts, read_texts
@@ -23,8 +23,8 @@ from mdft.experiments.sweep import (
     sweep,
     write_summary,
 )
-from mdft.runs import write_atomic
-from mdft.train import config_of, parse
+from mdft.files import write_atomic
+from mdft.training.command_line import config_of, parse
 
 
 @dataclass(frozen=True)

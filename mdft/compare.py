@@ -11,19 +11,19 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from events.errors import unknown
-from mdft.baselines.build import TITLES, build
-from mdft.baselines.config import SystemName
-from mdft.config import TrainConfig
-from mdft.errors import require, run_main
+from mdft.cli import run_main
+from mdft.config.baselines import SystemName
+from mdft.config.train import TrainConfig
+from mdft.errors import require, unknown
 from mdft.experiments.compare_figure import write_comparison_figure
 from mdft.experiments.compare_report import KEYS, Entry, comparison_report
 from mdft.experiments.compare_space import Choice, Trial, choices_json, choose, file_of, trials
 from mdft.experiments.report import facts, read_texts
 from mdft.experiments.spread import spread_table
 from mdft.experiments.sweep import Outcome, finished_results, plan, report_failures, sweep
-from mdft.runs import write_atomic
-from mdft.train import config_of, parse
+from mdft.files import write_atomic
+from mdft.systems.build import TITLES, build
+from mdft.training.command_line import config_of, parse
 
 
 @dataclass(frozen=True)

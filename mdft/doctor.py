@@ -30,11 +30,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from events.cli import parse
-from events.film import Film
+from events.preview.film import Film
+from mdft.cli import parse, run_main
 from mdft.data.cache import cache_folder
-from mdft.errors import run_main
-from mdft.motion import MotionBranch
+from mdft.model.motion import MotionBranch
 
 Status = Literal["PASS", "FAIL", "SKIP"]
 COLOURS: dict[Status, str] = {"PASS": "green", "FAIL": "red", "SKIP": "yellow"}

@@ -15,23 +15,16 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from events.cli import parse
+from mdft.cli import parse, run_main
 from mdft.data.dataset import ClipSet
-from mdft.errors import UserError, run_main
-from mdft.evaluation import ScoredSplit, results_of, score_split
-from mdft.protocol import STAGES
-from mdft.runs import (
-    RESULTS,
-    Results,
-    clips_of,
-    load,
-    read_config,
-    read_results,
-    resolve_device,
-    run_folder,
-)
-from mdft.screen import rates_table, scores_table
-from mdft.tables import CONFUSION, PER_CLASS, kinds_table, write_tables
+from mdft.data.stages import STAGES
+from mdft.distributed.device import resolve_device
+from mdft.errors import UserError
+from mdft.runs.folder import RESULTS, Results, read_config, read_results, run_folder
+from mdft.runs.load import clips_of, load
+from mdft.training.evaluation import ScoredSplit, results_of, score_split
+from mdft.training.screen import rates_table, scores_table
+from mdft.training.tables import CONFUSION, PER_CLASS, kinds_table, write_tables
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ from typing import Annotated
 
 import tyro
 
-from events.cli import parse
-from mdft.errors import run_main
-from mdft.extract.config import FeatureConfig
-from mdft.extract.prepare import prepare
+from mdft.cli import parse, run_main
+from mdft.config.features import FeatureConfig
+from mdft.data.video.prepare import prepare
 
 
 @dataclass(frozen=True)

@@ -64,3 +64,11 @@ def only_writer(folder: Path) -> Iterator[None]:
         for left in folder.glob(f".*{_MARK}*"):
             left.unlink(missing_ok=True)
         yield
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: to a temporary name beside it, then rename."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -13,19 +13,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from events.cli import parse
-from events.errors import UserError as EventsUserError
-from mdft.baselines.interface import System
-from mdft.candidates import Candidates, Guess, candidates
-from mdft.data.splits import read_lines
-from mdft.errors import UserError, printable, require, run_main
-from mdft.extract.backbone import make_backbone
-from mdft.extract.clip import features_of, read_clip
-from mdft.extract.config import FeatureConfig
-from mdft.motion_backend import MotionBackend
-from mdft.predict_explain import explain
-from mdft.predict_page import write_page
-from mdft.runs import load
+from mdft.cli import parse, run_main
+from mdft.config.features import FeatureConfig
+from mdft.data.files.splits import read_lines
+from mdft.data.video.backbones import make_backbone
+from mdft.data.video.clip import features_of, read_clip
+from mdft.errors import UserError, printable, require
+from mdft.inference.candidates import Candidates, Guess, candidates
+from mdft.inference.explain import explain
+from mdft.inference.motion_backend import MotionBackend
+from mdft.inference.page import write_page
+from mdft.runs.load import load
+from mdft.systems.interface import System
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def main(command: Command) -> int:
     for clip in command.clips:
         try:
             _one(command, clip, model, choice, features, backend or None, console)
-        except (UserError, EventsUserError) as error:
+        except UserError as error:
             print(f"error: {printable(error)}", file=sys.stderr)
             failed += 1
     if backend:

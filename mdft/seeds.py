@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mdft.baselines.build import check_used
-from mdft.errors import run_main
+from mdft.cli import run_main
+from mdft.config.recipes import RECIPES
 from mdft.experiments.spread import rate_table, spread_table
 from mdft.experiments.sweep import Row, SweepCommand, plan, report_failures, sweep, write_summary
-from mdft.recipes import RECIPES
-from mdft.train import config_of, parse
+from mdft.systems.build import check_used
+from mdft.training.command_line import config_of, parse
 
 
 @dataclass(frozen=True)

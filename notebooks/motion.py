@@ -21,11 +21,11 @@ def _():
 
     import mdft
     from events import frames_to_events, rgb_to_luma
-    from mdft.data.classes import make_classes
-    from mdft.data.clip import render_clip
-    from mdft.data.clips import load_clips
-    from mdft.recipes import debug
-    from mdft.train import train
+    from mdft.config.recipes import debug
+    from mdft.data.load import load_clips
+    from mdft.data.rendered.classes import make_classes
+    from mdft.data.rendered.clip import render_clip
+    from mdft.training.run import train
 
     return (
         Console,

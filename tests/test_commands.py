@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mdft.runs import STATE
+from mdft.runs.folder import STATE
 from tests.commands import (
     BEGIN,
     DOCUMENT,
@@ -120,7 +120,7 @@ def test_arguments_are_read_in_one_place():
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
             if file.name != "cli.py":
-                assert "tyro.cli(" not in file.read_text(), f"{file}: use parse of events/cli.py"
+                assert "tyro.cli(" not in file.read_text(), f"{file}: use parse of mdft/cli.py"
 
 
 def test_the_two_packages_that_stand_alone_read_arguments_alike():

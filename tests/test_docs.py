@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mdft import recipes
+from mdft.config import recipes
 from tests.mdft.small import random_clips, small_config
 
 ROOT = Path(__file__).resolve().parents[1]

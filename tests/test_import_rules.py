@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from events import errors as events_errors
-from hardware import errors as hardware_errors
+from mdft import errors as events_errors
+from mdft import errors as hardware_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"mdft", "events", "hardware", "export"}

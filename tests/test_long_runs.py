@@ -18,16 +18,16 @@ import pytest
 
 from events import Sensor
 from events.folder import LOG, attempt
-from events.footage import Wanted
-from events.isolated import IsolatedReader, Limits
 from events.job import Job, convert
-from hardware import lava_process
+from events.video.footage import Wanted
+from events.video.isolated import IsolatedReader, Limits
 from hardware.backends import simulate
-from hardware.graph import lower
-from hardware.lava_guard import SHM, session
-from hardware.quantise import quantise
-from hardware.reference_int import reference_int
-from mdft.trainer import Trainer
+from hardware.fixed_point.quantise import quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.graph import lower
+from hardware.lava import process as lava_process
+from hardware.lava.guard import SHM, session
+from mdft.training.trainer import Trainer
 from tests.events.films import write_film, write_video
 from tests.hardware.nets import grids, random_graph, random_inputs
 from tests.mdft.small import random_clips, small_config

@@ -15,21 +15,22 @@ import torch
 import mdft
 from events import pool
 from events.convert import main as convert
-from events.io import read_events
-from events.video import Clip
-from hardware.graph import read_network
-from hardware.lava_fixed import lava_fixed
-from hardware.lava_float import lava_float
+from events.files.io import read_events
+from events.video.clip import Clip
+from hardware.fixed_point.quantise import input_grids, quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.graph import read_network
+from hardware.lava.fixed import lava_fixed
+from hardware.lava.float import lava_float
 from hardware.probe import read_probe
-from hardware.quantise import input_grids, quantise
 from hardware.reference_float import reference_float
-from hardware.reference_int import reference_int
-from mdft.data.clips import standardised
 from mdft.data.dataset import Batch
 from mdft.data.extractor import frame_features, make_extractor, sound_features
-from mdft.data.rendered import load as load_rendered
-from mdft.model import MDFT
-from mdft.runs import clips_of, read_config
+from mdft.data.rendered.benchmark import load as load_rendered
+from mdft.data.standardise import standardised
+from mdft.model.mdft import MDFT
+from mdft.runs.folder import read_config
+from mdft.runs.load import clips_of
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.lava
@@ -154,7 +155,7 @@ def like_training(run: Path, name: str, features_TD: np.ndarray) -> torch.Tensor
     "arguments",
     [
         ("mdft.train", "--help"),
-        ("mdft.data.rendered", "--list"),
+        ("mdft.data.rendered.benchmark", "--list"),
         ("events.convert", "--help"),
         ("export.to_nir", "--help"),
         ("export.summary", "--help"),

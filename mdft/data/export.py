@@ -2,7 +2,7 @@
 
     python -m mdft.data.export OUT --format avca|tcaf|mp4 [--seed S] [--recipe embedded|debug]
 
-``mdft/data/export_clips.py`` says what mp4 is. Of the other two, OUT is what both call
+``mdft/data/rendered/export_clips.py`` says what mp4 is. Of the other two, OUT is what both call
 ``--root_dir``. Their trainers know data sets by name only, so the files are named as UCF's are:
 run them with ``--dataset_name UCF``. Features are as extracted, not standardised. ``README.txt``
 in OUT has the command lines.
@@ -24,13 +24,13 @@ import h5py
 import numpy as np
 import tyro
 
-from events.cli import parse
-from mdft.data import rendered
+from mdft.cli import parse, run_main
+from mdft.config.recipes import RECIPES
 from mdft.data.dataset import ClipSet
-from mdft.data.export_clips import export_clips
-from mdft.data.portable import write_object_npy, write_pickle
-from mdft.errors import UserError, require, run_main
-from mdft.recipes import RECIPES
+from mdft.data.files.portable import write_object_npy, write_pickle
+from mdft.data.rendered import benchmark as rendered
+from mdft.data.rendered.export_clips import export_clips
+from mdft.errors import UserError, require
 
 Format = Literal["avca", "tcaf"]
 

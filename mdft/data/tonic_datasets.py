@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from events import EVENTS, Sensor, advance, rgb_to_luma
+from events.files.io import READABLE, read_events
 from events.folder import CLIPS
-from events.io import READABLE, read_events
 from events.response import convention
-from events.video import Clip
-from mdft.data.classes import make_classes, make_splits
-from mdft.data.clip import render_clip
-from mdft.data.rendered_config import RenderedConfig
+from events.video.clip import Clip
+from mdft.config.rendered import RenderedConfig
+from mdft.data.rendered.classes import make_classes, make_splits
+from mdft.data.rendered.clip import render_clip
 from mdft.errors import UserError
 
 Transform = Callable[[Any], Any]
@@ -138,8 +138,8 @@ class VideoEvents(_Events):
     """Videos and event files in folders named after their classes: ROOT/CLASS/….
 
     Videos (`events.folder.CLIPS`) go through the generator when asked for; event files
-    (`events.io.READABLE`: converted ones, and recordings of real cameras, whose times are moved
-    to begin at 0) are read.
+    (`events.files.io.READABLE`: converted ones, and recordings of real cameras, whose times are
+    moved to begin at 0) are read.
 
     Args:
         root: the folder; classes are its subfolders, sorted by name.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from mdft.config import TrainConfig
+from mdft.config.train import TrainConfig
 from mdft.experiments.sweep import Row
 
 T = TypeVar("T")

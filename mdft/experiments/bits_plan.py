@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mdft.config import TrainConfig
+from mdft.config.train import TrainConfig
 from mdft.errors import UserError, require
 from mdft.experiments.ablations import changed
 from mdft.experiments.sweep import Row, is_finished, plan
 from mdft.experiments.worker import Job
-from mdft.loihi import FEWEST_BITS, MOST_BITS
+from mdft.lif.grid import FEWEST_BITS, MOST_BITS
 
 #: The float runs, and those that go on in float as long as the others do.
 FLOAT, CONTROL = "float", "float_tuned"

@@ -11,7 +11,7 @@ from mdft.experiments.bits_plan import CONTROL, FLOAT, row_name
 from mdft.experiments.drawing import INK, OTHER, OURS, plain, write_drawing
 from mdft.experiments.report import difference, facts_table, line, rates, text_block, with_seeds
 from mdft.experiments.spread import SCORES, score_spreads, spread
-from mdft.runs import Results
+from mdft.runs.folder import Results
 
 #: Blocks of hand-written text that a rerun keeps.
 KEYS = ("summary", "firing-rates")

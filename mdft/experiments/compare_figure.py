@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from mdft.baselines import build
 from mdft.experiments.drawing import INK, OURS, plain, write_drawing
 from mdft.experiments.spread import spread
-from mdft.runs import Results
+from mdft.runs.folder import Results
+from mdft.systems import build
 
 
 def write_comparison_figure(path: Path, results: Mapping[str, Sequence[Results]]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mdft.baselines.build import TITLES
 from mdft.experiments.compare_space import Choice
 from mdft.experiments.report import facts_table, line, text_block, with_seeds
 from mdft.experiments.spread import SCORES, score_spreads, spread
-from mdft.runs import Results
+from mdft.runs.folder import Results
+from mdft.systems.build import TITLES
 
 #: Blocks of hand-written text that a rerun keeps.
 KEYS = ("summary", "tuning")

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mdft.baselines.build import OURS
-from mdft.config import TrainConfig
+from mdft.config.train import TrainConfig
 from mdft.errors import require
 from mdft.experiments.ablations import changed
 from mdft.experiments.sweep import Row, is_finished
 from mdft.experiments.worker import Job
-from mdft.runs import METRICS
+from mdft.runs.folder import METRICS
+from mdft.systems.build import OURS
 
 RATES = (3e-4, 1e-3, 3e-3)
 #: System → the field that is its own choice, and its values.

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mdft.runs import write_atomic
+from mdft.files import write_atomic
 
 #: Colours of what is ours, of what it is compared with, and of marks on top.
 OURS, OTHER, INK = "#1f5f99", "#b9c7d6", "#333333"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mdft.experiments.ablations import COMPARISONS, FULL, MODALITIES, THRESHOLDS, Comparison
 from mdft.experiments.drawing import INK, OTHER, OURS, plain, write_drawing
 from mdft.experiments.spread import spread
-from mdft.runs import Results
+from mdft.runs.folder import Results
 
 _MODALITY = {"both": OURS, "audio": "#d9903d", "visual": "#7aa874"}
 

@@ -14,7 +14,7 @@ import torch
 from mdft.errors import UserError
 from mdft.experiments.ablations import COMPARISONS, FULL, Ablation, Comparison
 from mdft.experiments.spread import SCORES, Spread, rate_spreads, score_spreads, spread
-from mdft.runs import Results
+from mdft.runs.folder import Results
 
 RATES = "firing-rates"
 KEYS = ("summary", *(comparison.key for comparison in COMPARISONS), RATES)

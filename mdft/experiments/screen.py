@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from mdft.data.stages import STAGES
 from mdft.experiments.worker import Job
-from mdft.protocol import STAGES
-from mdft.runs import Results
+from mdft.runs.folder import Results
 
 _REFRESH_S = 0.25
 
@@ -40,7 +40,7 @@ class Track:
     share_before: float | None = None
 
     def follow(self, record: dict[str, Any]) -> None:
-        """Take in one record of :class:`mdft.trainer.Trainer`."""
+        """Take in one record of :class:`mdft.training.trainer.Trainer`."""
         if "step" in record:
             stages = [stage.name for stage in STAGES]
             stage = stages.index(record["stage"])

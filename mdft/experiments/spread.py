@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from mdft.runs import Results
+from mdft.runs.folder import Results
 
 #: Field of ``Results`` → the paper's name of it.
 SCORES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}

@@ -18,16 +18,17 @@ import torch
 import tyro
 from rich.console import Console
 
-from mdft.config import DataConfig, TrainConfig
-from mdft.data.clips import load_clips
+from mdft.config.data import DataConfig
+from mdft.config.train import TrainConfig
+from mdft.data.load import load_clips
 from mdft.errors import UserError, require
 from mdft.experiments.screen import SweepScreen
 from mdft.experiments.spread import score_spreads
 from mdft.experiments.worker import LOG, Job, start
-from mdft.files import only_writer
-from mdft.protocol import check_fit
-from mdft.runs import MODEL, RESULTS, STATE, Results, read_results, write_atomic
-from mdft.train import check_same
+from mdft.files import only_writer, write_atomic
+from mdft.runs.folder import MODEL, RESULTS, STATE, Results, read_results
+from mdft.training.protocol import check_fit
+from mdft.training.run import check_same
 
 SUMMARY = "summary.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")

@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from mdft.board import Board
-from mdft.config import TrainConfig
-from mdft.data.clips import load_clips
-from mdft.runs import STATE
-from mdft.trainer import Trainer
+from mdft.config.train import TrainConfig
+from mdft.data.load import load_clips
+from mdft.runs.folder import STATE
+from mdft.training.board import Board
+from mdft.training.trainer import Trainer
 
 LOG = "log.txt"
 #: Imported once for all runs; Adam imports the second when it is made.

@@ -9,7 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import benchmarks.profile as profiling
 from benchmarks.profile import LEAVES, PARTS, REST, Options, assigned, by_part, least, main, ranges
-from mdft.motion import MotionBranch
+from mdft.model.motion import MotionBranch
 
 
 class Two(nn.Module):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from benchmarks.snn_peers import snn_peers
-from mdft.calibrate import calibrate
-from mdft.motion import MotionBranch
+from mdft.model.calibrate import calibrate
+from mdft.model.motion import MotionBranch
 
 LIBRARIES = ["snnTorch", "SpikingJelly", "Norse", "Sinabs"]
 

@@ -15,7 +15,7 @@ from benchmarks.stepping import Stepping
 from benchmarks.synthetic import Shape, random_clips
 from benchmarks.training import Options, main
 from benchmarks.training_table import Row, table, whole_run
-from mdft.baselines.config import TCaFConfig
+from mdft.config.baselines import TCaFConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The model of a checkout of TCaF: its step checks what it is given.

@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from mdft.config import DataConfig
-from mdft.data import benchmark
+from mdft.config.data import DataConfig
+from mdft.data.files import benchmark
 from mdft.errors import UserError
 
 #: Part → clips of each class, in the small benchmark.

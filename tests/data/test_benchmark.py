@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from mdft.data import benchmark
 from mdft.data.dataset import ClipSet
+from mdft.data.files import benchmark
 from mdft.errors import UserError
 from tests.data.layouts import files_config, write_small
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mdft.data import benchmark, cache, layout
-from mdft.data.layout import find
+from mdft.data import cache
+from mdft.data.files import benchmark, layout
+from mdft.data.files.layout import find
 from mdft.errors import UserError
 from tests.data.layouts import files_config, write_small
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mdft.config import DataConfig
-from mdft.data import benchmark
+from mdft.config.data import DataConfig
 from mdft.data.dataset import ClipSet
 from mdft.data.export import export
+from mdft.data.files import benchmark
 from tests.data.layouts import SMALL
 from tests.mdft.small import random_clips
 

@@ -12,16 +12,16 @@ import h5py
 import numpy as np
 import pytest
 
-from mdft.config import DataConfig
-from mdft.data import benchmark
+from mdft.config.data import DataConfig
+from mdft.config.recipes import debug
+from mdft.config.rendered import MOTIONS, OBJECTS, SOUNDS
 from mdft.data import export as layouts
-from mdft.data.attributes import MOTIONS, OBJECTS, SOUNDS
-from mdft.data.classes import make_classes
-from mdft.data.clips import standardised
 from mdft.data.dataset import ClipSet
 from mdft.data.export import Command, export, main, manual_name
+from mdft.data.files import benchmark
+from mdft.data.rendered.classes import make_classes
+from mdft.data.standardise import standardised
 from mdft.errors import UserError
-from mdft.recipes import debug
 from tests.data.their_loaders import (
     FEATURES,
     KINDS,

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mdft.data.avca import read_averaged
+from mdft.data.files.readers import read_averaged
 from mdft.errors import UserError
 from tests.data.layouts import edit_pickle, refused, write_small
 

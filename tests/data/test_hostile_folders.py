@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mdft.data import benchmark
+from mdft.data.files import benchmark
 from mdft.errors import UserError
 from tests.data.layouts import edit_pickle, files_config, refused, write_small
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from events import feature_events
 from mdft.data import scale, store
-from mdft.data.clips import standardised, with_feature_events
 from mdft.data.dataset import ClipSet, offsets_of
 from mdft.data.feature_bins import feature_bins, group_means
-from mdft.data.join import one_length
+from mdft.data.files.join import one_length
+from mdft.data.standardise import standardised, with_feature_events
 from mdft.errors import UserError
 
 

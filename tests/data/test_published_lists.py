@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mdft.config import DataConfig
-from mdft.data import benchmark
-from mdft.data.splits import PARTS, read_splits
-from mdft.data.words import read_words
+from mdft.config.data import DataConfig
+from mdft.data.files import benchmark
+from mdft.data.files.splits import PARTS, read_splits
+from mdft.data.files.words import read_words
 from tests.data.layouts import copy_lists, write_class
 
 #: shared/data/README.md: classes and clips of each part.

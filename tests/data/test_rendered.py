@@ -12,12 +12,15 @@ import torch
 import tyro
 
 from events import frames_to_events, rgb_to_luma
-from mdft.data import cache, rendered
-from mdft.data.classes import make_classes
-from mdft.data.clip import render_clip
-from mdft.data.clips import standardised
-from mdft.data.rendered_config import ClassCounts, RenderedConfig
-from mdft.errors import UserError, run_main
+from mdft.cli import run_main
+from mdft.config.rendered import ClassCounts, RenderedConfig
+from mdft.data import cache
+from mdft.data.rendered import benchmark as rendered
+from mdft.data.rendered.__main__ import Arguments, main
+from mdft.data.rendered.classes import make_classes
+from mdft.data.rendered.clip import render_clip
+from mdft.data.standardise import standardised
+from mdft.errors import UserError
 
 TINY = RenderedConfig(
     seed=3,
@@ -202,7 +205,7 @@ def test_film_has_the_clips_frames_and_sound(tmp_path):
 
 def command(*arguments: str) -> int | str | None:
     with pytest.raises(SystemExit) as left:
-        run_main(lambda: rendered.main(tyro.cli(rendered.Arguments, args=arguments)))
+        run_main(lambda: main(tyro.cli(Arguments, args=arguments)))
     return left.value.code
 
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mdft.data.attributes import SCENES
-from mdft.data.classes import make_classes, make_splits, word_vectors
-from mdft.data.clip import clip_rng, draw_recipe
+from mdft.config.rendered import SCENES, ClassCounts, RenderedConfig
 from mdft.data.dataset import SPLITS
-from mdft.data.rendered_config import ClassCounts, RenderedConfig
+from mdft.data.rendered.classes import make_classes, make_splits, word_vectors
+from mdft.data.rendered.clip import clip_rng, draw_recipe
 from mdft.errors import UserError
 
 COUNTS = (

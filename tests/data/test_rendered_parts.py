@@ -5,18 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mdft.data.attributes import MOTIONS, OBJECTS, SCENES, SOUNDS
-from mdft.data.drawing import draw_frames
-from mdft.data.extractor import (
-    frame_features,
-    log_mel,
-    make_extractor,
-    mel_filters,
-    sound_features,
-)
-from mdft.data.motions import trajectory
-from mdft.data.scenes import paint
-from mdft.data.sounds import background, mix, synthesise
+from mdft.config.rendered import MOTIONS, OBJECTS, SCENES, SOUNDS
+from mdft.data.extractor import frame_features, log_mel, make_extractor, mel_filters, sound_features
+from mdft.data.rendered.drawing import draw_frames
+from mdft.data.rendered.motions import trajectory
+from mdft.data.rendered.scenes import paint
+from mdft.data.rendered.sounds import background, mix, synthesise
 from mdft.errors import UserError
 
 RED_GREEN = np.array([[255.0, 0, 0], [0, 255.0, 0]])

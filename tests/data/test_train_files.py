@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mdft import recipes, seeds
-from mdft.config import DataConfig
-from mdft.errors import run_main
-from mdft.recipes import LOOKED_AT
-from mdft.runs import clips_of
-from mdft.train import Command, config_of, main, parse, train
+from mdft import seeds
+from mdft.cli import run_main
+from mdft.config import recipes
+from mdft.config.data import DataConfig
+from mdft.config.recipes import LOOKED_AT
+from mdft.runs.load import clips_of
+from mdft.train import Command, main
+from mdft.training.command_line import config_of, parse
+from mdft.training.run import train
 from tests.data.layouts import write_small
 
 WIDTHS = ["--model.audio-features", "6", "--model.visual-features", "8"]

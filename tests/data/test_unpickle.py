@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdft.data.unpickle import load, load_npy
+from mdft.data.files.unpickle import load, load_npy
 from mdft.errors import UserError
 from tests.data.pickles import Runs, array_program, tuples_of_tuples
 

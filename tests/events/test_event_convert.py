@@ -13,10 +13,10 @@ from tonic.transforms import ToFrame
 
 import events
 from events.convert import main
-from events.io import read_events
-from events.metadata import Metadata
+from events.files.io import read_events
+from events.files.metadata import Metadata
 from events.reference import frames_to_events_reference
-from events.video import Clip
+from events.video.clip import Clip
 
 
 @pytest.fixture

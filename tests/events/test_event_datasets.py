@@ -17,9 +17,9 @@ from tonic.io import events_struct
 from tonic.slicers import SliceByTime
 
 import events
-from events.io import write_events
-from events.metadata import Metadata
-from mdft.data import rendered
+from events.files.io import write_events
+from events.files.metadata import Metadata
+from mdft.data.rendered import benchmark as rendered
 from mdft.data.tonic_datasets import RenderedEvents, VideoEvents
 from mdft.data.tonic_transforms import SignedPolarity, ToBins, cache_folder
 from mdft.errors import UserError
@@ -80,7 +80,7 @@ def test_rendered_events_are_the_benchmarks(split: str, tmp_path: Path) -> None:
 
 
 def test_video_events_are_the_generators(folder: Path) -> None:
-    from events.video import Clip
+    from events.video.clip import Clip
 
     dataset = VideoEvents(folder)
     assert dataset.classes == ("run", "walk") and dataset.targets == [0, 0, 1, 1]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import events
 from events.response import log_table
-from events.video import Clip
+from events.video.clip import Clip
 from tests.events.drawn import clips, pixel, sensors
 
 

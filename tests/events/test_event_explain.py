@@ -17,7 +17,7 @@ from PIL import Image
 from events import Sensor, frames_to_events
 from events.explain import Explain, draw, main, memory, trace
 from events.response import log_table
-from events.video import Clip
+from events.video.clip import Clip
 
 # One pixel's bytes at 10 frames a second: L rises by ln 2 from 0.1 to 0.2 s and falls back.
 LEVELS = (100, 100, 200, 200, 100, 100)

@@ -17,8 +17,8 @@ import pytest
 import events.folder
 from events import Sensor
 from events.convert import main
+from events.files.io import read_events
 from events.folder import LOG, convert_folder, plan, unfinished
-from events.io import read_events
 from events.job import Job, convert
 from tests.events.films import write_film
 

@@ -16,7 +16,7 @@ from events import generator
 from events.noise import IDEAL
 from events.reference import frames_to_events_reference
 from events.state import PixelState
-from events.video import Clip
+from events.video.clip import Clip
 from tests.events.drawn import clips, sensors
 
 

@@ -14,9 +14,9 @@ import pytest
 from tonic.io import events_struct
 
 import events
+from events.files.io import WRITABLE, EventWriter, read_events, write_events
+from events.files.metadata import Metadata
 from events.generator import EVENTS
-from events.io import WRITABLE, EventWriter, read_events, write_events
-from events.metadata import Metadata
 
 SENSOR = events.Sensor(threshold=0.3, refractory_us=50, luma="srgb")
 METADATA = Metadata((40, 30, 2), "clip.mp4", SENSOR, 25.0, 100, 0, 4_000_000)

@@ -18,8 +18,8 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from events import UserError, frames_to_bins, rgb_to_luma
-from events.footage import Wanted, read_footage
-from events.isolated import IsolatedReader, Limits
+from events.video.footage import Wanted, read_footage
+from events.video.isolated import IsolatedReader, Limits
 
 FPS, SIDE, RATE = 8, 32, 8000
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import events
-from events import kernels
+from events.kernels import pixels as kernels
 from events.response import LINEAR_BELOW, MIN_THRESHOLD, convention, log_table, response_of
 
 

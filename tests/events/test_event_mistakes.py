@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import events
-from events.errors import reason, whole
+from events.files.io import EventWriter, read_events
+from events.files.metadata import Metadata
 from events.generator import EVENTS
-from events.io import EventWriter, read_events
-from events.metadata import Metadata
+from mdft.errors import reason, whole
 
 FRAMES = np.array([100, 200], dtype=np.uint8).reshape(2, 1, 1)
 TIMES = np.array([0, 1000])

@@ -17,9 +17,9 @@ from av.video.frame import VideoFrame
 
 from events import Sensor, UserError, frames_to_events, pool
 from events.convert import main
-from events.io import read_events
+from events.files.io import read_events
 from events.job import Job, convert
-from events.video import Clip
+from events.video.clip import Clip
 from tests.events.films import write_film, write_video, yuv_frame
 
 

@@ -18,10 +18,10 @@ from PIL import Image, ImageSequence
 from events import UserError
 from events.convert import main
 from events.generator import EVENTS
-from events.preview import event_image, panel_scale
-from events.sound import Sound
-from events.strips import RateStrip, WaveStrip
-from events.video import Clip
+from events.preview.preview import event_image, panel_scale
+from events.preview.strips import RateStrip, WaveStrip
+from events.video.clip import Clip
+from events.video.sound import Sound
 
 SIDE = st.integers(1, 32_767)
 EIGHT = np.array([(0, 0, t, t < 5) for t in range(8)], dtype=EVENTS)  # five ON, three OFF
@@ -96,9 +96,9 @@ def test_a_film_that_cannot_be_encoded_is_named_in_one_line(
 ) -> None:
     clip = write_clip(tmp_path / "a.mkv", 64, 48)
     if place == "close":
-        monkeypatch.setattr("events.film.os.replace", fails)
+        monkeypatch.setattr("events.preview.film.os.replace", fails)
     else:
-        at = {"_open": "events.film.Film._open", "add": "events.film.VideoFrame"}
+        at = {"_open": "events.preview.film.Film._open", "add": "events.preview.film.VideoFrame"}
         fake = fails if place == "_open" else SimpleNamespace(from_ndarray=fails)
         monkeypatch.setattr(at[place], fake)
     film = tmp_path / "p.mp4"
@@ -112,7 +112,7 @@ def test_an_encoder_that_refuses_the_size(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The real thing: what a 1920x40 clip asked for before panels had a largest side.
-    monkeypatch.setattr("events.preview.panel_scale", lambda *_: (1, 9))
+    monkeypatch.setattr("events.preview.preview.panel_scale", lambda *_: (1, 9))
     clip = write_clip(tmp_path / "a.mkv", 1920, 40)
     assert main([str(clip), str(tmp_path / "a.h5"), "--preview", str(tmp_path / "p.mp4")]) == 2
     said = capsys.readouterr().err
@@ -127,7 +127,7 @@ def test_a_frame_that_cannot_become_luma_is_named(
     def refuse(_: object) -> None:
         raise error(22, "no such conversion", "swscale")
 
-    monkeypatch.setattr("events.video.plane_of", refuse)
+    monkeypatch.setattr("events.video.clip.plane_of", refuse)
     with (
         Clip(write_clip(tmp_path / "a.mkv", 64, 48)) as clip,
         pytest.raises(UserError, match=r"a\.mkv: frame of pixel format yuv420p cannot become RGB"),

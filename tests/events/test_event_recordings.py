@@ -14,8 +14,8 @@ from tonic.io import events_struct, read_mnist_file
 
 import events
 from events.convert import main
+from events.files.io import read_bins, read_events
 from events.generator import EVENTS
-from events.io import read_bins, read_events
 from mdft import MotionBranch
 
 # File, events, sensor, what its header says or its events fill, first and last µs.

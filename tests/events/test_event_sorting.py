@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from events.kernels.sorting import sort_intervals
 from events.sensor import EVENTS, LARGEST_SIDE
-from events.sorting import sort_intervals
 
 
 def sort(lanes: list[list[np.ndarray]], times: np.ndarray, bits: int, width: int) -> np.ndarray:

@@ -13,8 +13,8 @@ import pytest
 from av.error import InvalidDataError
 
 from events.convert import main
-from events.sound import Sound, SoundTrack, lay_out
-from events.video import Clip
+from events.video.clip import Clip
+from events.video.sound import Sound, SoundTrack, lay_out
 from tests.events.films import write_film
 
 RATE = 8000

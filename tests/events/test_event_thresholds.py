@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import events
-from events import emission
+from events.kernels import emission
 from events.response import LUMAS, MIN_THRESHOLD, log_table
 from events.state import first_state, tables_of
 from tests.events.drawn import pixel

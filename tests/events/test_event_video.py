@@ -13,7 +13,7 @@ import pytest
 from av.video.frame import VideoFrame
 
 from events import UserError
-from events.video import Clip
+from events.video.clip import Clip
 from tests.events.films import write_video, yuv_frame
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import tonic
 from tonic.io import events_struct
 
-from mdft.data.rendered_config import ClassCounts, RenderedConfig
+from mdft.config.rendered import ClassCounts, RenderedConfig
 
 COUNTS = ClassCounts(
     groups=4, seen_per_group=2, unseen_per_group=2, val_groups=1, test_groups=1, motions=4,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mdft.motion import MotionBranch
+from mdft.model.motion import MotionBranch
 
 
 def firing_branch(

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from export import to_nir
-from mdft.config import TrainConfig
+from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
-from mdft.model import MDFT
-from mdft.runs import MODEL, write_config, write_tensors
+from mdft.model.mdft import MDFT
+from mdft.runs.folder import MODEL, write_config
+from mdft.runs.tensors import write_tensors
 from tests.mdft.small import random_clips, small_config
 
 

@@ -24,11 +24,11 @@ from export.contract import DRIVE, RConvention
 from export.graph import current_range, to_graph, write_graph
 from export.parity import run_graph
 from hardware.backends import simulate
-from hardware.graph import lower
-from hardware.quantise import quantise
+from hardware.fixed_point.quantise import quantise
+from hardware.graph.graph import lower
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
-from mdft.motion import MotionBranch
+from mdft.model.motion import MotionBranch
 from tests.backends import every_backend
 from tests.export.branches import firing_branch, random_drive
 

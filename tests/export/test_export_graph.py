@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from export import graph as graph_module
 from export.graph import check_equal, input_grids, to_graph, write_graph
 from export.parity import FUSED, LeakyNode, fuse_inputs, run_graph
-from hardware.errors import UserError as HardwareUserError
-from hardware.graph import lower, read_network
+from hardware.graph.graph import lower, read_network
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
-from mdft.motion import MotionBranch
+from mdft.model.motion import MotionBranch
 from tests.export.branches import firing_branch, random_drive
 
 
@@ -132,7 +131,7 @@ def test_what_nirtorch_would_hang_on_or_accept_is_refused_before_it():
         run_graph(two, drive)
     nan = to_graph(firing_branch(5, features=7))
     nan.nodes["affine_1"].weight[0, 0] = np.nan  # type: ignore[attr-defined]
-    with pytest.raises(HardwareUserError, match=r"affine_1.weight holds NaN"):
+    with pytest.raises(UserError, match=r"affine_1.weight holds NaN"):
         run_graph(nan, drive)
 
 

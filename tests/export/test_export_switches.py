@@ -11,7 +11,7 @@ import pytest
 from export import to_nir
 from export.to_nir import main
 from hardware.run import main as run_main
-from mdft.config import MotionConfig
+from mdft.config.model import MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
 from tests.backends import every_backend

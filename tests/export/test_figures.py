@@ -10,12 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
-from events.footage import Footage
+from events.video.footage import Footage
 from export import figures
 from export.figure_architecture import ARROWS, BOXES, architecture
 from export.figure_motion import draw_motion
 from mdft.errors import UserError
-from mdft.predict_explain import Explanation, Pathway
+from mdft.inference.explain import Explanation, Pathway
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "figures"
 

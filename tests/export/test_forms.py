@@ -16,10 +16,10 @@ from export.contract import check_export
 from export.forms import Drive, export_form
 from export.to_nir import main
 from hardware.run import main as run_main
-from mdft.config import MotionConfig
+from mdft.config.model import MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
-from mdft.motion import MotionBranch
+from mdft.model.motion import MotionBranch
 from tests.backends import every_backend
 from tests.export.branches import firing_branch, random_drive
 from tests.export.conftest import make_run

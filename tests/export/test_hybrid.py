@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from events.cli import exit_status
 from export import hybrid
-from export.errors import MISTAKES
 from export.hybrid import HybridConfig
 from export.hybrid import hybrid as run_hybrid
 from export.simulated import SimulatedMotion, Tally
@@ -21,11 +19,13 @@ from hardware import backends
 from hardware.backends import BACKENDS
 from hardware.network import Recording
 from mdft import gzsl
-from mdft.config import MotionConfig
+from mdft.cli import exit_status
+from mdft.config.model import MotionConfig
 from mdft.data.dataset import ClipSet
-from mdft.evaluation import score_split
-from mdft.model import MDFT
-from mdft.runs import MODEL, RESULTS, Results, load, write_results
+from mdft.model.mdft import MDFT
+from mdft.runs.folder import MODEL, RESULTS, Results, write_results
+from mdft.runs.load import load
+from mdft.training.evaluation import score_split
 from tests.export.conftest import make_run
 from tests.mdft.small import random_clips, small_config, small_model
 
@@ -240,6 +240,6 @@ def test_wrong_use_exits_2_with_one_line(run: Path, tmp_path: Path, capsys):
         ([str(other), "--backend", "reference_int"], "without a spiking network"),
         ([str(unfinished), "--backend", "reference_int"], RESULTS),
     ):
-        assert exit_status(lambda words=words: hybrid.main(words), MISTAKES) == 2, words
+        assert exit_status(lambda words=words: hybrid.main(words)) == 2, words
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and error.startswith("error: ") and named in error, error

@@ -14,11 +14,12 @@ import torch
 import mdft
 from export.contract import check_export
 from export.release import CARD, MOST, main
+from mdft.config.recipes import embedded
 from mdft.errors import UserError
-from mdft.evaluation import results_of, score_split
-from mdft.model import MDFT
-from mdft.recipes import embedded
-from mdft.runs import clips_of, read_config, read_results
+from mdft.model.mdft import MDFT
+from mdft.runs.folder import read_config, read_results
+from mdft.runs.load import clips_of
+from mdft.training.evaluation import results_of, score_split
 
 RUN = mdft.RELEASED
 

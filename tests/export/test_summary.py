@@ -13,7 +13,7 @@ from export import summary, to_nir
 from export.agreement import agreements
 from hardware.run import main as hardware
 from mdft.errors import UserError
-from mdft.runs import Results, write_results
+from mdft.runs.folder import Results, write_results
 from tests.export.conftest import make_run
 from tests.mdft.small import random_clips
 

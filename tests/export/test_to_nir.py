@@ -12,17 +12,16 @@ import numpy as np
 import pytest
 
 from export import verify
-from export.errors import run_main as exit_with
 from export.files import npz_bytes
 from export.forms import Drive, export_form
 from export.probe import pick_samples, probe_arrays
 from export.to_nir import main
-from hardware.errors import UserError as HardwareUserError
 from hardware.run import main as run_main
+from mdft.cli import run_main as exit_with
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
-from mdft.neuron import THRESHOLD_OFFSET
-from mdft.runs import MODEL
+from mdft.lif.grid import THRESHOLD_OFFSET
+from mdft.runs.folder import MODEL
 from tests.backends import every_backend
 from tests.export.branches import firing_branch, random_drive
 
@@ -149,7 +148,7 @@ def test_wrong_use_exits_2_with_one_line(run_dir: Path, tmp_path: Path, capsys):
 
 def test_what_hardware_refuses_is_one_line(run_dir: Path, monkeypatch, capsys):
     def refuse(*_) -> None:
-        raise HardwareUserError("affine_1.weight holds NaN")
+        raise UserError("affine_1.weight holds NaN")
 
     monkeypatch.setattr(verify, "lower", refuse)
     with pytest.raises(SystemExit, match="2"):

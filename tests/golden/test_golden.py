@@ -10,7 +10,7 @@ import numpy as np
 
 import events
 from hardware.backends import BACKENDS, simulate
-from hardware.graph import lower
+from hardware.graph.graph import lower
 from tests.backends import every_backend
 from tests.golden import traces
 from tests.golden.files import FOLDER, GOLDEN, Golden, differences, read

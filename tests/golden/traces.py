@@ -16,15 +16,15 @@ import torch
 
 import events
 from events.reference import frames_to_events_reference
-from hardware.graph import lower
+from hardware.fixed_point.quantise import quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.graph import lower
 from hardware.network import Network, Recording
-from hardware.quantise import quantise
 from hardware.reference_float import reference_float
-from hardware.reference_int import reference_int
-from mdft.motion import MotionBranch
-from mdft.neuron import THRESHOLD_OFFSET
-from mdft.protocol import Progress
-from mdft.trainer import Trainer
+from mdft.lif.grid import THRESHOLD_OFFSET
+from mdft.model.motion import MotionBranch
+from mdft.training.protocol import Progress
+from mdft.training.trainer import Trainer
 from tests.hardware.nets import grids, random_graph, random_inputs
 from tests.mdft.small import random_clips, small_config
 from tests.mdft.small_baselines import SYSTEMS, golden_curve

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardware.graph import lower
-from hardware.lava_fixed import lava_fixed
-from hardware.lava_float import lava_float
+from hardware.fixed_point.quantise import input_grids, quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.file import _build
+from hardware.graph.graph import lower
+from hardware.graph.structure import read_structure
+from hardware.lava.fixed import lava_fixed
+from hardware.lava.float import lava_float
 from hardware.network import Recording
-from hardware.nir_file import _build
-from hardware.nir_structure import read_structure
-from hardware.quantise import input_grids, quantise
 from hardware.reference_float import reference_float
-from hardware.reference_int import reference_int
 from tests.hardware import plain_nir
 from tests.hardware.any_graph import DT, any_inputs, random_any
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hardware.fit import LOIHI_2, STATE_BITS, CoreLimits, fit_cores
+from hardware.fixed_point.quantise import quantise
 from hardware.network import Network, Synapses
-from hardware.quantise import quantise
+from hardware.reporting.fit import LOIHI_2, STATE_BITS, CoreLimits, fit_cores
 from tests.hardware.test_cost import chain, costed, population
 
 

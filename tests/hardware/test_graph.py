@@ -9,8 +9,8 @@ import nir
 import numpy as np
 import pytest
 
-from hardware.errors import UserError
-from hardware.graph import lower, read_network
+from hardware.graph.graph import lower, read_network
+from mdft.errors import UserError
 from tests.hardware.nets import DT, lif, random_graph
 
 

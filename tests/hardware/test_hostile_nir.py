@@ -13,10 +13,11 @@ import nir
 import numpy as np
 import pytest
 
-from hardware import graph, nir_file
-from hardware.errors import UserError
-from hardware.graph import lower, read_network
-from hardware.nir_file import read_nir
+from hardware.graph import file as nir_file
+from hardware.graph import graph
+from hardware.graph.file import read_nir
+from hardware.graph.graph import lower, read_network
+from mdft.errors import UserError
 from tests.hardware.broken_files import STRUCTURE, WEIGHT, replaced
 from tests.hardware.test_graph import lif, refuse_file
 
@@ -87,10 +88,10 @@ def test_small_files_of_large_products_are_refused(monkeypatch):
     ],
 )
 def test_a_crash_or_a_hang_of_hdf5_is_one_line(good, tmp_path, monkeypatch, body: str, word: str):
-    """The child's parser replaced by one that misbehaves; limits as in `hardware.nir_child`."""
+    """The child's parser replaced by one that misbehaves; limits as in `hardware.graph.child`."""
     script = tmp_path / "bin"
     child = (
-        "import sys; from hardware.nir_child import _limit; _limit(float(sys.argv[-1]))\n" + body
+        "import sys; from hardware.graph.child import _limit; _limit(float(sys.argv[-1]))\n" + body
     )
     (tmp_path / "child.py").write_text(child)
     script.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path / "child.py"} "$@"\n')
@@ -105,8 +106,8 @@ def test_a_crash_or_a_hang_of_hdf5_is_one_line(good, tmp_path, monkeypatch, body
 FUZZ = """
 import signal, sys
 from pathlib import Path
-from hardware.errors import UserError
-from hardware.nir_structure import read_structure
+from mdft.errors import UserError
+from hardware.graph.structure import read_structure
 
 folder, first = Path(sys.argv[1]), int(sys.argv[2])
 for i in range(first, len(list(folder.glob("*.nir")))):

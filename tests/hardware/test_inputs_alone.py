@@ -11,10 +11,10 @@ import nir
 import numpy as np
 import pytest
 
-from hardware.errors import UserError
 from hardware.pair import read_pair
 from hardware.report import main as report
 from hardware.run import main as run
+from mdft.errors import UserError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "hardware.md"
 

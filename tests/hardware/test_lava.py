@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hardware.errors import UserError
-from hardware.graph import lower
-from hardware.lava_fixed import lava_fixed
-from hardware.lava_float import lava_float
-from hardware.lava_plan import load_plan, plan_fixed, plan_float, save_plan
+from hardware.fixed_point.quantise import quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.graph import lower
+from hardware.lava.fixed import lava_fixed
+from hardware.lava.float import lava_float
+from hardware.lava.plan import load_plan, plan_fixed, plan_float, save_plan
 from hardware.network import Network, Recording, Synapses
-from hardware.quantise import quantise
 from hardware.reference_float import reference_float
-from hardware.reference_int import reference_int
+from mdft.errors import UserError
 from tests.hardware.nets import grids, random_graph, random_inputs
 
 SHAPES = [(0, 1, 0.5), (1, 2, 0.5), (2, 3, 0.5), (3, 3, 0.75), (4, 4, 1 - 410 / 4096)]

@@ -9,10 +9,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from hardware.graph import lower
-from hardware.lava_build import require_lava
-from hardware.lava_inline import run_inline
-from hardware.lava_plan import plan_float
+from hardware.graph.graph import lower
+from hardware.lava.build import require_lava
+from hardware.lava.inline import run_inline
+from hardware.lava.plan import plan_float
 from tests.hardware.nets import random_graph, random_inputs
 
 WIDTH, RUNS = 128, 20

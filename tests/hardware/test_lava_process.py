@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hardware import lava_build
-from hardware.errors import UserError
-from hardware.graph import lower
-from hardware.lava_guard import SHM, session
-from hardware.lava_plan import plan_float, save_plan
-from hardware.lava_process import run_child
+from hardware.graph.graph import lower
+from hardware.lava import build as lava_build
+from hardware.lava.guard import SHM, session
+from hardware.lava.plan import plan_float, save_plan
+from hardware.lava.process import run_child
+from mdft.errors import UserError
 from tests.hardware.nets import random_graph, random_inputs
 
 LINUX = pytest.mark.skipif(not SHM.is_dir(), reason="needs /proc and /dev/shm")
@@ -28,7 +28,7 @@ HANG = "time.sleep(600)"
 FACTS = """
 import os, sys, time
 from pathlib import Path
-from hardware.lava_guard import PREFIX_VARIABLE, name_segments
+from hardware.lava.guard import PREFIX_VARIABLE, name_segments
 folder, prefix = Path(sys.argv[1]), os.environ[PREFIX_VARIABLE]
 def tell(actor):
     (folder / "new").write_text(f"{prefix} {os.getsid(0)} {os.getppid()} {actor}")
@@ -46,7 +46,7 @@ tell(child)
 """
 # Lava itself; step 3 of its LIF ends as the test wants.
 LAVA = f"""{FACTS}
-from hardware import lava_child
+from hardware.lava import child
 from lava.proc.lif.models import PyLifResetModelFloat
 run_spk = PyLifResetModelFloat.run_spk
 def ending(model):
@@ -55,7 +55,7 @@ def ending(model):
         ENDING
     run_spk(model)
 PyLifResetModelFloat.run_spk = ending
-lava_child.main(folder)
+child.main(folder)
 """
 
 
@@ -129,7 +129,7 @@ def test_no_process_and_no_segment_is_left(tmp_path, ending: str, limit_s: float
 def start_parent(folder: Path, command: Path) -> subprocess.Popen:
     """A process of its own that waits for `run_child`."""
     code = (
-        "import sys; from pathlib import Path; from hardware.lava_process import run_child\n"
+        "import sys; from pathlib import Path; from hardware.lava.process import run_child\n"
         f"folder = {str(folder)!r}; command = [sys.executable, {str(command)!r}, folder]\n"
         "run_child(command, Path(folder), 600)"
     )

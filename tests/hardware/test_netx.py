@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hardware import netx_backend
-from hardware.errors import UserError
-from hardware.graph import lower, read_network
-from hardware.integers import IntegerNetwork, IntegerSynapses
+from hardware.fixed_point.integers import IntegerNetwork, IntegerSynapses
+from hardware.fixed_point.quantise import quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.graph import lower, read_network
+from hardware.lava import netx_backend
+from hardware.lava.netx_backend import netx, require_netx
 from hardware.netx import _weight, check_sums, main, netx_layers, write_hdf5
-from hardware.netx_backend import netx, require_netx
-from hardware.quantise import quantise
 from hardware.reference_float import reference_float
-from hardware.reference_int import reference_int
+from mdft.errors import UserError
 from tests.hardware.nets import grids, random_graph, random_inputs, write_probe
 from tests.hardware.netx_plain import run_file
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hardware import nir_child
-from hardware.errors import UserError
-from hardware.nir_structure import read_structure
+from hardware.graph import child as nir_child
+from hardware.graph.structure import read_structure
+from mdft.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,7 +56,7 @@ def test_each_refusal_is_one_line(tmp_path: Path, limits, monkeypatch, capsys, r
 
 def test_its_limits_are_memory_time_and_no_core_file():
     code = (
-        "import resource, signal; from hardware.nir_child import _limit; _limit(50.0)\n"
+        "import resource, signal; from hardware.graph.child import _limit; _limit(50.0)\n"
         "print(*resource.getrlimit(resource.RLIMIT_AS), *resource.getrlimit(resource.RLIMIT_CORE))"
         "\nprint(*signal.getitimer(signal.ITIMER_PROF))"
     )

@@ -11,9 +11,9 @@ import nir
 import numpy as np
 import pytest
 
-from hardware import nir_file
-from hardware.errors import UserError
-from hardware.nir_file import read_nir
+from hardware.graph import file as nir_file
+from hardware.graph.file import read_nir
+from mdft.errors import UserError
 from tests.hardware.test_graph import affine, lif, single
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ def test_the_child_gets_the_file_its_time_our_code_and_no_keyboard(
     assert answer(Path("good.nir")) == "two lines"
     lines = told.read_text().split("\n")
     module, name, path, out, seconds, python, threads, home, typed, _ = lines
-    assert (module, name, path) == ("-m", "hardware.nir_child", str(good.resolve()))
+    assert (module, name, path) == ("-m", "hardware.graph.child", str(good.resolve()))
     assert Path(out).name == "arrays.npz" and not Path(out).parent.exists()
     assert Path(out).parent.name.startswith("nir_")
     assert seconds == "1.350"  # 0.6 s and a second for 2 MB

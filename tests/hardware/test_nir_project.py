@@ -12,10 +12,10 @@ import nir
 import numpy as np
 import pytest
 
-from hardware.errors import UserError
-from hardware.graph import lower, read_network
-from hardware.nir_types import REFUSED, SUPPORTED, markdown
+from hardware.graph.graph import lower, read_network
+from hardware.graph.node_types import REFUSED, SUPPORTED, markdown
 from hardware.reference_float import reference_float
+from mdft.errors import UserError
 from tests.hardware import plain_nir
 
 ROOT = Path(__file__).parents[2]
@@ -214,4 +214,5 @@ def test_the_fields_are_nirs(name: str):
 
 
 def test_the_page_is_the_table():
-    assert (ROOT / "docs" / "nodes.md").read_text() == markdown(), "python -m hardware.nir_types"
+    found = (ROOT / "docs" / "nodes.md").read_text()
+    assert found == markdown(), "run python -m hardware.graph.node_types"

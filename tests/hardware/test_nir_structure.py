@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from hardware import nir_structure
-from hardware.errors import UserError
-from hardware.nir_structure import read_structure
+from hardware.graph import structure as nir_structure
+from hardware.graph.structure import read_structure
+from mdft.errors import UserError
 from tests.hardware.broken_files import CHAIN, NODES, STRUCTURE, Change, edges, metadata, replaced
 from tests.hardware.test_graph import affine, lif, single
 

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 import torch
 
-from hardware.graph import lower
+from hardware.graph.graph import lower
 from hardware.reference_float import reference_float
 
 with warnings.catch_warnings():

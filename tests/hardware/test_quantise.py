@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.errors import UserError
-from hardware.graph import lower
-from hardware.integers import to_integers
-from hardware.network import Network
-from hardware.quantise import (
+from hardware.fixed_point.integers import to_integers
+from hardware.fixed_point.quantise import (
     _current_decay,
     grid_of,
     input_grids,
     input_notes,
     quantise,
 )
+from hardware.graph.graph import lower
+from hardware.network import Network
+from mdft.errors import UserError
 from tests.hardware.nets import grids, lif, random_graph
 
 

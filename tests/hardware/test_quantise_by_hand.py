@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hardware.errors import UserError
-from hardware.integers import IntegerNetwork
+from hardware.fixed_point.integers import IntegerNetwork
+from hardware.fixed_point.quantise import grid_of, input_notes, nearest_grid, quantise, split_signs
 from hardware.network import Current, Network, Population, Synapses
-from hardware.quantise import grid_of, input_notes, nearest_grid, quantise, split_signs
+from mdft.errors import UserError
 
 LIMIT = 131_071  # vth has 17 bits
 

@@ -7,13 +7,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hardware.errors import UserError
-from hardware.graph import lower
-from hardware.integers import IntegerNetwork, IntegerPopulation, IntegerSynapses, to_integers
+from hardware.fixed_point.integers import (
+    IntegerNetwork,
+    IntegerPopulation,
+    IntegerSynapses,
+    to_integers,
+)
+from hardware.fixed_point.quantise import quantise
+from hardware.fixed_point.reference_int import integer_lif_step, reference_int
+from hardware.graph.graph import lower
 from hardware.network import Network, Population, Synapses
-from hardware.quantise import quantise
 from hardware.reference_float import lif_step, reference_float
-from hardware.reference_int import integer_lif_step, reference_int
+from mdft.errors import UserError
 from tests.hardware.nets import grids, random_graph, random_inputs
 
 

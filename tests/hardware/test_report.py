@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from hardware import report
-from hardware.graph import read_network
+from hardware.graph.graph import read_network
 from hardware.reference_float import reference_float
 from hardware.report import ReportConfig, build, main
-from hardware.report_draw import Picture
-from hardware.report_figures import figures, offsets
-from hardware.report_html import page
+from hardware.reporting.draw import Picture
+from hardware.reporting.figures import figures, offsets
+from hardware.reporting.html import page
 from tests.hardware.html_text import Text
 from tests.hardware.nets import lif, random_graph, random_inputs, write_probe
 

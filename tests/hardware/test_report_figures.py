@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from hardware.report import ReportConfig, build
-from hardware.report_figures import draw_operations, thresholds, traces_of
+from hardware.reporting.figures import draw_operations, thresholds, traces_of
 from tests.hardware.nets import lif, random_graph
 from tests.hardware.test_report import NEURONS, export
 

@@ -17,10 +17,10 @@ import pytest
 
 from hardware import run
 from hardware.backends import BACKENDS
-from hardware.graph import read_network
-from hardware.quantise import input_grids, quantise
+from hardware.fixed_point.quantise import input_grids, quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.graph import read_network
 from hardware.reference_float import reference_float
-from hardware.reference_int import reference_int
 from hardware.run import main
 from tests.backends import every_backend
 from tests.hardware.nets import lif, random_graph, random_inputs, weights, write_probe

@@ -9,11 +9,11 @@ import nir
 import numpy as np
 import pytest
 
-from hardware.graph import read_network
+from hardware.fixed_point.quantise import input_grids, quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.graph import read_network
 from hardware.network import Recording
-from hardware.quantise import input_grids, quantise
 from hardware.reference_float import reference_float
-from hardware.reference_int import reference_int
 from hardware.run import main
 from hardware.traces import write_traces
 from tests.hardware.nets import random_graph, random_inputs, write_probe

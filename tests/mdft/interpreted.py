@@ -5,7 +5,9 @@
 
 import pytest
 
-from mdft import lif_cuda, lif_fused, lif_triton
+from mdft.lif import cuda as lif_cuda
+from mdft.lif import fused as lif_fused
+from mdft.lif import triton_kernels as lif_triton
 
 lif_fused.KERNELS["cpu"] = lif_cuda
 

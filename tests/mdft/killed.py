@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from mdft.errors import UserError
-from mdft.trainer import Trainer
+from mdft.training.trainer import Trainer
 from tests.mdft.small import random_clips, small_config
 
 _CONTEXT = multiprocessing.get_context("forkserver")

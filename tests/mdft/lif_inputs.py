@@ -7,7 +7,7 @@ import torch
 from hypothesis import Phase, settings
 from torch import Tensor
 
-from mdft.neuron import LIFParams
+from mdft.lif.neuron import LIFParams
 
 PARAMS, ALPHA = LIFParams(0.5, 1.0), 2.0
 

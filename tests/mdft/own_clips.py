@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mdft.data.video import write_clip
+from mdft.data.rendered.mp4 import write_clip
 
 CLASSES = ("archery", "cello playing", "Ice, skating", "knitting")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mdft.config import DataConfig, TrainConfig
-from mdft.data.export_clips import CLIPS, SPLITS, WORDS, export_clips
-from mdft.data.folder import prepared_folder
-from mdft.data.rendered_config import ClassCounts, RenderedConfig
-from mdft.extract.config import of_rendered
-from mdft.extract.prepare import prepare
+from mdft.config.data import DataConfig
+from mdft.config.features import of_rendered
+from mdft.config.rendered import ClassCounts, RenderedConfig
+from mdft.config.train import TrainConfig
+from mdft.data.rendered.export_clips import CLIPS, SPLITS, WORDS, export_clips
+from mdft.data.video.benchmark import prepared_folder
+from mdft.data.video.prepare import prepare
 
 COUNTS = ClassCounts(
     groups=4,

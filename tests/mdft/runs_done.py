@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from pathlib import Path
 
-from mdft.config import TrainConfig
-from mdft.runs import Results, write_config, write_results
+from mdft.config.train import TrainConfig
+from mdft.runs.folder import Results, write_config, write_results
 
 RATES = {"audio.lif_1": 0.1, "visual.lif_1": 0.2}
 

@@ -23,17 +23,18 @@ from torch import nn
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from mdft import train as command
-from mdft.baselines.build import build
-from mdft.config import TrainConfig
-from mdft.errors import UserError, run_main
-from mdft.feed import feed_of
-from mdft.joint_layers import join_rows
-from mdft.learner import shared_loss
-from mdft.lessons import Lessons
-from mdft.parallel import gather, joint_mean, of_all, total, world
-from mdft.processes import joined
-from mdft.protocol import STAGES
-from mdft.trainer import Trainer
+from mdft.cli import run_main
+from mdft.config.train import TrainConfig
+from mdft.data.stages import STAGES
+from mdft.distributed.joint_layers import join_rows
+from mdft.distributed.launch import joined
+from mdft.distributed.world import gather, joint_mean, of_all, total, world
+from mdft.errors import UserError
+from mdft.systems.build import build
+from mdft.training.batches import Lessons
+from mdft.training.feed import feed_of
+from mdft.training.step import shared_loss
+from mdft.training.trainer import Trainer
 from tests.mdft.small import double, random_clips, small_config
 
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from mdft.config import LossConfig, ModelConfig, MotionConfig, TrainConfig
+from mdft.config.model import LossConfig, ModelConfig, MotionConfig
+from mdft.config.train import TrainConfig
 from mdft.data.dataset import Batch, ClipSet, offsets_of
 
 D, T, K = 32, 3, 4

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mdft.baselines.build import BASELINES, OURS, build
-from mdft.baselines.config import BaselinesConfig
-from mdft.baselines.interface import Lesson, System
-from mdft.config import TrainConfig
+from mdft.config.baselines import BaselinesConfig
+from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
-from mdft.sampler import draw_negatives
+from mdft.systems.build import BASELINES, OURS, build
+from mdft.systems.interface import Lesson, System
+from mdft.training.sampler import draw_negatives
 from tests.mdft.small import random_clips, small_config, small_model
 
 SYSTEMS = [*BASELINES, OURS]

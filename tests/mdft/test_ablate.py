@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from events.errors import UserError as EventsUserError
 from mdft import ablate
-from mdft.config import TrainConfig
+from mdft.config.recipes import debug
+from mdft.config.train import TrainConfig
 from mdft.errors import UserError
 from mdft.experiments.ablations import COMPARISONS, FULL, changed, distinct_rows
 from mdft.experiments.report import KEYS, difference, read_texts
-from mdft.recipes import debug
 from tests.mdft.runs_done import RATES, finish, results_of
 
 ROWS = [row for comparison in COMPARISONS for row in comparison.rows]
@@ -54,7 +53,7 @@ def test_the_same_configuration_is_run_once():
 
 
 def test_unknown_rows_are_refused():
-    with pytest.raises(EventsUserError, match="--only is 'no_such', expected one of full, mlp"):
+    with pytest.raises(UserError, match="--only is 'no_such', expected one of full, mlp"):
         ablate.chosen_rows(distinct_rows(debug()), ["mlp", "no_such"])
 
 

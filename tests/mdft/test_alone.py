@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import mdft
-from mdft.dab import DiscrepancyAnalysis
-from mdft.lif import DynamicThresholdLIF
-from mdft.motion import MotionBranch
-from mdft.rjlu import RJLU
-from mdft.threshold import dynamic_threshold
+from mdft.lif.layer import DynamicThresholdLIF
+from mdft.model.dab import DiscrepancyAnalysis
+from mdft.model.motion import MotionBranch
+from mdft.model.rjlu import RJLU
+from mdft.model.threshold import dynamic_threshold
 
 FOLDER = Path(mdft.__file__).parent
 WITH_EXAMPLES = [

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from mdft.baselines.blocks import concatenated
-from mdft.baselines.build import build
-from mdft.baselines.fvaegan import FVAEGAN
-from mdft.baselines.interface import System
 from mdft.data.dataset import ClipSet
-from mdft.protocol import Stage
+from mdft.data.stages import Stage
+from mdft.systems.blocks import concatenated
+from mdft.systems.build import build
+from mdft.systems.fvaegan import FVAEGAN
+from mdft.systems.interface import System
 from tests.mdft.small_baselines import SYSTEMS, golden_curve, lesson_of, system_config, taught
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "baselines.json").read_text())

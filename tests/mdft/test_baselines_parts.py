@@ -9,21 +9,21 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mdft.baselines.apn import APN
-from mdft.baselines.avca import AVCA
-from mdft.baselines.avgzslnet import AVGZSLNet
-from mdft.baselines.avmst import AVMST, SpikingEncoder
-from mdft.baselines.blocks import averaged, concatenated
-from mdft.baselines.build import BASELINES, adam, build
-from mdft.baselines.cjme import CJME
-from mdft.baselines.compatibility import Compatibility
-from mdft.baselines.config import BaselinesConfig
-from mdft.baselines.fvaegan import FVAEGAN
-from mdft.baselines.interface import Lesson, System, exact_distances
-from mdft.baselines.tcaf import TCaF, across
+from mdft.config.baselines import BaselinesConfig
 from mdft.data.dataset import ClipSet
+from mdft.data.stages import STAGES, Stage
 from mdft.errors import UserError
-from mdft.protocol import STAGES, Stage
+from mdft.systems.apn import APN
+from mdft.systems.avca import AVCA
+from mdft.systems.avgzslnet import AVGZSLNet
+from mdft.systems.avmst import AVMST, SpikingEncoder
+from mdft.systems.blocks import averaged, concatenated
+from mdft.systems.build import BASELINES, adam, build
+from mdft.systems.cjme import CJME
+from mdft.systems.compatibility import Compatibility
+from mdft.systems.fvaegan import FVAEGAN
+from mdft.systems.interface import Lesson, System, exact_distances
+from mdft.systems.tcaf import TCaF, across
 from tests.mdft.small_baselines import lesson_of, system_config
 
 SOME = np.arange(0, 64, 4)

@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from mdft import ablate, load, train
-from mdft.baselines.build import BASELINES, build, check_used
-from mdft.baselines.config import BaselinesConfig
-from mdft.baselines.ours import MDFTSystem
-from mdft.baselines.saved import load_ours
-from mdft.baselines.sje import SJE
+from mdft.config.baselines import BaselinesConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
-from mdft.evaluation import results_of, score_split
-from mdft.losses import total_loss
-from mdft.runs import Results, read_config
-from mdft.trainer import Trainer
+from mdft.model.losses import total_loss
+from mdft.runs.folder import Results, read_config
+from mdft.runs.load import load_ours
+from mdft.systems.build import BASELINES, build, check_used
+from mdft.systems.mdft import MDFTSystem
+from mdft.systems.sje import SJE
+from mdft.training.evaluation import results_of, score_split
+from mdft.training.trainer import Trainer
 from tests.mdft.small_baselines import SYSTEMS, lesson_of, system_config
 from tests.mdft.test_baselines_parts import SOME
 

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageSequence
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mdft.board import Board
-from mdft.cells import event_images
+from mdft.data.cells import event_images
+from mdft.training.board import Board
 from tests.mdft.small import K, random_clips
 
 

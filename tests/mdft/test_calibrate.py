@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mdft.calibrate import MEAN_BITS, SCALE_BITS, calibrate, coarse_step, fold, significant
-from mdft.motion import MotionBranch
+from mdft.model.calibrate import MEAN_BITS, SCALE_BITS, calibrate, coarse_step, fold, significant
+from mdft.model.motion import MotionBranch
 from tests.mdft.test_motion import make
 
 

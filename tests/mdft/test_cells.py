@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from events import pool
-from mdft.cells import coarser, pool_cells
+from mdft.data.cells import coarser, pool_cells
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
-from mdft.model import MDFT
-from mdft.protocol import check_fit
+from mdft.model.mdft import MDFT
+from mdft.training.protocol import check_fit
 from tests.mdft.small import random_clips, small_config, small_model
 
 

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from events.errors import UserError as EventsUserError
 from mdft import compare
-from mdft.baselines.build import BASELINES, TITLES
+from mdft.config.recipes import RECIPES, debug
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_report import KEYS
 from mdft.experiments.compare_space import CHOICES, MOST, file_of, trials
 from mdft.experiments.report import read_texts
 from mdft.experiments.sweep import Outcome
-from mdft.recipes import RECIPES, debug
-from mdft.runs import read_results
+from mdft.runs.folder import read_results
+from mdft.systems.build import BASELINES, TITLES
 from tests.mdft.runs_done import finish, results_of
 
 
@@ -131,7 +130,7 @@ def test_a_failed_trial_is_no_choice(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_makes_no_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    with pytest.raises(EventsUserError, match="--only is 'nope', expected one of sje, devise"):
+    with pytest.raises(UserError, match="--only is 'nope', expected one of sje, devise"):
         compare.chosen_systems(["sje", "nope"])
     assert compare.chosen_systems(["mdft", "sje"]) == ["sje", "mdft"]
     assert compare.chosen_systems([]) == list(TITLES)

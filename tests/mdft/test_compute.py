@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from mdft.baselines.build import TITLES, build
-from mdft.compute import compile_dense, dense_precision
-from mdft.config import ComputeConfig
+from mdft.config.train import ComputeConfig
 from mdft.data.dataset import ClipSet
+from mdft.data.stages import STAGES
 from mdft.errors import UserError
-from mdft.feed import feed_of
-from mdft.lessons import Lessons
-from mdft.protocol import STAGES
-from mdft.train import check_same
-from mdft.trainer import Trainer
+from mdft.systems.build import TITLES, build
+from mdft.training.batches import Lessons
+from mdft.training.compute import compile_dense, dense_precision
+from mdft.training.feed import feed_of
+from mdft.training.run import check_same
+from mdft.training.trainer import Trainer
 from tests.mdft.small import small_config, small_model
 
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mdft.baselines.build import BASELINES
-from mdft.config import TrainConfig
+from mdft.config.train import TrainConfig
 from mdft.errors import UserError
-from mdft.runs import read_config, write_config
+from mdft.runs.folder import read_config, write_config
+from mdft.systems.build import BASELINES
 from tests.mdft.small import small_config
 from tests.mdft.small_baselines import SYSTEMS, system_config
 

@@ -8,19 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from mdft.config import LossConfig
-from mdft.crm import CrossModalLayer, CrossModalTransformer, FusionBlock, MotionGate, accumulate
-from mdft.dab import DiscrepancyAnalysis, discrepancy
-from mdft.layers import Attention, Encoder, Projection, Reconstruction, masked_mean
-from mdft.losses import (
-    projection_loss,
-    reconstruction_loss,
-    total_loss,
-    triplet_loss,
+from mdft.config.model import LossConfig
+from mdft.model.crm import (
+    CrossModalLayer,
+    CrossModalTransformer,
+    FusionBlock,
+    MotionGate,
+    accumulate,
 )
-from mdft.rjlu import RJLU
-from mdft.sampler import draw_negatives
-from mdft.threshold import dynamic_threshold, omega, phi
+from mdft.model.dab import DiscrepancyAnalysis, discrepancy
+from mdft.model.layers import Attention, Encoder, Projection, Reconstruction, masked_mean
+from mdft.model.losses import projection_loss, reconstruction_loss, total_loss, triplet_loss
+from mdft.model.rjlu import RJLU
+from mdft.model.threshold import dynamic_threshold, omega, phi
+from mdft.training.sampler import draw_negatives
 
 D = 8
 

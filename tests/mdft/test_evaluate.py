@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from mdft.baselines.interface import exact_distances
-from mdft.baselines.ours import MDFTSystem
-from mdft.config import LossConfig
+from mdft.cli import run_main
+from mdft.config.model import LossConfig
 from mdft.data.dataset import ClipSet
-from mdft.errors import UserError, run_main
+from mdft.errors import UserError
 from mdft.evaluate import Command, evaluate, main
-from mdft.evaluation import score_split
-from mdft.runs import read_results, write_results
-from mdft.tables import kinds_table
-from mdft.trainer import Trainer
+from mdft.runs.folder import read_results, write_results
+from mdft.systems.interface import exact_distances
+from mdft.systems.mdft import MDFTSystem
+from mdft.training.evaluation import score_split
+from mdft.training.tables import kinds_table
+from mdft.training.trainer import Trainer
 from tests.mdft.small import random_clips, small_config, small_model
 
 

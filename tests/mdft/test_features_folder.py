@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from events.cli import parse
-from mdft.config import DataConfig
-from mdft.data import benchmark
-from mdft.data.clips import load_clips
-from mdft.data.folder import prepared_folder
-from mdft.data.portable import write_pickle
-from mdft.errors import UserError, printable, run_main
-from mdft.extract import folder as extract_folder_module
-from mdft.extract.config import FeatureConfig
-from mdft.extract.folder import plan, read_job
-from mdft.extract.layout import read_manifest
-from mdft.extract.prepare import prepare
+from mdft.cli import parse, run_main
+from mdft.config.data import DataConfig
+from mdft.config.features import FeatureConfig
+from mdft.data.files import benchmark
+from mdft.data.files.portable import write_pickle
+from mdft.data.load import load_clips
+from mdft.data.video import folder as extract_folder_module
+from mdft.data.video.benchmark import prepared_folder
+from mdft.data.video.folder import plan, read_job
+from mdft.data.video.layout import read_manifest
+from mdft.data.video.prepare import prepare
+from mdft.errors import UserError, printable
 from mdft.features import Command, main
 from tests.mdft.own_clips import CLASSES, write_own
 

@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from mdft.config.features import FeatureConfig
+from mdft.data.video import selavi
+from mdft.data.video.backbones import make_backbone
+from mdft.data.video.selavi import mel_triangles, spectrogram
+from mdft.data.video.weights import load_strictly, read_weights
 from mdft.errors import UserError
-from mdft.extract import selavi
-from mdft.extract.backbone import make_backbone
-from mdft.extract.config import FeatureConfig
-from mdft.extract.selavi_sound import mel_triangles, spectrogram
-from mdft.extract.weights import load_strictly, read_weights
 
 torchvision = pytest.importorskip("torchvision")
 

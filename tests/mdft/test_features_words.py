@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.errors import UserError as EventsUserError
-from mdft.data.splits import PARTS
+from mdft.data.files.splits import PARTS
+from mdft.data.video.names import hashed_vector, name_vectors, words_of
+from mdft.data.video.parts import draw_parts, read_parts
 from mdft.errors import UserError
-from mdft.extract.names import hashed_vector, name_vectors, words_of
-from mdft.extract.parts import draw_parts, read_parts
 
 VECTORS = {
     "apply": np.array([1.0, 0.0, 2.0]),
@@ -115,7 +114,7 @@ def test_archives_that_would_fill_the_memory_and_pipes_are_refused(tmp_path: Pat
         ("none.npz", "expected a vector of numbers"),
         ("pipe.txt", "pipe or device, expected a file of word vectors"),
     ):
-        with pytest.raises((UserError, EventsUserError), match=named) as error:
+        with pytest.raises(UserError, match=named) as error:
             name_vectors(["apply"], tmp_path / name)
         assert name in str(error.value) and "\n" not in str(error.value)
 

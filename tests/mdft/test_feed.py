@@ -10,14 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdft.config import ComputeConfig
-from mdft.data.clips import standardised
+from mdft.config.train import ComputeConfig
 from mdft.data.dataset import Batch, ClipSet
+from mdft.data.stages import STAGES
+from mdft.data.standardise import standardised
 from mdft.errors import UserError
-from mdft.feed import Feed, Resident, Streamed, feed_of, resident_bytes
-from mdft.lessons import Lessons
-from mdft.protocol import STAGES
-from mdft.trainer import Trainer
+from mdft.training.batches import Lessons
+from mdft.training.feed import Feed, Resident, Streamed, feed_of, resident_bytes
+from mdft.training.trainer import Trainer
 from tests.mdft.small import random_clips, small_config
 
 CPU = torch.device("cpu")
@@ -118,7 +118,7 @@ def test_auto_streams_on_a_cpu_and_stays_on_a_gpu_that_has_room(monkeypatch):
     assert isinstance(feed_of(CLIPS, CPU), Streamed)
     assert isinstance(feed_of(CLIPS, CPU, "device"), Resident)
     needed, cuda = resident_bytes(CLIPS), torch.device("cuda")
-    monkeypatch.setattr("mdft.feed.Resident", lambda clips, device: "resident")
+    monkeypatch.setattr("mdft.training.feed.Resident", lambda clips, device: "resident")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * needed, 0))
     assert feed_of(CLIPS, cuda) == "resident"
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * needed - 1, 0))

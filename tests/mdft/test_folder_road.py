@@ -14,13 +14,13 @@ import torch
 from rich.console import Console
 
 import mdft
-from mdft.config import TrainConfig
-from mdft.context import read_context
-from mdft.data.clips import load_clips
+from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
-from mdft.data.splits import PARTS
-from mdft.evaluation import score_split
-from mdft.train import train
+from mdft.data.files.splits import PARTS
+from mdft.data.load import load_clips
+from mdft.runs.preprocessing import read_context
+from mdft.training.evaluation import score_split
+from mdft.training.run import train
 from tests.mdft.road_of_clips import RENDERED, in_memory, on_clips
 
 pytestmark = pytest.mark.slow

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from mdft.config import MotionConfig
+from mdft.config.model import MotionConfig
 from mdft.data.dataset import ClipSet
-from mdft.model import MDFT
-from mdft.trainer import Trainer
+from mdft.model.mdft import MDFT
+from mdft.training.trainer import Trainer
 from tests.mdft.small import small_config, small_model
 
 pytestmark = pytest.mark.gpu

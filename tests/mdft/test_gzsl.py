@@ -14,9 +14,9 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mdft.baselines.interface import exact_distances
 from mdft.errors import UserError
 from mdft.gzsl import BETAS, choose_beta, confusion, predict, scores
+from mdft.systems.interface import exact_distances
 
 
 def euclidean(x, y):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mdft.health import FiringStatistics, LayerHealth, firing_rates
+from mdft.model.health import FiringStatistics, LayerHealth, firing_rates
 
 
 def test_statistics_equal_plain_loops_over_the_seconds_that_exist():

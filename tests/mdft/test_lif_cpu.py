@@ -5,9 +5,10 @@ import multiprocessing
 import pytest
 import torch
 
-from mdft import lif_numba, openmp
-from mdft.lif import lif_sequence
-from mdft.neuron import AtanSpike
+from mdft.lif import cpu_kernels as lif_numba
+from mdft.lif import openmp
+from mdft.lif.layer import lif_sequence
+from mdft.lif.neuron import AtanSpike
 from tests.mdft.lif_inputs import PARAMS, inputs, weighted_sum
 from tests.mdft.threads import threads
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from snntorch import surrogate
 from torch import Tensor
 
-from mdft import lif_fused
-from mdft.lif import lif_sequence
-from mdft.neuron import AtanSpike, LIFParams, lif_loop
+from mdft.lif import fused as lif_fused
+from mdft.lif.layer import lif_sequence
+from mdft.lif.neuron import AtanSpike, LIFParams, lif_loop
 from tests.mdft.lif_inputs import ALPHA, PARAMS, SmoothSpike, examples, inputs, weighted_sum
 
 pytestmark = pytest.mark.usefixtures("lif_device")

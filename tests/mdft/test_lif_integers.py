@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdft.errors import UserError
-from mdft.lif import lif_sequence
-from mdft.neuron import AtanSpike, LIFParams
+from mdft.lif.layer import lif_sequence
+from mdft.lif.neuron import AtanSpike, LIFParams
 from tests.mdft.lif_inputs import examples, inputs, weighted_sum
 
 pytestmark = pytest.mark.usefixtures("lif_device")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mdft.lif import DynamicThresholdLIF
+from mdft.lif.layer import DynamicThresholdLIF
 
 
 @pytest.mark.parametrize("fused", [True, False])

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from mdft import lif_cuda, lif_fused
-from mdft.lif import lif_sequence
-from mdft.neuron import AtanSpike, LIFParams, lif_loop
+from mdft.lif import cuda as lif_cuda
+from mdft.lif import fused as lif_fused
+from mdft.lif.layer import lif_sequence
+from mdft.lif.neuron import AtanSpike, LIFParams, lif_loop
 from tests.mdft.lif_inputs import PARAMS, inputs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ def compiled(name: str, dtype: str, unit: float | None, shared: bool, **options:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from mdft import lif_triton
+    from mdft.lif import triton_kernels as lif_triton
 
     kernel = getattr(lif_triton, name)
     numbers: dict[str, Any] = {"beta": BETA, "theta": 1.0, "SHARED": shared, "BLOCK": 128}
@@ -111,7 +112,7 @@ def test_the_cpu_needs_no_triton():
         "import torch; from mdft import MotionBranch\n"
         "x = torch.ones(1, 3, 4, requires_grad=True)\n"
         "MotionBranch(4, 2)(x, torch.zeros(1, 3, 1)).sum().backward()\n"
-        "assert 'mdft.lif_cuda' in sys.modules and 'mdft.lif_triton' not in sys.modules\n"
+        "assert 'mdft.lif.cuda' in sys.modules and 'mdft.lif.triton_kernels' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=600)
 

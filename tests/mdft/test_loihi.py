@@ -9,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.graph import input_grids, to_graph
-from hardware.graph import lower
-from hardware.quantise import quantise
-from hardware.reference_int import reference_int
-from mdft.calibrate import calibrate
+from hardware.fixed_point.quantise import quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.graph import lower
 from mdft.errors import UserError
-from mdft.lif import lif_sequence
-from mdft.loihi import state_unit
-from mdft.motion import MotionBranch
-from mdft.neuron import GRID, GRID_MAX, INPUT_GRID, AtanSpike, LIFParams, leak, lif_loop
+from mdft.lif.grid import GRID, GRID_MAX, INPUT_GRID
+from mdft.lif.layer import lif_sequence
+from mdft.lif.loihi import state_unit
+from mdft.lif.neuron import AtanSpike, LIFParams, leak, lif_loop
+from mdft.model.calibrate import calibrate
+from mdft.model.motion import MotionBranch
 
 PARAMS = LIFParams(0.5, 1.0 + 2.0**-18, state_unit=2.0**-13)
 BETAS = st.integers(1, 31).map(lambda m: m / 32)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from mdft import bits
+from mdft.config.recipes import debug
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
 from mdft.experiments.bits_plan import CONTROL, FLOAT, Tuning, float_jobs, row_name, tuned_jobs
-from mdft.recipes import debug
-from mdft.runs import read_config, read_results
+from mdft.runs.folder import read_config, read_results
 from tests.mdft.runs_done import RATES, finish, results_of
 from tests.mdft.test_sweep import TINY
 

@@ -10,21 +10,24 @@ import pytest
 import torch
 
 from export.graph import input_grids, to_graph
-from hardware.graph import lower
-from hardware.quantise import quantise
-from hardware.reference_int import reference_int
+from hardware.fixed_point.quantise import quantise
+from hardware.fixed_point.reference_int import reference_int
+from hardware.graph.graph import lower
 from mdft import load, train
-from mdft.config import MotionConfig, TrainConfig
+from mdft.config.model import MotionConfig
+from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
-from mdft.finetune import adopt
-from mdft.model import MDFT, PATHWAYS
-from mdft.motion import MotionBranch
-from mdft.neuron import GRID
-from mdft.runs import MODEL, Results, read_config, write_tensors
-from mdft.train import Command, config_of, parse, start_of
-from mdft.trainer import Trainer, score_split
+from mdft.lif.grid import GRID
+from mdft.model.mdft import MDFT, PATHWAYS
+from mdft.model.motion import MotionBranch
+from mdft.runs.folder import MODEL, Results, read_config
+from mdft.runs.tensors import write_tensors
+from mdft.train import Command, start_of
+from mdft.training.command_line import config_of, parse
+from mdft.training.finetune import adopt
+from mdft.training.trainer import Trainer, score_split
 from tests.mdft.small import small_config, small_model
 
 ARITHMETIC, BITS = "model.motion.arithmetic", "model.motion.weight_bits"
@@ -88,7 +91,7 @@ def test_it_goes_on_from_the_model_with_its_beta(clips, finished, tmp_path, monk
         asked.append(seen)
         return score_split(model, clips, seen, unseen, batch_size, feed=feed)
 
-    monkeypatch.setattr("mdft.trainer.score_split", spy)
+    monkeypatch.setattr("mdft.training.trainer.score_split", spy)
     path = finished / "results.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "beta": 1.25}))
     config = tuned(finished, epochs=3, learning_rate=1e-12)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mdft.loihi import weight_step
-from mdft.motion import MotionBranch
-from mdft.neuron import GRID, GRID_MAX
+from mdft.lif.grid import GRID, GRID_MAX
+from mdft.lif.loihi import weight_step
+from mdft.model.motion import MotionBranch
 
 
 @pytest.mark.parametrize("bits", range(2, 9))

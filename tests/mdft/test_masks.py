@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mdft.config import MotionConfig
-from mdft.crm import CRM, CrossModalTransformer, FusionBlock, GatedSum, MotionGate
-from mdft.dab import DiscrepancyAnalysis
+from mdft.config.model import MotionConfig
 from mdft.data.dataset import Batch, ClipSet
-from mdft.health import firing_rates
-from mdft.layers import Encoder, masked_mean
-from mdft.model import MDFT
-from mdft.motion import MotionBranch
-from mdft.rjlu import RJLU
-from mdft.threshold import dynamic_threshold
+from mdft.model.crm import CRM, CrossModalTransformer, FusionBlock, GatedSum, MotionGate
+from mdft.model.dab import DiscrepancyAnalysis
+from mdft.model.health import firing_rates
+from mdft.model.layers import Encoder, masked_mean
+from mdft.model.mdft import MDFT
+from mdft.model.motion import MotionBranch
+from mdft.model.rjlu import RJLU
+from mdft.model.threshold import dynamic_threshold
 from tests.mdft.small import double, small_model
 
 B, T, D = 5, 6, 16

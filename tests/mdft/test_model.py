@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from mdft.config import LossConfig, ModelConfig, MotionConfig
-from mdft.data.clips import with_feature_events
+from mdft.config.model import LossConfig, ModelConfig, MotionConfig
 from mdft.data.dataset import Batch, ClipSet
-from mdft.health import firing_rates
-from mdft.losses import total_loss
-from mdft.model import MDFT, Output
-from mdft.sampler import draw_negatives
+from mdft.data.standardise import with_feature_events
+from mdft.model.health import firing_rates
+from mdft.model.losses import total_loss
+from mdft.model.mdft import MDFT, Output
+from mdft.training.sampler import draw_negatives
 from tests.mdft.small import double, small_model
 
 SMALL = small_model(motion=MotionConfig(rate=0.12))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mdft.calibrate import calibrate
-from mdft.motion import MotionBranch
-from mdft.neuron import GRID, GRID_MAX
+from mdft.lif.grid import GRID, GRID_MAX
+from mdft.model.calibrate import calibrate
+from mdft.model.motion import MotionBranch
 
 
 def make(features: int = 24, neurons: int = 32) -> tuple[MotionBranch, torch.Tensor, torch.Tensor]:

@@ -6,16 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdft.neuron import (
-    GRID,
-    AtanSpike,
-    LIFParams,
-    leak,
-    lif_loop,
-    lif_step,
-    snap,
-    threshold_current,
-)
+from mdft.lif.grid import GRID
+from mdft.lif.neuron import AtanSpike, LIFParams, leak, lif_loop, lif_step, snap, threshold_current
 
 SPIKE = AtanSpike()
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from numba import njit
 
-from mdft import openmp
-from mdft.openmp import over_samples
+from mdft.lif import openmp
+from mdft.lif.openmp import over_samples
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,7 +110,7 @@ def test_it_is_torchs_own_and_no_second_one():
     """Two would be two sets of threads, each of which waits by keeping a core busy."""
     code = (
         "import re, torch\n"
-        "from mdft import openmp\n"
+        "from mdft.lif import openmp\n"
         "torch.set_num_threads(2); torch.randn(512, 512).mm(torch.randn(512, 512))\n"
         "openmp.over_samples(lambda first, last: None, 2, 10**9)\n"
         "assert openmp._openmp() is not None\n"

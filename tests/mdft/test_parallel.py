@@ -11,12 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdft.baselines.build import build
-from mdft.config import LossConfig, MotionConfig
+from mdft.config.model import LossConfig, MotionConfig
+from mdft.distributed.world import World
 from mdft.errors import UserError
 from mdft.files import only_writer
-from mdft.parallel import World
-from mdft.runs import read_tensors
+from mdft.runs.tensors import read_tensors
+from mdft.systems.build import build
 from tests.mdft import several
 from tests.mdft.several import CONFIG, together
 from tests.mdft.small import small_model

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from mdft.config import MotionConfig
+from mdft.config.model import MotionConfig
 from mdft.data.dataset import ClipSet
-from mdft.losses import distance
-from mdft.model import MDFT
-from mdft.neuron import GRID_MAX, INPUT_GRID, INPUT_MAX
+from mdft.lif.grid import GRID_MAX, INPUT_GRID, INPUT_MAX
+from mdft.model.losses import distance
+from mdft.model.mdft import MDFT
 from tests.mdft.small import double, small_model
 
 

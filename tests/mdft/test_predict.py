@@ -18,19 +18,19 @@ import torch
 from rich.console import Console
 
 import mdft
-from events.cli import parse
-from mdft import recipes
-from mdft.candidates import Candidates, candidates, ranked
-from mdft.context import read_context
-from mdft.data.splits import read_lines
-from mdft.errors import UserError, run_main
-from mdft.extract.clip import ClipFeatures
-from mdft.extract.config import FeatureConfig
-from mdft.extract.names import hashed_vector
-from mdft.extract.prepare import prepare
-from mdft.model import MDFT
+from mdft.cli import parse, run_main
+from mdft.config import recipes
+from mdft.config.features import FeatureConfig
+from mdft.data.files.splits import read_lines
+from mdft.data.video.clip import ClipFeatures
+from mdft.data.video.names import hashed_vector
+from mdft.data.video.prepare import prepare
+from mdft.errors import UserError
+from mdft.inference.candidates import Candidates, candidates, ranked
+from mdft.model.mdft import MDFT
 from mdft.predict import Command, main
-from mdft.train import train
+from mdft.runs.preprocessing import read_context
+from mdft.training.run import train
 from tests.mdft.own_clips import CLASSES, write_own
 
 
@@ -251,9 +251,9 @@ def test_the_page_explains_the_answer_and_loads_nothing(own: Path, monkeypatch, 
 
 def test_without_motion_is_what_the_model_says_when_nothing_fires(own: Path):
     """Independent of the page's code: the branches are replaced by silent ones."""
-    from mdft.extract.backbone import make_backbone
-    from mdft.extract.clip import features_of, read_clip
-    from mdft.predict_explain import explain
+    from mdft.data.video.backbones import make_backbone
+    from mdft.data.video.clip import features_of, read_clip
+    from mdft.inference.explain import explain
 
     model = mdft.load(own / "RUN")
     assert isinstance(model, MDFT)

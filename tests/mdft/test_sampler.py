@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdft.errors import UserError
-from mdft.sampler import BalancedSampler, draw_negatives
+from mdft.training.sampler import BalancedSampler, draw_negatives
 
 
 def test_every_class_and_every_clip_of_a_class_is_equally_likely():

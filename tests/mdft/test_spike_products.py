@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdft.calibrate import calibrate
-from mdft.motion import MotionBranch
-from mdft.spike_products import DENSEST, spike_linear
+from mdft.lif.sparse import DENSEST, spike_linear
+from mdft.model.calibrate import calibrate
+from mdft.model.motion import MotionBranch
 from tests.mdft.threads import threads
 
 DTYPES = [torch.float32, torch.float64]
@@ -187,7 +187,7 @@ def test_the_motion_branch_takes_it_and_its_layers_stay_the_same(
     calibrate(branch, x_BSF, branch.threshold_current(theta_BS1), rate=0.1)
     trace = branch.trace(x_BSF, branch.threshold_current(theta_BS1))
     assert by_rows(trace[0][0])
-    monkeypatch.setattr("mdft.motion.spike_linear", F.linear)
+    monkeypatch.setattr("mdft.model.motion.spike_linear", F.linear)
     plain = branch.trace(x_BSF, branch.threshold_current(theta_BS1))
     assert 0 < trace[-1][0].mean() < 0.5
     for (spikes, membranes), (other, others) in zip(trace, plain, strict=True):

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
 from mdft.files import only_writer, replacing
-from mdft.runs import read_tensors, write_tensors
-from mdft.trainer import Trainer
+from mdft.runs.tensors import read_tensors, write_tensors
+from mdft.training.trainer import Trainer
 from tests.mdft import killed
 from tests.mdft.small import random_clips, small_config
 
@@ -208,4 +208,4 @@ def test_nothing_is_unpickled_but_by_the_restricted_unpickler():
         if unpickles(path)
     }
     # Weights of published networks: torch's own restricted unpickler, after our scan.
-    assert found <= {"mdft/data/unpickle.py", "mdft/extract/weights.py"}
+    assert found <= {"mdft/data/files/unpickle.py", "mdft/data/video/weights.py"}

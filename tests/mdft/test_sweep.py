@@ -18,16 +18,16 @@ import torch
 from rich.console import Console
 
 from mdft import seeds
-from mdft.config import TrainConfig
-from mdft.data.clips import load_clips
+from mdft.config.recipes import debug
+from mdft.config.train import TrainConfig
+from mdft.data.load import load_clips
 from mdft.errors import UserError
 from mdft.experiments import sweep
 from mdft.experiments.screen import SweepScreen, Track
 from mdft.experiments.spread import score_spreads, spread
 from mdft.experiments.sweep import Row, is_finished, plan, report_failures
 from mdft.experiments.worker import LOG, Job
-from mdft.recipes import debug
-from mdft.trainer import Trainer
+from mdft.training.trainer import Trainer
 from tests.mdft.runs_done import finish, results_of
 
 #: Flags that shrink the debug recipe to a second a run.

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from mdft.config import LossConfig, MotionConfig, TrainConfig
+from mdft.config.model import LossConfig, MotionConfig
+from mdft.config.recipes import RECIPES
+from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
-from mdft.losses import distance, total_loss
-from mdft.model import MDFT
-from mdft.recipes import RECIPES
+from mdft.model.losses import distance, total_loss
+from mdft.model.mdft import MDFT
 from tests.mdft.small import D, small_model
 
 RATE = MotionConfig(rate=0.12)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from mdft.baselines.build import OURS, build
-from mdft.evaluation import results_of, score_split
+from mdft.systems.build import OURS, build
+from mdft.training.evaluation import results_of, score_split
 from tests.export.branches import firing_branch, random_drive
 from tests.mdft.small import random_clips
 from tests.mdft.small_baselines import system_config

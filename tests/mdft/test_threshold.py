@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mdft.motion import MotionBranch
-from mdft.threshold import ThresholdMode, dynamic_threshold, omega, omega_elementwise, phi
+from mdft.config.model import ThresholdMode
+from mdft.model.motion import MotionBranch
+from mdft.model.threshold import dynamic_threshold, omega, omega_elementwise, phi
 
 BOUNDS: dict[str, Any] = {"theta_0": 1.0, "theta_min": 0.5, "theta_max": 2.0}
 MODES: tuple[ThresholdMode, ...] = ("relative", "paper", "fixed")

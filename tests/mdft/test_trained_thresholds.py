@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mdft.config import MotionConfig
+from mdft.config.model import MotionConfig
 from mdft.data.dataset import ClipSet
-from mdft.trainer import Trainer
+from mdft.training.trainer import Trainer
 from tests.mdft.small import small_config, small_model
 
 

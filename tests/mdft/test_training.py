@@ -10,15 +10,17 @@ import pytest
 import torch
 
 from mdft import gzsl, load
-from mdft.config import LossConfig, ModelConfig, MotionConfig
+from mdft.config.model import LossConfig, ModelConfig, MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
-from mdft.evaluation import ScoredSplit, score_split
-from mdft.health import health_record
-from mdft.protocol import Progress
-from mdft.runs import Results, read_config, read_results, read_tensors, run_folder, write_config
-from mdft.train import Command, check_folder, start_of
-from mdft.trainer import Trainer
+from mdft.model.health import health_record
+from mdft.runs.folder import Results, read_config, read_results, run_folder, write_config
+from mdft.runs.tensors import read_tensors
+from mdft.train import Command, start_of
+from mdft.training.evaluation import ScoredSplit, score_split
+from mdft.training.protocol import Progress
+from mdft.training.run import check_folder
+from mdft.training.trainer import Trainer
 from tests.mdft.small import small_config, small_model
 
 
@@ -94,7 +96,7 @@ def test_the_protocol_chooses_on_validation_only(clips: ClipSet, tmp_path: Path,
             return scored(seen_split, 0.9, 2.6)
         return scored(seen_split, *next(plan))
 
-    monkeypatch.setattr("mdft.trainer.score_split", stub)
+    monkeypatch.setattr("mdft.training.trainer.score_split", stub)
     results = run(clips, tmp_path / "r", config=small_config(epochs=4))
     assert asked == [("val_seen", "val_unseen")] * 4 + [("test_seen", "test_unseen")]
     assert (results.epoch, results.beta) == (1, pytest.approx(1.2))
@@ -138,7 +140,7 @@ def test_every_parameter_is_in_the_optimizer(clips: ClipSet, tmp_path: Path, mon
         seen.append(list(parameters))
         return original(seen[-1], **arguments)
 
-    monkeypatch.setattr("mdft.trainer.Adam", spy)
+    monkeypatch.setattr("mdft.training.trainer.Adam", spy)
     run(clips, tmp_path / "r", config=small_config(epochs=1))
     model = load(tmp_path / "r")
     assert [p.shape for p in seen[-1]] == [p.shape for p in model.parameters()]

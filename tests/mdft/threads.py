@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdft.baselines.build import OURS, build
+from mdft.systems.build import OURS, build
 from tests.mdft import small
 from tests.mdft.small_baselines import lesson_of, system_config, taught
 

@@ -1,0 +1,1 @@
+"""Files of events: h5, npz, and what event cameras record."""

@@ -1,0 +1,80 @@
+"""Events in HDF5: Tonic's records, chunked, shuffled and compressed.
+
+One dataset ``events``, (n,) of `events.EVENTS` (x, y, t, p), sorted by t; and the attribute
+``metadata`` of the file's root, JSON. ``h5py.File(path)["events"][:]`` is what Tonic takes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from events.files.metadata import Metadata, metadata_from_json
+from events.sensor import EVENTS
+from mdft.errors import UserError
+
+_CHUNK = 1 << 16
+
+
+class Hdf5Sink:
+    """An HDF5 file that grows by whole chunks, as each is compressed once."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = h5py.File(path, "w")
+        self._events = self._file.create_dataset(
+            "events", (0,), EVENTS, maxshape=(None,), chunks=(_CHUNK,),
+            compression="gzip", compression_opts=1, shuffle=True,
+        )  # fmt: skip
+        self._waiting: list[NDArray[np.void]] = []
+        self._pending = 0
+
+    def append(self, events: NDArray[np.void]) -> None:
+        """Add events (n,) of `EVENTS`."""
+        self._waiting.append(events)
+        self._pending += len(events)
+        if self._pending >= _CHUNK:
+            self._flush(whole_chunks=True)
+
+    def _flush(self, whole_chunks: bool) -> None:
+        events = np.concatenate([np.empty(0, EVENTS), *self._waiting])
+        stop = len(events) // _CHUNK * _CHUNK if whole_chunks else len(events)
+        begin = len(self._events)
+        self._events.resize(begin + stop, axis=0)
+        self._events[begin:] = events[:stop]
+        self._waiting, self._pending = [events[stop:]], len(events) - stop
+
+    def finish(self, metadata: Metadata) -> None:
+        """Write what waits and the metadata, and close the file."""
+        self._flush(whole_chunks=False)
+        self._file.attrs["metadata"] = metadata.to_json()
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._file.close()
+
+
+def read_hdf5(path: Path) -> tuple[NDArray[np.void], Metadata]:
+    """Read an HDF5 event file; not yet checked for order and addresses.
+
+    Raises:
+        UserError: names the file, and what in it is missing or wrong.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            metadata = metadata_from_json(path, file.attrs.get("metadata"))
+            # A link or an external store could bring in another file's bytes.
+            link = file.get("events", getlink=True)
+            dataset = file.get("events") if isinstance(link, h5py.HardLink) else None
+            if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
+                raise UserError(f"{path}: no dataset 'events' stored in the file itself")
+            if dataset.dtype != EVENTS or dataset.ndim != 1:
+                raise UserError(
+                    f"{path}: events are {dataset.dtype} {dataset.shape}, expected {EVENTS} (n,)"
+                )
+            return dataset[:], metadata
+    except OSError as error:
+        raise UserError(f"{path}: not a readable HDF5 file ({error})") from error

@@ -1,0 +1,191 @@
+"""The one door for event files: written whole or not at all, read checked.
+
+The name's ending decides the format. ``.h5`` and ``.npz`` keep everything
+(`events.files.metadata`); ``.aedat4``, ``.raw`` (EVT) and ``.dat`` are what cameras write and other
+tools read, and keep x, y, t, p and the sensor's size. ``.bin`` (N-MNIST) is only read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from events.binning import pool
+from events.files.hdf5 import Hdf5Sink, read_hdf5
+from events.files.metadata import Metadata, check_events
+from events.files.recordings import Found, read_dat, read_faery, read_nmnist
+from events.files.spool import SpoolSink, read_npz
+from mdft.errors import UserError, reason, require_file
+
+
+class _Sink(Protocol):
+    def append(self, events: NDArray[np.void]) -> None: ...
+    def finish(self, metadata: Metadata) -> None: ...
+    def abandon(self) -> None: ...
+
+
+_SINKS: dict[str, Callable[[Path], _Sink]] = {
+    ".h5": Hdf5Sink,
+    ".hdf5": Hdf5Sink,
+    ".npz": lambda path: SpoolSink(path, None),
+    ".aedat4": lambda path: SpoolSink(path, "aedat"),
+    ".raw": lambda path: SpoolSink(path, "evt"),
+    ".dat": lambda path: SpoolSink(path, "dat"),
+}
+_OURS = {".h5": read_hdf5, ".hdf5": read_hdf5, ".npz": read_npz}
+_CAMERAS: dict[str, Callable[[Path], Found]] = {
+    ".aedat4": read_faery,
+    ".raw": read_faery,
+    ".dat": read_dat,
+    ".bin": read_nmnist,
+}
+#: Endings of event files that can be read.
+READABLE = (*_OURS, *_CAMERAS)
+#: Endings of event files that can be written.
+WRITABLE = tuple(_SINKS)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a target that no event file can be written to.
+
+    Raises:
+        UserError: an ending nobody writes, or a folder that does not exist.
+    """
+    if path.suffix.lower() not in _SINKS:
+        raise UserError(
+            f"{path}: no writer for {path.suffix or 'a name without ending'!r}, expected one of "
+            f"{', '.join(WRITABLE)}"
+        )
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: no folder {path.parent}; make it first")
+
+
+class EventWriter:
+    """An event file in the making: append, then `close` with the metadata. Use it in a ``with``.
+
+    It grows under a temporary name beside the target and takes the target's name only in
+    `close`; leaving the ``with`` without `close` removes it.
+
+    Raises:
+        UserError: as `check_writable`; or the folder cannot be written to.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        check_writable(self.path)
+        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self.count = 0
+        try:
+            self._sink: _Sink | None = _SINKS[self.path.suffix.lower()](self._part)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written there ({reason(error)})") from error
+
+    def __enter__(self) -> EventWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._sink is not None:
+            self._sink.abandon()
+            self._part.unlink(missing_ok=True)
+
+    def append(self, events: NDArray[np.void]) -> None:
+        """Add events (n,) of `EVENTS`, not earlier than those before them."""
+        assert self._sink is not None, "closed"
+        if len(events):
+            self.count += len(events)
+            self._sink.append(events)
+
+    def close(self, metadata: Metadata) -> None:
+        """Write what waits and the metadata, and give the file its name."""
+        assert self._sink is not None, "closed twice"
+        self._sink.finish(metadata)
+        os.replace(self._part, self.path)
+        self._sink = None
+
+
+def write_events(path: str | Path, events: NDArray[np.void], metadata: Metadata) -> None:
+    """Write one event file at once; see `EventWriter`."""
+    with EventWriter(path) as writer:
+        writer.append(events)
+        writer.close(metadata)
+
+
+def read_events(
+    path: str | Path, sensor_size: tuple[int, int] | None = None
+) -> tuple[NDArray[np.void], Metadata]:
+    """Read an event file of any of the formats above.
+
+    Args:
+        path: the file; its ending decides.
+        sensor_size: (width, height) of a recording that does not declare it. Without either,
+            the smallest sensor that holds all events.
+
+    Returns:
+        (n,) events of dtype `EVENTS`, sorted by t, and the metadata. Times are the file's: a
+        recording begins at ``metadata.start_us``.
+
+    Raises:
+        UserError: names the file, and what in it is missing or wrong.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending not in READABLE:
+        raise UserError(f"{path}: no reader for {ending!r}, expected one of {', '.join(READABLE)}")
+    require_file(path, "an event file")
+    if ending in _OURS:
+        events, metadata = _OURS[ending](path)
+    else:
+        events, declared = _CAMERAS[ending](path)
+        metadata = _of_recording(path, events, declared or sensor_size)
+    check_events(path, events, *metadata.sensor_size[:2])
+    return events, metadata
+
+
+def _of_recording(path: Path, events: NDArray[np.void], size: tuple[int, int] | None) -> Metadata:
+    if size is None:
+        if not len(events):
+            raise UserError(
+                f"{path}: no events in it; is it a recording of that format, and whole?"
+            )
+        size = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
+    if not len(events):
+        return Metadata((*size, 2), path.name)
+    start, end = int(events["t"][0]), int(events["t"][-1])
+    return Metadata((*size, 2), path.name, start_us=start, duration_us=end + 1 - start)
+
+
+def read_bins(
+    path: str | Path,
+    *,
+    bins_per_second: int = 8,
+    grid: int = 16,
+    sensor_size: tuple[int, int] | None = None,
+) -> NDArray[np.uint8]:
+    """E_v of an event file: `pool` of `read_events`, over the whole seconds that hold it.
+
+    Returns:
+        (T, K, 2·grid·grid) uint8, what the motion branch takes (divided by 16).
+
+    Raises:
+        UserError: as `read_events`, or counts out of range.
+    """
+    events, metadata = read_events(path, sensor_size)
+    return pool(
+        events,
+        metadata.sensor_size,
+        seconds=metadata.seconds,
+        bins_per_second=bins_per_second,
+        grid=grid,
+        start_us=metadata.start_us,
+    )

@@ -1,0 +1,132 @@
+"""What an event file says about itself, and what every one of them must fulfil."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from events.sensor import LARGEST_SIDE, Sensor
+from mdft.errors import UserError
+
+FORMAT = "mdft-events"
+FORMAT_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What an event file says about itself.
+
+    Attributes:
+        sensor_size: (width, height, polarities = 2), Tonic's.
+        source: name of the clip or recording, without its folder.
+        sensor: the generator's settings, luma convention among them; None for a real camera.
+        fps: nominal frame rate of the clip, 0 if it declares none.
+        frames: frames used, 0 for a real camera.
+        start_us: where the time of the first bin begins: 0 for a clip, a recording's first event.
+        duration_us: from there to the last frame or event.
+    """
+
+    sensor_size: tuple[int, int, int]
+    source: str
+    sensor: Sensor | None = None
+    fps: float = 0.0
+    frames: int = 0
+    start_us: int = 0
+    duration_us: int = 0
+
+    @property
+    def seconds(self) -> int:
+        """T: whole seconds that hold it all, at least 1."""
+        return max(1, -(-self.duration_us // 1_000_000))
+
+    def to_json(self) -> str:
+        """Write it as JSON, with the format's name and version."""
+        return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION} | asdict(self))
+
+
+def metadata_from_json(path: Path, text: Any) -> Metadata:
+    """Read back what `Metadata.to_json` wrote; `path` is named in errors.
+
+    Raises:
+        UserError: no JSON, another format or version, a field missing or of the wrong type.
+    """
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: its metadata are no JSON text ({error})") from error
+    found = found if isinstance(found, dict) else {}
+    kind, version = found.pop("format", None), found.pop("format_version", None)
+    if (kind, version) != (FORMAT, FORMAT_VERSION):
+        raise UserError(
+            f"{path}: format {kind} version {version}, expected {FORMAT} version {FORMAT_VERSION}; "
+            "convert the clip again"
+        )
+    try:
+        metadata = _build(Metadata, found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: metadata that cannot be ({error})") from error
+    width, height, polarities = metadata.sensor_size
+    if not (1 <= min(width, height) <= max(width, height) <= LARGEST_SIDE) or polarities != 2:
+        raise UserError(
+            f"{path}: sensor_size {metadata.sensor_size}, expected (width, height, 2) with sides "
+            f"of 1 to {LARGEST_SIDE}"
+        )
+    if metadata.duration_us < 0 or metadata.frames < 0:
+        raise UserError(f"{path}: {metadata.frames} frames and {metadata.duration_us} µs, "
+                        "expected no negative number")  # fmt: skip
+    return metadata
+
+
+def _build(kind: type, values: Mapping[str, Any]) -> Any:
+    """Build a frozen dataclass of plain values, dataclasses in it too.
+
+    Raises:
+        KeyError, TypeError, ValueError: a field is missing, unknown or of another type.
+    """
+    hints = get_type_hints(kind)
+    names = {field.name for field in fields(kind)}
+    if set(values) != names:
+        odd = ", ".join(sorted(names ^ set(values)))
+        raise ValueError(f"found fields {sorted(values)}, missing or unknown: {odd}")
+    return kind(**{name: _value(name, hints[name], values[name]) for name in names})
+
+
+def _value(name: str, hint: Any, value: Any) -> Any:
+    kinds = get_args(hint) if type(None) in get_args(hint) else (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    (kind,) = (k for k in kinds if k is not type(None))
+    if is_dataclass(kind):
+        return _build(kind, value)  # type: ignore[arg-type]
+    if get_args(kind) and isinstance(value, list):  # sensor_size, the only tuple
+        if len(value) != 3 or any(type(side) is not int for side in value):
+            raise ValueError(f"{name}: found {value}, expected three integers")
+        return tuple(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise ValueError(f"{name}: found {value!r}, expected {kind.__name__}")
+    return value
+
+
+def check_events(path: Path, events: NDArray[np.void], width: int, height: int) -> None:
+    """Refuse events off the sensor or out of order.
+
+    Raises:
+        UserError: names the file and what is wrong.
+    """
+    for name, side in (("x", width), ("y", height)):
+        values = events[name]
+        if values.size and (values.min() < 0 or values.max() >= side):
+            raise UserError(
+                f"{path}: {name} runs from {values.min()} to {values.max()}, expected 0 to "
+                f"{side - 1}"
+            )
+    if np.any(np.diff(events["t"]) < 0):
+        raise UserError(f"{path}: times go backwards, expected events sorted by t")

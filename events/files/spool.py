@@ -1,0 +1,136 @@
+"""Event files whose writers want to know everything at the end: npz, and the camera makers' own.
+
+Events wait as raw records in a file without a name, so memory stays constant, and are handed over
+in pieces when the clip has ended. aedat4, EVT 2 and DAT are written by Faery, which is maintained
+(0.7, 2026); these formats hold x, y, t, p and the sensor's size, nothing else of `Metadata`.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from events.files.metadata import Metadata, metadata_from_json
+from events.sensor import EVENTS
+from mdft.errors import UserError
+
+_PIECE = 1 << 18
+# EVT 3 would be smaller, but counts how often 24 bits of µs wrap: 17 silent seconds are lost.
+_EVT = "evt2"
+# DAT has 32 bits of µs and EVT 2 has 34.
+_LAST_US = 2**32 - 1
+_LARGEST_SIDE = {"aedat": 1 << 15, "evt": 1 << 11, "dat": 1 << 14}
+
+CameraFormat = Literal["aedat", "evt", "dat"]
+
+
+class SpoolSink:
+    """Collects records on disk; `finish` writes them as npz, or in a camera's format."""
+
+    def __init__(self, path: Path, camera: CameraFormat | None) -> None:
+        self._path = path
+        self._camera: CameraFormat | None = camera
+        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115
+        self._count = 0
+
+    def append(self, events: NDArray[np.void]) -> None:
+        """Add events (n,) of `EVENTS`."""
+        self._spool.write(events.tobytes())
+        self._count += len(events)
+
+    def _pieces(self) -> Iterator[NDArray[np.void]]:
+        self._spool.seek(0)
+        while data := self._spool.read(_PIECE * EVENTS.itemsize):
+            yield np.frombuffer(data, dtype=EVENTS)
+
+    def finish(self, metadata: Metadata) -> None:
+        """Write the file."""
+        with self._spool:
+            if self._camera is None:
+                _write_npz(self._path, self._pieces(), self._count, metadata)
+            else:
+                _write_camera(self._path, self._pieces(), self._camera, metadata)
+
+    def abandon(self) -> None:
+        """Forget the records."""
+        self._spool.close()
+
+
+def _write_npz(
+    path: Path, pieces: Iterator[NDArray[np.void]], count: int, metadata: Metadata
+) -> None:
+    """Write arrays ``events`` (n,) of `EVENTS` and ``metadata`` (), JSON, as `numpy.savez` does."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        header = {"descr": npy.dtype_to_descr(EVENTS), "fortran_order": False, "shape": (count,)}
+        with archive.open("events.npy", "w", force_zip64=True) as file:
+            npy.write_array_header_1_0(file, header)
+            for piece in pieces:
+                file.write(piece.tobytes())
+        text = io.BytesIO()
+        npy.write_array(text, np.array(metadata.to_json()), allow_pickle=False)
+        archive.writestr("metadata.npy", text.getvalue())
+
+
+def read_npz(path: Path) -> tuple[NDArray[np.void], Metadata]:
+    """Read an npz event file; not yet checked for order and addresses.
+
+    Raises:
+        UserError: names the file, and what in it is missing or wrong.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            events, metadata = archive["events"], str(archive["metadata"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: not a readable npz with arrays 'events' and 'metadata' ({error})"
+        ) from error
+    if events.dtype != EVENTS or events.ndim != 1:
+        raise UserError(f"{path}: events are {events.dtype} {events.shape}, expected {EVENTS} (n,)")
+    return events, metadata_from_json(path, metadata)
+
+
+def _write_camera(
+    path: Path, pieces: Iterator[NDArray[np.void]], camera: CameraFormat, metadata: Metadata
+) -> None:
+    import faery  # costs most of a second, and few need it
+    from faery.file_encoder import events_to_file
+
+    last = metadata.start_us + metadata.duration_us
+    if metadata.start_us < 0 or (camera != "aedat" and last > _LAST_US):
+        raise UserError(
+            f"{metadata.source}: times from {metadata.start_us} to {last} µs, expected 0 or later "
+            f"and, but in .aedat4, at most {_LAST_US}; write .h5 or .npz"
+        )
+
+    width, height, _ = metadata.sensor_size
+    if max(width, height) > _LARGEST_SIDE[camera]:
+        raise UserError(
+            f"{metadata.source}: {width}x{height} pixels, expected sides of at most "
+            f"{_LARGEST_SIDE[camera]} in this format; write .h5 or .npz"
+        )
+
+    def renamed() -> Iterator[NDArray[np.void]]:
+        for piece in pieces:
+            same = np.empty(len(piece), dtype=faery.EVENTS_DTYPE)
+            for name in ("t", "x", "y"):
+                same[name] = piece[name]
+            same["on"] = piece["p"]
+            yield same
+
+    events_to_file(
+        renamed(),
+        path,
+        (width, height),
+        version=_EVT if camera == "evt" else None,
+        zero_t0=False,
+        file_type=camera,
+        use_write_suffix=False,
+    )

@@ -1,0 +1,1 @@
+"""Compiled loops of the event generation model (numba, without the GIL)."""

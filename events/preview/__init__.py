@@ -1,0 +1,1 @@
+"""Pictures of events beside the frames that caused them."""

@@ -1,0 +1,1 @@
+"""Video files: decoded frames with true time stamps, luma planes and sound."""

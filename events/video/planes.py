@@ -1,0 +1,106 @@
+"""From a decoder's frame to 8-bit luma and RGB, upright.
+
+Luma comes from the decoder's Y plane where there is one, of limited or full range as the frame
+declares (undeclared: limited, but full for yuvj and gray, as FFmpeg assumes)::
+
+    limited, b bits:  luma = 255·(Y/2^(b−8) − 16)/219      clipped to 0…255, rounded half up
+    full, b bits:     luma = 255·Y/(2^b − 1)               rounded half up
+
+Eight bits stay as they are, and the range goes with them; more than 8 bits end as 8 of full
+range, for the generator works on bytes. A pixel format without a Y plane goes
+through RGB and `events.rgb_to_luma`. The rotation that a frame declares is applied, in quarter
+turns.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from events.kernels import pixels as kernels
+from events.luma import rgb_to_luma
+
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_SUBSAMPLING = ("410", "411", "420", "422", "440", "444")
+#: Formats with a Y plane of their own: bits a sample, and how far up they sit in their word.
+_Y_PLANE: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("gray", "nv12", "nv21", "nv16", "nv24"), (8, 0)),
+    **{f"yuv{j}{s}p": (8, 0) for s in _SUBSAMPLING for j in ("", "j")},
+    **{f"yuva{s}p": (8, 0) for s in ("420", "422", "444")},
+    **{f"yuv{s}p{b}le": (b, 0) for s in ("420", "422", "440", "444") for b in (9, 10, 12, 14, 16)},
+    **{f"gray{b}le": (b, 0) for b in (9, 10, 12, 14, 16)},
+    **{"p010le": (10, 6), "p012le": (12, 4), "p016le": (16, 0), "p210le": (10, 6)},
+}
+
+
+def bits_of(frame: VideoFrame) -> int:
+    """Count the bits of a luma sample; 8 for a format without a Y plane of its own."""
+    return _Y_PLANE.get(frame.format.name, (8, 0))[0]
+
+
+def limited_range(frame: VideoFrame) -> bool:
+    """Say whether `plane_of` leaves the frame's bytes in limited range."""
+    return _Y_PLANE.get(frame.format.name) == (8, 0) and not _full_range(frame)
+
+
+def turns_of(frame: VideoFrame) -> int:
+    """Return the quarter turns, counter-clockwise, that set the frame upright: 0 to 3."""
+    return round(frame.rotation / 90) % 4
+
+
+def plane_of(frame: VideoFrame) -> tuple[NDArray[np.uint8], bool]:
+    """Return the 8-bit luma (H, W) of a decoded frame, upright, and whether its range is limited.
+
+    Bytes of a limited range are left as they are, for `events.response` folds the range into its
+    table (``limited`` and its kin); all else is full range.
+    """
+    if frame.format.name not in _Y_PLANE:
+        rgb = cast(NDArray[np.uint8], frame.to_ndarray(format="rgb24"))
+        return upright(rgb_to_luma(rgb), frame), False
+    bits, shift = _Y_PLANE[frame.format.name]
+    plane = frame.planes[0]
+    dtype = np.dtype(np.uint8 if bits == 8 else "<u2")
+    raw = np.frombuffer(cast(Any, plane), dtype=dtype)
+    view = raw.reshape(-1, plane.line_size // dtype.itemsize)[: frame.height, : frame.width]
+    if bits > 8:
+        return upright(deep_table(bits, _full_range(frame))[view >> shift], frame), False
+    return upright(view.astype(np.uint8), frame), limited_range(frame)
+
+
+def expanded(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Expand limited-range bytes to full range: 255·(Y − 16)/219, clipped, rounded half up."""
+    out = np.empty(plane.shape, dtype=np.uint8)
+    kernels.expand_limited(plane, out)
+    return out
+
+
+def rgb_of(frame: VideoFrame, width: int | None, height: int | None) -> NDArray[np.uint8]:
+    """Convert a frame to (H, W, 3) uint8 RGB, full range, upright; of another size if given."""
+    if turns_of(frame) % 2:
+        width, height = height, width
+    scaled = frame.to_ndarray(format="rgb24", width=width, height=height)
+    return upright(cast(NDArray[np.uint8], scaled), frame)
+
+
+def upright(picture: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
+    """Turn a picture (H, W) or (H, W, 3) as the frame says; contiguous."""
+    turns = turns_of(frame)
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+@lru_cache(maxsize=8)
+def deep_table(bits: int, full: bool) -> NDArray[np.uint8]:
+    """Tabulate the 8-bit luma of every sample of more than 8 bits; (2^bits,) uint8."""
+    y = np.arange(1 << bits, dtype=np.float64)
+    luma = y * (255.0 / ((1 << bits) - 1)) if full else (y / (1 << (bits - 8)) - 16) * (255 / 219)
+    return np.floor(luma.clip(0, 255) + 0.5).astype(np.uint8)
+
+
+def _full_range(frame: VideoFrame) -> bool:
+    declared, name = int(frame.color_range), frame.format.name
+    by_name = name.startswith(("yuvj", "gray"))
+    return declared == _FULL_RANGE or (by_name and not declared)

@@ -1,0 +1,1 @@
+"""Integers of Loihi's arithmetic: quantisation, and the NumPy simulator of it."""

@@ -1,0 +1,103 @@
+"""A network in the integers of Lava's fixed point, and its inputs in the same integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware.fixed_point.lava_form import constants
+from hardware.network import Network, check_inputs
+from mdft.errors import UserError
+
+MESSAGE_LIMIT = (1 << 23) - 1  # graded spikes carry at most 24 bits
+STATE_SCALE = 64  # synaptic input and threshold are aligned 6 bits to the left
+STATE_LIMIT = 1 << 23  # u and v have 24 bits, signed
+
+
+@dataclass(frozen=True)
+class IntegerSynapses:
+    """a += (weight · x) << weight_exp; weight (N, M) int64, even where signs are mixed."""
+
+    source: str
+    weight: np.ndarray
+    weight_exp: int
+    graded: bool
+
+
+@dataclass(frozen=True)
+class IntegerPopulation:
+    """Parameters of Lava's fixed-point LIF; unit = graph's units in one unit of a.
+
+    du = 4095 is a current without memory; one that does not `fire` has its threshold out of
+    reach and is read by its membrane.
+    """
+
+    name: str
+    synapses: tuple[IntegerSynapses, ...]
+    bias_mant: np.ndarray
+    bias_exp: int
+    dv: int
+    vth: int
+    unit: float
+    du: int = 4095
+    fires: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of neurons N."""
+        return len(self.bias_mant)
+
+
+@dataclass(frozen=True)
+class IntegerNetwork:
+    """A network in integers; `notes` says, in order, everything that had to be rounded.
+
+    A threshold counts as rounded from 1/256 of it: it may lie off the grid on purpose.
+    """
+
+    source: Network
+    populations: tuple[IntegerPopulation, ...]
+    input_grids: dict[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def membrane_units(self) -> dict[str, float]:
+        """Size of one unit of a membrane in the graph's units, by population."""
+        return {p.name: p.unit / STATE_SCALE for p in self.populations}
+
+
+def to_integers(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Inputs (B, S, width) in units of their grids, int64, rounded half to even.
+
+    Besides them the inputs of our own that `hardware.fixed_point.lava_form` adds, where there are
+    any.
+
+    Raises:
+        UserError: a value needs more than 24 bits, or could overflow Lava's 32-bit sums.
+    """
+    batch, steps = check_inputs(network.source, inputs)
+    signals: dict[str, np.ndarray] = {}
+    for name in network.source.inputs:
+        scaled = np.round(inputs[name] / network.input_grids[name])
+        if np.abs(scaled).max() > MESSAGE_LIMIT:
+            raise UserError(
+                f"input {name!r} reaches {np.abs(scaled).max():g} units of its grid, "
+                f"expected at most {MESSAGE_LIMIT} (24 bits)"
+            )
+        signals[name] = scaled.astype(np.int64)
+    for name, x in constants(network.populations, batch, steps).items():
+        signals[name] = x.astype(np.int64)
+    for p in network.populations:
+        bound = np.zeros(p.size)
+        for s in p.synapses:
+            peak = np.abs(signals[s.source]).max() if s.source in signals else 1
+            bound += (np.abs(s.weight).sum(1) * peak).astype(float) * 2**s.weight_exp
+        # Lava computes in int32 without checking; u itself wraps at 24 bits and is counted.
+        memory = 0 if p.du == 4095 else STATE_LIMIT
+        if bound.max() * STATE_SCALE + memory >= 2**31:
+            raise UserError(
+                f"{p.name}: its input could reach {bound.max():g}, expected below "
+                f"{2**31 // STATE_SCALE} (Lava adds in 32 bits)"
+            )
+    return signals

@@ -1,0 +1,94 @@
+"""The same network as Lava's LIF can express it: unit gain, no leak potential, reset to zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hardware.network import Current, Network, Population, Synapses
+from mdft.errors import UserError
+
+# Inputs of our own; a space keeps them apart from every NIR name.
+ONES, START = "constant 1", "first step"
+
+
+def lava_form(network: Network) -> Network:
+    """An equal network in the variables of Lava's LIF.
+
+    Lava computes u ← (1 − du)·u + a, v ← (1 − dv)·v + u + bias, resets to 0, and has one du, dv
+    and threshold for all neurons of a process. So:
+
+    - gains go into the weights: W' = gain·W, b' = gain·b (for Cuba the product of both gains);
+    - decay·v_leak joins the bias;
+    - a Cuba neuron's bias acts through u: it becomes the weight of an input that is always 1;
+    - v' = v − v_reset resets to 0: the threshold falls by v_reset, the bias by decay·v_reset,
+      and an input that is 1 at a sample's first step starts v' at −v_reset.
+
+    Membranes of such a network are v'; add v_reset.
+
+    Raises:
+        UserError: names the node that Lava's LIF cannot express, and the reason.
+    """
+    return replace(network, populations=tuple(_fold(network, p) for p in network.populations))
+
+
+def constants(populations: Iterable[Any], batch: int, steps: int) -> dict[str, np.ndarray]:
+    """Those inputs of our own, (B, S, 1), that the synapses of populations in this form name."""
+    start = np.zeros((batch, steps, 1))
+    start[:, 0] = 1
+    known = {ONES: np.ones((batch, steps, 1)), START: start}
+    named = {s.source for p in populations for s in p.synapses}
+    return {name: x for name, x in known.items() if name in named}
+
+
+def _fold(network: Network, p: Population) -> Population:
+    _check(network, p)
+    gain = p.gain if p.current is None else p.gain * p.current.gain
+    synapses = [replace(s, weight=gain[:, None] * s.weight) for s in p.synapses]
+    bias, direct = gain * p.bias, p.decay * (p.v_leak - p.v_reset)
+    if p.current is None:
+        bias = bias + direct
+    else:
+        if bias.any():
+            synapses.append(Synapses(ONES, bias[:, None], f"bias of {p.name}"))
+        bias = direct
+    if p.v_reset.any():
+        kick = (1 - p.decay) * -p.v_reset
+        synapses.append(Synapses(START, kick[:, None], f"v_reset of {p.name}"))
+    ones, zeros = np.ones(p.size), np.zeros(p.size)
+    return replace(
+        p,
+        synapses=tuple(synapses),
+        bias=bias,
+        gain=ones,
+        v_leak=zeros,
+        v_reset=zeros,
+        v_threshold=p.v_threshold - p.v_reset,
+        current=p.current and Current(p.current.decay, ones),
+    )
+
+
+def _check(network: Network, p: Population) -> None:
+    uniform = {"decay": p.decay, "v_threshold": p.v_threshold - p.v_reset}
+    if p.current is not None:
+        uniform["decay of the current"] = p.current.decay
+        if p.v_reset.any():
+            raise UserError(
+                f"{p.name}: v_reset = {p.v_reset[p.v_reset != 0][0]:g} on a CubaLIF; Lava's "
+                "LIFReset starts every sample at 0"
+            )
+    for field, values in uniform.items():
+        if (values != values[0]).any():
+            raise UserError(
+                f"{p.name}: {field} runs from {values.min():g} to {values.max():g}, "
+                "Lava's LIF has one for all its neurons"
+            )
+    silent = {q.name for q in network.populations if not q.fires}
+    for s in p.synapses:
+        if s.source in silent:
+            raise UserError(
+                f"{p.name}: receives the membrane of {s.source!r}; Lava's LIF sends spikes only"
+            )

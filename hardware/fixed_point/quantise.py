@@ -1,0 +1,200 @@
+"""From real parameters to Loihi's integers: exact when they lie on power-of-two grids."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hardware.fixed_point.integers import (
+    STATE_SCALE,
+    IntegerNetwork,
+    IntegerPopulation,
+    IntegerSynapses,
+)
+from hardware.fixed_point.lava_form import lava_form
+from hardware.network import Network, Population, Synapses
+from mdft.errors import UserError
+
+WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mixed signs
+MAGNITUDE_LIMIT = 255  # 8 bits, where all weights have one sign
+INPUT_LIMIT = (1 << 15) - 1  # finer inputs make units that a threshold of 17 bits cannot count
+FINEST_EXPONENT = 24  # finer grids than 2**-24 are not looked for
+VTH_LIMIT = (1 << 17) - 1
+THRESHOLD_OFF_GRID = 2.0**-8  # of it; rounding it away changes no spike on the grid
+BIAS_LIMIT = 4095  # 13 bits, signed
+EXPONENT_LIMIT = 7
+
+
+def grid_of(values: np.ndarray, limit: int) -> float | None:
+    """The coarsest power of two s with values = k·s, k integers, |k| <= limit; else None."""
+    if not values.any():
+        return 1.0
+    for exponent in range(-FINEST_EXPONENT, FINEST_EXPONENT + 1):
+        k = values * 2.0**exponent
+        if np.abs(k).max() > limit:
+            return None
+        if (k == np.round(k)).all():
+            return 2.0**-exponent
+    return None
+
+
+def nearest_grid(values: np.ndarray, limit: int) -> float:
+    """The finest power of two s with |values| <= limit·s: for values on no exact grid."""
+    return float(2.0 ** np.ceil(np.log2(np.abs(values).max() / limit)))
+
+
+def input_grids(inputs: dict[str, np.ndarray]) -> dict[str, float]:
+    """For each input the grid of 16 bits that its values lie on, else the nearest of 8 bits."""
+    return {
+        name: grid_of(x, INPUT_LIMIT) or nearest_grid(x, WEIGHT_LIMIT) for name, x in inputs.items()
+    }
+
+
+def input_notes(inputs: dict[str, np.ndarray], grids: dict[str, float]) -> list[str]:
+    """What rounding to their grids changes in the inputs, in words; empty on the grid."""
+    errors = {
+        n: float(np.abs(x - np.round(x / grids[n]) * grids[n]).max()) for n, x in inputs.items()
+    }
+    return [
+        f"input {n!r} rounded to multiples of {grids[n]:g}, by up to {error:.3g}"
+        for n, error in errors.items()
+        if error
+    ]
+
+
+def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
+    """Loihi's integers for a network.
+
+    With w = k·s, inputs x = n·g (g = 1 for spikes) and e = 2 where the signs of k are mixed,
+    else 1 (mixed signs that need nine bits are two synapses of one sign, `split_signs`): the unit
+    of a population is the smallest s·g/e of its synapses that are not all
+    zero, and weight = e·k, weight_exp = log2(s·g / (e·unit)), both refined (2·k, exponent − 1)
+    while the exponent is above 7 and k below 8 bits; vth = floor(v_threshold / unit) (so that
+    v > vth and v > v_threshold agree on the grid), dv = 4096·decay,
+    bias_mant << bias_exp = 64·bias / unit. Weights on no grid are rounded to the nearest
+    8-bit one, or to one of at least 5 bits that the threshold and bias can be counted in, and
+    `notes` says so.
+
+    Args:
+        network: a lowered graph; its form for Lava (`hardware.fixed_point.lava_form`) is quantised.
+        grids: power-of-two grid of each input, see `input_grids`.
+
+    Raises:
+        UserError: names the population that Lava's LIF cannot express, or whose range Lava
+            would not check.
+    """
+    notes: list[str] = []
+    form = lava_form(network)
+    populations = tuple(_population(p, grids, notes) for p in form.populations)
+    return IntegerNetwork(network, populations, dict(grids), tuple(notes))
+
+
+def _population(p: Population, grids: dict[str, float], notes: list[str]) -> IntegerPopulation:
+    scaled, needed = [], _needed_unit(p)
+    for s in (part for synapses in p.synapses for part in split_signs(synapses)):
+        step = grid_of(s.weight, MAGNITUDE_LIMIT)  # mixed signs are below 128, or split
+        if step is None:
+            nearest = nearest_grid(s.weight, WEIGHT_LIMIT)
+            step = min(max(nearest, 2 * needed / grids.get(s.source, 1.0)), 8 * nearest)
+            error = np.abs(s.weight - np.round(s.weight / step) * step).max()
+            notes.append(
+                f"{s.nodes}: weights rounded to multiples of {step:g}, by up to {error:.3g}"
+            )
+        k = np.round(s.weight / step).astype(np.int64)
+        even = 2 if (k > 0).any() and (k < 0).any() else 1
+        scaled.append((s, k * even, step * grids.get(s.source, 1.0) / even, WEIGHT_LIMIT * even))
+    unit = min((one for _, k, one, _ in scaled if k.any()), default=needed)
+    synapses = []
+    for s, k, one, limit in scaled:
+        k, exponent = _shift(k, round(np.log2(one / unit)), limit, s.nodes) if k.any() else (k, 0)
+        synapses.append(IntegerSynapses(s.source, k, exponent, s.source in grids))
+    bias_mant, bias_exp = _bias(p, unit, notes)
+    return IntegerPopulation(
+        p.name,
+        tuple(synapses),
+        bias_mant,
+        bias_exp,
+        _decay(p, notes),
+        _threshold(p, unit, notes) if p.fires else VTH_LIMIT,
+        unit,
+        4095 if p.current is None else _current_decay(p.name, p.current.decay[0], notes),
+        p.fires,
+    )
+
+
+def split_signs(s: Synapses) -> tuple[Synapses, ...]:
+    """The positive and the negative weights apart, where that alone makes 8 bits hold them.
+
+    Loihi's weights of one sign are magnitudes of 8 bits, those of mixed signs of 7. No synapse is
+    added.
+    """
+    if grid_of(s.weight, WEIGHT_LIMIT) or not grid_of(s.weight, MAGNITUDE_LIMIT):
+        return (s,)
+    parts = (np.maximum(s.weight, 0.0), np.minimum(s.weight, 0.0))
+    return tuple(replace(s, weight=part) for part in parts if part.any())
+
+
+def _needed_unit(p: Population) -> float:
+    """The finest power of two that threshold and bias can be counted in."""
+    bias = np.abs(p.bias).max() * STATE_SCALE / (BIAS_LIMIT << EXPONENT_LIMIT)
+    needed = max(p.v_threshold[0] / VTH_LIMIT if p.fires else 0.0, bias)
+    return float(2.0 ** np.ceil(np.log2(needed))) if needed > 0 else 1.0
+
+
+def _shift(k: np.ndarray, exponent: int, limit: int, nodes: str) -> tuple[np.ndarray, int]:
+    """The same weights with an exponent of at most 7, |k| at most the limit: k << exponent."""
+    while exponent > EXPONENT_LIMIT and 2 * np.abs(k).max() <= limit:
+        k, exponent = 2 * k, exponent - 1
+    if exponent > EXPONENT_LIMIT:
+        raise UserError(f"{nodes}: needs the weight exponent {exponent}, at most {EXPONENT_LIMIT}")
+    return k, exponent
+
+
+def _decay(p: Population, notes: list[str]) -> int:
+    dv = round(float(p.decay[0]) * 4096)
+    if not 0 <= dv <= 4095:
+        raise UserError(f"{p.name}: decay {p.decay[0]:g} is {dv}/4096, at most 4095/4096")
+    if dv != p.decay[0] * 4096:
+        notes.append(f"{p.name}: decay {p.decay[0]:.6g} rounded to {dv}/4096")
+    return dv
+
+
+def _current_decay(name: str, decay: float, notes: list[str]) -> int:
+    """Lava's fixed point leaks (du + 1)/4096 of the current."""
+    units = round(float(decay) * 4096)
+    if not 1 <= units <= 4096:
+        raise UserError(f"{name}: decay {decay:g} of the current is {units}/4096, at least 1/4096")
+    if units != decay * 4096:
+        notes.append(f"{name}: decay {decay:.6g} of the current rounded to {units}/4096")
+    return units - 1
+
+
+def _threshold(p: Population, unit: float, notes: list[str]) -> int:
+    vth = int(np.floor(p.v_threshold[0] / unit))
+    if not 0 < vth <= VTH_LIMIT:
+        raise UserError(
+            f"{p.name}: threshold {p.v_threshold[0]:g} is {vth} units of {unit:g}, "
+            f"expected 1 to {VTH_LIMIT} (17 bits)"
+        )
+    if p.v_threshold[0] - vth * unit > p.v_threshold[0] * THRESHOLD_OFF_GRID:
+        notes.append(f"{p.name}: threshold {p.v_threshold[0]:g} rounded down to {vth * unit:g}")
+    return vth
+
+
+def _bias(p: Population, unit: float, notes: list[str]) -> tuple[np.ndarray, int]:
+    target = p.bias * STATE_SCALE / unit
+    for exponent in range(EXPONENT_LIMIT, -1, -1):
+        mant = target / 2**exponent
+        if (mant == np.round(mant)).all() and np.abs(mant).max() <= BIAS_LIMIT:
+            return mant.astype(np.int64), exponent
+    needed = max(0, int(np.ceil(np.log2(max(np.abs(target).max() / BIAS_LIMIT, 1.0)))))
+    if needed > EXPONENT_LIMIT:
+        raise UserError(
+            f"{p.name}: bias {np.abs(p.bias).max():g} is {np.abs(target).max():g} "
+            f"membrane units, expected at most {BIAS_LIMIT << EXPONENT_LIMIT}"
+        )
+    mant = np.round(target / 2**needed)
+    error = np.abs(mant * 2**needed - target).max() * unit / STATE_SCALE
+    notes.append(f"{p.name}: bias rounded by up to {error:.3g}")
+    return mant.astype(np.int64), needed

@@ -1,0 +1,152 @@
+"""From a neuron node of NIR to a `Population`: the continuous equations in forward Euler."""
+
+from __future__ import annotations
+
+import nir
+import numpy as np
+
+from hardware.graph.node_types import SUPPORTED
+from hardware.graph.signals import Signal, bounded, matrix_of
+from hardware.network import Current, Population, Synapses
+from mdft.errors import UserError
+
+DECAY_UNITS = 4096  # Loihi's decays have 12 bits
+SNAP = 1e-6  # tau goes through float32; 2**-24 relative is 6e-8
+SNAP64 = 1e-14  # or through float64
+LARGEST = 1e30  # products of a few such numbers stay finite
+POSITIVE = ("tau", "tau_mem", "tau_syn", "r", "v_threshold")
+TIMES = ("tau", "tau_mem", "tau_syn")
+
+Neuron = nir.LIF | nir.IF | nir.LI | nir.I | nir.CubaLIF | nir.CubaLI | nir.Threshold
+NEURONS = (nir.LIF, nir.IF, nir.LI, nir.I, nir.CubaLIF, nir.CubaLI, nir.Threshold)
+
+
+def finite(name: str, field: str, value: np.ndarray) -> np.ndarray:
+    """The values as float64.
+
+    Raises:
+        UserError: one is NaN, infinite or so large that products overflow.
+    """
+    array = np.asarray(value, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise UserError(f"{name}.{field} holds NaN or infinite values, expected finite ones")
+    if array.size and np.abs(array).max() > LARGEST:
+        raise UserError(f"{name}.{field} reaches {np.abs(array).max():g}, at most {LARGEST:g}")
+    return array
+
+
+def snap_decay(value: np.ndarray, within: float = SNAP) -> np.ndarray:
+    """Return the multiple of 1/4096 within one part in 10**6, if any, else the value.
+
+    β survives its way through τ = dt/(1 − β) in float32 for only 72 % of values; 12-bit decays
+    always do when snapped.
+    """
+    near = np.round(value * DECAY_UNITS) / DECAY_UNITS
+    return np.where(np.abs(value - near) < within * np.abs(value), near, value)
+
+
+def _fields(node: Neuron) -> tuple[str, ...]:
+    return SUPPORTED[type(node).__name__].numbers
+
+
+def neuron_shape(node: Neuron) -> tuple[int, ...]:
+    """Shape of a neuron node: of its first parameter, as of all the others."""
+    return tuple(np.shape(getattr(node, _fields(node)[0])))
+
+
+def population(name: str, node: Neuron, x: Signal, dt: float) -> Population:
+    """The neurons of a node, fed with a signal.
+
+    Args:
+        name: of the node.
+        node: of a type in `NEURONS`.
+        x: what its edges bring.
+        dt: seconds a step.
+
+    Raises:
+        UserError: parameters that are not finite, not of one shape, out of range, or a signal
+            of another shape.
+    """
+    p = _parameters(name, node, dt)
+    shape = neuron_shape(node)
+    if x.shape != shape:
+        raise UserError(f"node {name!r} has neurons of shape {shape}, it is given {x.shape}")
+    zeros = np.zeros(x.size)
+    decay, gain, current = _rates(p, dt, SNAP64 if _all_float64(node) else SNAP)
+    threshold = p.get("v_threshold", p.get("threshold"))
+    return Population(
+        name,
+        synapses(name, x),
+        zeros if x.bias is None else x.bias,
+        decay,
+        gain,
+        p.get("v_leak", zeros),
+        p.get("v_reset", zeros),
+        np.full(x.size, np.inf) if threshold is None else threshold,
+        current,
+        threshold is not None,
+    )
+
+
+def readout(name: str, x: Signal) -> Population:
+    """An Output that carries no population as it is: v = Σ weight·x + bias, without memory."""
+    incoming = synapses(name, x)  # refuses sizes that the arrays below would not survive
+    ones, zeros = np.ones(x.size), np.zeros(x.size)
+    bias = zeros if x.bias is None else x.bias
+    return Population(name, incoming, bias, ones, ones, zeros, zeros, ones * np.inf, None, False)
+
+
+def synapses(name: str, x: Signal) -> tuple[Synapses, ...]:
+    """A signal's matrices, written out, as the synapses of node `name`.
+
+    Raises:
+        UserError: they would hold more than 2**26 values.
+    """
+    bounded(name, x, x.size)
+    return tuple(
+        Synapses(source, matrix_of(term), term.nodes or f"{source}->{name}")
+        for source, term in x.terms.items()
+    )
+
+
+def _rates(
+    p: dict[str, np.ndarray], dt: float, within: float
+) -> tuple[np.ndarray, np.ndarray, Current | None]:
+    """Decay, gain and synaptic current of a neuron's parameters."""
+    size = next(iter(p.values())).size
+    tau = p.get("tau", p.get("tau_mem"))
+    if tau is not None:
+        decay, gain = (snap_decay(x, within) for x in (dt / tau, p["r"] * dt / tau))
+    elif "r" in p:  # IF and I have no leak: v' = R·I
+        decay, gain = np.zeros(size), snap_decay(p["r"] * dt, within)
+    else:  # Threshold has no state: v = I
+        decay, gain = np.ones(size), np.ones(size)
+    if "tau_syn" not in p:
+        return decay, gain, None
+    rate = dt / p["tau_syn"]
+    current = Current(snap_decay(rate, within), snap_decay(p["w_in"] * rate, within))
+    return decay, gain, current
+
+
+def _all_float64(node: Neuron) -> bool:
+    return all(np.asarray(getattr(node, f)).dtype == float for f in _fields(node))
+
+
+def _parameters(name: str, node: Neuron, dt: float) -> dict[str, np.ndarray]:
+    p = {f: finite(name, f, getattr(node, f)) for f in _fields(node)}
+    shapes = {f: values.shape for f, values in p.items()}
+    if len(set(shapes.values())) != 1 or () in shapes.values() or 0 in next(iter(shapes.values())):
+        raise UserError(f"{name}: found parameter shapes {shapes}, expected one shape, not ()")
+    p = {f: values.ravel() for f, values in p.items()}
+    for field in POSITIVE:
+        if field in p and (p[field] <= 0).any():
+            raise UserError(f"{name}.{field} has {p[field].min():g}, expected above 0")
+    if "v_reset" in p and (p["v_reset"] > p["v_threshold"]).any():
+        raise UserError(f"{name}.v_reset lies above v_threshold, expected below")
+    for field in TIMES:
+        if field in p and (p[field] * (1 + SNAP) < dt).any():
+            raise UserError(
+                f"{name}.{field} has {p[field].min():g} s, expected at least dt = {dt:g} s; "
+                "a graph made for another step needs its --dt"
+            )
+    return p

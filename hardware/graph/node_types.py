@@ -1,0 +1,155 @@
+"""The node types of NIR: what we read, and why not the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A node type that is read.
+
+    Attributes:
+        reals: fields of floating-point numbers, of which integers are refused.
+        numbers: fields of real numbers of any kind.
+        whole: fields of integers.
+        optional: which of the fields may be missing.
+        meaning: what a step of `reference_float` computes.
+        lava: what of it Lava's processes express, and how.
+    """
+
+    meaning: str
+    lava: str
+    reals: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All fields."""
+        return self.reals + self.numbers + self.whole
+
+
+_FOLDED = "folded into the weights of the next population"
+_LIF = "one tau and one v_threshold − v_reset for the node; any r and v_leak"
+_READOUT = "a LIF whose threshold is out of reach; only at an Output, only inline"
+
+SUPPORTED: dict[str, NodeType] = {
+    "Input": NodeType("x(t), given", "a stream", whole=("shape",)),
+    "Output": NodeType(
+        "spikes, or the membrane of a node that does not fire, or Σ W·x + b",
+        "of a LIF, IF, CubaLIF, LI, CubaLI or I node; Σ W·x + b in floating point, inline",
+        whole=("shape",),
+    ),
+    "Linear": NodeType("W·x", _FOLDED, reals=("weight",)),
+    "Affine": NodeType("W·x + b", _FOLDED, reals=("weight",), numbers=("bias",)),
+    "Scale": NodeType("s ⊙ x", _FOLDED, numbers=("scale",)),
+    "Flatten": NodeType(
+        "x, in C order",
+        _FOLDED,
+        whole=("start_dim", "end_dim", "input_type"),
+    ),
+    "LIF": NodeType(
+        "v += dt/tau·((v_leak − v) + r·I); z = v > v_threshold; v = v_reset where z",
+        _LIF,
+        numbers=("tau", "r", "v_leak", "v_reset", "v_threshold"),
+        optional=("v_reset",),
+    ),
+    "IF": NodeType(
+        "v += dt·r·I; z = v > v_threshold; v = v_reset where z",
+        "one v_threshold − v_reset for the node; any r",
+        numbers=("r", "v_reset", "v_threshold"),
+        optional=("v_reset",),
+    ),
+    "CubaLIF": NodeType(
+        "i += dt/tau_syn·(w_in·x − i); then a LIF with I = i",
+        "one tau_syn, tau_mem and v_threshold for the node; v_reset = 0; any r, w_in and v_leak",
+        numbers=("tau_syn", "tau_mem", "r", "v_leak", "v_reset", "v_threshold", "w_in"),
+        optional=("v_reset", "w_in"),
+    ),
+    "LI": NodeType(
+        "v += dt/tau·((v_leak − v) + r·I); sends v", _READOUT, numbers=("tau", "r", "v_leak")
+    ),
+    "CubaLI": NodeType(
+        "i as in CubaLIF, then an LI with I = i",
+        _READOUT,
+        numbers=("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
+        optional=("w_in",),
+    ),
+    "I": NodeType("v += dt·r·I; sends v", _READOUT, numbers=("r",)),
+    "Threshold": NodeType(
+        "z = x > threshold",
+        "in floating point only: 12 bits hold no decay of 1",
+        numbers=("threshold",),
+    ),
+}
+
+REFUSED: dict[str, str] = {
+    "Conv1d": "a convolution; Lava's runs one sample at a time, 22 s a step for a batch of 64",
+    "Conv2d": "a convolution; Lava's runs one sample at a time, 22 s a step for a batch of 64",
+    "SumPool2d": "pooling; it comes with convolutions",
+    "AvgPool2d": "pooling; it comes with convolutions",
+    "Delay": "a delay for each channel; Lava's Dense delays all channels by one step",
+    "NIRGraph": "a graph within the graph; write it flat",
+}
+
+
+def markdown() -> str:
+    """The page docs/nodes.md: `python -m hardware.graph.node_types > docs/nodes.md` writes it."""
+    read = "\n".join(f"| `{name}` | {t.meaning} | {t.lava} |" for name, t in SUPPORTED.items())
+    refused = "\n".join(f"| `{name}` | {reason} |" for name, reason in REFUSED.items())
+    return _PAGE.format(read=read, refused=refused)
+
+
+_PAGE = """\
+# NIR node types
+
+This page is made by `python -m hardware.graph.node_types`; a test keeps it up to date.
+
+`python -m hardware.run` reads feed-forward graphs of these nodes, with any number of Inputs and
+Outputs, edges that skip layers, and several edges into one node (they add). A recurrent graph is
+refused with the names of the nodes that form the cycle.
+
+## Read
+
+| node | a step, forward Euler | in Lava |
+|---|---|---|
+{read}
+
+`reference_float` runs all of them, with parameters of their own for each neuron. Every state
+starts at 0. Comparison is strict. There is no delay between layers: what a node sends at a step
+reaches the next node at the same step. The membrane of a Cuba neuron sees the new current.
+
+`dt` is 1e-4 s unless `--dt` says otherwise. NIR's `IF` and `I` integrate dt·r·I. Some tools write
+r = 1 and mean one unit a step: give such a graph `--dt 1`.
+
+A `weight` of integers is refused: other readers of the file break on it.
+
+## In Lava
+
+Lava's Dense delays by one step and nothing else does. What reaches a population over a shorter
+path is delayed as late as needed: the stream of an input starts later, the spikes of a population
+go through identity Dense processes. Samples stream back to back, and each population is reset when
+a sample's first step reaches it.
+
+Lava's LIF knows one decay and one threshold for all its neurons, no gain, no leak potential, and
+resets to 0. So r goes into the weights, v_leak into the bias, and v_reset into the threshold, the
+bias and one input at a sample's first step. The bias of a CubaLIF becomes an input that is always
+1. In fixed point these are rounded like any weight, and the run says by how much. What cannot be
+expressed is refused with the node's name before anything runs: neurons of one node that differ in
+their decay or threshold, a CubaLIF with v_reset, an LI that feeds another node.
+
+The parameters and matrices are checked too: finite numbers; time constants of at least `dt`; r and
+thresholds above 0; v_reset not above the threshold; shapes that fit.
+
+## Refused
+
+| node | why |
+|---|---|
+{refused}
+"""
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

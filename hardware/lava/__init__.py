@@ -1,0 +1,1 @@
+"""Networks in Intel's Lava and lava-dl, on its own runtime or inline."""

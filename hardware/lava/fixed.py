@@ -1,0 +1,33 @@
+"""The backend `lava_fixed`: Lava's bit-accurate Dense and LIFReset, in integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hardware.fixed_point.integers import IntegerNetwork
+from hardware.fixed_point.reference_int import check_readout
+from hardware.lava.plan import plan_fixed
+from hardware.lava.run import run_plan
+from hardware.network import Recording
+
+
+def lava_fixed(
+    network: IntegerNetwork, inputs: dict[str, np.ndarray], runtime: str = "inline"
+) -> Recording:
+    """Run the integers of `quantise` in Lava's fixed point.
+
+    Args:
+        network: from `hardware.fixed_point.quantise.quantise`.
+        inputs: (B, S, width) of each input, real numbers.
+        runtime: "inline" (one OS process, membranes too) or "process" (Lava's real runtime in a
+            guarded child, spikes only).
+
+    Raises:
+        UserError: an input out of range, a readout that leaves 24 bits, or what failed in Lava.
+    """
+    readouts = [p.name for p in network.populations if not p.fires]
+    spikes, membranes = run_plan(plan_fixed(network, inputs), readouts, runtime)
+    for name in readouts:
+        check_readout(name, membranes[name])
+    fired = {name: s for name, s in spikes.items() if name not in readouts}
+    return Recording(fired, membranes, network.membrane_units, {})

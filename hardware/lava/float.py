@@ -1,0 +1,33 @@
+"""The backend `lava_float`: Lava's floating-point Dense and LIFReset, in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hardware.lava.plan import plan_float
+from hardware.lava.run import run_plan
+from hardware.network import Network, Recording
+
+
+def lava_float(
+    network: Network, inputs: dict[str, np.ndarray], runtime: str = "inline"
+) -> Recording:
+    """Run a graph in Lava's floating point; what that can express says
+    `hardware.fixed_point.lava_form`.
+
+    Args:
+        network: a lowered graph.
+        inputs: (B, S, width) of each input.
+        runtime: "inline" (one OS process, membranes too) or "process" (Lava's real runtime in a
+            guarded child, spikes only).
+
+    Raises:
+        UserError: names the node that Lava cannot express, or says what failed.
+    """
+    readouts = [p.name for p in network.populations if not p.fires]
+    spikes, membranes = run_plan(plan_float(network, inputs), readouts, runtime)
+    # Lava's membranes are above v_reset, see lava_form.
+    resets = {p.name: p.v_reset for p in network.populations}
+    membranes = {name: v + resets[name] for name, v in membranes.items()}
+    fired = {name: s for name, s in spikes.items() if name not in readouts}
+    return Recording(fired, membranes, dict.fromkeys(spikes, 1.0), {})

@@ -1,0 +1,128 @@
+"""Lava in one OS process: its compiler and its unmodified process models, queues for channels."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from hardware.lava.build import LavaNetwork, align, build
+from hardware.lava.plan import Plan
+
+
+class QueuePort:
+    """Either end of a channel: what Lava's ports need of a CSP port, without a process."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], d_type: Any, queue: deque) -> None:
+        self.name, self.shape, self.d_type, self.queue = name, shape, d_type, queue
+
+    def send(self, data: np.ndarray) -> None:
+        """Copy a vector in, cast to the channel's type as Lava's shared memory does."""
+        if data.shape != self.shape:
+            raise AssertionError(f"{self.name}: sent {data.shape}, channel is {self.shape}")
+        self.queue.append(np.array(data).astype(self.d_type))
+
+    def recv(self) -> np.ndarray:
+        """The oldest vector; an empty queue means that the order of the models is wrong."""
+        return self.queue.popleft()
+
+    def probe(self) -> bool:
+        """Whether a vector waits."""
+        return bool(self.queue)
+
+
+def run_inline(
+    plan: Plan, build: Callable[[Plan], LavaNetwork] = build
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Run a plan; feed-forward only.
+
+    Each step calls `run_spk` of every model in topological order, as Lava's runtime would in
+    parallel.
+
+    Args:
+        plan: what to run.
+        build: makes the processes, `hardware.lava.build.build` or netx's.
+
+    Returns:
+        spikes uint8 and membranes before the reset, (B, S, N), by population.
+    """
+    with _forgotten():
+        net = build(plan)
+        models = _compile(plan, net)
+    order = [models[process] for process in net.order]
+    lifs = {name: models[process] for name, process in net.lifs.items()}
+    spikes: dict[str, np.ndarray] = {}
+    membranes: dict[str, np.ndarray] = {}
+    latest: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for lif in plan.lifs:
+        model = lifs[lif.name]
+        spikes[lif.name] = np.empty((plan.total, len(lif.bias)), np.uint8)
+        membranes[lif.name] = np.empty((plan.total, len(lif.bias)), model.v.dtype)
+        model.reset_voltage = _watch(model, lif.name, latest)
+    for step in range(plan.total):
+        for model in order:
+            model.time_step = step + 1
+            model.run_spk()
+        for name, (spike, membrane) in latest.items():
+            spikes[name][step], membranes[name][step] = spike, membrane
+    depth = {lif.name: lif.depth for lif in plan.lifs}
+    return tuple(
+        {n: align(rows, plan, depth[n]) for n, rows in found.items()}
+        for found in (spikes, membranes)
+    )  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def _forgotten() -> Iterator[None]:
+    """Let go of what is made meanwhile: Lava lists each process and variable for ever.
+
+    Each process also adds a handler to Python's root logger, and each compiler one to its own.
+    """
+    from lava.magma.compiler import compiler
+    from lava.magma.core.process.process import ProcessServer
+    from lava.magma.core.process.variable import VarServer
+
+    lists: list[list] = [ProcessServer().processes, VarServer().vars]
+    lists += [logging.getLogger().handlers, logging.getLogger(compiler.__name__).handlers]
+    lengths = [len(listed) for listed in lists]
+    try:
+        yield
+    finally:
+        for listed, length in zip(lists, lengths, strict=True):
+            del listed[length:]
+
+
+def _watch(model: Any, name: str, latest: dict[str, tuple]) -> Any:
+    """The model's own reset, after noting the spikes and the membrane that it clears."""
+    reset = model.reset_voltage
+
+    def reset_voltage(spike_vector: np.ndarray) -> None:
+        latest[name] = spike_vector.copy(), model.v.copy()
+        reset(spike_vector=spike_vector)
+
+    return reset_voltage
+
+
+def _compile(plan: Plan, net: LavaNetwork) -> dict[Any, Any]:
+    """Lava's compiler, then its builders with our queues where shared memory would be."""
+    from lava.magma.compiler.compiler import Compiler
+    from lava.magma.core.process.ports.ports import create_port_id
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    config = Loihi2SimCfg(select_tag=plan.tag, exception_proc_model_map=dict(net.models))
+    executable = Compiler().compile(net.order[0], config)
+    builders = executable.proc_builders
+    for channel in executable.channel_builders:
+        queue: deque = deque()
+        source, target = channel.src_port_initializer, channel.dst_port_initializer
+        send = QueuePort(source.name, source.shape, source.d_type, queue)
+        receive = QueuePort(target.name, source.shape, source.d_type, queue)
+        builders[channel.src_process].set_csp_ports([send])
+        builders[channel.dst_process].set_csp_ports([receive])
+        port_id = create_port_id(channel.src_process.id, source.name)
+        builders[channel.dst_process].add_csp_port_mapping(port_id, receive)
+    return {process: builder.build() for process, builder in builders.items()}

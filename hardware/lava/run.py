@@ -1,0 +1,48 @@
+"""Run a plan in either of Lava's runtimes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hardware.lava.build import require_lava
+from hardware.lava.inline import run_inline
+from hardware.lava.plan import Plan, connected
+from hardware.lava.process import run_process
+from mdft.errors import UserError
+
+RUNTIMES = ("inline", "process")
+
+
+def run_plan(
+    plan: Plan, readouts: list[str], runtime: str
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Spikes uint8 and membranes before the reset, (B, S, N), by population.
+
+    Args:
+        plan: what to run.
+        readouts: populations that do not fire, whose membranes are wanted.
+        runtime: "inline" (one OS process) or "process" (Lava's real runtime in a guarded child,
+            which gives no membranes: reading them through Lava costs seconds).
+
+    Raises:
+        UserError: an unknown runtime; a readout in the one that gives no membranes; Lava is
+            missing or fails.
+    """
+    if runtime not in RUNTIMES:
+        raise UserError(f"runtime {runtime!r} is unknown, expected one of {RUNTIMES}")
+    if readouts and runtime == "process":
+        raise UserError(
+            f"{readouts[0]}: is read by its membrane, Lava's own runtime gives spikes only; "
+            "use --runtime inline"
+        )
+    require_lava()
+    spikes: dict[str, np.ndarray] = {}
+    membranes: dict[str, np.ndarray] = {}
+    for part in connected(plan):
+        if runtime == "inline":
+            fired, before_reset = run_inline(part)
+            membranes |= before_reset
+        else:
+            fired = run_process(part)
+        spikes |= fired
+    return spikes, membranes

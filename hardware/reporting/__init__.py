@@ -1,0 +1,1 @@
+"""The report of a run: agreement, spikes, ranges and cost."""

@@ -1,0 +1,204 @@
+"""The figures of a report, in SVG."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from hardware.backends import BACKENDS
+from hardware.network import Population
+from hardware.reporting.counts import histograms, rates, weights
+from hardware.reporting.data import Material, Report
+from hardware.reporting.draw import BLUE, FAINT, INK, ORANGE, RED, STYLE, Picture, panels, svg
+from hardware.reporting.operations import Cost
+
+THRESHOLD = "threshold_current"
+
+
+def figures(report: Report, material: Material) -> list[Picture]:
+    """Every figure that this graph has."""
+    with matplotlib.rc_context(STYLE):
+        found = [rasters(report, material), thresholds(report, material)]
+        found += [membranes(report, material), weights(material), histograms(material)]
+        found += [rates(material), operations(report.cost)]
+    return [picture for picture in found if picture is not None]
+
+
+def focus(report: Report, material: Material) -> tuple[int, str | None]:
+    """Sample to draw, and the backend to mark: those of the first difference, else sample 0."""
+    if report.first is None or report.first.first is None:
+        return 0, None
+    layer, (sample, *_) = report.first.layer, report.first.first
+    for name, recording in material.recordings.items():
+        spikes = recording.spikes.get(layer)  # none where it does not fire
+        if spikes is not None and (spikes[sample] != material.probe.spikes[layer][sample]).any():
+            return sample, name
+    return sample, None
+
+
+def rasters(report: Report, material: Material) -> Picture:
+    """Spikes of one sample, layer by layer, with those that differ."""
+    sample, backend = focus(report, material)
+
+    def draw(axes: Axes, p: Population) -> None:
+        expected = material.probe.spikes[p.name][sample].astype(bool)
+        steps, neurons = np.nonzero(expected)
+        axes.plot(steps, neurons, "|", color=INK, markersize=2, rasterized=True)
+        if backend is not None:
+            wrong = expected != material.recordings[backend].spikes[p.name][sample].astype(bool)
+            steps, neurons = np.nonzero(wrong)
+            axes.plot(steps, neurons, "o", color=RED, markersize=5, fillstyle="none")
+            if wrong.any():
+                axes.axvline(int(steps.min()), color=RED, linewidth=0.6)
+        _limits(axes, expected.shape[0], p.size)
+        axes.set_title(f"{p.name}, {expected.mean():.1%} firing")
+
+    figure = panels(material, draw, "step", "neuron", 2.6)
+    caption = f"Sample {sample} of the probe, as {material.probe.author} spiked. "
+    if report.first is None:
+        caption += "No backend differs from it."
+    elif backend is not None:
+        caption += f"Red circles: spikes of {backend} that differ; red line: the first such step."
+    return Picture(svg(figure), "Spikes", caption)
+
+
+def thresholds(report: Report, material: Material) -> Picture | None:
+    """θ(t) and the current b(t) that stands for it; None without that input."""
+    moved = [p for p in material.network.populations if _moves(p)]
+    if THRESHOLD not in material.network.inputs or not moved:
+        return None
+    keep, theta_0 = 1 - float(moved[0].decay[0]), float(moved[0].v_threshold[0])
+    current_BS = material.probe.inputs[THRESHOLD].mean(2, dtype=np.float64)
+    theta_BS = theta_0 + offsets(current_BS, keep)
+    sample, _ = focus(report, material)
+    figure = Figure(figsize=(9, 2.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, values, title in (
+        (left, theta_BS, "threshold θ(t)"),
+        (right, current_BS, "current b(t)"),
+    ):
+        axes.step(np.arange(values.shape[1]), values.T, color=FAINT, linewidth=0.6, where="mid")
+        axes.step(
+            np.arange(values.shape[1]), values[sample], color=BLUE, linewidth=1.6, where="mid"
+        )
+        axes.set_title(title)
+        axes.set_xlabel("step")
+    left.axhline(theta_0, color=ORANGE, linewidth=0.8, linestyle="--")
+    width = material.network.inputs[THRESHOLD]
+    caption = (
+        f"Blue: sample {sample}; grey: the other samples; dashed: θ0 = {theta_0:.6g}. Neurons keep "
+        f"θ0, and b(t) = β·δ(t−1) − δ(t) moves them by δ = θ − θ0, with β = {keep:g}."
+    )
+    if width > 1:
+        caption += f" Means of {width} neurons."
+    return Picture(svg(figure), "Threshold and its current", caption)
+
+
+def offsets(current_BS: np.ndarray, keep: float) -> np.ndarray:
+    """δ(t) = β·δ(t−1) − b(t), what the threshold current b stands for.
+
+    Args:
+        current_BS: b of every step.
+        keep: β.
+    """
+    delta_BS, before_B = np.empty_like(current_BS), np.zeros(len(current_BS))
+    for t in range(current_BS.shape[1]):
+        delta_BS[:, t] = before_B = keep * before_B - current_BS[:, t]
+    return delta_BS
+
+
+def membranes(report: Report, material: Material) -> Picture | None:
+    """Membranes of one neuron a layer in two backends, laid over each other."""
+    traces = traces_of(material)
+    if len(traces) < 2:
+        return None
+    sample, _ = focus(report, material)
+
+    def draw(axes: Axes, p: Population) -> None:
+        neuron = _neuron(report, material, p, sample)
+        for (name, values), colour, width in zip(traces, (BLUE, ORANGE), (2.4, 1.0), strict=True):
+            axes.plot(values[p.name][sample, :, neuron], color=colour, linewidth=width, label=name)
+        axes.axhline(p.v_threshold[neuron], color=FAINT, linewidth=0.8, linestyle="--")
+        axes.set_title(f"{p.name}, neuron {neuron}")
+
+    figure = panels(material, draw, "step", "membrane before the reset", 2.2)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    caption = (
+        f"Sample {sample}; the neuron of the layer's first difference, else one that fires about "
+        "as often as its layer. Dashed: the threshold. In units of the graph."
+    )
+    return Picture(svg(figure), f"Membranes in {traces[0][0]} and {traces[1][0]}", caption)
+
+
+def traces_of(material: Material) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Membranes of the first two backends that recorded them; the probe's if one is missing."""
+    found, resets = [], {p.name: p.v_reset for p in material.network.populations}
+    for name, recording in material.recordings.items():
+        if recording.membranes:
+            values = {layer: x * recording.units[layer] for layer, x in recording.membranes.items()}
+            if BACKENDS[name].fixed:  # counted from v_reset
+                values = {layer: x + resets[layer] for layer, x in values.items()}
+            found.append((name, values))
+    return [*found, (material.probe.author, material.probe.membranes)][:2]
+
+
+def operations(cost: Cost) -> Picture:
+    """Operations of each layer, beside those of the same layer if every value were multiplied."""
+    figure = Figure(figsize=(9, 0.6 + 0.42 * len(cost.layers)), layout="constrained")
+    draw_operations(figure.subplots(), cost)
+    figure.legend(loc="outside upper right", ncols=3)
+    caption = (
+        f"A mean over {cost.samples} samples of {cost.steps} steps. Grey: the multiplications of "
+        "the same layer if every value took part in every step; per cent: what is left of them."
+    )
+    return Picture(svg(figure), "Operations against dense layers", caption)
+
+
+def draw_operations(axes: Axes, cost: Cost) -> None:
+    """One row a layer: dense MACs behind, effective MACs and ACs one after the other before."""
+    rows, left = np.arange(len(cost.layers)), np.zeros(len(cost.layers))
+    dense = [x.dense_macs for x in cost.layers]
+    axes.barh(rows, dense, height=0.7, color="#e3e6ea", label="dense")
+    for name, colour, label in (
+        ("effective_macs", ORANGE, "multiplications (graded inputs)"),
+        ("effective_acs", BLUE, "additions (spikes)"),
+    ):
+        width = np.array([getattr(x, name) for x in cost.layers])
+        axes.barh(rows, width, left=left, height=0.34, color=colour, label=label)
+        left += width
+    beside = {"textcoords": "offset points", "xytext": (4, 0), "va": "center"}
+    for row, of in enumerate(dense):
+        axes.annotate(f"{left[row] / of:.0%}", (of, row), **beside)
+    axes.set_yticks(rows, [x.layer for x in cost.layers])
+    axes.invert_yaxis()
+    axes.margins(x=0.06)
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.set_xlabel("operations a sample")
+
+
+def _neuron(report: Report, material: Material, p: Population, sample: int) -> int:
+    firsts = [
+        layer.first[2]
+        for b in report.backends
+        for *_, layers in b.groups()
+        for layer in layers
+        if layer.layer == p.name and layer.first is not None and layer.first[0] == sample
+    ]
+    if firsts:
+        return firsts[0]
+    rate_N = material.probe.spikes[p.name][sample].mean(0)
+    return int(np.abs(rate_N - rate_N.mean()).argmin())
+
+
+def _moves(p: Population) -> bool:
+    """Whether the threshold current reaches neurons that are all alike."""
+    alike = all((x == x[0]).all() for x in (p.decay, p.v_threshold))
+    return alike and any(s.source == THRESHOLD for s in p.synapses)
+
+
+def _limits(axes: Axes, steps: int, neurons: int) -> None:
+    axes.set_xlim(-0.5, steps - 0.5)
+    axes.set_ylim(-0.5, neurons - 0.5)

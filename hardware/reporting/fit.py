@@ -1,0 +1,134 @@
+"""Whether a network fits Loihi 2's cores, and how many it would take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation
+from hardware.fixed_point.quantise import BIAS_LIMIT
+from hardware.network import Network
+
+#: Of a weight of a graph that has no integers.
+MOST_BITS = 8
+
+#: u and v have 24 bits, a bias 13 signed bits and an exponent of 3; see
+#: `hardware.fixed_point.reference_int`.
+STATE_BITS = 2 * 24 + BIAS_LIMIT.bit_length() + 1 + 3
+
+
+@dataclass(frozen=True)
+class CoreLimits:
+    """What one core holds, and where the number is from.
+
+    Attributes:
+        neurons: Intel, "Taking Neuromorphic Computing to the Next Level with Loihi 2" (2021): a
+            million neurons on 128 cores.
+        synapse_bits: 128 KiB of synaptic memory a core, as nengo-loihi's MAX_SYNAPSE_BITS for
+            Loihi 1. Loihi 2 divides a core's memory freely, so that this is an estimate.
+        axons: incoming or outgoing; nengo-loihi's MAX_IN_AXONS and MAX_OUT_AXONS for Loihi 1;
+            for Loihi 2 none is published.
+        cores: of a chip, the same brief.
+    """
+
+    neurons: int = 8192
+    synapse_bits: int = 128 * 1024 * 8
+    axons: int = 4096
+    cores: int = 128
+
+
+LOIHI_2 = CoreLimits()
+
+
+@dataclass(frozen=True)
+class CoreFit:
+    """One population against the limits of a core.
+
+    Attributes:
+        layer: its name.
+        neurons: N.
+        weight_bits: of each of its weights, see :func:`weight_bits`.
+        synapse_bits: all weights, zeros too: N·M times the bits of a weight.
+        state_bits: N·(u, v and bias).
+        cores: the larger of what neurons and synaptic memory need.
+        axons_in: channels that reach each of its cores; splitting a layer by neurons does not
+            divide them.
+        axons_out: neurons of a core × cores that they reach.
+        fits: axons within the limit.
+    """
+
+    layer: str
+    neurons: int
+    weight_bits: int
+    synapse_bits: int
+    state_bits: int
+    cores: int
+    axons_in: int
+    axons_out: int
+    fits: bool
+
+
+def weight_bits(p: IntegerPopulation) -> int:
+    """Bits that hold every weight of a layer: of its widest matrix.
+
+    A matrix needs those of its largest magnitude over the power of two that all of its integers
+    share, and a sign where signs are mixed.
+
+    Args:
+        p: as Loihi stores it.
+    """
+    widest = 1
+    for s in p.synapses:
+        used = int(np.bitwise_or.reduce(np.abs(s.weight), axis=None))
+        mixed = bool(s.weight.min() < 0 < s.weight.max())
+        if used:
+            widest = max(widest, (used // (used & -used)).bit_length() + mixed)
+    return widest
+
+
+def fit_cores(
+    network: Network, integers: IntegerNetwork | None, limits: CoreLimits
+) -> tuple[CoreFit, ...]:
+    """Every population of a network against the limits of a core.
+
+    Args:
+        network: a lowered graph.
+        integers: the graph in integers; without them a weight has 8 bits.
+        limits: of a core.
+    """
+    stored = dict.fromkeys((p.name for p in network.populations), MOST_BITS)
+    if integers is not None:
+        stored = {p.name: weight_bits(p) for p in integers.populations}
+    bits = {
+        p.name: stored[p.name] * sum(s.weight.size for s in p.synapses) for p in network.populations
+    }
+    cores = {
+        p.name: max(_ceil(p.size, limits.neurons), _ceil(bits[p.name], limits.synapse_bits))
+        for p in network.populations
+    }
+    fits = []
+    for p in network.populations:
+        reached = sum(
+            cores[q.name] for q in network.populations for s in q.synapses if s.source == p.name
+        )
+        axons_in = sum(s.weight.shape[1] for s in p.synapses)
+        axons_out = _ceil(p.size, cores[p.name]) * reached
+        fits.append(
+            CoreFit(
+                p.name,
+                p.size,
+                stored[p.name],
+                bits[p.name],
+                STATE_BITS * p.size,
+                cores[p.name],
+                axons_in,
+                axons_out,
+                max(axons_in, axons_out) <= limits.axons,
+            )
+        )
+    return tuple(fits)
+
+
+def _ceil(amount: int, limit: int) -> int:
+    return -(-amount // limit)

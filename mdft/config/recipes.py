@@ -1,0 +1,149 @@
+"""Recipes: named configurations, each a function whose docstring says command and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mdft.config.data import DataConfig
+from mdft.config.model import ModelConfig
+from mdft.config.rendered import ClassCounts, RenderedConfig
+from mdft.config.train import TrainConfig
+from mdft.errors import UserError
+
+_FILES, _FOLDER = ("files",), ("folder",)
+#: Sources that look at a field of DataConfig, where not all do.
+LOOKED_AT = {
+    "root": _FILES + _FOLDER,
+    "features": _FILES,
+    "split": _FILES,
+    "text_alignment": _FILES + _FOLDER,
+    "max_seconds": _FILES + _FOLDER,
+    "lengths": _FILES + _FOLDER,
+    "vectors": _FOLDER,
+    "splits": _FOLDER,
+    "split_seed": _FOLDER,
+    "extract": _FOLDER,
+    "rendered": ("rendered",),
+}
+
+
+def _narrow() -> ModelConfig:
+    """For about a thousand clips: a quarter of the paper's width, heads of 64 as there."""
+    return ModelConfig(dim=128, heads=2)
+
+
+def embedded() -> TrainConfig:
+    """The embedded benchmark: 48 rendered classes, both stages.
+
+    ``python -m mdft.train`` · two minutes on two cores, drawing included · no download.
+    """
+    return TrainConfig(model=_narrow(), epochs=24, batch_size=32, learning_rate=1e-3)
+
+
+def debug() -> TrainConfig:
+    """A few seconds: 12 small classes, two epochs. Its scores mean nothing.
+
+    ``python -m mdft.train debug``
+    """
+    counts = ClassCounts(
+        groups=4,
+        seen_per_group=2,
+        unseen_per_group=2,
+        val_groups=1,
+        test_groups=1,
+        motions=4,
+        clips_per_class=6,
+        val_clips=1,
+        test_clips=1,
+    )
+    rendered = RenderedConfig(counts=counts, seconds=2, fps=8, size=32)
+    return TrainConfig(
+        data=DataConfig(rendered=rendered), epochs=2, batch_size=16, learning_rate=1e-3
+    )
+
+
+def _published(encoder: float, decoder: float) -> TrainConfig:
+    """Section 3.4 of the paper: 50 epochs of Adam at 1e-4, 512/64/300, 8 heads of 64.
+
+    The estimates of the cost are counted from one measured step: 256 clips of ten seconds take
+    4.1 s of one core forward and backward, 1.3 s in the test (2026-11-22).
+
+    Args:
+        encoder: dropout d_enc.
+        decoder: dropout d_dec, which is our dropout_projection.
+    """
+    # 60 is the longest clip that TCaF trains on.
+    data = DataConfig(source="files", events="feature", max_seconds=60)
+    model = ModelConfig(
+        dropout_encoder=encoder, dropout_projection=decoder, dropout_words=0.1, heads=8
+    )
+    return TrainConfig(data=data, model=model, epochs=50, batch_size=256, learning_rate=1e-4)
+
+
+def ucf() -> TrainConfig:
+    """UCF-GZSL. Also for data of one's own in that layout.
+
+    ``python -m mdft.train ucf --data.root DIR`` · estimated: 1 to 3 hours on two cores.
+    Table 1 prints S 48.79, U 23.11, HM 31.36, ZSL 31.53.
+    """
+    return _published(encoder=0.25, decoder=0.20)
+
+
+def vggsound() -> TrainConfig:
+    """VGGSound-GZSL.
+
+    ``python -m mdft.train vggsound --data.root DIR`` · estimated: 17 hours
+    on two cores; meant for a GPU.
+    Table 1 prints S 16.14, U 5.97, HM 8.72, ZSL 7.13.
+    """
+    return _published(encoder=0.20, decoder=0.25)
+
+
+def activitynet() -> TrainConfig:
+    """ActivityNet-GZSL.
+
+    ``python -m mdft.train activitynet --data.root DIR`` · estimated: 17 hours
+    on two cores; meant for a GPU.
+    Table 1 prints S 18.32, U 10.55, HM 13.39, ZSL 12.55.
+    """
+    return _published(encoder=0.10, decoder=0.15)
+
+
+def folder() -> TrainConfig:
+    """Video files of one's own: a folder with a subfolder of clips for each class.
+
+    ``python -m mdft.train folder --data.root CLIPS`` · estimated: some minutes on two cores for
+    ten classes of ten short clips · no download (docs/predict.md).
+    """
+    data = DataConfig(source="folder", max_seconds=60)
+    return TrainConfig(data=data, model=_narrow(), epochs=30, batch_size=32, learning_rate=1e-3)
+
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    "embedded": embedded,
+    "debug": debug,
+    "ucf": ucf,
+    "vggsound": vggsound,
+    "activitynet": activitynet,
+    "folder": folder,
+}
+
+
+def check_looked_at(data: DataConfig, recipe: DataConfig) -> None:
+    """Check that nothing was changed that the chosen source of data does not look at.
+
+    Args:
+        data: asked for.
+        recipe: what it started from.
+
+    Raises:
+        UserError: a flag would be ignored, such as --data.root without a recipe.
+    """
+    for name, sources in LOOKED_AT.items():
+        if data.source not in sources and getattr(data, name) != getattr(recipe, name):
+            flag = f"--data.{name.replace('_', '-')}"
+            others = [r for r, make in RECIPES.items() if make().data.source in sources]
+            raise UserError(
+                f"{flag}: not looked at by --data.source {data.source}; leave it out, or begin "
+                f"with a recipe that looks at it: {', '.join(others)}"
+            )

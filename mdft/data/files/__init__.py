@@ -1,0 +1,1 @@
+"""Feature files in AVCA's and TCaF's layouts."""

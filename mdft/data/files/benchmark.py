@@ -1,0 +1,155 @@
+"""A benchmark on the disk as a ClipSet: read once, class by class, then memory-mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from mdft.config.data import DataConfig
+from mdft.data import cache, store
+from mdft.data.dataset import ClipSet, offsets_of
+from mdft.data.feature_bins import feature_bins
+from mdft.data.files.join import Joined, join
+from mdft.data.files.layout import READERS, ClassFiles, Layout, find
+from mdft.data.files.pixel_bins import pixel_bins
+from mdft.data.files.splits import PARTS
+from mdft.data.files.words import read_words
+from mdft.data.progress import progress_bar
+from mdft.data.standardise import standardised
+from mdft.errors import UserError
+
+#: Raise it when a change of the readers changes what is read.
+READER_VERSION = 2
+AVERAGED_NOTE = (
+    "averaged features: every clip is one second, E_v is 0 and no motion is seen; "
+    "features a second (.pkl) have motion"
+)
+
+
+def load(config: DataConfig, progress: bool = True) -> ClipSet:
+    """The clips of a benchmark, from the cache, or read now and cached.
+
+    Features and events are memory maps of one file. The word vectors are read every time, so that
+    both alignments share it.
+
+    Args:
+        config: with ``source`` files.
+        progress: show a progress bar at the first start, if stderr is a terminal.
+
+    Raises:
+        UserError: a file is missing or not as expected, or the cache cannot be written.
+        OSError: a file cannot be read, or the disk is full.
+    """
+    assert config.root is not None, "config.check() comes first"
+    layout = find(config.root, config.split, config.features, config.events == "pixel")
+    words_CW, note = read_words(
+        layout.vectors, layout.names_csv, layout.splits.classes, config.text_alignment
+    )
+    path, fingerprint = cache_path(config, layout), layout.fingerprint()
+    clips = _cached(path, fingerprint) or _read(config, layout, path, fingerprint, progress)
+    notes = [note] if layout.suffix == ".pkl" else [note, AVERAGED_NOTE]
+    return replace(clips, words_CW=words_CW, notes=notes)
+
+
+def cache_path(config: DataConfig, layout: Layout) -> Path:
+    """The cache file of a benchmark, named by where it lies and how it is read."""
+    asked = {
+        "version": READER_VERSION,
+        "root": str(layout.root.resolve()),
+        "features": layout.features.name,
+        "split": config.split,
+        "max_seconds": config.max_seconds,
+        "lengths": config.lengths,
+        "events": config.events,
+        "feature_threshold": config.feature_threshold,
+    }
+    name = f"files-{layout.root.resolve().name}-{cache.fingerprint(asked)[:32]}.safetensors"
+    return cache.cache_folder(config.cache) / name
+
+
+def _cached(path: Path, fingerprint: str) -> ClipSet | None:
+    if not path.exists():
+        return None
+    try:
+        clips, metadata = cache.read(path)
+        if metadata.get("fingerprint") == fingerprint:
+            return clips
+        reason = f"{path}: the feature files have changed since"
+    except UserError as error:
+        reason = str(error)
+    console = Console(stderr=True)
+    console.print(f"{reason}: reading them again", soft_wrap=True, highlight=False)
+    return None
+
+
+@dataclass
+class _Index:
+    """What is known of the clips read so far."""
+
+    parts: dict[str, list[int]] = field(default_factory=lambda: {part: [] for part in PARTS})
+    seconds: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    where: dict[str, Path] = field(default_factory=dict)
+    read: list[tuple[ClassFiles, Sequence[str], Sequence[int]]] = field(default_factory=list)
+
+    def add(self, files: ClassFiles, clips: Joined) -> None:
+        for name in clips.names:
+            if name in self.where:
+                raise UserError(f"{files.audio}: clip {name!r} is in {self.where[name]} too")
+            self.parts[files.part].append(len(self.where))
+            self.where[name] = files.audio
+        self.seconds += clips.seconds
+        self.labels += [files.label] * len(clips.names)
+        self.read.append((files, clips.names, clips.seconds))
+
+
+def _read(
+    config: DataConfig, layout: Layout, path: Path, fingerprint: str, progress: bool
+) -> ClipSet:
+    index = _Index()
+    with store.create(path) as file:
+        file.metadata["fingerprint"] = fingerprint
+        chunks = _chunks(config, layout, index, progress)
+        audio_MD, visual_MD = cache.write_features(file, chunks)
+        offsets = offsets_of(np.array(index.seconds))
+        events_MKD = file.write(
+            "events_MKD",
+            feature_bins(visual_MD, offsets, config.feature_threshold)
+            if config.events == "feature"
+            else pixel_bins(index.read, config.max_seconds),
+        )
+        splits = {part: np.array(clips, dtype=np.int64) for part, clips in index.parts.items()}
+        train = ("stage_1_train", "val_seen", "val_unseen")
+        splits["stage_2_train"] = np.concatenate([splits[part] for part in train])
+        clips = ClipSet(
+            audio_MD=audio_MD,
+            visual_MD=visual_MD,
+            events_MKD=events_MKD,
+            offsets_N1=offsets,
+            labels_N=np.array(index.labels, dtype=np.int64),
+            names=list(index.where),
+            classes=layout.splits.classes,
+            words_CW=np.zeros((0, 0), np.float32),
+            splits=splits,
+        )
+        cache.write_rest(file, standardised(clips))
+    return cache.read(path)[0]
+
+
+def _chunks(
+    config: DataConfig, layout: Layout, index: _Index, progress: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The features of one class and part after the other."""
+    read = READERS[layout.suffix]
+    widths: Mapping[Path, int] = {}
+    with progress_bar(progress) as bar:
+        for files in bar.track(layout.files, description="reading features"):
+            clips = join(read(files.audio), read(files.visual), config.lengths, config.max_seconds)
+            widths = widths or clips.widths
+            clips.check_widths(widths)
+            index.add(files, clips)
+            yield clips.audio_MD, clips.visual_MD

@@ -1,0 +1,193 @@
+"""The folder of a benchmark in the layout of AVCA and TCaF: which files are there.
+
+    ROOT/class-split/all_class.txt
+    ROOT/class-split/*_w2v_class_names.csv
+    ROOT/class-split/{main,cls}_split/stage_*.txt
+    ROOT/features/SET/{audio,video}/stage_*/CLASS.h5 or .pkl
+    ROOT/features/SET/events/stage_*/CLASS.pkl, of python -m mdft.features
+    ROOT/features/SET/text/word_embeddings_*_normed.npy
+
+Names come from the listing of a folder and are compared with those of the classes; no path is
+made from a class's name, which may hold anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdft.data.files.clip_features import ClassFeatures
+from mdft.data.files.readers import read_averaged, read_seconds
+from mdft.data.files.splits import PARTS, Splits, match, read_splits
+from mdft.errors import UserError, closest
+
+READERS: Mapping[str, Callable[[Path], ClassFeatures]] = {
+    ".h5": read_averaged,
+    ".pkl": read_seconds,
+}
+#: Bytes at both ends of a feature file that its fingerprint covers.
+_ENDS = 65536
+
+
+@dataclass(frozen=True)
+class ClassFiles:
+    """The files of a class in a part of the protocol.
+
+    Attributes:
+        part: key of ``PARTS``.
+        label: class id.
+        audio: file of the audio features.
+        visual: file of the visual features.
+        events: file of the event bins; None if E_v is made of the features.
+    """
+
+    part: str
+    label: int
+    audio: Path
+    visual: Path
+    events: Path | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that there are."""
+        return [p for p in (self.audio, self.visual, self.events) if p is not None]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A benchmark on the disk.
+
+    Attributes:
+        root: its folder.
+        features: folder of the feature set.
+        suffix: ``.h5`` (averaged) or ``.pkl`` (a vector a second).
+        splits: classes and parts.
+        files: feature files, part after part, class after class.
+        vectors: file of the word vectors.
+        names_csv: file that says which vector belongs to which class.
+    """
+
+    root: Path
+    features: Path
+    suffix: str
+    splits: Splits
+    files: Sequence[ClassFiles]
+    vectors: Path
+    names_csv: Path
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what the clips depend on.
+
+        Of the class lists: the contents. Of a feature file: path under the root, size, time of
+        change, and 64 KiB at both ends. A file added, removed, renamed, cut or written anew is
+        noticed; an edit inside a file that keeps its size and puts its time back is not.
+        """
+        digest = hashlib.sha256()
+        for path in self.splits.files:
+            digest.update(f"{path.relative_to(self.root)}\0".encode() + path.read_bytes())
+        for path in (p for files in self.files for p in files.paths):
+            status = path.stat()
+            name = f"{path.relative_to(self.root)}\0{status.st_size}\0{status.st_mtime_ns}\0"
+            digest.update(name.encode("utf-8", "surrogateescape"))
+            with path.open("rb") as file:
+                digest.update(file.read(_ENDS))
+                file.seek(max(0, status.st_size - _ENDS))
+                digest.update(file.read(_ENDS))
+        return digest.hexdigest()
+
+
+def find(root: Path, split: str, features: str | None, pixel_events: bool = False) -> Layout:
+    """The files of a benchmark.
+
+    Args:
+        root: folder of the benchmark.
+        split: folder under ``class-split/``.
+        features: folder under ``features/``; None: the only one there.
+        pixel_events: with those of the event bins, ``events/`` beside ``audio/``.
+
+    Raises:
+        UserError: something that must be there is not, or is there twice.
+    """
+    if not root.is_dir():
+        raise UserError(f"--data.root {root}: no such folder, expected class-split/ and features/")
+    splits = read_splits(root, split)
+    folder = _feature_set(root, features)
+    suffix = _suffix(folder)
+    if pixel_events and not (folder / "events").is_dir():
+        raise UserError(
+            f"{folder}: no events/ in it, as in published features; make E_v of the features "
+            "with --data.events feature, or of clips with python -m mdft.features"
+        )
+    kinds = ("audio", "video", "events") if pixel_events else ("audio", "video")
+    files = []
+    for part, stem in PARTS.items():
+        folders = [folder / kind / stem for kind in kinds]
+        listed = [(where, _listing(where, suffix, splits.classes)) for where in folders]
+        for label in splits.parts[part]:
+            paths = [
+                _file_of(label, splits.classes, found, where, suffix) for where, found in listed
+            ]
+            files.append(ClassFiles(part, label, *paths))
+    vectors = _only(folder / "text", "word_embeddings_*_normed.npy")
+    names_csv = _only(root / "class-split", "*_w2v_class_names.csv")
+    return Layout(root, folder, suffix, splits, files, vectors, names_csv)
+
+
+def _feature_set(root: Path, name: str | None) -> Path:
+    folder = root / "features"
+    if not folder.is_dir():
+        raise UserError(f"--data.root {root}: no features/ in it, see docs/data.md")
+    sets = {p.name: p for p in sorted(folder.iterdir()) if (p / "audio").is_dir()}
+    listed = ", ".join(sets) or "none"
+    if name is None and len(sets) == 1:
+        return next(iter(sets.values()))
+    if name not in sets:
+        found = "not given" if name is None else f"{name!r}"
+        raise UserError(f"--data.features is {found}, expected one of those in {folder}: {listed}")
+    return sets[name]
+
+
+def _suffix(folder: Path) -> str:
+    """The format of a feature set, from what is there."""
+    there = {p.suffix for p in folder.glob("*/*/*") if p.suffix in READERS}
+    if len(there) != 1:
+        found = " and ".join(sorted(there)) if there else "neither"
+        raise UserError(f"{folder}: found {found}, expected files of either .h5 or .pkl")
+    return there.pop()
+
+
+def _listing(folder: Path, suffix: str, classes: Sequence[str]) -> dict[int, Path]:
+    """Class id → its file; files of no class are left aside."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder, expected one {suffix} file a class")
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        label = match(path.name[: -len(suffix)], classes) if path.suffix == suffix else None
+        if label is None:
+            continue
+        if not path.is_file():
+            raise UserError(f"{path}: not a regular file")
+        if label in found:
+            raise UserError(f"{path}: {found[label].name} is of the same class; remove one")
+        found[label] = path
+    return found
+
+
+def _file_of(
+    label: int, classes: Sequence[str], found: Mapping[int, Path], folder: Path, suffix: str
+) -> Path:
+    if label in found:
+        return found[label]
+    strangers = [p.stem for p in folder.iterdir() if p.suffix == suffix and p not in found.values()]
+    name = classes[label]
+    raise UserError(f"{folder}: no {suffix} file of class {name!r}{closest(name, strangers)}")
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        listed = ", ".join(p.name for p in found) or "none"
+        raise UserError(f"{folder}: found {listed}, expected exactly one {pattern}")
+    return found[0]

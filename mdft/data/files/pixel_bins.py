@@ -1,0 +1,56 @@
+"""E_v of clips that were read from video files: event bins in files beside the features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from mdft.data.feature_bins import CHANNELS
+from mdft.data.files.layout import ClassFiles
+from mdft.data.files.readers import read_seconds
+from mdft.errors import UserError
+
+
+def pixel_bins(
+    read: Iterable[tuple[ClassFiles, Sequence[str], Sequence[int]]], max_seconds: int | None
+) -> Iterator[np.ndarray]:
+    """E_v of packed clips, a class and part at a time.
+
+    Args:
+        read: files, names of their clips in the order that they are packed, and lengths.
+        max_seconds: of a longer clip the middle was kept, and is here too.
+
+    Yields:
+        (m, K, 512) uint8 in sixteenths.
+
+    Raises:
+        UserError: naming file and clip: a clip is missing, is of another length than its
+            features, or holds what is no event bin.
+    """
+    width = 0
+    for files, names, seconds in read:
+        assert files.events is not None, "found with pixel_events"
+        found = read_seconds(files.events)
+        width = width or found.width
+        if found.width != width or width % CHANNELS:
+            raise UserError(
+                f"{files.events}: {found.width} wide, expected "
+                f"{width if width % CHANNELS == 0 else f'a multiple of {CHANNELS}'}"
+            )
+        by_name = dict(zip(found.names, found.features, strict=True))
+        for name, length in zip(names, seconds, strict=True):
+            if name not in by_name:
+                raise UserError(f"{files.events}: clip {name!r} of {files.audio} is missing")
+            bins_TD = by_name[name]
+            excess = len(bins_TD) - length
+            if excess and not (excess > 0 and length == max_seconds):
+                raise UserError(
+                    f"{files.events}: clip {name!r} has events of {len(bins_TD)} s, its features "
+                    f"are of {length} s"
+                )
+            as_bytes = bins_TD.astype(np.uint8)
+            if not np.array_equal(as_bytes, bins_TD):
+                raise UserError(f"{files.events}: clip {name!r}: expected whole numbers, 0 to 255")
+            middle = as_bytes[excess // 2 : excess // 2 + length]
+            yield middle.reshape(length, -1, CHANNELS)

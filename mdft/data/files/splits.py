@@ -1,0 +1,129 @@
+"""``class-split/``: which classes there are, and which belong to which part of the protocol."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdft.errors import UserError, closest
+
+#: Split of the protocol → name of its files and folders on the disk. stage_2_train is the first
+#: three together and has no part of its own.
+PARTS = {
+    "stage_1_train": "stage_1_train",
+    "val_seen": "stage_1_val_seen",
+    "val_unseen": "stage_1_val_unseen",
+    "test_seen": "stage_2_test_seen",
+    "test_unseen": "stage_2_test_unseen",
+}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The classes of a benchmark.
+
+    Attributes:
+        classes: all of them, sorted; a class's id is its rank.
+        parts: key of ``PARTS`` → sorted class ids.
+        files: what was read.
+    """
+
+    classes: Sequence[str]
+    parts: Mapping[str, Sequence[int]]
+    files: Sequence[Path]
+
+
+def read_splits(root: Path, split: str) -> Splits:
+    """Classes and parts of one split.
+
+    The .txt lists decide. The .csv lists beside them are not read: in ``cls_split`` they still
+    name classes that the .txt dropped, and those of VGGSound's training clips are not published.
+
+    Args:
+        root: folder of the benchmark.
+        split: ``main_split`` or ``cls_split``.
+
+    Raises:
+        UserError: a list is missing, empty or names an unknown class, seen and unseen classes
+            overlap, or a seen class is not trained on.
+    """
+    folder = root / "class-split"
+    if not folder.is_dir():
+        raise UserError(f"--data.root {root}: no class-split/ in it, see docs/data.md")
+    everything = folder / "all_class.txt"
+    classes = sorted(read_lines(everything))
+    paths = {part: folder / split / f"{stem}.txt" for part, stem in PARTS.items()}
+    parts = {part: _ids(path, classes) for part, path in paths.items()}
+    _check(parts, paths, classes)
+    return Splits(classes, parts, [everything, *paths.values()])
+
+
+def read_lines(path: Path) -> list[str]:
+    """The names in a list, one a line; blank lines and a byte-order mark do not count.
+
+    Raises:
+        UserError: there is no such list, it is empty, not UTF-8, names something twice, or has a
+            character that cannot be printed.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such list of classes, expected one name a line")
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error.reason}, byte {error.start})") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise UserError(f"{path}: no class in it, expected one name a line")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise UserError(f"{path}: {name!r} is there twice")
+        if not name.isprintable():
+            raise UserError(f"{path}: {name!r} cannot be printed, expected one name a line")
+        seen.add(name)
+    return names
+
+
+def match(name: str, classes: Sequence[str]) -> int | None:
+    """The id of a class by its name; if no class is spelled so, by its name in another case.
+
+    ``UCF`` has HandstandPushups in ``all_class.txt`` and HandStandPushups in its splits. An accent
+    may be a character of its own, as in names of files that come from macOS.
+    """
+    if name in classes:
+        return classes.index(name)
+    alike = [i for i, other in enumerate(classes) if _folded(other) == _folded(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _ids(path: Path, classes: Sequence[str]) -> list[int]:
+    ids = []
+    for name in read_lines(path):
+        found = match(name, classes)
+        if found is None:
+            raise UserError(
+                f"{path}: class {name!r} is not in all_class.txt{closest(name, classes)}"
+            )
+        ids.append(found)
+    return sorted(ids)
+
+
+def _check(
+    parts: Mapping[str, Sequence[int]], paths: Mapping[str, Path], classes: Sequence[str]
+) -> None:
+    train, val = set(parts["stage_1_train"]), set(parts["val_unseen"])
+    rules = (
+        ("val_seen", set(parts["val_seen"]) - train, "is not among the training classes"),
+        ("val_unseen", val & train, "is a training class"),
+        ("test_seen", set(parts["test_seen"]) - train - val, "is not trained on in stage 2"),
+        ("test_unseen", set(parts["test_unseen"]) & (train | val), "is trained on in stage 2"),
+    )
+    for part, wrong, what in rules:
+        if wrong:
+            raise UserError(f"{paths[part]}: class {classes[min(wrong)]!r} {what}")

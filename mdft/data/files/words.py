@@ -1,0 +1,106 @@
+"""Class word vectors, joined to the classes by name, or misaligned as is customary."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mdft.data.files.unpickle import load_npy
+from mdft.errors import UserError, closest
+
+
+def read_words(
+    vectors: Path, names_csv: Path, classes: Sequence[str], alignment: str
+) -> tuple[np.ndarray, str]:
+    """The word vector of every class, and a line that says how they were aligned.
+
+    ``name``: class → its manual name in the csv → the vector of that name. ``legacy``: the
+    vectors sorted by *manual* name, taken by the rank of the *original* name; the two orders
+    differ, so that many classes get the vector of another.
+
+    Args:
+        vectors: ``word_embeddings_*_normed.npy``, a pickled dict of manual name → (W,).
+        names_csv: ``*_w2v_class_names.csv`` with columns ``original`` and ``manual``.
+        classes: sorted.
+        alignment: ``name`` or ``legacy``.
+
+    Returns:
+        (C, W) float32, and the line.
+
+    Raises:
+        UserError: naming the file and the class that has no name, no vector, or a bad one.
+    """
+    manual, known = read_names(names_csv, classes), _read_vectors(vectors)
+    for name, other in manual.items():
+        if other not in known:
+            raise UserError(
+                f"{vectors}: no vector of {other!r} (class {name!r} in {names_csv.name})"
+                f"{closest(other, list(known))}"
+            )
+    by_name = np.stack([known[manual[name]] for name in classes])
+    in_order = np.stack([known[key] for key in sorted(known)])
+    if len(in_order) != len(classes):
+        if alignment == "legacy":
+            raise UserError(
+                f"{vectors}: {len(in_order)} vectors for {len(classes)} classes; "
+                "the legacy alignment needs one a class"
+            )
+        return by_name, f"word vectors: joined by name, {len(classes)} classes"
+    differ = int((by_name != in_order).any(axis=1).sum())
+    share = f"{differ} of {len(classes)} classes"
+    if alignment == "legacy":
+        return in_order, f"word vectors: legacy alignment, {share} have another class's vector"
+    return by_name, f"word vectors: joined by name; legacy would misplace {share}"
+
+
+def read_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
+    """Original name → manual name of every class, from ``*_w2v_class_names.csv``.
+
+    Raises:
+        UserError: a column or a class is missing, or a class is there twice with two names.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a csv file in UTF-8 ({error})") from error
+    if not rows or not {"original", "manual"} <= set(rows[0]):
+        columns = ", ".join(map(str, rows[0])) if rows else "no row"
+        raise UserError(f"{path}: found {columns}, expected columns original and manual")
+    found: dict[str, str] = {}
+    for row in rows:
+        original, manual = ((row[key] or "").strip() for key in ("original", "manual"))
+        if not original and not manual:
+            continue
+        if found.setdefault(original, manual) != manual:
+            raise UserError(f"{path}: {original!r} has two names, {found[original]!r}, {manual!r}")
+    alike = {name.casefold(): name for name in found}
+    joined = {
+        name: found.get(name) or found.get(alike.get(name.casefold(), "")) for name in classes
+    }
+    for name, manual in joined.items():
+        if not manual:
+            raise UserError(f"{path}: no row of class {name!r}{closest(name, list(found))}")
+    return {name: str(manual) for name, manual in joined.items()}
+
+
+def _read_vectors(path: Path) -> Mapping[str, np.ndarray]:
+    found = load_npy(path)
+    if not isinstance(found, dict) or not found:
+        raise UserError(f"{path}: holds {type(found).__name__}, expected a dict of name → vector")
+    shape, vectors = None, {}
+    for name, vector in found.items():
+        good = isinstance(name, str) and isinstance(vector, np.ndarray)
+        if not good or vector.dtype.kind != "f" or vector.ndim != 1 or not vector.size:
+            raise UserError(f"{path}: the vector of {name!r} is no array of floats")
+        shape = shape or vector.shape
+        if vector.shape != shape:
+            raise UserError(f"{path}: the vector of {name!r} is {vector.shape}, expected {shape}")
+        with np.errstate(over="ignore"):  # beyond float32: infinite, and refused below
+            vectors[name] = vector.astype(np.float32)
+        if not np.isfinite(vectors[name]).all():
+            raise UserError(f"{path}: the vector of {name!r} is not finite")
+    return vectors

@@ -1,0 +1,1 @@
+"""The embedded benchmark: rendered clips with sound."""

@@ -1,0 +1,54 @@
+"""``python -m mdft.data.rendered``: look into the embedded benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from mdft.cli import parse, run_main
+from mdft.config.rendered import RenderedConfig
+from mdft.data.rendered.classes import make_classes
+from mdft.data.rendered.mp4 import export_mp4
+from mdft.errors import UserError
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Look into the embedded benchmark.
+
+    Attributes:
+        export: a class to write as MP4.
+        out: folder for the MP4s.
+        clips: which clips of the class.
+        list: print all classes: name, kind, scenes.
+        config: the benchmark.
+    """
+
+    export: str | None = None
+    out: Path = Path("clips")
+    clips: tuple[int, ...] = (0, 1, 2)
+    list: bool = False
+    config: Annotated[RenderedConfig, tyro.conf.arg(name="")] = field(
+        default_factory=RenderedConfig
+    )
+
+
+def main(arguments: Arguments) -> int:
+    """Do what the command line asks; the exit status."""
+    if arguments.export is not None:
+        paths = export_mp4(arguments.config, arguments.export, arguments.out, arguments.clips)
+        print(*paths, sep="\n")
+    elif arguments.list:
+        arguments.config.check()
+        for c in make_classes(arguments.config.seed, arguments.config.counts):
+            print(f"{c.name:36} {c.kind:12} {' '.join(c.scenes)}")
+    else:
+        raise UserError("nothing to do: give --list, or --export CLASS --out DIR")
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(lambda: main(parse(Arguments, "python -m mdft.data.rendered")))

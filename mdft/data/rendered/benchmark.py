@@ -1,0 +1,153 @@
+"""The embedded benchmark: rendered clips with sound, their events, features and words.
+
+No download and no GPU: every number is a function of one seed. Classes are combinations of an
+object, a motion and a sound; scenes help the seen classes and mislead about the unseen ones,
+so that motion is what transfers.
+
+    python -m mdft.data.rendered --list
+    python -m mdft.data.rendered --export CLASS --out DIR
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+import events
+from mdft.config.rendered import ClassCounts, RenderedConfig
+from mdft.data import cache, store
+from mdft.data.dataset import ClipSet
+from mdft.data.extractor import FEATURES, Extractor, frame_features, make_extractor, sound_features
+from mdft.data.progress import progress_bar
+from mdft.data.rendered.classes import ClipClass, make_classes, make_splits, word_vectors
+from mdft.data.rendered.clip import render_clip
+from mdft.data.rendered.mp4 import export_mp4
+from mdft.errors import UserError
+
+__all__ = ["ClassCounts", "RenderedConfig", "export_mp4", "load"]
+
+#: Raise it when a change outside the sources named below changes a pixel, sample or feature.
+RENDERER_VERSION = 1
+#: What is drawn is a function of these files too: a cache made by other sources is left alone.
+_MODULES = (
+    *("attributes", "classes", "clip", "drawing", "extractor"),
+    *("motions", "rendered", "rendered_config", "scenes", "sounds"),
+)
+_SOURCES = (
+    *(Path(__file__).with_name(f"{module}.py") for module in _MODULES),
+    *sorted(Path(events.__file__).parent.glob("[!_]*.py")),
+)
+
+
+def load(
+    config: RenderedConfig | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    threads: int | None = None,
+) -> ClipSet:
+    """The benchmark of a configuration, from the cache or drawn now and cached.
+
+    Args:
+        config: the parameters; the default benchmark if None.
+        cache_dir: where to keep it; ``mdft.data.cache.cache_folder`` says what None means.
+        progress: show a progress bar, if stderr is a terminal.
+        threads: worker threads; all cores if None. The result does not depend on it.
+
+    Raises:
+        UserError: a parameter cannot be met.
+        OSError: the disk is full.
+    """
+    config = config or RenderedConfig()
+    config.check()
+    path = cache_path(config, cache_dir)
+    console = Console(stderr=True)
+    if path.exists():
+        try:
+            return cache.read(path)[0]
+        except UserError as error:
+            console.print(f"{error}: drawing it again", soft_wrap=True, highlight=False)
+    store.make_folder(path.parent)  # before minutes of drawing
+    clips = build(config, progress, threads)
+    cache.save(clips, path)
+    return clips
+
+
+def cache_path(config: RenderedConfig, cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The cache file of a configuration, named by the SHA-256 of it and the renderer."""
+    renderer = {"version": RENDERER_VERSION, "sources": cache.digest_files(_SOURCES)}
+    name = cache.fingerprint({"renderer": renderer, **asdict(config)})
+    return cache.cache_folder(cache_dir) / f"rendered-{name}.safetensors"
+
+
+def build(config: RenderedConfig, progress: bool = True, threads: int | None = None) -> ClipSet:
+    """Draw, sound and measure all clips of a configuration, without any cache.
+
+    Features are as the frozen extractor gives them, not negative; not standardised.
+    """
+    classes = make_classes(config.seed, config.counts)
+    splits = make_splits(classes, config.counts)
+    jobs = [(c, j) for c in range(len(classes)) for j in range(config.counts.clips_per_class)]
+    audio, visual, bins = _measure_all(config, classes, jobs, progress, threads)
+    return ClipSet(
+        audio_MD=audio.reshape(-1, FEATURES),
+        visual_MD=visual.reshape(-1, FEATURES),
+        events_MKD=bins.reshape(-1, *bins.shape[2:]),
+        offsets_N1=np.arange(len(jobs) + 1, dtype=np.int64) * config.seconds,
+        labels_N=np.array([c for c, _ in jobs], dtype=np.int64),
+        names=[f"{classes[c].name}_{j:03d}" for c, j in jobs],
+        classes=[c.name for c in classes],
+        words_CW=word_vectors(config.seed, classes, config.word_noise),
+        splits=splits,
+    )
+
+
+_Measured = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _measure(
+    config: RenderedConfig, kind: ClipClass, job: tuple[int, int], extractor: Extractor
+) -> _Measured:
+    """One clip's (T, 512) audio and visual features and (T, K, 512) event bins."""
+    clip = render_clip(config, kind, *job)
+    bins = events.frames_to_bins(
+        events.rgb_to_luma(clip.frames),
+        clip.times_us,
+        seconds=config.seconds,
+        bins_per_second=config.bins_per_second,
+        threshold=config.event_threshold,
+    )
+    visual = frame_features(clip.frames, config.fps, extractor)
+    return sound_features(clip.sound, extractor), visual, bins
+
+
+def _measure_all(
+    config: RenderedConfig,
+    classes: tuple[ClipClass, ...],
+    jobs: list[tuple[int, int]],
+    progress: bool,
+    threads: int | None,
+) -> _Measured:
+    extractor = make_extractor(config.seed, config.sample_rate)
+    n, T = len(jobs), config.seconds
+    audio = np.empty((n, T, FEATURES), dtype=np.float32)
+    visual = np.empty_like(audio)
+    bins = np.empty((n, T, config.bins_per_second, 512), dtype=np.uint8)
+    workers = threads or os.cpu_count() or 1
+    before = torch.get_num_threads()
+    # One thread inside each worker: sums are then in one order, whatever the machine has.
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        with progress_bar(progress) as bar:
+            drawn = pool.map(lambda job: _measure(config, classes[job[0]], job, extractor), jobs)
+            for i, found in enumerate(bar.track(drawn, n, description="drawing clips")):
+                audio[i], visual[i], bins[i] = found
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+    return audio, visual, bins

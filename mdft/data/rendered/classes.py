@@ -1,0 +1,160 @@
+"""Which classes the embedded benchmark has, where they live, and how its clips are split.
+
+A class is a combination of an object, a motion and a sound. Classes come in groups that
+share object and sound, so that within a group only the motion decides. The unseen classes
+of a group have the motions that its seen classes lack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mdft.config.rendered import MOTIONS, OBJECTS, SCENES, SOUNDS, ClassCounts
+
+#: Kinds of class.
+SEEN, VAL_UNSEEN, TEST_UNSEEN = "seen", "val_unseen", "test_unseen"
+WORD_WIDTH = 300
+#: A motion's seen classes live in at most this many scenes; the others mislead.
+_SCENES_PER_MOTION = 5
+#: Streams of randomness beside those of the clips, which are (seed, class, clip).
+_CLASS_STREAM, _WORD_STREAM = 0x636C6173, 0x776F7264
+
+
+@dataclass(frozen=True)
+class ClipClass:
+    """One class.
+
+    Attributes:
+        name: ``object-motion-sound``.
+        object: one of ``OBJECTS``.
+        motion: one of ``MOTIONS``.
+        sound: one of ``SOUNDS``.
+        kind: ``seen``, ``val_unseen`` or ``test_unseen``.
+        scenes: where its clips happen: the home of a seen class (one scene); for an unseen
+            class the homes of seen classes that do not share its motion.
+    """
+
+    name: str
+    object: str
+    motion: str
+    sound: str
+    kind: str
+    scenes: tuple[str, ...]
+
+
+def make_classes(seed: int, counts: ClassCounts) -> tuple[ClipClass, ...]:
+    """All classes, sorted by name; a class's id is its rank.
+
+    Every object, motion and sound of an unseen class occurs in at least two seen classes.
+
+    Raises:
+        UserError: a count cannot be met.
+    """
+    counts.check()
+    rng = np.random.default_rng(np.random.SeedSequence([seed, _CLASS_STREAM]))
+    combinations = _combinations(rng, counts)
+    homes = _homes(rng, [c for c in combinations if c[3] == SEEN])
+    lived_in = sorted({scene for scenes in homes.values() for scene in scenes.values()})
+    classes = []
+    for group, motion, (thing, sound), kind in combinations:
+        own = homes.get(motion, {})
+        scenes = (
+            (own[group],) if kind == SEEN else tuple(s for s in lived_in if s not in own.values())
+        )
+        classes.append(ClipClass(f"{thing}-{motion}-{sound}", thing, motion, sound, kind, scenes))
+    return tuple(sorted(classes, key=lambda c: c.name))
+
+
+_Combination = tuple[int, str, tuple[str, str], str]
+
+
+def _combinations(rng: np.random.Generator, counts: ClassCounts) -> list[_Combination]:
+    """(group, motion, (object, sound), kind) of every class."""
+    things, sounds = rng.permutation(OBJECTS).tolist(), rng.permutation(SOUNDS).tolist()
+    motions = rng.permutation(MOTIONS).tolist()[: counts.motions]
+    kinds = [VAL_UNSEEN] * counts.val_groups + [TEST_UNSEEN] * counts.test_groups
+    deck: list[str] = []
+    found: list[_Combination] = []
+    for g in range(counts.groups):
+        pair = (things[g % len(things)], sounds[(g + g // len(things)) % len(sounds)])
+        # Dealing from a shuffled deck makes every motion equally frequent among the seen.
+        deck = deck or rng.permutation(motions).tolist()
+        dealt, deck = deck[: counts.seen_per_group], deck[counts.seen_per_group :]
+        found += [(g, m, pair, SEEN) for m in dealt]
+        if g < len(kinds):
+            others = [m for m in motions if m not in dealt]
+            chosen = rng.permutation(others).tolist()[: counts.unseen_per_group]
+            found += [(g, m, pair, kinds[g]) for m in chosen]
+    return found
+
+
+def _homes(rng: np.random.Generator, seen: list[_Combination]) -> dict[str, dict[int, str]]:
+    """Motion → group → home scene; scenes differ within a group where they can."""
+    used = dict.fromkeys(SCENES, 0)
+    homes: dict[str, dict[int, str]] = {}
+    allowed = {
+        m: rng.permutation(SCENES).tolist()[:_SCENES_PER_MOTION]
+        for m in sorted({m for _, m, _, _ in seen})
+    }
+    for group, motion, _, _ in seen:
+        taken = {scenes[group] for scenes in homes.values() if group in scenes}
+        scene = min(allowed[motion], key=lambda s: (s in taken, used[s]))
+        used[scene] += 1
+        homes.setdefault(motion, {})[group] = scene
+    return homes
+
+
+def word_vectors(seed: int, classes: tuple[ClipClass, ...], noise: float) -> np.ndarray:
+    """(C, 300) float32 word vectors of unit norm, composed of the classes' attributes.
+
+    ``w_c = unit(r_object + r_motion + r_sound + noise · ε_c)`` with one random unit vector
+    ``r`` for each attribute value and ``ε_c`` of unit norm. The scene has no part in it.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, _WORD_STREAM]))
+
+    def directions(names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        return {n: _unit(rng.standard_normal(WORD_WIDTH)) for n in names}
+
+    things, motions, sounds = directions(OBJECTS), directions(MOTIONS), directions(SOUNDS)
+    words = [
+        things[c.object]
+        + motions[c.motion]
+        + sounds[c.sound]
+        + noise * _unit(rng.standard_normal(WORD_WIDTH))
+        for c in classes
+    ]
+    return np.stack([_unit(w) for w in words]).astype(np.float32)
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)
+
+
+def make_splits(classes: tuple[ClipClass, ...], counts: ClassCounts) -> Mapping[str, np.ndarray]:
+    """Split name → sorted int64 clip indices; clip j of class c is ``c · clips_per_class + j``.
+
+    A seen class: train, then ``val_clips`` for val_seen, then ``test_clips`` for test_seen.
+    A validation-unseen class: val_unseen, then ``test_clips`` for test_seen, since stage 2
+    trains on it. A test-unseen class: all test_unseen.
+    """
+    n, val, test = counts.clips_per_class, counts.val_clips, counts.test_clips
+    splits: dict[str, list[int]] = {
+        s: [] for s in ("stage_1_train", "val_seen", "val_unseen", "test_seen", "test_unseen")
+    }
+    for c, clip_class in enumerate(classes):
+        clips = list(range(c * n, (c + 1) * n))
+        if clip_class.kind == SEEN:
+            splits["stage_1_train"] += clips[: n - test - val]
+            splits["val_seen"] += clips[n - test - val : n - test]
+            splits["test_seen"] += clips[n - test :]
+        elif clip_class.kind == VAL_UNSEEN:
+            splits["val_unseen"] += clips[: n - test]
+            splits["test_seen"] += clips[n - test :]
+        else:
+            splits["test_unseen"] += clips
+    both = splits["stage_1_train"] + splits["val_seen"] + splits["val_unseen"]
+    splits["stage_2_train"] = sorted(both)
+    return {name: np.array(clips, dtype=np.int64) for name, clips in splits.items()}

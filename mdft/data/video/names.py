@@ -1,0 +1,117 @@
+"""Vectors of class names: from a file of word vectors, or from the letters alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mdft.data.video.wordfiles import WordFile, read_word_file
+from mdft.errors import UserError, closest
+
+HASHED_NOTE = (
+    "word vectors: made of the letters of the class names, which know spelling and no meaning, so "
+    "expect little of unseen classes; better: a file of word vectors (word2vec, GloVe)"
+)
+WIDTH = 300
+_SHORTEST, _LONGEST = 3, 6
+#: ApplyEyeMakeup, and HTTPServer: before a capital that follows, or begins, small letters.
+_CAMEL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][^\W\d_A-Z])")
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a class name, in small letters: ``ApplyEye_makeup-2`` has four.
+
+    >>> words_of("ApplyEye_makeup-2")
+    ['apply', 'eye', 'makeup', '2']
+    """
+    apart = _CAMEL.sub(" ", unicodedata.normalize("NFC", name))
+    # Marks belong to their letter: the vowels of Hindi and Thai are marks.
+    letters = (c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in apart)
+    return "".join(letters).casefold().split()
+
+
+def hashed_vector(name: str) -> np.ndarray:
+    """(300,) float32 of unit norm: a name's spelling, and nothing of its meaning.
+
+    As fastText composes words: the mean over the words of the mean of the vectors of ``<word>``
+    and of its letter n-grams, n = 3 to 6; but an n-gram's vector is drawn, not learned: N(0, 1)
+    from a generator that the n-gram's SHA-256 seeds. Names that share words or stems are near.
+
+    Raises:
+        UserError: there is no letter or digit in the name.
+    """
+    words = words_of(name)
+    if not words:
+        raise UserError(f"class {name!r}: no letter or digit in it, expected words")
+    vector = np.mean([np.mean([_drawn(g) for g in _grams(w)], axis=0) for w in words], axis=0)
+    return _unit(np.asarray(vector))
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    norm = max(float(np.linalg.norm(vector)), 1e-12)
+    return np.asarray(vector / norm, dtype=np.float32)
+
+
+def _grams(word: str) -> list[str]:
+    whole = f"<{word}>"
+    parts = {
+        whole[i : i + n] for n in range(_SHORTEST, _LONGEST + 1) for i in range(len(whole) - n + 1)
+    }
+    return sorted(parts | {whole})
+
+
+def _drawn(gram: str) -> np.ndarray:
+    seed = int.from_bytes(hashlib.sha256(gram.encode()).digest(), "little")
+    return np.random.default_rng(seed).standard_normal(WIDTH)
+
+
+def name_vectors(names: Sequence[str], path: Path | None) -> tuple[np.ndarray, list[str]]:
+    """A vector for every class name.
+
+    A dictionary (.npz, .npy) is asked for the whole name first, and its vector is taken as it
+    is. Else the vectors of the name's words are averaged and the mean is scaled to unit norm;
+    words that the file does not know are left out, and named.
+
+    Args:
+        names: of the classes.
+        path: file of word vectors (:mod:`mdft.data.video.wordfiles`); None: :func:`hashed_vector`.
+
+    Returns:
+        (C, W) float32, and what a user must know, line by line.
+
+    Raises:
+        UserError: a name of which the file knows no word, or the file cannot be read.
+    """
+    if path is None:
+        return np.stack([hashed_vector(name) for name in names]), [HASHED_NOTE]
+    wanted = {w for n in names for w in (n, " ".join(words_of(n)), *words_of(n))}
+    file = read_word_file(path, wanted)
+    unknown: dict[str, list[str]] = {}
+    vectors = np.stack([_from_file(name, file, path, unknown) for name in names])
+    notes = [f"word vectors: {path.name}, {vectors.shape[1]} wide"]
+    if unknown:
+        listed = "; ".join(f"{', '.join(words)} in {name!r}" for name, words in unknown.items())
+        notes.append(f"note: words without a vector, left out: {listed}")
+    return vectors, notes
+
+
+def _from_file(name: str, file: WordFile, path: Path, unknown: dict[str, list[str]]) -> np.ndarray:
+    if file.whole:
+        for key in (name, " ".join(words_of(name))):
+            if key in file.vectors:
+                return file.vectors[key]
+    words = words_of(name)
+    known = [file.vectors[w] for w in words if w in file.vectors]
+    if not known:
+        raise UserError(
+            f"{path}: no vector of class {name!r}, nor of any word of it"
+            f"{closest(name, list(file.vectors))}"
+        )
+    if len(known) < len(words):
+        unknown[name] = [w for w in words if w not in file.vectors]
+    return _unit(np.stack(known).astype(np.float64).mean(axis=0))

@@ -1,0 +1,105 @@
+"""Which classes of one's own clips are seen, and which clips are for training and for tests."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mdft.data.files.splits import PARTS
+from mdft.errors import UserError, require
+
+#: Of the classes, how many are unseen in each stage, and of a class's clips, how many are kept
+#: for validation and for the test.
+_UNSEEN, _VALIDATION, _TEST = 0.2, 0.15, 0.2
+#: Two seen, one for validation, one for the test; a clip for training, validation and test.
+LEAST_CLASSES, LEAST_CLIPS = 4, 3
+
+
+def draw_parts(clips: Mapping[str, Sequence[str]], seed: int) -> dict[str, list[str]]:
+    """Split classes and clips by a seed.
+
+    A fifth of the classes, at least one, is unseen in stage 1, and another fifth in the test. Of
+    the clips of the others 15 % (at least one) are for validation and 20 % (at least one) for the
+    test; validation-unseen classes keep 20 % for the test, since stage 2 trains on the rest.
+
+    Args:
+        clips: class → its clips.
+        seed: of the draw; classes and clips are sorted before, so that no order matters.
+
+    Returns:
+        key of ``mdft.data.files.splits.PARTS`` → clips.
+
+    Raises:
+        UserError: fewer than 4 classes, a class of fewer than 3 clips, or a negative seed.
+    """
+    if len(clips) < LEAST_CLASSES:
+        found = ", ".join(sorted(clips))
+        raise UserError(
+            f"{len(clips)} classes ({found}), expected at least {LEAST_CLASSES}: two to train on, "
+            "one to validate and one to test on; ten are a good start"
+        )
+    for name, few in clips.items():
+        if len(few) < LEAST_CLIPS:
+            raise UserError(
+                f"class {name!r} has {len(few)} clips, expected at least {LEAST_CLIPS} that can be "
+                "read; add clips or remove the class"
+            )
+    require(seed >= 0, "split_seed", seed, "0 or more")
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x70617274]))
+    classes = rng.permutation(sorted(clips)).tolist()
+    unseen = max(1, round(_UNSEEN * len(classes)))
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for i, name in enumerate(classes):
+        own = rng.permutation(sorted(clips[name])).tolist()
+        test = max(1, round(_TEST * len(own)))
+        if i < unseen:
+            parts["test_unseen"] += own
+        elif i < 2 * unseen:
+            parts["test_seen"] += own[:test]
+            parts["val_unseen"] += own[test:]
+        else:
+            end = test + max(1, round(_VALIDATION * len(own)))
+            parts["test_seen"] += own[:test]
+            parts["val_seen"] += own[test:end]
+            parts["stage_1_train"] += own[end:]
+    return {part: sorted(names) for part, names in parts.items()}
+
+
+def read_parts(path: Path, clips: Sequence[str]) -> dict[str, list[str]]:
+    """Splits of one's own: a csv file with columns ``clip`` and ``part``.
+
+    Args:
+        path: of the file; a clip is ``CLASS/NAME.mp4``, a part a key of
+            ``mdft.data.files.splits.PARTS``. Clips that are in no row take no part.
+        clips: those there are; rows of others, which failed perhaps, are left aside.
+
+    Raises:
+        UserError: naming the file and the row that is not as expected, or the empty part.
+        OSError: it cannot be read.
+    """
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    known, seen = set(clips), set()
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, strict=True)
+            if not {"clip", "part"} <= set(rows.fieldnames or ()):
+                raise UserError(f"{path}: expected a first row with columns clip and part")
+            for row in rows:
+                clip, part = row["clip"], row["part"]
+                where = f"{path}: line {rows.line_num}"
+                if part not in parts:
+                    raise UserError(f"{where}: part {part!r}, expected one of {', '.join(PARTS)}")
+                if clip in seen:
+                    raise UserError(f"{where}: clip {clip!r} is there twice")
+                seen.add(clip)
+                if clip in known:
+                    parts[part].append(clip)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a csv file in UTF-8 ({error})") from error
+    for part, names in parts.items():
+        if not names:
+            raise UserError(f"{path}: no clip of part {part} among those there are")
+    return {part: sorted(names) for part, names in parts.items()}

@@ -1,0 +1,106 @@
+"""A folder of class-named subfolders of clips becomes a benchmark: extract, split, name, write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdft.config.features import FeatureConfig
+from mdft.data.video.backbones import make_backbone
+from mdft.data.video.folder import ClipJob, extract_folder, plan
+from mdft.data.video.layout import write_layout
+from mdft.data.video.names import name_vectors
+from mdft.data.video.parts import draw_parts, read_parts
+from mdft.errors import UserError
+from mdft.files import only_writer
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of a folder of clips.
+
+    Attributes:
+        clips: those that take part.
+        classes: their classes, sorted.
+        failed: clips that could not be read, with the reason.
+        notes: what a user must know, line by line.
+    """
+
+    clips: Sequence[str]
+    classes: Sequence[str]
+    failed: Sequence[str]
+    notes: Sequence[str]
+
+
+def prepare(
+    folder: Path,
+    out: Path,
+    config: FeatureConfig,
+    *,
+    splits: Path | None = None,
+    split_seed: int = 0,
+    vectors: Path | None = None,
+    engine: str = "loky",
+    workers: int = -1,
+    progress: bool = True,
+) -> Prepared:
+    """Make OUT the benchmark of FOLDER; what is there already is not done again.
+
+    Args:
+        folder: of class-named subfolders of clips.
+        out: the benchmark, made if it is missing.
+        config: what is taken from the clips.
+        splits: csv that says which clip is for what; None: drawn by ``split_seed``.
+        split_seed: see :func:`mdft.data.video.parts.draw_parts`.
+        vectors: file of word vectors; None: :func:`mdft.data.video.names.hashed_vector`.
+        engine: who does the work, as of ``python -m events.convert``.
+        workers: clips at a time; −1 is one a core.
+        progress: show a bar, if stderr is a terminal.
+
+    Raises:
+        UserError: the folder, the splits or the words are not as expected, or no clip can be
+            read. Clips that cannot be read are in the result.
+    """
+    config.check()
+    jobs = plan(folder, out, config)
+    # Wrong weights, splits and missing words are found before the first clip; classes that lose
+    # all their clips do no harm here.
+    note = make_backbone(config).note
+    _parts(jobs, splits, split_seed)
+    labels = sorted({job.label for job in jobs})
+    vectors_CW, notes = name_vectors(labels, vectors)
+    out.mkdir(parents=True, exist_ok=True)
+    with only_writer(out):
+        outcomes = extract_folder(jobs, out, engine=engine, workers=workers, progress=progress)
+        failed = {o.job.name: o.error for o in outcomes if o.error}
+        done = [job for job in jobs if job.name not in failed]
+        if not done:
+            raise UserError(f"{folder}: none of its {len(jobs)} clips could be read")
+        parts = _parts(done, splits, split_seed)
+        taking_part = {name for names in parts.values() for name in names}
+        done = [job for job in done if job.name in taking_part]
+        words = dict(zip(labels, vectors_CW, strict=True))
+        classes = sorted({job.label for job in done})
+        described = {
+            "features": config.described(),
+            "words": "letters" if vectors is None else vectors.name,
+        }
+        write_layout(done, parts, {name: words[name] for name in classes}, out, described)
+    if failed:
+        notes = [*notes, f"note: {len(failed)} of {len(jobs)} clips could not be read"]
+    return Prepared(
+        [job.name for job in done],
+        classes,
+        list(failed.values()),
+        [note, *notes] if note else notes,
+    )
+
+
+def _parts(done: Sequence[ClipJob], splits: Path | None, seed: int) -> dict[str, list[str]]:
+    if splits is not None:
+        return read_parts(splits, [job.name for job in done])
+    by_class: dict[str, list[str]] = {}
+    for job in done:
+        by_class.setdefault(job.label, []).append(job.name)
+    return draw_parts(by_class, seed)

@@ -1,0 +1,179 @@
+"""Files of word vectors: word2vec and GloVe text, word2vec binary, and dictionaries.
+
+======== =========================================================================
+.npz     arrays under the words' names; or ``words`` (n,) and ``vectors`` (n, W)
+.npy     a pickled dict word → (W,), as AVCA publishes; read without running it
+.bin     word2vec binary: a line ``n W``, then each word, a space, W float32
+others   text: a word and W numbers a line, after a line ``n W`` (word2vec) or not
+======== =========================================================================
+
+Text and binary files are read to the end, and only the words asked for are kept.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from mdft.data.files.unpickle import load_npy
+from mdft.errors import UserError, require_file
+
+#: A word, and a line of text: longer ones are no words and no lines.
+_LONGEST_WORD, _LONGEST_LINE = 1000, 1 << 20
+_MOST_WIDE = 100_000
+#: An archive of vectors does not grow more than so many times; one made to fill the memory does.
+_MOST_GROWN = 100
+
+
+@dataclass(frozen=True)
+class WordFile:
+    """What a file knows of the words asked for.
+
+    Attributes:
+        vectors: word → (W,) float32, finite. Under the word's own spelling, and in small letters
+            where no entry has them.
+        whole: whether it is a dictionary, whose keys may be whole names.
+    """
+
+    vectors: Mapping[str, np.ndarray]
+    whole: bool
+
+
+def read_word_file(path: Path, wanted: Set[str]) -> WordFile:
+    """The vectors of some words.
+
+    Args:
+        path: of the file; its ending says what it is.
+        wanted: the words, and whole names; found whatever the case of the file's words.
+
+    Raises:
+        UserError: it is no such file, or a vector is not as wide as the others or not finite.
+        OSError: it cannot be read.
+    """
+    require_file(path, "a file of word vectors")
+    ending = path.suffix.lower()
+    if ending in (".npz", ".npy"):
+        found: Iterator[tuple[str, np.ndarray]] = iter(_dictionary(path, ending))
+    else:
+        asked = {w for word in wanted for w in (word, word.casefold())}
+        found = _binary(path, asked) if ending == ".bin" else _text(path, asked)
+    exact: dict[str, np.ndarray] = {}
+    alike: dict[str, np.ndarray] = {}
+    width = 0
+    for word, vector in found:
+        width = width or len(vector)
+        if len(vector) != width:
+            raise UserError(
+                f"{path}: the vector of {word!r} has {len(vector)} numbers, not {width}"
+            )
+        if not np.isfinite(vector).all():
+            raise UserError(f"{path}: the vector of {word!r} is not finite")
+        exact.setdefault(word, vector)
+        alike.setdefault(word.casefold(), vector)
+    return WordFile(alike | exact, ending in (".npz", ".npy"))
+
+
+def _dictionary(path: Path, ending: str) -> list[tuple[str, np.ndarray]]:
+    entries: Mapping[str, object]
+    if ending == ".npy":
+        entries = load_npy(path)
+        if not isinstance(entries, dict):
+            raise UserError(f"{path}: holds {type(entries).__name__}, expected a dict of vectors")
+    else:
+        entries = _archive(path)
+        words, vectors = entries.get("words"), entries.get("vectors")
+        if isinstance(words, np.ndarray) and isinstance(vectors, np.ndarray) and len(entries) == 2:
+            if words.ndim != 1 or vectors.ndim != 2 or len(words) != len(vectors):
+                raise UserError(
+                    f"{path}: words are {words.shape} and vectors {vectors.shape}, "
+                    "expected (n,) and (n, W)"
+                )
+            entries = dict(zip(map(str, words.tolist()), vectors, strict=True))
+    return [(str(word), _checked(path, word, vector)) for word, vector in entries.items()]
+
+
+def _archive(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > _MOST_GROWN * path.stat().st_size:
+            raise UserError(f"{path}: unpacks to {size} bytes, far more than the file has")
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, UserError):
+        raise
+    except Exception as error:  # numpy reads the headers with Python's own tokeniser
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path}: not an .npz file of arrays ({said})") from error
+
+
+def _checked(path: Path, word: object, vector: object) -> np.ndarray:
+    array = vector if isinstance(vector, np.ndarray) else np.zeros(0)
+    if array.dtype.kind in "fiu" and array.ndim == 1 and array.size > 0:
+        return _single(array)
+    found = getattr(vector, "shape", type(vector).__name__)
+    raise UserError(f"{path}: {word!r} is {found}, expected a vector of numbers")
+
+
+def _single(vector: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # beyond float32: infinite, and refused as such
+        return vector.astype(np.float32)
+
+
+def _text(path: Path, wanted: Set[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """A word may hold spaces, as some of GloVe's do: the numbers are counted from the end."""
+    width, number = 0, 0
+    with path.open("rb") as file:
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            fields = line.split()
+            header = number == 1 and len(fields) == 2 and all(f.isdigit() for f in fields)
+            if header or not fields:
+                width = int(fields[1]) if header else width
+                continue
+            width = width or len(fields) - 1
+            if not 1 <= width <= _MOST_WIDE or len(fields) <= width:
+                raise UserError(
+                    f"{path}: line {number} has {len(fields)} fields, expected a word and "
+                    f"{max(width, 1)} numbers"
+                )
+            word = b" ".join(fields[:-width]).decode("utf-8", "replace")
+            if word in wanted or word.casefold() in wanted:
+                try:
+                    yield word, _single(np.array(fields[-width:], dtype=np.float64))
+                except ValueError as error:
+                    raise UserError(f"{path}: line {number} is no vector ({error})") from error
+    if number == 0:
+        raise UserError(f"{path}: the file is empty, expected word vectors")
+
+
+def _binary(path: Path, wanted: Set[str]) -> Iterator[tuple[str, np.ndarray]]:
+    with path.open("rb") as file:
+        header = file.readline(100).split()
+        if len(header) != 2 or not all(field.isdigit() for field in header):
+            raise UserError(f"{path}: not a word2vec binary file, expected a first line 'n W'")
+        count, width = map(int, header)
+        if not 1 <= width <= _MOST_WIDE:
+            raise UserError(f"{path}: vectors {width} wide, expected 1 to {_MOST_WIDE}")
+        for i in range(count):
+            word = _word(path, file, i)
+            data = file.read(4 * width)
+            if len(data) < 4 * width:
+                raise UserError(f"{path}: ends at word {i} of {count}; cut short")
+            if word in wanted or word.casefold() in wanted:
+                yield word, np.frombuffer(data, "<f4").copy()
+
+
+def _word(path: Path, file: BinaryIO, index: int) -> str:
+    """Read up to the space that ends a word."""
+    letters = bytearray()
+    while (letter := file.read(1)) != b" ":
+        if not letter or len(letters) > _LONGEST_WORD:
+            raise UserError(f"{path}: no word where number {index} should be; cut short, or text?")
+        letters += letter
+    return letters.lstrip(b"\n").decode("utf-8", "replace")

@@ -1,0 +1,85 @@
+"""Batch normalisation and dropout of a batch that several processes share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdft.distributed.world import gather, lengths, world
+
+
+class JointBatchNorm(nn.BatchNorm1d):
+    """``(x − μ) / √(σ² + ε) · w + b`` with μ and σ² over the rows of all processes.
+
+    As :class:`torch.nn.BatchNorm1d` of the rows laid together, running statistics too;
+    :class:`torch.nn.SyncBatchNorm` refuses the CPU. Sums are float64.
+    """
+
+    def forward(self, x_MD: Tensor) -> Tensor:
+        """The same shape as ``x``, whose rows may differ in number between processes."""
+        if not self.training:
+            return super().forward(x_MD)
+        mean_D, var_D, count = _moments(x_MD)
+        self._remember(mean_D.detach(), var_D.detach() * (count / (count - 1)))
+        scale_D = self.weight * (var_D + self.eps).rsqrt().to(x_MD.dtype)
+        return x_MD * scale_D + (self.bias - mean_D.to(x_MD.dtype) * scale_D)
+
+    @torch.no_grad()
+    def _remember(self, mean_D: Tensor, var_D: Tensor) -> None:
+        mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
+        assert mean is not None and var is not None and batches is not None
+        assert self.momentum is not None
+        mean.lerp_(mean_D.to(mean.dtype), self.momentum)
+        var.lerp_(var_D.to(var.dtype), self.momentum)
+        batches.add_(1)
+
+
+def _moments(x_MD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and biased variance of each feature over the rows of all processes, and their number.
+
+    From those of each process: ``μ = Σ n_r μ_r / n``, ``σ² = Σ n_r (σ_r² + (μ_r − μ)²) / n``, which
+    one exchange suffices for.
+    """
+    mean_D = x_MD.mean(0, dtype=torch.float64)
+    # A constant here: Σ (x − μ)² does not change with μ to first order.
+    apart_MD = x_MD - mean_D.detach().to(x_MD.dtype)
+    var_D = apart_MD.square().mean(0, dtype=torch.float64)
+    own_3D = torch.stack([mean_D, var_D, torch.full_like(mean_D, len(x_MD))])
+    mean_RD, var_RD, count_RD = gather(own_3D[None], world().size).unbind(1)
+    count_D = count_RD.sum(0)
+    mean_D = (count_RD * mean_RD).sum(0) / count_D
+    var_D = (count_RD * (var_RD + (mean_RD - mean_D).square())).sum(0) / count_D
+    return mean_D, var_D, count_D[0]
+
+
+class JointDropout(nn.Dropout):
+    """Dropout whose mask is the one that a single process would draw for the rows of all.
+
+    Each process draws the whole mask and takes its rows. So the generators of all stay equal, and
+    the result does not depend on how many processes there are.
+    """
+
+    def forward(self, x_MD: Tensor) -> Tensor:
+        """The same shape as ``x``, whose rows may differ in number between processes."""
+        if not self.training or self.p == 0:
+            return super().forward(x_MD)
+        rows_R, rank = lengths(len(x_MD)), world().rank
+        mask = F.dropout(x_MD.new_ones(sum(rows_R), *x_MD.shape[1:]), self.p)
+        return x_MD * mask[sum(rows_R[:rank]) :][: len(x_MD)]
+
+
+_JOINT: dict[type[nn.Module], type[nn.Module]] = {
+    nn.BatchNorm1d: JointBatchNorm,
+    nn.Dropout: JointDropout,
+}
+
+
+def join_rows(module: nn.Module) -> None:
+    """Make the normalisations and dropouts of a module see the rows of all processes, in place.
+
+    Parameters, buffers and their names stay.
+    """
+    for layer in module.modules():
+        if type(layer) in _JOINT:
+            layer.__class__ = _JOINT[type(layer)]

@@ -1,0 +1,1 @@
+"""From a trained run and a clip to labels, embeddings and explanations."""

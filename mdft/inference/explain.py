@@ -1,0 +1,112 @@
+"""Why a clip got its label: what the model saw, what spiked, and the answer without motion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from events.video.footage import Footage
+from mdft.data.dataset import Batch
+from mdft.errors import UserError
+from mdft.inference.candidates import Candidates, Guess
+from mdft.model.mdft import MDFT, Output
+from mdft.systems.interface import System
+from mdft.systems.mdft import embedded
+
+
+@dataclass(frozen=True)
+class Pathway:
+    """What one pathway of the motion branch did.
+
+    Attributes:
+        name: ``audio`` or ``visual``.
+        theta_S: its threshold at every step; the mean over neurons where each has its own.
+        spikes: (S, N) of every layer.
+    """
+
+    name: str
+    theta_S: np.ndarray
+    spikes: Sequence[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a page about a clip shows.
+
+    Attributes:
+        footage: pictures, sound and events.
+        steps_per_second: event bins, and steps of the spiking branch.
+        pathways: of the motion branch.
+        guesses: with motion, nearest first.
+        without: the same without motion.
+        clip_E: where the clip lies in the joint space.
+        clip_without_E: where it would lie without motion.
+        classes_CE: where the candidates lie, in their own order.
+        names: of the candidates.
+        seen_C: which of them are seen.
+    """
+
+    footage: Footage
+    steps_per_second: int
+    pathways: Sequence[Pathway]
+    guesses: Sequence[Guess]
+    without: Sequence[Guess]
+    clip_E: np.ndarray
+    clip_without_E: np.ndarray
+    classes_CE: np.ndarray
+    names: Sequence[str]
+    seen_C: np.ndarray
+
+
+@torch.no_grad()
+def explain(
+    model: System, batch: Batch, choice: Candidates, footage: Footage, guesses: Sequence[Guess]
+) -> Explanation:
+    """Look into the answer for one clip.
+
+    Without motion means: no neuron of the last layer fires, so that the gates of eq. (10) are
+    the same everywhere; all else is as it was. This is the paper's Figure 6.
+
+    Args:
+        model: with a spiking motion branch.
+        batch: of the clip.
+        choice: the candidates.
+        footage: what was read from the file.
+        guesses: the answer.
+
+    Raises:
+        UserError: the model has no spiking motion branch.
+    """
+    if not (isinstance(model, MDFT) and model.spiking):
+        raise UserError("--explain: the run has no spiking motion branch to look into")
+    semantics, inputs = model.semantics(batch), model.motion_inputs(batch)
+    layers = {p: model.branch(p).spikes(x.x_BSD, x.current_BS1) for p, x in inputs.items()}
+    steps = next(iter(inputs.values())).x_BSD.shape[1] // batch.mask_BT.shape[1]
+    pathways = [
+        Pathway(
+            p,
+            given.theta_BT1[0].mean(-1).repeat_interleave(steps).numpy(),
+            [spikes_BSN[0].numpy() for spikes_BSN in layers[p]],
+        )
+        for p, given in inputs.items()
+    ]
+    silent = {p: torch.zeros_like(spikes[-1]) for p, spikes in layers.items()}
+    still_BE = model.reason(semantics, silent, batch.mask_BT)
+    still = Output(still_BE, model.reconstruct(still_BE), {})
+    without = model.guesses(batch, choice, lambda batch: embedded(still, batch))
+    moved_BE = model(batch).o_av_BE
+    return Explanation(
+        footage=footage,
+        steps_per_second=steps,
+        pathways=pathways,
+        guesses=guesses,
+        without=without,
+        clip_E=moved_BE[0].numpy(),
+        clip_without_E=still_BE[0].numpy(),
+        classes_CE=model.embed_words(torch.from_numpy(choice.words_CW)).numpy(),
+        names=choice.names,
+        seen_C=choice.seen_C,
+    )

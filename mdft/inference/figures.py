@@ -1,0 +1,177 @@
+"""The figures of a page about a clip, as PNG in memory."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from events.video.footage import Footage
+from mdft.data.cells import event_images
+from mdft.inference.explain import Explanation, Pathway
+
+SEEN, UNSEEN, CLIP, OFF, ON = "#4c72b0", "#55a868", "#c44e52", "#3465a4", "#cc3311"
+_WIDE = 10.5
+_MOST_PICTURES, _MOST_NAMES = 8, 12
+
+
+def _png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return file.getvalue()
+
+
+def _plain(axes: Any, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=10)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def moments(footage: Footage, count: int) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    """Moments spread over a clip: the time in seconds, the picture, and the events of its bin.
+
+    Args:
+        footage: of the clip.
+        count: how many at most; a short clip has fewer pictures.
+
+    Yields:
+        Time, (H,W,3) uint8, and (16,16,3) in [0, 1]: ON red, OFF blue, silence white.
+    """
+    pictures, bins = footage.pictures, footage.bins
+    images = event_images(bins.reshape(-1, bins.shape[-1]))
+    count = min(count, len(pictures))
+    for index in ((np.arange(count) + 0.5) * len(pictures) / count).astype(int):
+        time = (index + 0.5) / len(pictures) * footage.seconds
+        yield time, pictures[index], images[int(time * len(images) / footage.seconds)]
+
+
+def pictures_and_events(page: Explanation) -> bytes:
+    """Pictures from the whole clip, and under each the events of its bin on the 16 × 16 grid."""
+    shown = list(moments(page.footage, _MOST_PICTURES))
+    height, width = shown[0][1].shape[:2]
+    tall = 2 * _WIDE / len(shown) * height / width + 0.4
+    figure = Figure(figsize=(_WIDE, tall), layout="constrained")
+    rows = figure.subplots(2, len(shown), squeeze=False)
+    for column, (time, picture, events) in enumerate(shown):
+        rows[0, column].imshow(picture)
+        rows[0, column].set_title(f"{time:.1f} s", fontsize=9)
+        rows[1, column].imshow(events, extent=(0, width, height, 0), interpolation="nearest")
+    for axes in rows.flat:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    rows[0, 0].set_ylabel("pictures", fontsize=9)
+    rows[1, 0].set_ylabel("events", fontsize=9)
+    return _png(figure)
+
+
+def over_time(page: Explanation) -> bytes:
+    """Sound, events a pixel and second, and each pathway's threshold, on one clock."""
+    seconds, K = page.footage.seconds, page.footage.bins.shape[1]
+    figure = Figure(figsize=(_WIDE, 4.6), layout="constrained")
+    sound, events, theta = figure.subplots(3, 1, sharex=True)
+    wave = page.footage.sound
+    columns = min(1200, len(wave))
+    parts = np.array_split(wave, columns)
+    sound.fill_between(
+        np.linspace(0, seconds, columns),
+        [p.min() for p in parts],
+        [p.max() for p in parts],
+        color="#555555",
+        linewidth=0,
+    )
+    _plain(sound, "sound")
+    rate = page.footage.bins.reshape(seconds * K, 2, -1).mean(-1) / 16 * K
+    time = np.arange(seconds * K + 1) / K
+    for polarity, colour, name in ((1, ON, "ON (brighter)"), (0, OFF, "OFF (darker)")):
+        events.stairs(rate[:, polarity], time, color=colour, label=name)
+    events.legend(frameon=False, fontsize=8, loc="upper right")
+    _plain(events, "events a pixel and second")
+    for pathway, style in zip(page.pathways, ("-", "--"), strict=False):
+        steps = np.arange(len(pathway.theta_S) + 1) / page.steps_per_second
+        theta.stairs(pathway.theta_S, steps, baseline=None, ls=style, label=pathway.name)
+    theta.legend(frameon=False, fontsize=8, loc="upper right")
+    _plain(theta, "threshold θ(t)")
+    theta.set_xlabel("seconds")
+    theta.set_xlim(0, seconds)
+    return _png(figure)
+
+
+def raster(pathway: Pathway, steps_per_second: int) -> bytes:
+    """Every spike of every layer: steps across, neurons down, busiest on top."""
+    figure = Figure(figsize=(_WIDE, 2.9), layout="constrained")
+    for i, axes in enumerate(figure.subplots(1, len(pathway.spikes), squeeze=False)[0]):
+        spikes_SN = pathway.spikes[i]
+        order = np.argsort(-spikes_SN.sum(0), kind="stable")
+        shape = spikes_SN.shape
+        axes.imshow(
+            spikes_SN[:, order].T,
+            aspect="auto",
+            cmap="Greys",
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+            extent=(0, shape[0] / steps_per_second, shape[1], 0),
+        )
+        axes.set_title(
+            f"layer {i + 1}, {100 * spikes_SN.mean():.1f} % fire", loc="left", fontsize=9
+        )
+        axes.set_xlabel("seconds", fontsize=8)
+        axes.tick_params(labelsize=8)
+    return _png(figure)
+
+
+def neighbours(page: Explanation) -> bytes:
+    """The joint space in its two widest directions, and the distances of the nearest classes."""
+    figure = Figure(figsize=(_WIDE, 4.2), layout="constrained")
+    plane, bars = figure.subplots(1, 2, width_ratios=(1, 1))
+    points = np.concatenate([page.classes_CE, page.clip_E[None], page.clip_without_E[None]])
+    centred = points - page.classes_CE.mean(0)
+    # As many directions as there are: two classes span a line.
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    flat = centred @ directions[:2].T
+    classes, clip, still = flat[:-2], flat[-2], flat[-1]
+    for seen, colour, name in ((True, SEEN, "seen class"), (False, UNSEEN, "unseen class")):
+        chosen = classes[page.seen_C == seen]
+        plane.scatter(chosen[:, 0], chosen[:, 1], c=colour, s=22, label=name)
+    plane.annotate("", clip, still, arrowprops={"arrowstyle": "->", "color": CLIP})
+    plane.scatter(*still, marker="o", s=50, facecolors="none", edgecolors=CLIP, label="no motion")
+    plane.scatter(*clip, marker="*", s=130, c=CLIP, label="this clip", zorder=3)
+    place = {guess.name: str(i) for i, guess in enumerate(page.guesses[:_MOST_NAMES], start=1)}
+    for name, point in zip(page.names, classes, strict=True):
+        if name in place:
+            offset = {"textcoords": "offset points", "xytext": (4, 3), "fontsize": 8}
+            plane.annotate(place[name], point, **offset)
+    plane.legend(frameon=False, fontsize=8)
+    plane.set_xticks([])
+    plane.set_yticks([])
+    _plain(plane, "joint space, its two widest directions")
+    shown = page.guesses[:_MOST_NAMES]
+    rows, labels = range(len(shown)), [f"{place[g.name]}  {_short(g.name)}" for g in shown]
+    colours = [SEEN if guess.seen else UNSEEN for guess in shown]
+    bars.scatter([g.calibrated for g in shown], rows, s=45, c="none", edgecolors=colours)
+    bars.scatter([guess.distance for guess in shown], rows, s=45, c=colours)
+    bars.set_yticks(rows, labels, fontsize=8, parse_math=False)
+    bars.grid(axis="y", lw=0.5, alpha=0.5)
+    bars.invert_yaxis()
+    _plain(bars, "distance (circle: with β, which seen classes get)")
+    return _png(figure)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 28 else f"{name[:27]}…"
+
+
+def figures(page: Explanation) -> Sequence[tuple[str, bytes]]:
+    """Heading and PNG of every figure, in order."""
+    return [
+        ("What was seen", pictures_and_events(page)),
+        ("Over time", over_time(page)),
+        *(
+            (f"Spikes, {pathway.name} pathway", raster(pathway, page.steps_per_second))
+            for pathway in page.pathways
+        ),
+        ("Neighbours", neighbours(page)),
+    ]

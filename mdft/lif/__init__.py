@@ -1,0 +1,25 @@
+"""The leaky integrate-and-fire neuron: its step, its kernels, its grid and Loihi's integers.
+
+:mod:`mdft.lif.grid` is free of torch, so the names below are read when they are first used.
+"""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "layer": ["DynamicThresholdLIF", "lif_sequence"],
+        "neuron": ["AtanSpike", "LIFParams", "lif_loop", "lif_step", "threshold_current"],
+    },
+)
+
+if TYPE_CHECKING:
+    from mdft.lif.layer import DynamicThresholdLIF as DynamicThresholdLIF
+    from mdft.lif.layer import lif_sequence as lif_sequence
+    from mdft.lif.neuron import AtanSpike as AtanSpike
+    from mdft.lif.neuron import LIFParams as LIFParams
+    from mdft.lif.neuron import lif_loop as lif_loop
+    from mdft.lif.neuron import lif_step as lif_step
+    from mdft.lif.neuron import threshold_current as threshold_current

@@ -1,0 +1,94 @@
+"""The fused LIF on CUDA devices: launches of the kernels of :mod:`mdft.lif.triton_kernels`.
+
+Triton is imported at the first launch, so that a machine without a GPU never needs it. Nothing
+here waits for the device but the range check of Loihi's integers: without a state unit both
+directions can be captured in a CUDA graph, once a first call has compiled them.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from mdft.lif.loihi import state_limit
+from mdft.lif.neuron import LIFParams
+
+#: Most neurons of a program. One warp of 32 threads then moves 16 bytes a thread, and sums over
+#: neurons without a barrier.
+BLOCK = 128
+#: β·u + I must round twice, as it does in the loop: a fused multiply-add would move spikes.
+LAUNCH = {"num_warps": 1, "enable_fp_fusion": False}
+
+
+@lru_cache(1)
+def available() -> bool:
+    """Whether Triton is installed; if not, a UserWarning says so once."""
+    if find_spec("triton") is not None:
+        return True
+    warnings.warn(
+        "Triton is not installed: on CUDA the LIF takes the plain loop over steps, which gives the "
+        "same spikes with many more kernels; install the package triton",
+        UserWarning,
+        stacklevel=4,
+    )
+    return False
+
+
+@lru_cache(1)
+def _triton() -> ModuleType:
+    return import_module("mdft.lif.triton_kernels")
+
+
+def _programs(N: int) -> tuple[int, int]:
+    """Neurons of a program, a power of two, and programs of a sample."""
+    block = min(BLOCK, 1 << (N - 1).bit_length())
+    return block, -(-N // block)
+
+
+def forward(
+    membrane_BSN: Tensor,
+    threshold_current_BSM: Tensor,
+    bias_N: Tensor,
+    spikes_BSN: Tensor,
+    params: LIFParams,
+) -> int:
+    """See :class:`mdft.lif.fused.Kernels`. With a state unit it waits for the device."""
+    B, S, N = membrane_BSN.shape
+    block, programs = _programs(N)
+    b_BSM, limit, outside = threshold_current_BSM.detach().contiguous(), None, None
+    if params.state_unit is not None:
+        limit = state_limit(params)
+        outside = torch.empty(B, programs, dtype=torch.int32, device=membrane_BSN.device)
+    with torch.cuda.device_of(membrane_BSN):
+        _triton().forward[B, programs](
+            membrane_BSN, b_BSM, bias_N.detach().contiguous(), spikes_BSN, outside, S, N,
+            beta=params.beta, theta=params.v_threshold, unit=params.state_unit, limit=limit,
+            SHARED=b_BSM.shape[-1] == 1, BLOCK=block, **LAUNCH,
+        )  # fmt: skip
+    return 0 if outside is None else int(outside.sum())
+
+
+def backward(
+    grad_spikes_BSN: Tensor, membrane_BSN: Tensor, params: LIFParams, alpha: float, *, shared: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See :class:`mdft.lif.fused.Kernels`. Sums over neurons: of a program, then over programs."""
+    B, S, N = membrane_BSN.shape
+    block, programs = _programs(N)
+    g_BSN, g_BN = torch.empty_like(membrane_BSN), membrane_BSN.new_empty(B, N)
+    # A buffer of partial sums and no atomics: the order of the sum is always the same.
+    partial_BSP = membrane_BSN.new_empty(B, S, programs) if shared else None
+    with torch.cuda.device_of(membrane_BSN):
+        _triton().backward[B, programs](
+            grad_spikes_BSN.contiguous(), membrane_BSN, g_BSN, g_BN, partial_BSP, S, N,
+            beta=params.beta, theta=params.v_threshold, height=alpha / 2,
+            width=math.pi / 2 * alpha, SHARED=shared, BLOCK=block, **LAUNCH,
+        )  # fmt: skip
+    g_BSM = g_BSN if partial_BSP is None else partial_BSP.sum(-1, keepdim=True)
+    return g_BSN, g_BSM, g_BN.sum(0)

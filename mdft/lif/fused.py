@@ -1,0 +1,165 @@
+"""The LIF over all steps of a sample in one pass, with its gradient, for autograd."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from mdft.lif import cpu as lif_cpu
+from mdft.lif import cuda as lif_cuda
+from mdft.lif.loihi import check_range
+from mdft.lif.neuron import AtanSpike, LIFParams
+
+
+class Kernels(Protocol):
+    """One pass over (B,S,N) each way, on one type of device; a module serves.
+
+    Tensors are detached from autograd, of one dtype, float32 or float64; (B,S,N) are contiguous.
+    """
+
+    def available(self) -> bool:
+        """Whether the kernels can be had here."""
+        ...
+
+    def forward(
+        self,
+        membrane_BSN: Tensor,
+        threshold_current_BSM: Tensor,
+        bias_N: Tensor,
+        spikes_BSN: Tensor,
+        params: LIFParams,
+    ) -> int:
+        """Turn currents into membranes before the reset, in place, and write the spikes.
+
+        Bit for bit those of :func:`mdft.lif.neuron.lif_loop` of ``(I + bias) + b``.
+
+        Returns:
+            With a state unit, how many ``|I + b|`` and membranes leave the range of Loihi's state;
+            0 without.
+        """
+        ...
+
+    def backward(
+        self,
+        grad_spikes_BSN: Tensor,
+        membrane_BSN: Tensor,
+        params: LIFParams,
+        alpha: float,
+        *,
+        shared: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of the current (B,S,N), of the threshold current and of the bias (N,).
+
+        ``g(t) = s'(u(t) − θ0)·∂L/∂s(t) + [no spike at t]·β·g(t+1)`` for the current; that of the
+        bias is its sum over samples and steps, that of the threshold current its sum over neurons
+        (B,S,1) if ``shared``, else itself. The order of no sum depends on chance.
+        """
+        ...
+
+
+#: By type of device.
+KERNELS: dict[str, Kernels] = {"cpu": lif_cpu, "cuda": lif_cuda}
+
+
+class _FusedLIF(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        current_BSN: Tensor,
+        threshold_current_BSM: Tensor,
+        bias_N: Tensor,
+        params: LIFParams,
+        alpha: float,
+        overwrite: bool,
+        name: str,
+    ) -> tuple[Tensor, Tensor]:
+        if overwrite and current_BSN.is_contiguous():
+            if not current_BSN.is_inference():
+                # Whoever else saved it for a gradient will be told so by autograd.
+                torch.autograd.graph.increment_version(current_BSN)
+            membrane_BSN = current_BSN.detach()
+        else:
+            membrane_BSN = current_BSN.clone(memory_format=torch.contiguous_format)
+        spikes_BSN = torch.empty_like(membrane_BSN)
+        ctx.kernels = KERNELS[current_BSN.device.type]
+        outside = ctx.kernels.forward(
+            membrane_BSN, threshold_current_BSM, bias_N, spikes_BSN, params
+        )
+        check_range(outside, params, name)
+        ctx.save_for_backward(membrane_BSN)
+        ctx.params, ctx.alpha = params, alpha
+        ctx.shared = threshold_current_BSM.shape[-1] == 1
+        ctx.mark_non_differentiable(membrane_BSN)
+        ctx.set_materialize_grads(False)
+        return spikes_BSN, membrane_BSN
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the fused LIF has no second derivative (create_graph=True); pass fused=False to "
+                "take the plain loop, which has"
+            )
+        if grads[0] is None:
+            return (None,) * 7
+        (membrane_BSN,) = ctx.saved_tensors
+        found = ctx.kernels.backward(
+            grads[0], membrane_BSN, ctx.params, ctx.alpha, shared=ctx.shared
+        )
+        return *found, None, None, None, None
+
+
+def fused_lif(
+    current_BSN: Tensor,
+    threshold_current_BSM: Tensor,
+    bias_N: Tensor,
+    params: LIFParams,
+    alpha: float,
+    *,
+    overwrite: bool = False,
+    name: str = "fused_lif",
+) -> tuple[Tensor, Tensor]:
+    """:func:`mdft.lif.neuron.lif_loop` with the arctangent surrogate, in one pass each way.
+
+    Saved for the gradient: the membranes before the reset, nothing else. The gradient is that of
+    the loop up to rounding; that of the bias is summed over the steps of a sample from the last
+    one, then over samples; that of a threshold current (B,S,1) over neurons. Each sum has one order
+    on one device, whatever the number of threads. It cannot be differentiated twice, and says so;
+    the loop can.
+
+    On CUDA nothing waits for the device, but with a state unit: the range check reads its count.
+
+    Args:
+        current_BSN: input current; all tensors of its device and dtype, float32 or float64.
+        threshold_current_BSM: (B,S,1) or (B,S,N).
+        bias_N: (N,).
+        params: β, θ0 and the arithmetic.
+        alpha: sharpness of the surrogate.
+        overwrite: put the membranes in the memory of ``current_BSN``.
+        name: what an error calls the layer.
+
+    Returns:
+        Spikes (B,S,N), and the membranes before the reset (B,S,N), which carry no gradient.
+
+    Raises:
+        UserError: with a state unit: a current or a membrane leaves the range of Loihi's state.
+    """
+    result = _FusedLIF.apply(
+        current_BSN, threshold_current_BSM, bias_N, params, alpha, overwrite, name
+    )
+    assert isinstance(result, tuple)
+    return result
+
+
+def supports(current_BSN: Tensor, spike: object) -> bool:
+    """Whether :func:`fused_lif` computes this: the arctangent, not compiling, a device of ours."""
+    return (
+        isinstance(spike, AtanSpike)
+        and current_BSN.dtype in (torch.float32, torch.float64)
+        and current_BSN.numel() > 0
+        and not torch.compiler.is_compiling()
+        and current_BSN.device.type in KERNELS
+        and KERNELS[current_BSN.device.type].available()
+    )

@@ -1,0 +1,174 @@
+"""Data-dependent initialisation of the spiking layers, so that every one of them fires."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdft.errors import UserError
+from mdft.lif.layer import lif_sequence
+from mdft.lif.precision import full_precision
+from mdft.model.motion import MotionBranch
+
+#: Bits of the largest weight of a layer, of a mean, and significant bits of a scale, before they
+#: are multiplied: a float32 holds the products, of 22 and 24 bits.
+WEIGHT_BITS, MEAN_BITS, SCALE_BITS = 14, 16, 8
+
+
+def significant(x: Tensor, bits: int) -> Tensor:
+    """``x`` rounded to so many significant bits."""
+    mantissa, exponent = torch.frexp(x)
+    return torch.ldexp(torch.round(mantissa * 2**bits), exponent - bits)
+
+
+def coarse_step(weight_NF: Tensor) -> float:
+    """The power of two in which the largest weight of a layer has ``WEIGHT_BITS`` bits."""
+    exponent = torch.frexp(weight_NF.abs().max())[1].item()
+    return 2.0 ** (exponent - WEIGHT_BITS)
+
+
+def fold(
+    weight_NF: Tensor, bias_N: Tensor, mean_N: Tensor, scale_N: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A normalisation with frozen statistics, folded into the Linear before it.
+
+    ``s · (W x + b − μ) = W' x + b'`` with ``W' = s W`` and ``b' = s (b − μ)``, row by row.
+
+    It is exact, to the last bit in float64 and with ``W'`` and ``b'`` stored in float32, where W
+    and ``b − μ`` are multiples of :func:`coarse_step`, of at most ``WEIGHT_BITS`` and
+    ``MEAN_BITS`` bits, s has ``SCALE_BITS`` bits, and x lies on the grid of events or spikes. What
+    acts in a :class:`mdft.model.motion.MotionBranch` is the nearest point of its grid.
+
+    Args:
+        weight_NF: W.
+        bias_N: b.
+        mean_N: μ of every neuron.
+        scale_N: s of every neuron.
+
+    Returns:
+        ``W'`` and ``b'``.
+    """
+    return scale_N[:, None] * weight_NF, scale_N * (bias_N - mean_N)
+
+
+@torch.no_grad()
+def calibrate(
+    branch: MotionBranch,
+    x_BSF: Tensor,
+    current_BSM: Tensor,
+    *,
+    rate: float = 0.12,
+    mask_BS: Tensor | None = None,
+) -> list[float]:
+    """Scale and shift each layer's parameters so that it fires at ``rate`` on real input.
+
+    Layer by layer, with the spikes of the layers below as input, every neuron's current is
+    normalised over the batch, ``g (W x − μ) / σ``, and ``g`` is bisected until the layer fires at
+    ``rate``. The statistics are frozen and :func:`fold` makes them part of the Linear: nothing
+    remains at run time. It is the initialisation of Mishkin & Matas (LSUV, ICLR 2016) with the
+    firing rate as its target.
+
+    A neuron whose current does not change over the batch keeps its weights, with a bias of zero.
+    A layer without one that does (no event in the batch), or one that misses the rate by more
+    than three times, is named in a ``UserWarning``.
+
+    Args:
+        branch: changed in place.
+        x_BSF: a batch of real inputs.
+        current_BSM: its threshold currents.
+        rate: spikes per neuron and step to aim at.
+        mask_BS: bool, True where the step exists; None if all do.
+
+    Returns:
+        The firing rate that each layer reached, with its parameters on the grid.
+
+    Raises:
+        UserError: the rate is not between 0 and 1, or no step exists.
+    """
+    if mask_BS is None:
+        mask_BS = torch.ones(x_BSF.shape[:2], dtype=torch.bool, device=x_BSF.device)
+    if not 0 < rate < 1:
+        raise UserError(f"calibrate: rate is {rate}, expected between 0 and 1")
+    if not mask_BS.any():
+        raise UserError("calibrate: the batch has no step, expected one clip or more with a second")
+    reached, constant, signal_BSF = [], [], x_BSF
+    with full_precision(x_BSF.device.type):
+        for index in range(branch.layers):
+            linear = branch.linear(index)
+            if not _normalise(branch, linear, signal_BSF, current_BSM, rate, mask_BS):
+                constant.append(index + 1)
+            branch.choose_weight_step(index)
+            signal_BSF, _ = branch.layer(index, signal_BSF, current_BSM)
+            reached.append(signal_BSF[mask_BS].mean().item())
+    _warn(branch.name, reached, constant, rate)
+    return reached
+
+
+def _normalise(
+    branch: MotionBranch,
+    linear: nn.Linear,
+    signal_BSF: Tensor,
+    current_BSM: Tensor,
+    rate: float,
+    mask_BS: Tensor,
+) -> bool:
+    """Fold mean, deviation and the gain that reaches the rate into a layer; False: it is constant.
+
+    The current is computed once. The gains are tried on it without the grid of the folded weights,
+    whose rounding moves the rate little with 8 bits, and with real membranes.
+    """
+    weight_NF = linear.weight.double()
+    step = coarse_step(weight_NF)
+    weight_NF = torch.round(weight_NF / step) * step
+    dtype = torch.promote_types(linear.weight.dtype, torch.float32)
+    raw_BSN = F.linear(signal_BSF.to(dtype), weight_NF.to(dtype))
+    existing = raw_BSN[mask_BS]
+    mean_N = significant(torch.round(existing.mean(0).double() / step) * step, MEAN_BITS)
+    std_N = existing.std(0, correction=0).double()
+    changes_N = std_N > 1e-6
+    linear.bias.zero_()
+    if not changes_N.any():
+        return False
+    raw_BSN = (raw_BSN - mean_N.to(dtype)) * torch.where(changes_N, 1 / std_N, 0.0).to(dtype)
+    low, high = 0.0, 8.0 * branch.theta_0
+    for _ in range(12):
+        gain = (low + high) / 2
+        spikes_BSN, _ = lif_sequence(
+            gain * raw_BSN,
+            branch.params,
+            branch.spike,
+            threshold_current=current_BSM,
+            fused=branch.fused,
+            overwrite=True,
+        )
+        fired = spikes_BSN[mask_BS][:, changes_N].mean().item()
+        low, high = (gain, high) if fired < rate else (low, gain)
+    scale_N = significant((low + high) / 2 / std_N, SCALE_BITS)
+    weight_NF, bias_N = fold(weight_NF, torch.zeros_like(mean_N), mean_N, scale_N)
+    linear.weight[changes_N] = weight_NF[changes_N].to(linear.weight.dtype)
+    linear.bias[changes_N] = bias_N[changes_N].to(linear.bias.dtype)
+    return True
+
+
+def _warn(name: str, reached: list[float], constant: list[int], rate: float) -> None:
+    """One warning that names every layer with constant input or a rate far off."""
+    off = [i for i, r in enumerate(reached, 1) if i not in constant and not rate / 3 < r < rate * 3]
+    said = []
+    if constant:
+        names = ", ".join(map(str, constant))
+        said.append(
+            f"layer {names}: its input does not change over the calibration batch (no events? one "
+            "clip? averaged features?); its weights stay as they were"
+        )
+    if off:
+        names = ", ".join(map(str, off))
+        rates = ", ".join(f"{reached[i - 1]:.4f}" for i in off)
+        said.append(
+            f"layer {names}: fires at {rates} a step after calibration, expected about {rate} "
+            "(a threshold far from theta_0, or weights beyond the range of the grid)"
+        )
+    if said:
+        warnings.warn(f"{name} " + "; ".join(said), UserWarning, stacklevel=3)

@@ -1,0 +1,64 @@
+"""The discrepancy analysis block, eq. (6): what moves in the sound."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdft.lif.precision import at_least_float32
+
+BETA_MIN = 1e-3
+
+
+def discrepancy(a: Tensor, events: Tensor, beta: Tensor) -> Tensor:
+    """Equation (6), elementwise: ``E_a = a + 1 − exp(−((E_v − a)/β)²)``.
+
+    Printed with a scalar norm, which saturates at D = 512 (``1 − exp(−361) = 1``, no gradient),
+    yet called a matrix in the text.
+
+    Args:
+        a: audio features, (..., D).
+        events: visual events E_v, the mean over the bins of the second, (..., D).
+        beta: positive scale, broadcast against them.
+
+    Returns:
+        E_a, the shape of ``a``.
+    """
+    return a + 1 - torch.exp(-(((events - a) / beta) ** 2))
+
+
+class DiscrepancyAnalysis(nn.Module):
+    """The DAB: :func:`discrepancy` with a learned ``β = softplus(raw) + ε``.
+
+    softplus is 1 at the start. Computed in float32 or better, under autocast too: what it gives
+    is rounded to the grid of the spiking branch.
+
+    >>> import torch
+    >>> block = DiscrepancyAnalysis()
+    >>> sound, events = torch.zeros(1, 3, 8), torch.ones(1, 3, 8)
+    >>> block(sound, events).shape
+    torch.Size([1, 3, 8])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.tensor(1.0).expm1().log())
+
+    @property
+    def beta(self) -> Tensor:
+        """The learned scale β_a, positive."""
+        return F.softplus(self.raw) + BETA_MIN
+
+    def forward(self, a_BTD: Tensor, events_BTD: Tensor) -> Tensor:
+        """``E_a`` (B,T,D) of audio features and mean visual events, both (B,T,D).
+
+        Raises:
+            ValueError: their shapes differ.
+        """
+        if a_BTD.shape != events_BTD.shape:
+            raise ValueError(
+                f"DiscrepancyAnalysis: audio has shape {tuple(a_BTD.shape)}, events "
+                f"{tuple(events_BTD.shape)}, expected the same (batch, seconds, features)"
+            )
+        return discrepancy(at_least_float32(a_BTD), at_least_float32(events_BTD), self.beta)

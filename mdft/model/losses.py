@@ -1,0 +1,102 @@
+"""The three losses, eqs. (13) to (15)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mdft.config.model import LossConfig
+
+
+def distance(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distance ``‖x − y‖₂`` over the last axis, with a finite gradient at 0."""
+    return (x - y).square().sum(-1).clamp_min(1e-12).sqrt()
+
+
+def triplet_loss(
+    o_av: Tensor, o_w: Tensor, o_av_negative: Tensor, o_w_negative: Tensor, margin: float
+) -> Tensor:
+    """Equation (13): ``[γ + d(O,W) − d(O⁻,W)]₊ + [γ + d(O,W) − d(O,W⁻)]₊``, mean over the batch.
+
+    Printed on raw vectors, and its second term would attract negatives; so: two hinges on L2
+    distances, with a negative clip and a negative word of another class.
+
+    Args:
+        o_av: (B,E) audio-visual embeddings.
+        o_w: (B,E) embeddings of their classes' words.
+        o_av_negative: (B,E) embeddings of clips of another class.
+        o_w_negative: (B,E) embeddings of another class's word.
+        margin: γ.
+    """
+    positive_B = distance(o_av, o_w)
+    clip_B = F.relu(margin + positive_B - distance(o_av_negative, o_w))
+    word_B = F.relu(margin + positive_B - distance(o_av, o_w_negative))
+    return (clip_B + word_B).mean()
+
+
+def projection_loss(o_av: Tensor, o_w: Tensor) -> Tensor:
+    """Equation (14) as a mean squared error (a signed mean has no lower bound)."""
+    return F.mse_loss(o_av, o_w)
+
+
+def reconstruction_loss(reconstructed: Tensor, words: Tensor) -> Tensor:
+    """Equation (15) as a mean squared error against the raw word vectors."""
+    return F.mse_loss(reconstructed, words)
+
+
+def rate_penalty(rates: Iterable[Tensor], limit: float) -> Tensor:
+    """``Σ_layers [r − r_max]₊²``: keeps spiking layers sparse. Not in the paper.
+
+    Without it the rates of all layers rise with training, past a third by the twentieth epoch of
+    the embedded benchmark.
+
+    Args:
+        rates: firing rate of each layer, scalars.
+        limit: r_max.
+    """
+    return sum((F.relu(rate - limit).square() for rate in rates), torch.zeros(()))
+
+
+def total_loss(
+    o_av_BE: Tensor,
+    reconstructed_BW: Tensor,
+    o_w_CE: Tensor,
+    words_CW: Tensor,
+    targets_B: Tensor,
+    negatives_B: Tensor,
+    rates: Iterable[Tensor],
+    config: LossConfig,
+) -> dict[str, Tensor]:
+    """``L_all = L_n + L_p + L_r``, plus our bound on firing rates, and the terms.
+
+    Args:
+        o_av_BE: audio-visual embeddings.
+        reconstructed_BW: their reconstructed word vectors.
+        o_w_CE: word embeddings of the stage's classes.
+        words_CW: raw word vectors of the stage's classes.
+        targets_B: row of each clip's class in the two tables above.
+        negatives_B: index in the batch of each clip's negative.
+        rates: firing rate of each spiking layer.
+        config: which terms, and γ.
+
+    Returns:
+        The enabled terms and their sum under ``total``.
+    """
+    o_w_BE = o_w_CE[targets_B]
+    terms = {}
+    if config.triplet:
+        terms["triplet"] = triplet_loss(
+            o_av_BE, o_w_BE, o_av_BE[negatives_B], o_w_BE[negatives_B], config.margin
+        )
+    if config.projection:
+        terms["projection"] = projection_loss(o_av_BE, o_w_BE)
+    if config.reconstruction:
+        terms["reconstruction"] = reconstruction_loss(reconstructed_BW, words_CW[targets_B])
+    if config.rate_limit < 1:
+        penalty = rate_penalty(rates, config.rate_limit)
+        # Without a spiking layer it is a zero on the CPU.
+        terms["rate"] = config.rate_weight * penalty.to(o_av_BE.device)
+    return {**terms, "total": torch.stack(list(terms.values())).sum()}

@@ -1,0 +1,244 @@
+"""MDFT: the model of the paper's Figure 2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from mdft.config.model import ModelConfig
+from mdft.data.cells import pool_cells
+from mdft.data.dataset import Batch
+from mdft.lif.grid import INPUT_GRID, INPUT_MAX
+from mdft.lif.neuron import snap
+from mdft.lif.precision import at_least_float32
+from mdft.model.calibrate import calibrate
+from mdft.model.crm import CRM, GatedSum, accumulate
+from mdft.model.dab import DiscrepancyAnalysis
+from mdft.model.layers import Encoder, Projection, Reconstruction, masked_mean
+from mdft.model.motion import MotionBranch
+from mdft.model.motion_mlp import MotionMLP
+from mdft.model.rjlu import RJLU
+from mdft.model.threshold import dynamic_threshold
+
+PATHWAYS = ("audio", "visual")
+
+
+@dataclass(frozen=True)
+class MotionInput:
+    """What one pathway of the motion branch is given.
+
+    Attributes:
+        x_BSD: its events E_a or E_v of every step, 8-bit graded spikes on ``INPUT_GRID``.
+        current_BS1: its threshold current of every step; (B,S,N) with a threshold a neuron;
+            zero without a spiking network.
+        theta_BT1: the threshold of each second that the current stands for; or (B,T,N).
+    """
+
+    x_BSD: Tensor
+    current_BS1: Tensor
+    theta_BT1: Tensor
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """What the dense stream knows before motion: encoded features and joint knowledge.
+
+    ``h_BTD`` is None in the ablation without RJLU.
+    """
+
+    a_BTD: Tensor
+    v_BTD: Tensor
+    S_BTD: Tensor
+    h_BTD: Tensor | None
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the model says of a batch.
+
+    Attributes:
+        o_av_BE: audio-visual embeddings, eq. (12).
+        reconstructed_BW: their reconstructed word vectors.
+        spikes: pathway → spikes (B,S,N) of each layer; empty without a spiking network.
+    """
+
+    o_av_BE: Tensor
+    reconstructed_BW: Tensor
+    spikes: dict[str, list[Tensor]]
+
+
+class MDFT(nn.Module):
+    """Motion-Decoupled Spiking Transformer.
+
+    Args:
+        config: the architecture and its switches.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        D, E, motion = config.dim, config.joint, config.motion
+        self.config = config
+        #: Which motion branches there are.
+        self.pathways = tuple(
+            p for p in PATHWAYS if motion.enabled and config.modality in ("both", p)
+        )
+        self.audio_encoder = Encoder(config.audio_features, D, config.dropout_encoder)
+        self.visual_encoder = Encoder(config.visual_features, D, config.dropout_encoder)
+        self.rjlu = RJLU(D, config.heads) if config.rjlu else None
+        if "audio" in self.pathways:
+            self.dab = DiscrepancyAnalysis()
+        self.motion = nn.ModuleDict({p: motion_network(config, p) for p in self.pathways})
+        self.crm = (
+            CRM(D, config.heads, config.transformer_layers, self.pathways)
+            if config.crm
+            else GatedSum(D, self.pathways)
+        )
+        self.av_proj = Projection(D, D, E, config.dropout_projection)
+        self.w_proj = Projection(config.words, D, E, config.dropout_words)
+        self.reconstruct = Reconstruction(E, D, config.words, config.dropout_projection)
+
+    def forward(self, batch: Batch) -> Output:
+        """Figure 2, left to right.
+
+        Args:
+            batch: features, events and mask of B clips.
+
+        Returns:
+            The embeddings, their reconstruction and every spike.
+        """
+        semantics = self.semantics(batch)  # encoders, RJLU: eqs. (1)-(3)
+        inputs = self._motion_inputs(semantics, batch)  # EGM, DAB, threshold: eqs. (4)-(7)
+        layers = {p: self._layers(p, x) for p, x in inputs.items()}  # SNN: eqs. (8), (9)
+        motion = {pathway: outputs[-1] for pathway, outputs in layers.items()}
+        o_av_BE = self.reason(semantics, motion, batch.mask_BT)  # CRM, AV_proj: eqs. (10)-(12)
+        spikes = layers if self.spiking else {}
+        return Output(o_av_BE, self.reconstruct(o_av_BE), spikes)
+
+    @property
+    def spiking(self) -> bool:
+        """Whether there is a spiking network in this model."""
+        return bool(self.pathways) and self.config.motion.network == "snn"
+
+    def semantics(self, batch: Batch) -> Semantics:
+        """The contextual stream: encoders ``E_aud``, ``E_vis`` and the RJLU, eqs. (1) to (3)."""
+        a_BTD = self.audio_encoder(self._present("audio", batch.audio_BTD), batch.mask_BT)
+        v_BTD = self.visual_encoder(self._present("visual", batch.visual_BTD), batch.mask_BT)
+        if self.rjlu is None:
+            return Semantics(a_BTD, v_BTD, (a_BTD + v_BTD) / 2, None)
+        S_BTD, h_BTD = self.rjlu(a_BTD, v_BTD, batch.mask_BT)
+        return Semantics(a_BTD, v_BTD, S_BTD, h_BTD)
+
+    def motion_inputs(self, batch: Batch) -> dict[str, MotionInput]:
+        """What each pathway of the motion branch is given for a batch, eqs. (4) to (7)."""
+        return self._motion_inputs(self.semantics(batch), batch)
+
+    def reason(self, semantics: Semantics, motion: dict[str, Tensor], mask_BT: Tensor) -> Tensor:
+        """CRM and projection, eqs. (10) to (12).
+
+        Args:
+            semantics: the contextual stream.
+            motion: pathway → output spikes (B,S,N) of its motion branch, from PyTorch or from a
+                simulator; empty without motion.
+            mask_BT: bool, True where the second exists.
+
+        Returns:
+            ``O_av`` (B,E).
+        """
+        T = mask_BT.shape[1]
+        j = {p: accumulate(output.unflatten(1, (T, -1))) for p, output in motion.items()}
+        F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
+        return self.av_proj(masked_mean(F_av_BTD, mask_BT))
+
+    def embed_words(self, words_CW: Tensor) -> Tensor:
+        """``O_w = W_proj(w)``, (C,E), for the words of C classes."""
+        return self.w_proj(words_CW)
+
+    def branch(self, pathway: str) -> MotionBranch:
+        """The motion branch of ``"audio"`` or ``"visual"``."""
+        return cast(MotionBranch, self.motion[pathway])
+
+    @torch.no_grad()
+    def calibrate(self, batch: Batch) -> dict[str, list[float]]:
+        """Data-dependent initialisation of the spiking layers; see :mod:`mdft.model.calibrate`.
+
+        Args:
+            batch: real clips; batch statistics are used and not kept.
+
+        Returns:
+            pathway → firing rate that each layer reached.
+        """
+        if not self.spiking:
+            return {}
+        buffers = {name: value.clone() for name, value in self.named_buffers()}
+        inputs = self.motion_inputs(batch)
+        for name, value in self.named_buffers():
+            value.copy_(buffers[name])
+        mask_BS = batch.mask_BT.repeat_interleave(batch.events_BTKD.shape[2], dim=1)
+        found = {}
+        for pathway, given in inputs.items():
+            current_BS1 = given.current_BS1
+            if self.config.motion.threshold == "fixed":  # else the weights would undo its value
+                current_BS1 = torch.zeros_like(current_BS1)
+            branch, rate = self.branch(pathway), self.config.motion.rate
+            found[pathway] = calibrate(branch, given.x_BSD, current_BS1, rate=rate, mask_BS=mask_BS)
+        return found
+
+    def _present(self, modality: str, x: Tensor) -> Tensor:
+        """A modality's input; zeros if the model is of the other modality alone."""
+        return x if self.config.modality in ("both", modality) else torch.zeros_like(x)
+
+    def _layers(self, pathway: str, given: MotionInput) -> list[Tensor]:
+        network = self.motion[pathway]
+        if isinstance(network, MotionMLP):
+            return [network(given.x_BSD)]
+        return self.branch(pathway).spikes(given.x_BSD, given.current_BS1)
+
+    def _motion_inputs(self, semantics: Semantics, batch: Batch) -> dict[str, MotionInput]:
+        E_v_BTKD = pool_cells(self._present("visual", batch.events_BTKD), self.config.dim)
+        K = E_v_BTKD.shape[2]
+        if not self.config.motion.events:
+            v_BTD = self._present("visual", semantics.v_BTD)
+            E_v_BTKD = v_BTD[:, :, None].expand(-1, -1, K, -1)
+        mean_BTD = {"visual": E_v_BTKD.mean(2)}
+        events_BTKD = {"visual": E_v_BTKD}
+        if "audio" in self.pathways:
+            mean_BTD["audio"] = self.dab(semantics.a_BTD, mean_BTD["visual"])
+            events_BTKD["audio"] = mean_BTD["audio"][:, :, None].expand(-1, -1, K, -1)
+        return {
+            p: self._motion_input(p, semantics.S_BTD, mean_BTD[p], events_BTKD[p])
+            for p in self.pathways
+        }
+
+    def _motion_input(
+        self, pathway: str, S_BTD: Tensor, mean_BTD: Tensor, events_BTKD: Tensor
+    ) -> MotionInput:
+        motion, K = self.config.motion, events_BTKD.shape[2]
+        theta_BT1 = dynamic_threshold(
+            S_BTD,
+            mean_BTD,
+            mode=motion.threshold,
+            theta_0=motion.theta_fixed if motion.threshold == "fixed" else motion.theta_0,
+            theta_min=motion.theta_min,
+            theta_max=motion.theta_max,
+            per_neuron=motion.per_neuron,
+        )
+        theta_BS1 = theta_BT1.repeat_interleave(K, dim=1)
+        current_BS1 = torch.zeros_like(theta_BS1)
+        if self.spiking:
+            current_BS1 = self.branch(pathway).threshold_current(theta_BS1)
+        events_BSD = at_least_float32(events_BTKD.flatten(1, 2))
+        x_BSD = snap(events_BSD, INPUT_GRID, -INPUT_MAX, INPUT_MAX)
+        return MotionInput(x_BSD, current_BS1, theta_BT1)
+
+
+def motion_network(config: ModelConfig, pathway: str) -> MotionBranch | MotionMLP:
+    """The network of one pathway that a configuration asks for."""
+    D, motion = config.dim, config.motion
+    if motion.network == "mlp":
+        return MotionMLP(D, D, motion.layers)
+    fields = ("beta", "theta_0", "alpha", "arithmetic", "weight_bits")
+    given = {field: getattr(motion, field) for field in fields}
+    return MotionBranch(D, D, motion.layers, **given, name=f"motion.{pathway}")

@@ -1,0 +1,236 @@
+"""The spiking motion branch of one pathway: the box that becomes NIR and runs in Lava."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mdft.lif.grid import (
+    DECAY_STEPS,
+    GRID,
+    GRID_MAX,
+    INPUT_GRID,
+    MOST_BITS,
+    THRESHOLD_OFFSET,
+    Arithmetic,
+)
+from mdft.lif.layer import check_moving, lif_sequence
+from mdft.lif.loihi import WINDOW, check_beta, check_bits, largest_multiple, state_unit, weight_step
+from mdft.lif.neuron import AtanSpike, LIFParams, snap, threshold_current
+from mdft.lif.precision import at_least_float32, full_precision
+from mdft.lif.sparse import spike_linear
+
+
+class MotionBranch(nn.Module):
+    """``layers`` blocks of Linear + LIF, eqs. (8) and (9), section 3.2 of the paper.
+
+    Layer i computes ``I_i(t) = W_i s_{i−1}(t) + b_i + b(t)`` and fires by
+    :func:`mdft.lif.neuron.lif_step`; ``s_0`` is the input, ``b(t)`` the threshold current. Weights
+    and biases act through their nearest multiple of ``GRID``, with straight-through gradients:
+    what is trained is what is exported. Weights of fewer than 8 bits act through a coarser step of
+    each layer, :func:`mdft.lif.loihi.weight_step`; biases keep 8, since Loihi holds them in its
+    neurons and not among its synapses.
+
+    With arithmetic ``loihi`` membranes are the integers of Lava's fixed-point LIF times
+    :func:`mdft.lif.loihi.state_unit`: spikes and membranes are those of the exported graph in
+    ``hardware.fixed_point.reference_int``, gradients those of real membranes (straight through).
+
+    State starts at rest for each sample and is kept over all of its steps. Currents, membranes and
+    comparisons are float32, or float64 in a ``.double()`` module, under autocast too: bfloat16
+    would change a third of the last layer's spikes. TF32 changes none as long as the input is an
+    8-bit multiple of ``INPUT_GRID``: 8 bits times 8 bits are exact, and so is their sum in float32.
+
+    >>> import torch
+    >>> branch = MotionBranch(features=4, neurons=3, layers=2)
+    >>> x_BSF = torch.ones(1, 5, 4)
+    >>> theta_BS1 = torch.full((1, 5, 1), 1.25)
+    >>> branch(x_BSF, branch.threshold_current(theta_BS1)).shape
+    torch.Size([1, 5, 3])
+
+    Args:
+        features: width of the input.
+        neurons: width of every layer.
+        layers: number of blocks.
+        beta: leak a step, 1 − dt/τ; a multiple of 1/32, so that the threshold current stays on a
+            grid that Loihi's weights can express.
+        theta_0: resting threshold θ0, a multiple of ``GRID``.
+        alpha: sharpness of the surrogate gradient.
+        fused: False takes the plain loop over steps, which can be differentiated twice.
+        arithmetic: ``float``, or ``loihi`` for integer membranes.
+        weight_bits: bits of a weight, 2 to 8, its sign among them.
+        name: what errors and warnings call the branch.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    weight_steps_L: Tensor  # of weights of fewer than 8 bits; there is none for 8
+
+    def __init__(
+        self,
+        features: int,
+        neurons: int,
+        layers: int = 3,
+        *,
+        beta: float = 0.5,
+        theta_0: float = 1.0,
+        alpha: float = 2.0,
+        fused: bool = True,
+        arithmetic: Arithmetic = "float",
+        weight_bits: int = MOST_BITS,
+        name: str = "MotionBranch",
+    ) -> None:
+        super().__init__()
+        for count, value in {"features": features, "neurons": neurons, "layers": layers}.items():
+            if value < 1:
+                raise ValueError(f"MotionBranch: {count} is {value}, expected at least 1")
+        if not (0.0 <= beta < 1.0 and (beta * DECAY_STEPS).is_integer()):
+            raise ValueError(
+                f"MotionBranch: beta is {beta}, expected a multiple of 1/{DECAY_STEPS} in [0, 1)"
+            )
+        if theta_0 <= 0 or not (theta_0 / GRID).is_integer():
+            raise ValueError(
+                f"MotionBranch: theta_0 is {theta_0}, expected a positive multiple of {GRID}"
+            )
+        check_bits(weight_bits)
+        check_beta(beta, arithmetic)
+        self.features, self.neurons, self.layers = features, neurons, layers
+        self.arithmetic, self.weight_bits, self.name = arithmetic, weight_bits, name
+        self.beta, self.theta_0 = beta, theta_0
+        self.v_threshold = theta_0 + THRESHOLD_OFFSET
+        self.spike, self.fused = AtanSpike(alpha), fused
+        widths = [features] + [neurons] * (layers - 1)
+        self.linears = nn.ModuleList(nn.Linear(width, neurons) for width in widths)
+        if weight_bits < MOST_BITS:  # 8 bits leave no choice of the step, and nothing to keep
+            self.register_buffer("weight_steps_L", torch.empty(layers))
+        for index in range(layers):
+            # An eighth of the inputs active with unit value gives a current of deviation 0.5 θ0.
+            linear = self.linear(index)
+            nn.init.normal_(linear.weight, std=0.5 * theta_0 * math.sqrt(8 / linear.in_features))
+            nn.init.zeros_(linear.bias)
+            self.choose_weight_step(index)
+
+    @property
+    def params(self) -> LIFParams:
+        """β and θ0 of every layer, with real membranes."""
+        return LIFParams(self.beta, self.v_threshold)
+
+    @property
+    def current_grid(self) -> float:
+        """Power of two that the threshold current is a multiple of.
+
+        ``b = β δ(t−1) − δ(t)`` with δ on ``GRID`` and ``β = m/2^k`` lies on ``GRID/2^k``.
+        """
+        return GRID / float(self.beta).as_integer_ratio()[1]
+
+    @torch.no_grad()
+    def choose_weight_step(self, index: int) -> None:
+        """Choose and keep the step of layer ``index``, by :func:`mdft.lif.loihi.weight_step`."""
+        if self.weight_bits < MOST_BITS:
+            weight_NF = at_least_float32(self.linear(index).weight)
+            self.weight_steps_L[index] = weight_step(weight_NF, self.weight_bits)
+
+    def linear(self, index: int) -> nn.Linear:
+        """The Linear of a layer, counted from 0."""
+        linear = self.linears[index]
+        assert isinstance(linear, nn.Linear)
+        return linear
+
+    def grid_parameters(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight (N,F) and bias (N,) of each layer as they act: multiples of ``GRID``."""
+        return list(map(self.on_grid, range(self.layers)))
+
+    def on_grid(self, index: int) -> tuple[Tensor, Tensor]:
+        """Weight (N,F) and bias (N,) of layer ``index`` as they act, float32 or better.
+
+        Multiples of ``GRID``, at most 127 of them; a weight of fewer than 8 bits is ``k·s`` with
+        the step s of its layer. Gradients pass where weight and bias are in the range of 8 bits.
+        """
+        linear, high = self.linear(index), largest_multiple(self.weight_bits)
+        step = GRID if self.weight_bits == MOST_BITS else self.weight_steps_L[index].item()
+        weight_NF = snap(at_least_float32(linear.weight), step, -high, high, window=WINDOW)
+        return weight_NF, snap(at_least_float32(linear.bias), GRID, -GRID_MAX, GRID_MAX)
+
+    def threshold_current(self, theta_BSM: Tensor) -> Tensor:
+        """The second input, from the threshold of every step: ``b = β δ(t−1) − δ(t)``.
+
+        Args:
+            theta_BSM: θ(t), (B,S,1) for all neurons or (B,S,N) for each.
+
+        Returns:
+            The threshold current (B,S,M), from δ = θ − θ0 on the grid, float32 or better.
+        """
+        limit = round(2**17 * self.theta_0)  # far outside; the clamp of snap must not bite
+        delta_BSM = snap(at_least_float32(theta_BSM) - self.theta_0, GRID, -limit, limit)
+        return threshold_current(delta_BSM, self.beta)
+
+    def trace(self, x_BSF: Tensor, current_BSM: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Spikes and membranes before the reset of each layer, all (B,S,N).
+
+        The membranes carry no gradient.
+
+        Args:
+            x_BSF: input of every step.
+            current_BSM: threshold current of every step, (B,S,1) or (B,S,N).
+        """
+        self._check(x_BSF, current_BSM)
+        layers, signal_BSF = [], x_BSF
+        with full_precision(x_BSF.device.type):
+            for index in range(self.layers):
+                layers.append(self.layer(index, signal_BSF, current_BSM))
+                signal_BSF = layers[-1][0]
+        return layers
+
+    def spikes(self, x_BSF: Tensor, current_BSM: Tensor) -> list[Tensor]:
+        """Spikes of each layer, (B,S,N); the last one is the output."""
+        return [spikes_BSN for spikes_BSN, _ in self.trace(x_BSF, current_BSM)]
+
+    def forward(self, x_BSF: Tensor, current_BSM: Tensor) -> Tensor:
+        """Spikes (B,S,N) of the last layer.
+
+        Args:
+            x_BSF: input of every step.
+            current_BSM: threshold current of every step, (B,S,1) or (B,S,N).
+
+        Raises:
+            ValueError: a shape other than these.
+        """
+        return self.spikes(x_BSF, current_BSM)[-1]
+
+    def layer(self, index: int, signal_BSF: Tensor, current_BSM: Tensor) -> tuple[Tensor, Tensor]:
+        """Spikes and membranes before the reset of one layer, (B,S,N).
+
+        Args:
+            index: from 0.
+            signal_BSF: the branch's input, or spikes of the layer below.
+            current_BSM: threshold current, (B,S,1) or (B,S,N).
+
+        Raises:
+            UserError: arithmetic ``loihi``: a current or a membrane leaves the range of its state.
+        """
+        (weight_NF, bias_N), params = self.on_grid(index), self.params
+        if self.arithmetic == "loihi":
+            input_grid = INPUT_GRID if index == 0 else 1.0
+            unit = state_unit(weight_NF, input_grid, self.current_grid)
+            params = params._replace(state_unit=unit)
+        return lif_sequence(
+            spike_linear(signal_BSF.to(weight_NF), weight_NF),
+            params,
+            self.spike,
+            threshold_current=current_BSM,
+            bias=bias_N,
+            fused=self.fused,
+            overwrite=True,
+            name=f"{self.name} lif_{index + 1}",
+        )
+
+    def _check(self, x_BSF: Tensor, current_BSM: Tensor) -> None:
+        if x_BSF.ndim != 3 or x_BSF.shape[-1] != self.features:
+            raise ValueError(
+                f"MotionBranch: input has shape {tuple(x_BSF.shape)}, expected "
+                f"(batch, steps, {self.features})"
+            )
+        shape = (*x_BSF.shape[:2], self.neurons)
+        check_moving("MotionBranch: threshold current", current_BSM, shape)

@@ -1,0 +1,105 @@
+"""The dynamic threshold block, eq. (7)."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from mdft.config.model import ThresholdMode
+from mdft.lif.precision import at_least_float32
+
+
+def phi(S_BTD: Tensor) -> Tensor:
+    """``φ = σ(mean_D S)``, (B,T,1): how much semantic context there is."""
+    # A sum of quotients, since the sum of large features could overflow.
+    return torch.sigmoid((S_BTD / S_BTD.shape[-1]).sum(-1, keepdim=True))
+
+
+def omega_elementwise(S_BTD: Tensor, events_BTD: Tensor) -> Tensor:
+    """``ω_d = (D/log D) N_d · log(1/N_d + |E_d|)``, (B,T,D), with ``N = softmax_D(S)``.
+
+    Equation (7) as printed is elementwise: a threshold for each neuron. :func:`omega` is its
+    mean over D.
+
+    The entropy of the scene, raised by motion. With ``1/N`` inside the logarithm the printed
+    minus sign would make ω ≤ 0, against the text ("a high entropy raises the threshold"); any
+    normaliser but the softmax makes the logarithm's argument negative or infinite.
+
+    Args:
+        S_BTD: joint audio-visual features.
+        events_BTD: E_v (visual pathway) or E_a (audio pathway), the mean over the bins.
+
+    Raises:
+        ValueError: D is 1; the entropy of one feature has no scale.
+    """
+    D = S_BTD.shape[-1]
+    if D < 2:
+        raise ValueError(f"omega: S has {D} feature, expected at least 2")
+    # Below −1000 N is 0 in any precision; unclamped, 0 · log 0 would be NaN.
+    log_n = torch.log_softmax(S_BTD, dim=-1).clamp_min(-1000.0)
+    n = log_n.exp()
+    # log(1/N + |E|) = −log N + log(1 + N |E|) never divides by an underflown N.
+    surprise = -log_n + torch.log1p(n * events_BTD.abs())
+    return n * surprise * (D / math.log(D))
+
+
+def omega(S_BTD: Tensor, events_BTD: Tensor) -> Tensor:
+    """``ω = (1/log D) Σ_d N_d · log(1/N_d + |E_d|)``, (B,T,1): entropy, raised by motion.
+
+    Args:
+        S_BTD: joint audio-visual features.
+        events_BTD: E_v (visual pathway) or E_a (audio pathway), the mean over the bins.
+    """
+    return omega_elementwise(S_BTD, events_BTD).mean(-1, keepdim=True)
+
+
+def dynamic_threshold(
+    S_BTD: Tensor,
+    events_BTD: Tensor,
+    *,
+    mode: ThresholdMode,
+    theta_0: float,
+    theta_min: float,
+    theta_max: float,
+    per_neuron: bool = False,
+) -> Tensor:
+    """The threshold of each sample and second, (B,T,1), or of each neuron too, (B,T,D).
+
+    ``paper``: ``V^t = clamp((φ + ω) V^{t−1}, θ_min, θ_max)`` from ``V^0 = θ0``, eq. (7) with the
+    clamp that keeps its recursion from exploding or dying within ten seconds.
+    ``relative``: ``V^t = clamp((φ + ω) θ0, θ_min, θ_max)``.
+    ``fixed``: ``V^t = θ0``.
+
+    Computed in float32 or better, under autocast too: it decides about spikes.
+
+    Args:
+        S_BTD: joint audio-visual features.
+        events_BTD: E_v or E_a, the mean over the bins.
+        mode: one of the three above.
+        theta_0: θ0.
+        theta_min: lower bound.
+        theta_max: upper bound.
+        per_neuron: whether ω is :func:`omega_elementwise`; then D is the number of neurons.
+
+    Raises:
+        ValueError: there is no such mode.
+    """
+    if mode not in get_args(ThresholdMode):
+        modes = ", ".join(get_args(ThresholdMode))
+        raise ValueError(f"dynamic_threshold: mode is {mode!r}, expected one of {modes}")
+    S_BTD, events_BTD = at_least_float32(S_BTD), at_least_float32(events_BTD)
+    entropy = omega_elementwise if per_neuron else omega
+    if mode == "fixed":
+        return torch.full_like(S_BTD if per_neuron else S_BTD[..., :1], theta_0)
+    factor_BTN = phi(S_BTD) + entropy(S_BTD, events_BTD)
+    if mode == "relative":
+        return (factor_BTN * theta_0).clamp(theta_min, theta_max)
+    theta_BN = torch.full_like(factor_BTN[:, 0], theta_0)
+    thetas = []
+    for factor_BN in factor_BTN.unbind(1):
+        theta_BN = (factor_BN * theta_BN).clamp(theta_min, theta_max)
+        thetas.append(theta_BN)
+    return torch.stack(thetas, 1)

@@ -1,0 +1,1 @@
+"""A run's folder: configuration, weights, preprocessing and results."""

@@ -1,0 +1,149 @@
+"""A run's folder: ``config.json``, ``model.safetensors``, ``metrics.jsonl``, ``results.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mdft.config.compat import completed, lean
+from mdft.config.train import TrainConfig
+from mdft.errors import UserError
+from mdft.files import write_atomic
+
+CONFIG, MODEL, STATE = "config.json", "model.safetensors", "trainer.safetensors"
+METRICS, RESULTS = "metrics.jsonl", "results.json"
+
+_CONFIG = TypeAdapter(TrainConfig)
+
+
+@dataclass(frozen=True)
+class Results:
+    """``results.json``: the test scores of a run, as fractions.
+
+    Attributes:
+        seen: S.
+        unseen: U.
+        hm: HM.
+        zsl: ZSL.
+        beta: chosen on validation data in stage 1.
+        epoch: chosen in stage 1, counted from 0.
+        seed: of the run.
+        firing_rates: ``pathway.layer`` → spikes per neuron and step on the test clips.
+        firing_spread: ``pathway.layer`` → standard deviation of that rate over its neurons.
+        dead_neurons: ``pathway.layer`` → how many of its neurons never fired on them.
+        candidates: number of candidate classes; chance of S, U and HM is one over it.
+        candidates_unseen: number of unseen candidates; chance of ZSL is one over it.
+        seconds: wall time of training.
+    """
+
+    seen: float
+    unseen: float
+    hm: float
+    zsl: float
+    beta: float
+    epoch: int
+    seed: int
+    firing_rates: dict[str, float]
+    firing_spread: dict[str, float]
+    dead_neurons: dict[str, int]
+    candidates: int
+    candidates_unseen: int
+    seconds: float
+
+
+_RESULTS = TypeAdapter(Results)
+
+
+def run_folder(run: Path | str) -> Path:
+    """The folder of a run, given the folder or the checkpoint file in it.
+
+    Raises:
+        UserError: there is no trained model there.
+    """
+    path = Path(run)
+    if path.is_file() and path.name != MODEL:
+        raise UserError(f"{path}: expected a run's folder or the {MODEL} in it")
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such folder, expected that of a finished run; "
+            "make one with `python -m mdft.train`"
+        )
+    folder = path.parent if path.is_file() else path
+    for name in (CONFIG, MODEL):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{path}: no {name} there, expected the folder of a finished run; "
+                "make one with `python -m mdft.train`"
+            )
+    return folder
+
+
+def write_config(folder: Path, config: TrainConfig) -> None:
+    """Save a run's configuration, without the baselines that it does not use."""
+    content = json.dumps(lean(_CONFIG.dump_python(config, mode="json")), indent=2)
+    write_atomic(folder / CONFIG, (content + "\n").encode())
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The configuration of a run.
+
+    Raises:
+        UserError: a field is missing, unknown or of the wrong type.
+    """
+    path = folder / CONFIG
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}), expected what mdft.train wrote") from error
+    found = completed(found, _CONFIG.dump_python(TrainConfig(), mode="json"))
+    config = _validate(_CONFIG, json.dumps(found).encode(), path)
+    # Missing fields would silently become today's defaults, unknown ones be dropped.
+    where = _first_difference(found, _CONFIG.dump_python(config, mode="json"))
+    if where:
+        raise UserError(f"{path}: field {where} is missing, unknown or of another type")
+    try:
+        config.check()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return config
+
+
+def _validate(adapter: TypeAdapter[Any], content: bytes, path: Path) -> Any:
+    try:
+        return adapter.validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: field {where or '(whole file)'}: {first['msg']}") from error
+
+
+def _first_difference(found: Any, expected: Any, where: str = "") -> str:
+    """Dotted name of the first field in which two JSON values differ; empty if none does."""
+    if not (isinstance(found, dict) and isinstance(expected, dict)):
+        same = found == expected and isinstance(found, bool) == isinstance(expected, bool)
+        return "" if same else where or "(whole file)"
+    for name in {**expected, **found}:
+        inner = f"{where}.{name}".removeprefix(".")
+        if name not in found or name not in expected:
+            return inner
+        if deeper := _first_difference(found[name], expected[name], inner):
+            return deeper
+    return ""
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Save a run's test scores."""
+    write_atomic(folder / RESULTS, (json.dumps(asdict(results), indent=2) + "\n").encode())
+
+
+def read_results(folder: Path) -> Results:
+    """The test scores of a run.
+
+    Raises:
+        UserError: a field is missing or of the wrong type.
+    """
+    return _validate(_RESULTS, (folder / RESULTS).read_bytes(), folder / RESULTS)

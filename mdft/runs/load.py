@@ -1,0 +1,55 @@
+"""The trained model of a run, and its clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mdft.data.dataset import ClipSet
+from mdft.data.load import load_clips
+from mdft.errors import UserError
+from mdft.runs.folder import CONFIG, MODEL, read_config, run_folder
+from mdft.runs.tensors import read_tensors
+from mdft.systems.build import build
+from mdft.systems.interface import System
+from mdft.systems.mdft import MDFTSystem
+
+
+def load(run: Path | str) -> System:
+    """The trained model of a run, on the CPU, in eval mode; MDFT's ``.motion`` can be exported.
+
+    Args:
+        run: the run's folder or the checkpoint file in it.
+
+    Raises:
+        UserError: no finished run there, or its weights do not fit its configuration.
+    """
+    folder = run_folder(run)
+    model = build(read_config(folder))
+    tensors, _ = read_tensors(folder / MODEL)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{folder / MODEL}: does not fit {CONFIG}: {error}") from error
+    model.run = folder
+    return model.eval()
+
+
+def clips_of(run: Path | str) -> ClipSet:
+    """The clips that a run was trained and tested on."""
+    return load_clips(read_config(run_folder(run)).data)
+
+
+def load_ours(run: Path | str) -> MDFTSystem:
+    """The trained model of a run of MDFT, as :func:`mdft.runs.load.load`.
+
+    Raises:
+        UserError: it is a baseline's run; or as :func:`mdft.runs.load.load`.
+    """
+    model = load(run)
+    if not isinstance(model, MDFTSystem):
+        system = read_config(run_folder(run)).system
+        raise UserError(
+            f"{run}: a run of the baseline {system}, which has no motion branch; "
+            "expected a run of --model mdft"
+        )
+    return model

@@ -1,0 +1,58 @@
+"""AVGZSLNet: Mazumder et al., WACV 2021."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mdft.config.baselines import AVGZSLNetConfig
+from mdft.config.model import ModelConfig
+from mdft.data.dataset import Batch
+from mdft.model.losses import distance
+from mdft.systems.blocks import averaged, perceptron, triplet, two_branches
+from mdft.systems.interface import Embedded, Lesson, Loss, System, summed
+
+
+class AVGZSLNet(System):
+    """Sound, pictures and words in one space, from which one decoder must find the words again.
+
+    Args:
+        widths: of the data.
+        config: hyperparameters.
+    """
+
+    def __init__(self, widths: ModelConfig, config: AVGZSLNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        E, W, hidden, dropout = config.joint, widths.words, config.hidden, config.dropout
+        self.audio = perceptron(widths.audio_features, hidden, E, dropout)
+        self.visual = perceptron(widths.visual_features, hidden, E, dropout)
+        self.words = perceptron(W, W, E, dropout)
+        self.decoder = perceptron(E, config.hidden_decoder, W, config.dropout_decoder)
+
+    def embed_clips(self, batch: Batch) -> Embedded:
+        """Both modalities, (B,2,E)."""
+        audio_BD, visual_BD = averaged(batch)
+        return two_branches(self.audio(audio_BD), self.visual(visual_BD), self.config.score)
+
+    def embed_words(self, words_CW: Tensor) -> Tensor:
+        """The word projection, (C,E)."""
+        return self.words(words_CW)
+
+    def loss(self, lesson: Lesson) -> Loss:
+        """Composite triplets in the joint space, and the decoder's errors and triplets."""
+        audio_BD, visual_BD = averaged(lesson.batch)
+        a_BE, v_BE = self.audio(audio_BD), self.visual(visual_BD)
+        word_BW = lesson.words_CW[lesson.targets_B]
+        w_BE, margin = self.words(lesson.words_CW)[lesson.targets_B], self.config.margin
+        a_BW, v_BW, w_BW = (F.normalize(self.decoder(o_BE)) for o_BE in (a_BE, v_BE, w_BE))
+        errors = [distance(x_BW, word_BW).mean() for x_BW in (a_BW, v_BW, w_BW)]
+        terms = {"reconstruction": torch.stack(errors).sum()}
+        for name, o_BE, o_BW in (("audio", a_BE, a_BW), ("visual", v_BE, v_BW)):
+            word_to_clip_B = triplet(w_BE, o_BE, lesson.negative(o_BE), margin)
+            clip_to_word_B = triplet(o_BE, w_BE, lesson.negative(w_BE), margin)
+            decoded_B = triplet(w_BW, o_BW, lesson.negative(o_BW), margin)
+            terms[f"{name}_triplets"] = (word_to_clip_B + clip_to_word_B).mean()
+            terms[f"{name}_decoded"] = decoded_B.mean()
+        return summed(terms)

@@ -1,0 +1,100 @@
+"""From a configuration to the system that it names, and to its optimiser's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+from mdft.config.baselines import BaselineConfig, FVAEGANConfig
+from mdft.config.model import ModelConfig
+from mdft.config.train import TrainConfig
+from mdft.errors import UserError
+from mdft.systems.apn import APN
+from mdft.systems.avca import AVCA
+from mdft.systems.avgzslnet import AVGZSLNet
+from mdft.systems.avmst import AVMST
+from mdft.systems.cjme import CJME
+from mdft.systems.devise import DeViSE
+from mdft.systems.fvaegan import FVAEGAN
+from mdft.systems.interface import System
+from mdft.systems.mdft import MDFTSystem
+from mdft.systems.sje import SJE
+from mdft.systems.tcaf import TCaF
+
+OURS = "mdft"
+BASELINES: dict[str, Callable[[ModelConfig, Any], System]] = {
+    "sje": SJE,
+    "devise": DeViSE,
+    "apn": APN,
+    "fvaegan": FVAEGAN,
+    "cjme": CJME,
+    "avgzslnet": AVGZSLNet,
+    "avca": AVCA,
+    "tcaf": TCaF,
+    "avmst": AVMST,
+}
+#: The system's name in papers.
+TITLES = {
+    "sje": "SJE",
+    "devise": "DeViSE",
+    "apn": "APN",
+    "fvaegan": "f-VAEGAN",
+    "cjme": "CJME",
+    "avgzslnet": "AVGZSLNet",
+    "avca": "AVCA",
+    "tcaf": "TCaF",
+    "avmst": "AVMST",
+    OURS: "MDFT",
+}
+#: What a baseline takes of our model's configuration: the widths of the data.
+_WIDTHS = ("audio_features", "visual_features", "words")
+
+
+def build(config: TrainConfig) -> System:
+    """A fresh system, its weights from torch's generator."""
+    if config.system == OURS:
+        return MDFTSystem(config.model, config.loss)
+    return BASELINES[config.system](config.model, _own(config))
+
+
+def adam(config: TrainConfig) -> dict[str, Any]:
+    """Arguments of Adam: ours without weight decay, a baseline's as its configuration says."""
+    if config.system == OURS:
+        return {"lr": config.learning_rate}
+    own = _own(config)
+    betas = (own.beta1 if isinstance(own, FVAEGANConfig) else 0.9, 0.999)
+    return {"lr": own.learning_rate, "weight_decay": own.weight_decay, "betas": betas}
+
+
+def check_used(config: TrainConfig, recipe: TrainConfig) -> None:
+    """Check that nothing was changed that the chosen system does not look at.
+
+    Args:
+        config: asked for.
+        recipe: what it started from.
+
+    Raises:
+        UserError: a flag would be ignored.
+    """
+    name = config.system
+    for other in (f.name for f in fields(config.baseline) if f.name != name):
+        if getattr(config.baseline, other) != getattr(recipe.baseline, other):
+            raise UserError(f"--baseline.{other}: only --model {other} looks at it; leave it out")
+    if name == OURS:
+        return
+    widths = {width: getattr(config.model, width) for width in _WIDTHS}
+    changed = {
+        "--model": config.model != replace(recipe.model, **widths),
+        "--loss": config.loss != recipe.loss,
+        "--learning-rate": config.learning_rate != recipe.learning_rate,
+    }
+    for flag in (flag for flag, differs in changed.items() if differs):
+        raise UserError(
+            f"{flag}: of MDFT, not looked at by --model {name}; leave it out, or see "
+            f"--baseline.{name} in --help"
+        )
+
+
+def _own(config: TrainConfig) -> BaselineConfig:
+    return getattr(config.baseline, config.system)

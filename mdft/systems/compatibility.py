@@ -1,0 +1,56 @@
+"""A bilinear compatibility of features and words, and what SJE and DeViSE share of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdft.config.baselines import CompatibilityConfig
+from mdft.config.model import ModelConfig
+from mdft.data.dataset import Batch
+from mdft.systems.blocks import concatenated
+from mdft.systems.interface import Embedded, Lesson, System, joint
+
+
+class Compatibility(System):
+    """``F(x, y) = xᵀ M w_y`` on averaged features of both modalities side by side.
+
+    Args:
+        widths: of the data.
+        config: hyperparameters.
+    """
+
+    needs_negatives = False
+
+    def __init__(self, widths: ModelConfig, config: CompatibilityConfig) -> None:
+        super().__init__()
+        self.config = config
+        features = widths.audio_features + widths.visual_features
+        self.map = nn.Linear(features, widths.words, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def embed_clips(self, batch: Batch) -> Embedded:
+        """``xᵀ M`` (B,1,W)."""
+        return joint(self._project(batch))
+
+    def embed_words(self, words_CW: Tensor) -> Tensor:
+        """The word vectors themselves."""
+        return words_CW
+
+    def distances(self, clips: Embedded, o_w_CE: Tensor) -> np.ndarray:
+        """``‖xᵀ M − w_y‖₂``, or ``−F(x, y)`` with ``score = "compatibility"``."""
+        if self.config.score == "euclidean":
+            return super().distances(clips, o_w_CE)
+        return -(clips.o_BME[:, 0].double() @ o_w_CE.double().T).numpy(force=True)
+
+    def hinges(self, lesson: Lesson) -> Tensor:
+        """``[γ + F(x, y) − F(x, y_x)]₊`` for every wrong class y of the stage, (B,C)."""
+        score_BC = self._project(lesson.batch) @ self.dropout(lesson.words_CW).T
+        own_B1 = lesson.targets_B[:, None]
+        hinge_BC = F.relu(self.config.margin + score_BC - score_BC.gather(1, own_B1))
+        return torch.scatter(hinge_BC, 1, own_B1, 0.0)
+
+    def _project(self, batch: Batch) -> Tensor:
+        return self.map(self.dropout(concatenated(batch, normalise=self.config.normalise)))

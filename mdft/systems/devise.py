@@ -1,0 +1,14 @@
+"""DeViSE: Frome et al., A Deep Visual-Semantic Embedding Model, NeurIPS 2013."""
+
+from __future__ import annotations
+
+from mdft.systems.compatibility import Compatibility
+from mdft.systems.interface import Lesson, Loss, summed
+
+
+class DeViSE(Compatibility):
+    """Deep visual-semantic embedding: every violating class counts."""
+
+    def loss(self, lesson: Lesson) -> Loss:
+        """``Σ_y [γ + F(x, y) − F(x, y_x)]₊``, mean over the batch."""
+        return summed({"hinge": self.hinges(lesson).sum(1).mean()})

@@ -1,0 +1,61 @@
+"""MDFT behind the interface of the baselines."""
+
+from __future__ import annotations
+
+from mdft.config.model import LossConfig, ModelConfig
+from mdft.data.dataset import Batch
+from mdft.distributed.joint_layers import join_rows
+from mdft.distributed.world import gather, joint_mean
+from mdft.model.health import firing_rates
+from mdft.model.losses import total_loss
+from mdft.model.mdft import MDFT, Output
+from mdft.systems.interface import Embedded, Lesson, Loss, Spikes, System, joint
+
+
+class MDFTSystem(MDFT, System):
+    """The model of the paper with its losses, eqs. (13) to (15).
+
+    Args:
+        config: the architecture and its switches.
+        loss: which terms, and γ.
+    """
+
+    def __init__(self, config: ModelConfig, loss: LossConfig) -> None:
+        super().__init__(config)
+        self.loss_config = loss
+
+    def embed_clips(self, batch: Batch) -> Embedded:
+        """``O_av`` (B,1,E), eq. (12)."""
+        return embedded(self(batch), batch)
+
+    def loss(self, lesson: Lesson) -> Loss:
+        """``L_n + L_p + L_r`` and the bound on firing rates."""
+        assert lesson.negatives_B is not None
+        output = self(lesson.batch)
+        mask_BT, B = lesson.batch.mask_BT, len(lesson.targets_B)
+        rates = list(firing_rates(output.spikes, mask_BT).values())
+        terms = total_loss(
+            gather(output.o_av_BE, B),
+            gather(output.reconstructed_BW, B),
+            self.embed_words(lesson.words_CW),
+            lesson.words_CW,
+            lesson.targets_B,
+            lesson.negatives_B,
+            joint_mean(rates, mask_BT.sum()),
+            self.loss_config,
+        )
+        return Loss(terms, Spikes(output.spikes, mask_BT))
+
+    def share(self) -> None:
+        """Normalise, and drop features, over the clips of all processes.
+
+        Not so in ``W_proj``: every process has all classes.
+        """
+        for child in self.children():
+            if child is not self.w_proj:
+                join_rows(child)
+
+
+def embedded(output: Output, batch: Batch) -> Embedded:
+    """What the model says of a batch, as the harness takes it."""
+    return joint(output.o_av_BE, Spikes(output.spikes, batch.mask_BT))

@@ -1,0 +1,1 @@
+"""The two-stage protocol: trainer, steps, batches, evaluation and checkpoints."""

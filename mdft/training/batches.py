@@ -1,0 +1,83 @@
+"""What the training steps of a stage learn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mdft.data.dataset import Batch, ClipSet
+from mdft.data.stages import Stage
+from mdft.distributed.world import world
+from mdft.systems.interface import Lesson
+from mdft.training.feed import Feed, Wanted
+from mdft.training.sampler import BalancedSampler, draw_negatives
+
+
+class Lessons:
+    """Draws the lessons of a stage: class-balanced batches, and negatives.
+
+    Every process draws the same clips, and reads its share of them.
+
+    Args:
+        clips: the data set.
+        feed: of its batches.
+        stage: whose training split it is.
+        batch_size: clips a lesson, of all processes together; fewer if the split has fewer.
+        generator: of every draw; on the feed's device.
+    """
+
+    def __init__(
+        self,
+        clips: ClipSet,
+        feed: Feed,
+        stage: Stage,
+        batch_size: int,
+        generator: torch.Generator,
+    ) -> None:
+        self.clips, self.feed, self.stage, self.generator = clips, feed, stage, generator
+        self.device = generator.device
+        self.indices = clips.splits[stage.train]
+        self.size = min(batch_size, len(self.indices))
+        #: Lessons of an epoch.
+        self.steps = math.ceil(len(self.indices) / batch_size)
+        self.sampler = BalancedSampler(self._labels(self.indices))
+        classes = clips.classes_of(stage.train)
+        self.classes_C = torch.from_numpy(classes).to(self.device)
+        self.words_CW = torch.tensor(clips.words_CW[classes], device=self.device)
+
+    def whole(self) -> Batch:
+        """A drawn batch, whole in every process."""
+        return self.feed.batch(self._draw())
+
+    def epoch(self, *, negatives: bool) -> Iterator[tuple[np.ndarray, Lesson]]:
+        """The indices of each lesson's clips, of all processes, and the lesson.
+
+        All draws come first, so that the feed can read ahead.
+
+        Args:
+            negatives: whether to draw a negative for each clip.
+        """
+        drawn = [self._lesson(negatives) for _ in range(self.steps)]
+        batches = self.feed.batches([self._share(chosen) for chosen, *_ in drawn])
+        for (chosen, targets_B, other_B), batch in zip(drawn, batches, strict=True):
+            yield chosen, Lesson(batch, self.words_CW, targets_B, other_B)
+
+    def _draw(self) -> np.ndarray:
+        return self.indices[self.sampler.draw(self.size, self.generator).numpy(force=True)]
+
+    def _lesson(self, negatives: bool) -> tuple[np.ndarray, Tensor, Tensor | None]:
+        chosen = self._draw()
+        labels_B = self._labels(chosen)
+        other_B = draw_negatives(labels_B, self.generator) if negatives else None
+        return chosen, torch.searchsorted(self.classes_C, labels_B), other_B
+
+    def _share(self, chosen: np.ndarray) -> Wanted:
+        # As long in all processes: backward passes that exchange must be the same graph.
+        return chosen[world().rows(len(chosen))], int(self.clips.seconds_N[chosen].max())
+
+    def _labels(self, indices: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.clips.labels_N[indices]).to(self.device)

@@ -1,0 +1,122 @@
+"""From a model and two splits to the scores of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mdft import gzsl
+from mdft.data.dataset import Batch, ClipSet
+from mdft.distributed.world import of_all, world
+from mdft.errors import require
+from mdft.model.health import FiringStatistics, LayerHealth, health_record
+from mdft.model.mdft import Output
+from mdft.runs.folder import Results
+from mdft.systems.interface import System
+from mdft.systems.mdft import embedded
+from mdft.training.feed import Feed, Streamed
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """What :func:`mdft.gzsl.scores` needs.
+
+    Attributes:
+        distances: (n,C) distances of clips to candidates.
+        labels: (n,) candidate index of each clip.
+        seen: (C,) which candidates are seen.
+        classes: (C,) class index of each candidate.
+        health: ``pathway.layer`` → how its neurons fired over these clips.
+    """
+
+    distances: np.ndarray
+    labels: np.ndarray
+    seen: np.ndarray
+    classes: np.ndarray
+    health: dict[str, LayerHealth]
+
+
+@torch.no_grad()
+def score_split(
+    model: System,
+    clips: ClipSet,
+    seen_split: str,
+    unseen_split: str,
+    batch_size: int,
+    forward: Callable[[Batch], Output] | None = None,
+    feed: Feed | None = None,
+) -> ScoredSplit:
+    """Distances of a seen and an unseen split to all their classes, as the system measures them.
+
+    Several processes take its batches in turns; each returns the whole.
+
+    Args:
+        model: put into eval mode.
+        clips: the data set.
+        seen_split: name of the split of seen classes.
+        unseen_split: name of the split of unseen classes.
+        batch_size: clips a forward pass.
+        forward: of MDFT, what a batch goes through; the model's own forward pass if None.
+        feed: of the clips' batches; streamed to the model's device if None.
+
+    Raises:
+        UserError: a split has no clip, or a class is in both.
+    """
+    for name in (seen_split, unseen_split):
+        require(len(clips.splits[name]) > 0, name, "empty", "at least one clip of each class")
+    both = np.intersect1d(clips.classes_of(seen_split), clips.classes_of(unseen_split))
+    shared = [clips.classes[c] for c in both]
+    require(not shared, f"{seen_split} and {unseen_split} share", shared, "no class in both")
+    model.eval()
+    device = next(model.parameters()).device
+    classes = clips.classes_of(seen_split, unseen_split)
+    seen = np.isin(classes, clips.classes_of(seen_split))
+    indices = np.concatenate([clips.splits[seen_split], clips.splits[unseen_split]])
+    o_w_CE = model.embed_words(torch.from_numpy(clips.words_CW[classes]).to(device))
+    distances, firing = [], FiringStatistics()
+    starts, here = range(0, len(indices), batch_size), world()
+    mine = starts[here.rank :: here.size]
+    wanted = [(indices[start : start + batch_size], None) for start in mine]
+    for batch in (feed or Streamed(clips, device)).batches(wanted):
+        found = embedded(forward(batch), batch) if forward else model.embed_clips(batch)
+        distances.append(model.distances(found, o_w_CE))
+        firing.add(found.spikes.layers, found.spikes.mask_BT)
+    found_R = of_all(distances)
+    in_order = [found_R[turn % here.size][turn // here.size] for turn in range(len(starts))]
+    labels = np.searchsorted(classes, clips.labels_N[indices])
+    health = firing.joint().layers()
+    return ScoredSplit(np.concatenate(in_order), labels, seen, classes, health)
+
+
+def results_of(
+    split: ScoredSplit, *, beta: float, epoch: int, seed: int, seconds: float
+) -> Results:
+    """The content of ``results.json``.
+
+    Args:
+        split: the test clips, scored.
+        beta: chosen on validation clips.
+        epoch: chosen on validation clips, counted from 0.
+        seed: of the run.
+        seconds: wall time of training.
+
+    Raises:
+        UserError: as :func:`mdft.gzsl.scores`.
+    """
+    result = gzsl.scores(split.distances, split.labels, split.seen, beta)
+    return Results(
+        seen=result.seen,
+        unseen=result.unseen,
+        hm=result.hm,
+        zsl=result.zsl,
+        beta=beta,
+        epoch=epoch,
+        seed=seed,
+        **health_record(split.health),
+        candidates=len(split.seen),
+        candidates_unseen=int((~split.seen).sum()),
+        seconds=seconds,
+    )

@@ -1,0 +1,157 @@
+"""Train and test a model with the two-stage protocol, and write the run's folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from mdft.config.train import ComputeConfig, TrainConfig
+from mdft.data.load import load_clips
+from mdft.distributed.device import resolve_device
+from mdft.distributed.world import after_first, world
+from mdft.errors import UserError, require
+from mdft.runs.folder import MODEL, STATE, Results, read_config
+from mdft.systems.build import OURS
+from mdft.training.board import Board
+from mdft.training.protocol import Progress
+from mdft.training.screen import TrainingScreen, rates_table, scores_table
+from mdft.training.trainer import Trainer
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    only_choose: bool = False,
+    start: Progress | None = None,
+    console: Console,
+) -> Results | None:
+    """Run the protocol and write the run's folder.
+
+    Of several processes the first one alone writes and shows.
+
+    Args:
+        config: everything that the result depends on.
+        out: folder of the run, made if it is missing.
+        resume: continue the run that is there.
+        only_choose: stop after stage 1.
+        start: where a new run begins; of stage 2 alone, with the epoch and β to use.
+        console: where progress and scores are shown.
+
+    Returns:
+        The test scores; None after stage 1 alone.
+
+    Raises:
+        UserError: ``out`` holds a run already and ``resume`` is off, or a run of another
+            configuration and it is on.
+    """
+    config.check()
+    check_folder(out, config, resume=resume)
+    resolve_device(config.device)  # before minutes of drawing
+    check_processes(config)
+    clips = after_first(lambda: load_clips(config.data))
+    listeners: list[Callable[[dict[str, Any]], None]] = []
+
+    def report(record: dict[str, Any]) -> None:
+        for listener in listeners:
+            listener(record)
+
+    trainer = Trainer(config, clips, out, report)
+    first = world().first
+    if first:  # now, when nothing that was asked for can be wrong
+        out.mkdir(parents=True, exist_ok=True)
+    for note in clips.notes:
+        console.print(note, soft_wrap=True, highlight=False)
+    with TrainingScreen(console) as screen, Board(out) if first else nullcontext() as board:
+        listeners += [screen, *filter(None, [board])]
+        if board and config.data.events == "pixel":
+            board.show(clips)
+        if only_choose:
+            chosen, results = trainer.choose(resume=resume), None
+        else:
+            chosen, results = None, trainer.run(resume=resume, start=start)
+    _show(console, chosen, results)
+    console.print(f"run   {out}\nboard tensorboard --logdir {out}")
+    return results
+
+
+def _show(console: Console, chosen: Progress | None, results: Results | None) -> None:
+    """What stage 1 alone has chosen, or the scores of the test."""
+    if chosen:
+        console.print(
+            f"stage 1: epoch {chosen.best_epoch}, beta {chosen.beta:g}, validation HM "
+            f"{100 * chosen.best_hm:.1f} %; go on with --resume",
+            highlight=False,
+        )
+    if results:
+        console.print(scores_table(results), "")
+        if results.firing_rates:
+            console.print(rates_table(results), "")
+
+
+def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Check that there is no run in a folder, or one to resume, of the same configuration.
+
+    Raises:
+        UserError: as :func:`train`.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: there is a file of that name, expected a folder")
+    if any((out / name).exists() for name in (STATE, MODEL)):
+        if not resume:
+            raise UserError(f"--out {out}: holds a run already; add --resume or name another")
+        check_same(out, config)
+
+
+def check_same(out: Path, config: TrainConfig) -> None:
+    """Check that the run in a folder is of this configuration, but for how it is computed.
+
+    Raises:
+        UserError: it is of another one.
+    """
+    before, now = (_result_depends_on(c) for c in (read_config(out), config))
+    changed = [f.name for f in fields(now) if getattr(now, f.name) != getattr(before, f.name)]
+    if changed:
+        raise UserError(
+            f"{out}: the run there was made with another {', '.join(changed)}; "
+            "repeat its flags or name another --out"
+        )
+
+
+def _result_depends_on(config: TrainConfig) -> TrainConfig:
+    """The configuration without what a resumed run may change: device, compute and cache."""
+    data = replace(config.data, cache=None)
+    return replace(config, device="auto", compute=ComputeConfig(), data=data)
+
+
+def check_processes(config: TrainConfig) -> None:
+    """Check that a run of this configuration can be trained by as many processes as there are.
+
+    Raises:
+        UserError: a baseline, more processes than clips a step or than GPUs, or one GPU for all.
+    """
+    size = world().size
+    if size == 1:
+        return
+    if config.system != OURS:
+        raise UserError(
+            f"--model {config.system} under torchrun with {size} processes: a baseline is trained "
+            "by one process; leave torchrun out"
+        )
+    world().rows(config.batch_size)
+    device = resolve_device(config.device)
+    require(device.index is None, "--device", config.device, "no number: each process has its own")
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", size)), torch.cuda.device_count()
+    if device.type == "cuda" and here > gpus:
+        raise UserError(
+            f"{here} processes on this machine, which has {gpus} GPUs: "
+            f"--nproc-per-node {gpus}, or --device cpu"
+        )

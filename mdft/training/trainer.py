@@ -1,0 +1,245 @@
+"""The two-stage protocol: choose an epoch and β on validation classes, then train and test."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from mdft import gzsl
+from mdft.config.train import TrainConfig
+from mdft.data.dataset import ClipSet
+from mdft.data.stages import STAGES, Stage
+from mdft.distributed.device import resolve_device
+from mdft.distributed.world import from_first, world
+from mdft.files import only_writer, write_atomic
+from mdft.model.health import LayerHealth, health_record
+from mdft.model.mdft import MDFT
+from mdft.runs.folder import METRICS, MODEL, STATE, Results, write_config, write_results
+from mdft.runs.preprocessing import context_of, write_context
+from mdft.runs.tensors import read_tensors, write_tensors
+from mdft.systems.build import adam, build
+from mdft.systems.interface import System
+from mdft.training.batches import Lessons
+from mdft.training.checkpoint import capture, restore
+from mdft.training.compute import compile_dense
+from mdft.training.evaluation import ScoredSplit, results_of, score_split
+from mdft.training.feed import feed_of
+from mdft.training.finetune import adopt, beginning
+from mdft.training.finite import check_finite_weights
+from mdft.training.protocol import Progress, check_fit, resumed
+from mdft.training.step import Learner
+from mdft.training.tables import write_tables
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Trainer:
+    """One run, resumable after any epoch.
+
+    Args:
+        config: everything that the result depends on.
+        clips: the data set.
+        folder: of the run; exists.
+        report: called with each record of ``metrics.jsonl``, after each step with
+            ``{"step": ..., "steps": ...}``, and with ``{"warning": ...}``; of several processes,
+            in the first one, which alone reads and writes the folder.
+    """
+
+    def __init__(self, config: TrainConfig, clips: ClipSet, folder: Path, report: Report) -> None:
+        config.check()
+        check_fit(config, clips)
+        self.beginning = beginning(config)
+        self.config, self.clips, self.folder = config, clips, folder
+        self.report: Report = report if world().first else lambda record: None
+        self.device = resolve_device(config.device)
+        config.compute.check(self.device.type, config.system)
+        self.feed = feed_of(clips, self.device, config.compute.feed)
+        self.progress = Progress()
+        self.warned: set[str] = set()
+        self.unsaid: list[str] = []  # of the calibration, for the next epoch's record
+
+    def run(self, *, resume: bool = False, start: Progress | None = None) -> Results:
+        """Both stages and the test.
+
+        Stage 2 trains up to the epoch chosen in stage 1 and no further: the learning rate is
+        constant, so later epochs could not change the weights of that one.
+
+        Args:
+            resume: continue from ``trainer.safetensors`` if it is there.
+            start: where to begin; default :func:`mdft.training.finetune.beginning`.
+
+        Raises:
+            UserError: the run that is continued began elsewhere than at ``start``.
+        """
+        with self._folder():
+            self._train(start, resume=resume, stages=len(STAGES))
+            return self._test()
+
+    def choose(self, *, resume: bool = False) -> Progress:
+        """Stage 1 alone; :meth:`run` with ``resume`` goes on from there.
+
+        Returns:
+            With the chosen ``best_epoch``, its ``best_hm`` and ``beta``.
+        """
+        assert self.config.init is None, "that model knows the validation classes"
+        with self._folder():
+            self._train(None, resume=resume, stages=1)
+        return self.progress
+
+    def _folder(self) -> AbstractContextManager[None]:
+        return only_writer(self.folder) if world().first else nullcontext()
+
+    def _train(self, start: Progress | None, *, resume: bool, stages: int) -> None:
+        state = self.folder / STATE
+        found = resume and state.exists()
+        saved = from_first(lambda: read_tensors(state) if found else None)
+        self.progress = resumed(state, saved[1], start) if saved else start or self.beginning
+        if world().first:
+            write_config(self.folder, self.config)
+        for index in range(self.progress.stage, stages):
+            if index > self.progress.stage:
+                self.progress.stage, self.progress.epoch = index, 0
+            self._stage(index, saved[0] if saved else None)
+            saved = None
+
+    def _epochs(self) -> int:
+        """How many epochs the present stage has."""
+        return self.config.epochs if self.progress.stage == 0 else self.progress.best_epoch + 1
+
+    def _stage(self, index: int, saved: dict[str, Tensor] | None) -> None:
+        stage = STAGES[index]
+        seed = self.config.seed * len(STAGES) + index
+        torch.manual_seed(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        lessons = Lessons(self.clips, self.feed, stage, self.config.batch_size, generator)
+        self.model = model = build(self.config).to(self.device)
+        self._initialise(stage, model, lessons)
+        compile_dense(model, self.config.compute.compile)
+        optimizer = Adam(model.parameters(), **adam(self.config), fused=True)
+        if saved and self.progress.epoch > 0:
+            restore(saved, model, optimizer, generator)
+        learner = Learner(model, optimizer, lessons, self.config.compute)
+        while self.progress.epoch < self._epochs():
+            start = time.perf_counter()
+            record = self._epoch(learner)
+            record["thresholds"] = self._thresholds(stage, model)
+            if index == 0:
+                self._validate(stage, model, record)
+            self.progress.epoch += 1
+            self.progress.seconds += time.perf_counter() - start
+            self._save(record, model, optimizer, generator)
+
+    def _initialise(self, stage: Stage, model: System, lessons: Lessons) -> None:
+        if self.config.init is not None:
+            adopt(model, self.config.init)
+            return
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            model.calibrate(lessons.whole())
+        self.unsaid = [f"{stage.name}: {warning.message}" for warning in caught]
+        for text in self.unsaid:
+            self._warn(text, text)
+
+    def _epoch(self, learner: Learner) -> dict[str, Any]:
+        stage, steps = learner.lessons.stage, learner.lessons.steps
+        record: dict[str, Any] = {"stage": stage.name, "epoch": self.progress.epoch}
+        running = {**record, "epochs": self._epochs(), "steps": steps}
+        when = f"{stage.name} epoch {self.progress.epoch + 1}"
+        loss, firing = learner.epoch(
+            f"{self.folder}: {when}", lambda step: self.report({**running, "step": step})
+        )
+        health = firing.joint().layers()
+        said = self._warn_of(health, when, stage.name)
+        self.unsaid, said = [], [*self.unsaid, *said]
+        return {**record, "loss": loss, **health_record(health), "warnings": said}
+
+    @torch.no_grad()
+    def _thresholds(self, stage: Stage, model: System) -> dict[str, float]:
+        """θ of each pathway: the mean over the seconds of the first training clips."""
+        if not (isinstance(model, MDFT) and model.spiking):
+            return {}
+        indices = self.clips.splits[stage.train][: self.config.batch_size]
+        batch = self.feed.batch(indices)
+        inputs = model.eval().motion_inputs(batch)
+        return {p: x.theta_BT1[batch.mask_BT].mean().item() for p, x in inputs.items()}
+
+    def _warn_of(self, health: dict[str, LayerHealth], when: str, scope: str) -> list[str]:
+        """Warnings about sick layers; each ailment of a layer is reported once a scope."""
+        said = []
+        for layer, state in health.items():
+            if text := state.warning(layer):
+                said.append(f"{when}: {text}")
+                self._warn(f"{scope} {layer} {state.ailment}", said[-1])
+        return said
+
+    def _warn(self, key: str, text: str) -> None:
+        """Report a warning, once for each key."""
+        if key not in self.warned:
+            self.warned.add(key)
+            self.report({"warning": text})
+
+    def _validate(self, stage: Stage, model: System, record: dict[str, Any]) -> None:
+        model.prepare(self.clips, stage)
+        split = self._score(stage, model)
+        beta = gzsl.choose_beta(split.distances, split.labels, split.seen)
+        result = gzsl.scores(split.distances, split.labels, split.seen, beta)
+        record["val"] = {
+            name: getattr(result, name) for name in ("seen", "unseen", "hm", "zsl", "beta")
+        }
+        if result.hm > self.progress.best_hm:
+            self.progress.best_hm = result.hm
+            self.progress.best_epoch, self.progress.beta = self.progress.epoch, beta
+
+    def _test(self) -> Results:
+        stage, model, start = STAGES[-1], self.model, time.perf_counter()
+        model.prepare(self.clips, stage)
+        self.progress.seconds += time.perf_counter() - start
+        split = self._score(stage, model)
+        self._warn_of(split.health, "test", "test")
+        results = results_of(
+            split,
+            beta=self.progress.beta,
+            epoch=self.progress.best_epoch,
+            seed=self.config.seed,
+            seconds=self.progress.seconds,
+        )
+        if world().first:
+            self._write(split, results)
+        self.report({"test": asdict(results)})
+        return results
+
+    def _score(self, stage: Stage, model: System) -> ScoredSplit:
+        size = self.config.batch_size
+        return score_split(model, self.clips, stage.seen, stage.unseen, size, feed=self.feed)
+
+    def _write(self, split: ScoredSplit, results: Results) -> None:
+        write_tensors(self.folder / MODEL, self.model.state_dict(), {"epoch": results.epoch})
+        write_tables(self.folder, split, self.clips.classes, results.beta)
+        write_context(self.folder, context_of(self.config.data, self.clips))
+        write_results(self.folder, results)
+
+    def _save(
+        self,
+        record: dict[str, Any],
+        model: System,
+        optimizer: Optimizer,
+        generator: torch.Generator,
+    ) -> None:
+        check_finite_weights(f"{self.folder}: {record['stage']} epoch {record['epoch'] + 1}", model)
+        self.progress.metrics.append(record)
+        if world().first:
+            tensors = capture(model, optimizer, generator)
+            write_tensors(self.folder / STATE, tensors, asdict(self.progress))
+            lines = "".join(json.dumps(line) + "\n" for line in self.progress.metrics)
+            write_atomic(self.folder / METRICS, lines.encode())
+        self.report(record)
