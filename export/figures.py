@@ -14,15 +14,12 @@ from export.to_nir import PROBE, graph_path
 from hardware.report import ReportConfig, build
 from hardware.reporting.figures import figures
 from mdft.cli import parse, run_main
-from mdft.data.video.backbones import make_backbone
-from mdft.data.video.clip import features_of, read_clip
 from mdft.errors import UserError
 from mdft.experiments.drawing import write_drawing
 from mdft.files import write_atomic
-from mdft.inference.candidates import candidates
+from mdft.inference.classifier import load
 from mdft.inference.explain import Explanation, explain
 from mdft.runs.folder import run_folder
-from mdft.runs.load import load
 
 #: Name of a file → title of the report's figure that it holds begins with this.
 REPORTED = {"parity.svg": "Membranes", "operations.svg": "Operations"}
@@ -77,12 +74,10 @@ def explained(run: Path, clip: Path) -> Explanation:
     Raises:
         UserError: the clip cannot be read, or the run has no spiking motion branch.
     """
-    model = load(run)
-    context = model.context()
-    choice, features = candidates(context, None, None), context.features(None, None)
-    footage = read_clip(clip, features)
-    batch = model.batch_of(features_of(clip, footage, make_backbone(features)))
-    return explain(model, batch, choice, footage, model.guesses(batch, choice, None))
+    classifier = load(run)
+    choice = classifier.candidates()
+    found = classifier.read(clip, keep_footage=True)
+    return explain(classifier, found, choice, classifier.predict(found, choice))
 
 
 if __name__ == "__main__":

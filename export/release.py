@@ -17,7 +17,7 @@ from mdft.errors import UserError
 from mdft.files import write_atomic
 from mdft.model.mdft import PATHWAYS
 from mdft.runs.folder import CONFIG, MODEL, RESULTS, read_config, read_results, run_folder
-from mdft.runs.preprocessing import CONTEXT
+from mdft.runs.preprocessing import PREPROCESSING
 
 CARD = "MODEL_CARD.md"
 #: Bytes of all files together.
@@ -39,7 +39,7 @@ def main(args: list[str] | None = None) -> int:
     config = parse(ReleaseConfig, "python -m export.release", args)
     folder = run_folder(config.run)
     graphs = [graph_path(folder, pathway).name for pathway in PATHWAYS]
-    names = (CONFIG, MODEL, CONTEXT, RESULTS, *graphs, PROBE, MANIFEST)
+    names = (CONFIG, MODEL, PREPROCESSING, RESULTS, *graphs, PROBE, MANIFEST)
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise UserError(f"{folder}: no {', '.join(missing)} there; train, then export.to_nir")

@@ -25,16 +25,23 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "model": ["RJLU", "DiscrepancyAnalysis", "MotionBranch"],
-        "runs.load": ["load"],
+        "inference.classifier": ["Classifier", "load"],
+        "training.run": ["Run", "fit"],
     },
 )
-__all__ += ["RELEASED"]
+__all__ += ["RELEASED", "__version__"]
+
+#: As in ``pyproject.toml``.
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mdft.inference.classifier import Classifier as Classifier
+    from mdft.inference.classifier import load as load
     from mdft.model import RJLU as RJLU
     from mdft.model import DiscrepancyAnalysis as DiscrepancyAnalysis
     from mdft.model import MotionBranch as MotionBranch
-    from mdft.runs.load import load as load
+    from mdft.training.run import Run as Run
+    from mdft.training.run import fit as fit
 
 #: The run that comes with the package; ``mdft.load(mdft.RELEASED)``. See MODEL_CARD.md there.
 RELEASED = Path(__file__).parent / "released"

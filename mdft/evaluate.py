@@ -21,7 +21,7 @@ from mdft.data.stages import STAGES
 from mdft.distributed.device import resolve_device
 from mdft.errors import UserError
 from mdft.runs.folder import RESULTS, Results, read_config, read_results, run_folder
-from mdft.runs.load import clips_of, load
+from mdft.runs.load import clips_of, load_model
 from mdft.training.evaluation import ScoredSplit, results_of, score_split
 from mdft.training.screen import rates_table, scores_table
 from mdft.training.tables import CONFUSION, PER_CLASS, kinds_table, write_tables
@@ -84,7 +84,7 @@ def evaluate(run: Path | str, device: str | None = None) -> Evaluation:
     if not (folder / RESULTS).is_file():
         raise UserError(f"{folder}: no {RESULTS} there, which holds its β; finish the training")
     config, saved = read_config(folder), read_results(folder)
-    model = load(folder).to(resolve_device(device or config.device))
+    model = load_model(folder).to(resolve_device(device or config.device))
     clips, stage = clips_of(folder), STAGES[-1]
     split = score_split(model, clips, stage.seen, stage.unseen, config.batch_size)
     results = results_of(

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -14,17 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from mdft.cli import parse, run_main
-from mdft.config.features import FeatureConfig
 from mdft.data.files.splits import read_lines
 from mdft.data.video.backbones import make_backbone
-from mdft.data.video.clip import features_of, read_clip
+from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError, printable, require
-from mdft.inference.candidates import Candidates, Guess, candidates
+from mdft.inference.candidates import Guess
+from mdft.inference.classifier import Classifier, load
 from mdft.inference.explain import explain
-from mdft.inference.motion_backend import MotionBackend
 from mdft.inference.page import write_page
-from mdft.runs.load import load
-from mdft.systems.interface import System
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,6 @@ class Command:
         backbone: network of the features, for a run that does not say: frozen, selavi or
             torchvision:NAME.
         checkpoint: its weights, if they are no longer where they were in training.
-        motion_backend: run the motion branch in a simulator: reference_float, lava_float,
-            reference_int, lava_fixed or netx.
         explain: HTML page to write about one clip: what was seen, what spiked, what it is near
             to, and the answer without motion.
         json: print one line of JSON a clip and nothing else.
@@ -55,63 +50,85 @@ class Command:
     top: int = 5
     backbone: str | None = None
     checkpoint: Path | None = None
-    motion_backend: str | None = None
     explain: Path | None = None
     json: bool = False
+
+    @property
+    def feature_network(self) -> dict[str, Any]:
+        """Arguments of :func:`mdft.load` that name the network of the features."""
+        return {"backbone": self.backbone, "checkpoint": self.checkpoint}
 
 
 def main(command: Command) -> int:
     """The command line; 0, or 1 if a clip could not be read."""
+    check(command)
+    return label(command, load(command.run, **command.feature_network))
+
+
+def check(command: Command) -> None:
+    """Check the flags, before anything is read.
+
+    Raises:
+        UserError: one is missing or cannot be met.
+    """
     require(bool(command.clips), "CLIP", "missing", "at least one video file")
     require(command.top >= 1, "--top", command.top, "at least 1")
-    if command.explain is not None:
-        _check_page(command)
-    model = load(command.run)
-    context = model.context()
+    page = command.explain
+    if page is None:
+        return
+    require(len(command.clips) == 1, "--explain", f"{len(command.clips)} clips", "one clip")
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--explain {page}: expected a name in .html")
+    if not page.parent.is_dir():
+        raise UserError(f"--explain {page}: no folder {page.parent}")
+
+
+def label(command: Command, classifier: Classifier) -> int:
+    """Print the nearest classes of every clip.
+
+    A clip that cannot be read is named on stderr, and the others are labelled.
+
+    Args:
+        command: the clips, and how the answer is shown.
+        classifier: the trained run.
+
+    Returns:
+        How the command ends: 0, or 1 if a clip could not be read.
+
+    Raises:
+        UserError: the class names or the feature network do not fit the run.
+    """
     names = None if command.classes is None else read_lines(command.classes)
-    choice = candidates(context, names, command.vectors)
-    features = context.features(command.backbone, command.checkpoint)
-    backend = command.motion_backend and MotionBackend(model, command.motion_backend)
+    choice = classifier.candidates(names, command.vectors)
     console = Console(stderr=command.json)
-    for note in (*choice.notes, make_backbone(features).note):
+    for note in (*choice.notes, make_backbone(classifier.features).note):
         if note:
             console.print(escape(note), soft_wrap=True, highlight=False)
     failed = 0
-    for clip in command.clips:
+    for path in command.clips:
         try:
-            _one(command, clip, model, choice, features, backend or None, console)
+            clip = classifier.read(path, keep_footage=command.explain is not None)
+            guesses = classifier.predict(clip, choice)
+            if command.explain is not None:
+                page = explain(classifier, clip, choice, guesses)
+                write_page(command.explain, printable(path.name), page)
         except UserError as error:
             print(f"error: {printable(error)}", file=sys.stderr)
             failed += 1
-    if backend:
-        differing, compared = backend.compared()
-        line = f"motion in {command.motion_backend}: {differing} of {compared:,} spikes differ"
-        console.print(f"{line} from PyTorch's", highlight=False)
+            continue
+        _show(command, path, clip, guesses, console)
     return 1 if failed else 0
 
 
-def _one(
-    command: Command,
-    clip: Path,
-    model: System,
-    choice: Candidates,
-    features: FeatureConfig,
-    backend: MotionBackend | None,
-    console: Console,
+def _show(
+    command: Command, path: Path, clip: ClipFeatures, guesses: list[Guess], console: Console
 ) -> None:
-    """Name the class of one clip, and say it."""
-    footage = read_clip(clip, features)
-    batch = model.batch_of(features_of(clip, footage, make_backbone(features)))
-    guesses = model.guesses(batch, choice, backend)
-    if command.explain is not None:
-        page = explain(model, batch, choice, footage, guesses)
-        write_page(command.explain, printable(clip.name), page)
     if command.json:
         shown = [asdict(guess) for guess in guesses[: command.top]]
-        print(json.dumps({"clip": str(clip), "guesses": shown, "remarks": footage.remarks}))
+        print(json.dumps({"clip": str(path), "guesses": shown, "remarks": clip.remarks}))
         return
-    console.print(guess_table(printable(clip.name), guesses[: command.top], len(guesses)))
-    for remark in footage.remarks:
+    console.print(guess_table(printable(path.name), guesses[: command.top], len(guesses)))
+    for remark in clip.remarks:
         console.print(f"note: {escape(remark)}", soft_wrap=True, highlight=False)
     if command.explain is not None:
         console.print(f"page: {escape(str(command.explain))}", soft_wrap=True, highlight=False)
@@ -140,15 +157,6 @@ def guess_table(title: str, guesses: list[Guess], of: int) -> Table:
             f"{guess.calibrated:.3f}",
         )
     return table
-
-
-def _check_page(command: Command) -> None:
-    assert command.explain is not None
-    require(len(command.clips) == 1, "--explain", f"{len(command.clips)} clips", "one clip")
-    if command.explain.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--explain {command.explain}: expected a name in .html")
-    if not command.explain.parent.is_dir():
-        raise UserError(f"--explain {command.explain}: no folder {command.explain.parent}")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ def _():
     import mdft
     from events import frames_to_events, rgb_to_luma
     from mdft.config.recipes import debug
-    from mdft.data.load import load_clips
     from mdft.data.rendered.classes import make_classes
     from mdft.data.rendered.clip import render_clip
+    from mdft.data.sources import load_clips
     from mdft.training.run import train
 
     return (

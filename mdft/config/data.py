@@ -9,16 +9,17 @@ from typing import Literal
 
 from mdft.config.features import FeatureConfig
 from mdft.config.rendered import RenderedConfig
-from mdft.errors import UserError, require
+from mdft.errors import require
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Where the clips come from."""
 
-    source: Literal["rendered", "files", "folder"] = "rendered"
-    """The embedded benchmark, feature files in the layout of AVCA and TCaF (docs/data.md), or a
-    folder of video files (docs/predict.md)."""
+    source: str = "rendered"
+    """rendered: the embedded benchmark; files: feature files in the layout of AVCA and TCaF
+    (docs/data.md); folder: video files (docs/predict.md); or a source of one's own
+    (docs/extending.md)."""
     rendered: RenderedConfig = field(default_factory=RenderedConfig)
     """The embedded benchmark."""
     root: Path | None = None
@@ -49,19 +50,12 @@ class DataConfig:
     """Folder of what is drawn or read once; default: $MDFT_CACHE, else ~/.cache/mdft."""
 
     def check(self) -> None:
-        """Raise a UserError that names the first field out of its range."""
+        """Raise a UserError that names the first field out of its range.
+
+        What one source alone asks for, its entry in ``mdft.data.sources.SOURCES`` checks.
+        """
         threshold = self.feature_threshold
         require(0 < threshold < math.inf, "feature_threshold", threshold, "a positive number")
-        if self.source == "rendered":
-            return
-        if self.source == "folder":
-            self.extract.check()
-        if self.root is None:
-            raise UserError(
-                "--data.root is missing: name the folder of the benchmark, the one that holds "
-                "class-split/ and features/ (docs/data.md); of source folder, the one that holds "
-                "a subfolder of clips a class"
-            )
         enough = self.max_seconds is None or self.max_seconds >= 1
         require(enough, "data.max_seconds", self.max_seconds, "at least 1")
 

@@ -8,23 +8,6 @@ from mdft.config.data import DataConfig
 from mdft.config.model import ModelConfig
 from mdft.config.rendered import ClassCounts, RenderedConfig
 from mdft.config.train import TrainConfig
-from mdft.errors import UserError
-
-_FILES, _FOLDER = ("files",), ("folder",)
-#: Sources that look at a field of DataConfig, where not all do.
-LOOKED_AT = {
-    "root": _FILES + _FOLDER,
-    "features": _FILES,
-    "split": _FILES,
-    "text_alignment": _FILES + _FOLDER,
-    "max_seconds": _FILES + _FOLDER,
-    "lengths": _FILES + _FOLDER,
-    "vectors": _FOLDER,
-    "splits": _FOLDER,
-    "split_seed": _FOLDER,
-    "extract": _FOLDER,
-    "rendered": ("rendered",),
-}
 
 
 def _narrow() -> ModelConfig:
@@ -127,23 +110,3 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "activitynet": activitynet,
     "folder": folder,
 }
-
-
-def check_looked_at(data: DataConfig, recipe: DataConfig) -> None:
-    """Check that nothing was changed that the chosen source of data does not look at.
-
-    Args:
-        data: asked for.
-        recipe: what it started from.
-
-    Raises:
-        UserError: a flag would be ignored, such as --data.root without a recipe.
-    """
-    for name, sources in LOOKED_AT.items():
-        if data.source not in sources and getattr(data, name) != getattr(recipe, name):
-            flag = f"--data.{name.replace('_', '-')}"
-            others = [r for r, make in RECIPES.items() if make().data.source in sources]
-            raise UserError(
-                f"{flag}: not looked at by --data.source {data.source}; leave it out, or begin "
-                f"with a recipe that looks at it: {', '.join(others)}"
-            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,6 +54,29 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """How clips were made: what a run must record to take features from other clips alike.
+
+    Attributes:
+        source: name of the data source, a key of ``mdft.data.sources.SOURCES``.
+        features: how features are taken from video files, in JSON with the SHA-256 of the
+            checkpoint (``FeatureConfig.described``); None if it is not known.
+        checkpoint: where that was; empty if there is none.
+        words: ``letters`` if word vectors are a function of the class names alone, else the name
+            of what they come from.
+    """
+
+    source: str
+    features: Mapping[str, Any] | None = None
+    checkpoint: str = ""
+    words: str = "unnamed word vectors"
+
+
+#: Word vectors that are a function of the letters of a name.
+LETTERS = "letters"
+
+
+@dataclass(frozen=True)
 class ClipSet:
     """A whole benchmark, packed: the seconds of all clips one after another, without padding.
 
@@ -70,6 +94,8 @@ class ClipSet:
         splits: name in ``SPLITS`` → int64 clip indices.
         scales: of the audio and the visual features, applied by :meth:`batch`; ``{}``: none.
         notes: what a user must know of these clips, one line each.
+        averaged: whether the features of a clip are one vector, the mean over its seconds.
+        provenance: how the clips were made; None until a source has loaded them.
     """
 
     audio_MD: np.ndarray
@@ -83,6 +109,8 @@ class ClipSet:
     splits: Mapping[str, np.ndarray]
     scales: Mapping[str, Scale] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    averaged: bool = False
+    provenance: Provenance | None = None
 
     def __len__(self) -> int:
         return len(self.labels_N)

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from mdft.config.data import DataConfig
 from mdft.config.train import TrainConfig
-from mdft.data.load import load_clips
+from mdft.data.sources import load_clips
 from mdft.errors import UserError, require
 from mdft.experiments.screen import SweepScreen
 from mdft.experiments.spread import score_spreads

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from mdft.config.train import TrainConfig
-from mdft.data.load import load_clips
+from mdft.data.sources import load_clips
 from mdft.runs.folder import STATE
 from mdft.training.board import Board
 from mdft.training.trainer import Trainer

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mdft.data.dataset import LETTERS
 from mdft.data.files.splits import match
 from mdft.data.video.names import name_vectors, words_of
 from mdft.errors import UserError, closest
-from mdft.runs.preprocessing import LETTERS, Context
+from mdft.runs.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Guess:
 
 
 def candidates(
-    context: Context, names: Sequence[str] | None = None, vectors: Path | None = None
+    context: Preprocessing, names: Sequence[str] | None = None, vectors: Path | None = None
 ) -> Candidates:
     """Word vectors of classes.
 
@@ -107,7 +108,7 @@ def _known(names: Sequence[str], classes: Sequence[str]) -> list[int | None]:
     return found
 
 
-def _check_source(context: Context, new: Sequence[str], vectors: Path | None) -> None:
+def _check_source(context: Preprocessing, new: Sequence[str], vectors: Path | None) -> None:
     """Refuse new names whose vectors would be of another kind than the run's."""
     if new and vectors is None and context.words != LETTERS:
         raise UserError(

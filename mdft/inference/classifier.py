@@ -1,115 +1,222 @@
-"""What a loaded model does with a video file: embed it, and name its class."""
+"""A trained run as one object: from video files to embeddings and labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mdft.config.features import FeatureConfig
 from mdft.data.dataset import Batch
+from mdft.data.video.clip import ClipFeatures, extract_clip
 from mdft.errors import UserError
+from mdft.inference.candidates import Candidates, Guess, candidates, ranked
+from mdft.model.mdft import MDFT
+from mdft.runs.folder import RESULTS, Results, read_results, run_folder
+from mdft.runs.load import load_model
+from mdft.runs.preprocessing import Preprocessing, read_preprocessing
+from mdft.systems.interface import Embedded, System
 
-if TYPE_CHECKING:
-    from mdft.data.video.clip import ClipFeatures
-    from mdft.inference.candidates import Candidates, Guess
-    from mdft.runs.preprocessing import Context
-    from mdft.systems.interface import Embedded, System
+#: Clips that are embedded together.
+BATCH = 32
+
+Clip = Path | str | ClipFeatures
 
 
-class LabelsClips:
-    """Adds :meth:`embed` and :meth:`predict` to a system that :func:`mdft.load` loaded.
+@dataclass(frozen=True)
+class Classifier:
+    """A trained model with all that it needs to label a video file.
 
     Attributes:
-        run: the folder it was loaded from; None if it was not.
+        model: in eval mode; a ``torch.nn.Module`` (:class:`mdft.model.MDFT` or a baseline).
+        folder: of the run.
+        backbone: network of the features, for a run that does not record it.
+        checkpoint: its weights, if they are no longer where they were in training.
+        embedder: embeds a batch in place of ``model.embed_clips``, such as one with the motion
+            branch in a simulator (``export.simulated.SimulatedMotion``).
+
+    Example:
+        >>> import mdft
+        >>> classifier = mdft.load(mdft.RELEASED)
+        >>> len(classifier.classes), round(classifier.results.zsl, 1)
+        (48, 0.6)
     """
 
-    run: Path | None = None
+    model: System
+    folder: Path
+    backbone: str | None = None
+    checkpoint: Path | None = None
+    embedder: Callable[[Batch], Embedded] | None = None
 
-    # Imports stand in the methods: a context is read with mdft.runs.folder, which loads systems.
-
-    def context(self) -> Context:
-        """The run's classes, words, standardisation and way of taking features.
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """How clips become the model's input, and the classes of the run.
 
         Raises:
-            UserError: the model is not loaded from a run, or the run is not finished.
+            UserError: the run has none, as one that is not finished, or it is damaged.
         """
-        from mdft.runs.preprocessing import read_context
+        return read_preprocessing(self.folder)
 
-        if self.run is None:
-            raise UserError("this model belongs to no run; load one with mdft.load(RUN)")
-        return read_context(self.run)
+    @cached_property
+    def results(self) -> Results:
+        """The test scores of the run, and its β.
 
-    def batch_of(self, clip: Path | str | ClipFeatures) -> Batch:
-        """A clip as the model takes it.
+        Raises:
+            UserError: the run has none, or they are damaged.
+        """
+        if not (self.folder / RESULTS).is_file():
+            raise UserError(f"{self.folder}: no {RESULTS} there; finish the training")
+        return read_results(self.folder)
+
+    @cached_property
+    def features(self) -> FeatureConfig:
+        """How features are taken from a clip, as they were for training.
+
+        Raises:
+            UserError: as :meth:`mdft.runs.preprocessing.Preprocessing.features`.
+        """
+        return self.preprocessing.features(self.backbone, self.checkpoint)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes that :meth:`predict` chooses from, unless it is given others."""
+        return list(self.candidates().names)
+
+    @property
+    def motion(self) -> nn.ModuleDict:
+        """The spiking motion branch of each pathway, ``audio`` and ``visual``.
+
+        Raises:
+            UserError: the run is a baseline's, or has no motion branch.
+        """
+        if not (isinstance(self.model, MDFT) and self.model.spiking):
+            raise UserError(f"{self.folder}: this run has no spiking motion branch")
+        return self.model.motion
+
+    def candidates(
+        self, classes: Sequence[str] | None = None, vectors: Path | str | None = None
+    ) -> Candidates:
+        """The classes to choose from and their word vectors.
 
         Args:
-            clip: a video file, taken as for the run's training, or what was taken from one.
-
-        Raises:
-            UserError: the file cannot be read, or the features do not fit the run.
-        """
-        from mdft.data.video.clip import extract_clip
-
-        context = self.context()
-        if isinstance(clip, (str, Path)):
-            clip = extract_clip(Path(clip), context.features(None, None))
-        return context.batch(clip)
-
-    @torch.no_grad()
-    def embed(self, clip: Path | str | ClipFeatures) -> Tensor:
-        """Where a clip lies in the joint space: (E,), or (M,E) of a baseline with M branches.
-
-        Raises:
-            UserError: as :meth:`batch_of`.
-        """
-        return self._system().embed_clips(self.batch_of(clip)).o_BME[0].squeeze(0)
-
-    def predict(
-        self,
-        clip: Path | str | ClipFeatures,
-        classes: Sequence[str] | None = None,
-        vectors: Path | str | None = None,
-    ) -> list[Guess]:
-        """The classes of a clip, nearest first: by ``‖O_av − O_w‖₂``, plus β if seen.
-
-        Args:
-            clip: a video file, or what was taken from one.
-            classes: to choose from; None: those of the run's test.
+            classes: their names; None: those of the run's test.
             vectors: file of word vectors, for classes that the run does not know.
 
         Raises:
-            UserError: as :meth:`batch_of` and :func:`mdft.inference.candidates.candidates`.
+            UserError: as :func:`mdft.inference.candidates.candidates`.
         """
-        from mdft.inference.candidates import candidates
+        return candidates(self.preprocessing, classes, Path(vectors) if vectors else None)
 
-        choice = candidates(self.context(), classes, Path(vectors) if vectors else None)
-        return self.guesses(self.batch_of(clip), choice)
-
-    @torch.no_grad()
-    def guesses(
-        self,
-        batch: Batch,
-        choice: Candidates,
-        embed: Callable[[Batch], Embedded] | None = None,
-    ) -> list[Guess]:
-        """All candidates for a batch of one clip, nearest first.
+    def read(self, clip: Clip, *, keep_footage: bool = False) -> ClipFeatures:
+        """Features and events of a clip, taken as for the run's training.
 
         Args:
-            batch: of :meth:`batch_of`.
-            choice: the candidates.
-            embed: in the place of ``embed_clips``: with its motion in a simulator, say.
+            clip: a video file; features that were taken already are returned as they are.
+            keep_footage: whether the decoded pictures and sound are returned, too.
+
+        Raises:
+            UserError: the file cannot be read, or the run does not record its features.
         """
-        from mdft.inference.candidates import ranked
-        from mdft.runs.folder import read_results
+        if isinstance(clip, ClipFeatures):
+            return clip
+        return extract_clip(Path(clip), self.features, keep_footage=keep_footage)
 
-        assert self.run is not None, "a batch was made with its context"
-        system = self._system()
-        o_w_CE = system.embed_words(torch.from_numpy(choice.words_CW))
-        distances_C = system.distances((embed or system.embed_clips)(batch), o_w_CE)[0]
-        return ranked(choice, distances_C, read_results(self.run).beta)
+    @overload
+    def embed(self, clips: Clip) -> Tensor: ...
+    @overload
+    def embed(self, clips: Sequence[Clip]) -> list[Tensor]: ...
+    @torch.no_grad()
+    def embed(self, clips: Clip | Sequence[Clip]) -> Tensor | list[Tensor]:
+        """Where clips lie in the joint space, ``O_av`` of eq. (12).
 
-    def _system(self) -> System:
-        return cast("System", self)
+        Args:
+            clips: a video file or its features, or a sequence of them. Those of a sequence are
+                embedded ``BATCH`` at a time, which changes a result by rounding alone.
+
+        Returns:
+            (E,), or (M,E) of a baseline with M branches; a list of them for a sequence.
+
+        Raises:
+            UserError: as :meth:`read`, or the features do not fit the run.
+        """
+        found = [o_ME.squeeze(0) for x in self._embedded(_listed(clips)) for o_ME in x.o_BME]
+        return found[0] if isinstance(clips, Clip) else found
+
+    @overload
+    def predict(
+        self,
+        clips: Clip,
+        classes: Sequence[str] | Candidates | None = None,
+        vectors: Path | str | None = None,
+    ) -> list[Guess]: ...
+    @overload
+    def predict(
+        self,
+        clips: Sequence[Clip],
+        classes: Sequence[str] | Candidates | None = None,
+        vectors: Path | str | None = None,
+    ) -> list[list[Guess]]: ...
+    @torch.no_grad()
+    def predict(
+        self,
+        clips: Clip | Sequence[Clip],
+        classes: Sequence[str] | Candidates | None = None,
+        vectors: Path | str | None = None,
+    ) -> list[Guess] | list[list[Guess]]:
+        """The classes of clips, nearest first: by ``‖O_av − O_w‖₂``, plus β if seen.
+
+        Args:
+            clips: as for :meth:`embed`.
+            classes: to choose from, their names or what :meth:`candidates` gave; None: those of
+                the run's test.
+            vectors: file of word vectors, for classes that the run does not know.
+
+        Returns:
+            All candidates for a clip, nearest first; a list of such lists for a sequence.
+
+        Raises:
+            UserError: as :meth:`embed` and :meth:`candidates`.
+        """
+        chosen = classes if isinstance(classes, Candidates) else self.candidates(classes, vectors)
+        o_w_CE = self.model.embed_words(torch.from_numpy(chosen.words_CW))
+        distances = [self.model.distances(x, o_w_CE) for x in self._embedded(_listed(clips))]
+        found = [ranked(chosen, d_C, self.results.beta) for d_BC in distances for d_C in d_BC]
+        return found[0] if isinstance(clips, Clip) else found
+
+    def _embedded(self, clips: Sequence[Clip]) -> Iterator[Embedded]:
+        for start in range(0, len(clips), BATCH):
+            batch = self.preprocessing.batch([self.read(c) for c in clips[start : start + BATCH]])
+            yield (self.embedder or self.model.embed_clips)(batch)
+
+
+def _listed(clips: Clip | Sequence[Clip]) -> Sequence[Clip]:
+    return [clips] if isinstance(clips, Clip) else clips
+
+
+def load(
+    run: Path | str, *, backbone: str | None = None, checkpoint: Path | str | None = None
+) -> Classifier:
+    """A trained run, on the CPU, in eval mode.
+
+    Args:
+        run: the run's folder or the checkpoint file in it.
+        backbone: network of the features, for a run that does not record it: ``frozen``,
+            ``selavi`` or ``torchvision:NAME``.
+        checkpoint: its weights, if they are no longer where they were in training.
+
+    Raises:
+        UserError: there is no finished run, or its weights do not fit its configuration.
+
+    Example:
+        >>> import mdft
+        >>> mdft.load(mdft.RELEASED).motion["visual"]  # doctest: +ELLIPSIS
+        MotionBranch(...
+    """
+    folder = run_folder(run)
+    path = Path(checkpoint) if checkpoint is not None else None
+    return Classifier(load_model(folder), folder, backbone, path)

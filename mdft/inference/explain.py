@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from events.video.footage import Footage
-from mdft.data.dataset import Batch
+from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
 from mdft.inference.candidates import Candidates, Guess
+from mdft.inference.classifier import Classifier
 from mdft.model.mdft import MDFT, Output
-from mdft.systems.interface import System
 from mdft.systems.mdft import embedded
 
 
@@ -63,7 +63,7 @@ class Explanation:
 
 @torch.no_grad()
 def explain(
-    model: System, batch: Batch, choice: Candidates, footage: Footage, guesses: Sequence[Guess]
+    classifier: Classifier, clip: ClipFeatures, choice: Candidates, guesses: Sequence[Guess]
 ) -> Explanation:
     """Look into the answer for one clip.
 
@@ -71,17 +71,19 @@ def explain(
     the same everywhere; all else is as it was. This is the paper's Figure 6.
 
     Args:
-        model: with a spiking motion branch.
-        batch: of the clip.
+        classifier: of a model with a spiking motion branch.
+        clip: read with its footage.
         choice: the candidates.
-        footage: what was read from the file.
         guesses: the answer.
 
     Raises:
         UserError: the model has no spiking motion branch.
     """
+    model, footage = classifier.model, clip.footage
     if not (isinstance(model, MDFT) and model.spiking):
-        raise UserError("--explain: the run has no spiking motion branch to look into")
+        raise UserError("--explain: the run has no spiking motion branch")
+    assert footage is not None, "the clip was read without its footage"
+    batch = classifier.preprocessing.batch([clip])
     semantics, inputs = model.semantics(batch), model.motion_inputs(batch)
     layers = {p: model.branch(p).spikes(x.x_BSD, x.current_BS1) for p, x in inputs.items()}
     steps = next(iter(inputs.values())).x_BSD.shape[1] // batch.mask_BT.shape[1]
@@ -96,7 +98,8 @@ def explain(
     silent = {p: torch.zeros_like(spikes[-1]) for p, spikes in layers.items()}
     still_BE = model.reason(semantics, silent, batch.mask_BT)
     still = Output(still_BE, model.reconstruct(still_BE), {})
-    without = model.guesses(batch, choice, lambda batch: embedded(still, batch))
+    still_classifier = replace(classifier, embedder=lambda batch: embedded(still, batch))
+    without = still_classifier.predict(clip, choice)
     moved_BE = model(batch).o_av_BE
     return Explanation(
         footage=footage,

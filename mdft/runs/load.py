@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mdft.data.dataset import ClipSet
-from mdft.data.load import load_clips
+from mdft.data.sources import load_clips
 from mdft.errors import UserError
 from mdft.runs.folder import CONFIG, MODEL, read_config, run_folder
 from mdft.runs.tensors import read_tensors
@@ -14,8 +14,8 @@ from mdft.systems.interface import System
 from mdft.systems.mdft import MDFTSystem
 
 
-def load(run: Path | str) -> System:
-    """The trained model of a run, on the CPU, in eval mode; MDFT's ``.motion`` can be exported.
+def load_model(run: Path | str) -> System:
+    """The trained model of a run alone, on the CPU, in eval mode.
 
     Args:
         run: the run's folder or the checkpoint file in it.
@@ -30,7 +30,6 @@ def load(run: Path | str) -> System:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(f"{folder / MODEL}: does not fit {CONFIG}: {error}") from error
-    model.run = folder
     return model.eval()
 
 
@@ -40,12 +39,12 @@ def clips_of(run: Path | str) -> ClipSet:
 
 
 def load_ours(run: Path | str) -> MDFTSystem:
-    """The trained model of a run of MDFT, as :func:`mdft.runs.load.load`.
+    """The trained model of a run of MDFT, as :func:`load_model`.
 
     Raises:
-        UserError: it is a baseline's run; or as :func:`mdft.runs.load.load`.
+        UserError: it is a baseline's run; or as :func:`load_model`.
     """
-    model = load(run)
+    model = load_model(run)
     if not isinstance(model, MDFTSystem):
         system = read_config(run_folder(run)).system
         raise UserError(

@@ -1,4 +1,4 @@
-"""``classes.safetensors`` of a run: what its model must be given besides its weights.
+"""``classes.safetensors`` of a run: how clips become the input of its model.
 
 Class names and word vectors, which classes are seen, how features are standardised, and how they
 were taken from video files: enough to label a clip without the data set.
@@ -15,25 +15,21 @@ import numpy as np
 import torch
 
 from mdft.config.data import DataConfig
-from mdft.config.features import FeatureConfig, of_rendered
+from mdft.config.features import FeatureConfig
 from mdft.data.dataset import Batch, ClipSet, offsets_of
 from mdft.data.feature_bins import CHANNELS, feature_bins
-from mdft.data.files.benchmark import AVERAGED_NOTE
 from mdft.data.scale import Scale
 from mdft.data.stages import STAGES
 from mdft.data.video.clip import ClipFeatures
-from mdft.data.video.layout import read_manifest
 from mdft.errors import UserError
 from mdft.runs.tensors import read_tensors, write_tensors
 
-CONTEXT = "classes.safetensors"
-#: How word vectors were made that are a function of the name alone.
-LETTERS = "letters"
+PREPROCESSING = "classes.safetensors"
 
 
 @dataclass(frozen=True)
-class Context:
-    """What a trained model must be given besides its weights.
+class Preprocessing:
+    """How clips become the input of a trained model, and which classes it was trained on.
 
     Attributes:
         classes: names of all classes of the data set.
@@ -62,43 +58,49 @@ class Context:
     averaged: bool
     words: str
 
-    def batch(self, clip: ClipFeatures) -> Batch:
-        """One clip as the model takes it, as clips were in training.
+    def batch(self, clips: Sequence[ClipFeatures]) -> Batch:
+        """Clips as the model takes them: standardised as in training, padded to the longest.
 
         Args:
-            clip: its features, not standardised.
+            clips: their features, not standardised.
 
         Raises:
             UserError: features of another width than in training.
         """
-        audio_MD, visual_MD = clip.audio_TD, clip.visual_TD
-        for name, values_MD in (("audio", audio_MD), ("visual", visual_MD)):
-            expected = len(self.scales[name].mean_D)
-            if values_MD.shape[1] != expected:
-                raise UserError(
-                    f"{name} features are {values_MD.shape[1]} wide, the run was trained on "
-                    f"{expected}; name its network with --backbone"
-                )
-        events_MKD = clip.events_TKD
+        self._check_widths(clips)
+        audio, visual = [c.audio_TD for c in clips], [c.visual_TD for c in clips]
         if self.averaged:
-            audio_MD, visual_MD = (x.mean(0, keepdims=True) for x in (audio_MD, visual_MD))
-        offsets = offsets_of(np.array([len(audio_MD)]))
+            audio, visual = ([x.mean(0, keepdims=True) for x in xs] for xs in (audio, visual))
+        offsets_N1 = offsets_of(np.array([len(x) for x in audio]))
+        visual_MD = np.concatenate(visual)
         if self.events == "feature":
-            bins = feature_bins(visual_MD, offsets, self.feature_threshold, CHANNELS)
-            events_MKD = np.concatenate(list(bins))
-        clips = ClipSet(
-            audio_MD=audio_MD,
+            bins = list(feature_bins(visual_MD, offsets_N1, self.feature_threshold, CHANNELS))
+        else:
+            bins = [c.events_TKD for c in clips]
+        index = np.arange(len(clips))
+        packed = ClipSet(
+            audio_MD=np.concatenate(audio),
             visual_MD=visual_MD,
-            events_MKD=events_MKD,
-            offsets_N1=offsets,
-            labels_N=np.zeros(1, dtype=np.int64),
-            names=["clip"],
+            events_MKD=np.concatenate(bins),
+            offsets_N1=offsets_N1,
+            labels_N=np.zeros(len(clips), dtype=np.int64),
+            names=[str(i) for i in index],
             classes=self.classes,
             words_CW=self.words_CW,
             splits={},
             scales=self.scales,
         )
-        return clips.batch(np.zeros(1, dtype=np.int64))
+        return packed.batch(index)
+
+    def _check_widths(self, clips: Sequence[ClipFeatures]) -> None:
+        for clip in clips:
+            for name, values_TD in (("audio", clip.audio_TD), ("visual", clip.visual_TD)):
+                expected = len(self.scales[name].mean_D)
+                if values_TD.shape[1] != expected:
+                    raise UserError(
+                        f"{name} features are {values_TD.shape[1]} wide, the run was trained on "
+                        f"{expected}; name its network with --backbone"
+                    )
 
     def features(self, backbone: str | None, checkpoint: Path | None) -> FeatureConfig:
         """How to take features from a clip as they were taken for training.
@@ -129,69 +131,59 @@ class Context:
             config = FeatureConfig(**{**self.extract, "checkpoint": path})
             config.check()
         except (TypeError, AttributeError) as error:
-            raise UserError(f"{CONTEXT}: no way of taking features ({error})") from error
+            raise UserError(f"{PREPROCESSING}: no way of taking features ({error})") from error
         if config.described() != self.extract:
             raise UserError(f"--checkpoint {path}: other weights than the run was trained with")
         return config
 
 
-def context_of(config: DataConfig, clips: ClipSet) -> Context:
-    """The context of a run on a data set."""
+def preprocessing_of(config: DataConfig, clips: ClipSet) -> Preprocessing:
+    """The preprocessing of a run on these clips.
+
+    Args:
+        config: which events E_v stands for.
+        clips: as their source loaded them, with their provenance.
+    """
+    assert clips.provenance is not None, "Source.clips sets it"
     index = np.arange(len(clips.classes))
     stage = STAGES[-1]
-    extract, checkpoint, words = _origin(config)
-    return Context(
+    return Preprocessing(
         classes=clips.classes,
         words_CW=clips.words_CW,
         seen_C=np.isin(index, clips.classes_of(stage.train)),
         tested_C=np.isin(index, clips.classes_of(stage.seen, stage.unseen)),
         scales=clips.scales,
-        extract=extract,
-        checkpoint=checkpoint,
+        extract=clips.provenance.features,
+        checkpoint=clips.provenance.checkpoint,
         events=config.events,
         feature_threshold=config.feature_threshold,
-        averaged=AVERAGED_NOTE in clips.notes,
-        words=words,
+        averaged=clips.averaged,
+        words=clips.provenance.words,
     )
 
 
-def _origin(config: DataConfig) -> tuple[Mapping[str, Any] | None, str, str]:
-    """How the features were made, where the weights lay, and where the words come from."""
-    if config.source == "rendered":
-        return of_rendered(config.rendered).described(), "", "the embedded benchmark"
-    if config.source == "folder":
-        checkpoint = str(config.extract.checkpoint or "")
-        words = LETTERS if config.vectors is None else config.vectors.name
-        return config.extract.described(), checkpoint, words
-    assert config.root is not None, "config.check() comes first"
-    manifest = read_manifest(config.root)
-    if manifest is None:
-        return None, "", "its feature files"
-    return manifest["features"], "", manifest["words"]
-
-
-def write_context(folder: Path, context: Context) -> None:
-    """Write the context of a run into its folder."""
-    arrays = {"words": context.words_CW, "seen": context.seen_C, "tested": context.tested_C}
-    arrays |= {f"scale.{k}": np.stack([s.mean_D, s.deviation_D]) for k, s in context.scales.items()}
+def write_preprocessing(folder: Path, found: Preprocessing) -> None:
+    """Write the preprocessing of a run into its folder."""
+    arrays = {"words": found.words_CW, "seen": found.seen_C, "tested": found.tested_C}
+    arrays |= {f"scale.{k}": np.stack([s.mean_D, s.deviation_D]) for k, s in found.scales.items()}
     names = ("extract", "checkpoint", "events", "feature_threshold", "averaged", "words")
-    rest = {"classes": list(context.classes), **{name: getattr(context, name) for name in names}}
-    write_tensors(folder / CONTEXT, {k: torch.tensor(v) for k, v in arrays.items()}, rest)
+    rest = {"classes": list(found.classes), **{name: getattr(found, name) for name in names}}
+    write_tensors(folder / PREPROCESSING, {k: torch.tensor(v) for k, v in arrays.items()}, rest)
 
 
-def read_context(folder: Path) -> Context:
-    """The context of a run.
+def read_preprocessing(folder: Path) -> Preprocessing:
+    """The preprocessing of a run.
 
     Raises:
         UserError: there is none, as in a run of an older release, or it is damaged.
     """
-    path = folder / CONTEXT
+    path = folder / PREPROCESSING
     if not path.is_file():
         raise UserError(f"{path}: no such file; finish the training, or train again")
     tensors, rest = read_tensors(path)
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     try:
-        return Context(
+        return Preprocessing(
             words_CW=arrays["words"],
             seen_C=arrays["seen"],
             tested_C=arrays["tested"],
@@ -199,4 +191,6 @@ def read_context(folder: Path) -> Context:
             **rest,
         )
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the context of a run of this release ({error})") from error
+        raise UserError(
+            f"{path}: not the preprocessing of a run of this release ({error})"
+        ) from error

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from mdft.data.dataset import Batch, ClipSet
 from mdft.data.stages import Stage
-from mdft.inference.classifier import LabelsClips
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Loss:
     spikes: Spikes = NO_SPIKES
 
 
-class System(LabelsClips, nn.Module):
+class System(nn.Module):
     """A model that the two-stage protocol can train and test.
 
     Attributes:

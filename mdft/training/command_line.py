@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 from mdft import cli
-from mdft.config.recipes import RECIPES, check_looked_at
+from mdft.config.recipes import RECIPES
 from mdft.config.train import TrainConfig
 from mdft.errors import unknown
 from mdft.runs.folder import run_folder
@@ -35,7 +35,10 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
     start = command(**{f.name: getattr(default, f.name) for f in fields(default)})
     prog = f"python -m {module} {recipe}"
     found = cli.parse(command, prog, flags, default=start, notes=recipes_note(recipe))
-    check_looked_at(found.data, default.data)
+    # Here, since the sources read torch, which --help does without.
+    from mdft.data.sources import check_flags
+
+    check_flags(found.data, default.data)
     return recipe, found
 
 

@@ -16,7 +16,7 @@ from mdft.config.train import TrainConfig
 from mdft.errors import UserError
 from mdft.model.motion import MotionBranch
 from mdft.runs.folder import RESULTS, read_config, read_results, run_folder
-from mdft.runs.load import load
+from mdft.runs.load import load_model
 from mdft.training.protocol import Progress
 
 #: Where the two configurations must be the same: training and test clips, and the architecture.
@@ -56,7 +56,7 @@ def adopt(model: nn.Module, run: Path) -> None:
     Raises:
         UserError: there is no finished run.
     """
-    found = model.load_state_dict(load(run).state_dict(), strict=False)
+    found = model.load_state_dict(load_model(run).state_dict(), strict=False)
     other = [*found.missing_keys, *found.unexpected_keys]
     assert all(name.endswith("weight_steps_L") for name in other), other
     for branch in (m for m in model.modules() if isinstance(m, MotionBranch)):

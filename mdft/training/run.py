@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,108 @@ import torch
 from rich.console import Console
 
 from mdft.config.train import ComputeConfig, TrainConfig
-from mdft.data.load import load_clips
+from mdft.data.dataset import ClipSet
+from mdft.data.sources import load_clips
 from mdft.distributed.device import resolve_device
 from mdft.distributed.world import after_first, world
 from mdft.errors import UserError, require
+from mdft.inference.classifier import Classifier, load
 from mdft.runs.folder import MODEL, STATE, Results, read_config
 from mdft.systems.build import OURS
 from mdft.training.board import Board
 from mdft.training.protocol import Progress
 from mdft.training.screen import TrainingScreen, rates_table, scores_table
-from mdft.training.trainer import Trainer
+from mdft.training.trainer import Report, Trainer
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that :func:`fit` has trained.
+
+    Attributes:
+        folder: of the run.
+        clips: that it was trained and tested on.
+        chosen: by stage 1: ``best_epoch``, its validation ``best_hm`` and ``beta``.
+        results: the test scores; None after stage 1 alone.
+    """
+
+    folder: Path
+    clips: ClipSet
+    chosen: Progress
+    results: Results | None
+
+    @cached_property
+    def model(self) -> Classifier:
+        """The trained model, as :func:`mdft.load` gives it.
+
+        Raises:
+            UserError: stage 2 was not run.
+        """
+        return load(self.folder)
+
+
+def fit(
+    config: TrainConfig,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    only_choose: bool = False,
+    start: Progress | None = None,
+    progress: Report | None = None,
+) -> Run:
+    """Train and test with the two-stage protocol, and write the run's folder.
+
+    Prints nothing. Of several processes the first one alone writes and reports.
+
+    Args:
+        config: everything that the result depends on; :mod:`mdft.config.recipes` has some.
+        out: folder of the run, made if it is missing.
+        resume: continue the run that is there, or begin one if there is none.
+        only_choose: stop after stage 1.
+        start: where a new run begins; of stage 2 alone, with the epoch and β to use.
+        progress: called with ``{"note": text}`` for each remark on the data, and with each
+            record of :class:`mdft.training.trainer.Trainer`.
+
+    Raises:
+        UserError: ``out`` holds a run already and ``resume`` is off, or a run of another
+            configuration and it is on; the configuration or the data are not as expected.
+
+    Example:
+        >>> import tempfile, mdft
+        >>> from mdft.config.recipes import debug
+        >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+        ...     run = mdft.fit(debug(), folder + "/run", progress=print)
+        ...     run.results.hm, run.model.classes
+    """
+    out = Path(out)
+    config.check()
+    check_folder(out, config, resume=resume)
+    resolve_device(config.device)  # before minutes of drawing
+    check_processes(config)
+    clips = after_first(lambda: load_clips(config.data))
+    listeners: list[Report] = [] if progress is None else [progress]
+
+    def report(record: dict[str, Any]) -> None:
+        for listener in listeners:
+            listener(record)
+
+    trainer = Trainer(config, clips, out, report)
+    first = world().first
+    if first:  # now, when nothing that was asked for can be wrong
+        out.mkdir(parents=True, exist_ok=True)
+        for note in clips.notes:
+            report({"note": note})
+    with Board(out) if first else nullcontext() as board:
+        if board:
+            listeners.append(board)
+            if config.data.events == "pixel":
+                board.show(clips)
+        results = None
+        if only_choose:
+            trainer.choose(resume=resume)
+        else:
+            results = trainer.run(resume=resume, start=start)
+    return Run(out, clips, trainer.progress, results)
 
 
 def train(
@@ -33,68 +125,22 @@ def train(
     only_choose: bool = False,
     start: Progress | None = None,
     console: Console,
-) -> Results | None:
-    """Run the protocol and write the run's folder.
-
-    Of several processes the first one alone writes and shows.
-
-    Args:
-        config: everything that the result depends on.
-        out: folder of the run, made if it is missing.
-        resume: continue the run that is there.
-        only_choose: stop after stage 1.
-        start: where a new run begins; of stage 2 alone, with the epoch and β to use.
-        console: where progress and scores are shown.
-
-    Returns:
-        The test scores; None after stage 1 alone.
-
-    Raises:
-        UserError: ``out`` holds a run already and ``resume`` is off, or a run of another
-            configuration and it is on.
-    """
-    config.check()
-    check_folder(out, config, resume=resume)
-    resolve_device(config.device)  # before minutes of drawing
-    check_processes(config)
-    clips = after_first(lambda: load_clips(config.data))
-    listeners: list[Callable[[dict[str, Any]], None]] = []
-
-    def report(record: dict[str, Any]) -> None:
-        for listener in listeners:
-            listener(record)
-
-    trainer = Trainer(config, clips, out, report)
-    first = world().first
-    if first:  # now, when nothing that was asked for can be wrong
-        out.mkdir(parents=True, exist_ok=True)
-    for note in clips.notes:
-        console.print(note, soft_wrap=True, highlight=False)
-    with TrainingScreen(console) as screen, Board(out) if first else nullcontext() as board:
-        listeners += [screen, *filter(None, [board])]
-        if board and config.data.events == "pixel":
-            board.show(clips)
-        if only_choose:
-            chosen, results = trainer.choose(resume=resume), None
-        else:
-            chosen, results = None, trainer.run(resume=resume, start=start)
-    _show(console, chosen, results)
-    console.print(f"run   {out}\nboard tensorboard --logdir {out}")
-    return results
-
-
-def _show(console: Console, chosen: Progress | None, results: Results | None) -> None:
-    """What stage 1 alone has chosen, or the scores of the test."""
-    if chosen:
+) -> Run:
+    """:func:`fit` with bars and tables on a console, as ``python -m mdft.train`` shows them."""
+    with TrainingScreen(console) as screen:
+        run = fit(config, out, resume=resume, only_choose=only_choose, start=start, progress=screen)
+    if run.results is None:
         console.print(
-            f"stage 1: epoch {chosen.best_epoch}, beta {chosen.beta:g}, validation HM "
-            f"{100 * chosen.best_hm:.1f} %; go on with --resume",
+            f"stage 1: epoch {run.chosen.best_epoch}, beta {run.chosen.beta:g}, validation HM "
+            f"{100 * run.chosen.best_hm:.1f} %; go on with --resume",
             highlight=False,
         )
-    if results:
-        console.print(scores_table(results), "")
-        if results.firing_rates:
-            console.print(rates_table(results), "")
+    else:
+        console.print(scores_table(run.results), "")
+        if run.results.firing_rates:
+            console.print(rates_table(run.results), "")
+    console.print(f"run   {out}\nboard tensorboard --logdir {out}")
+    return run
 
 
 def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:

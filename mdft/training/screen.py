@@ -43,7 +43,6 @@ class TrainingScreen:
         self.tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> TrainingScreen:
-        self.bars.start()
         return self
 
     def __exit__(
@@ -55,12 +54,14 @@ class TrainingScreen:
         self.bars.stop()
 
     def __call__(self, record: dict[str, Any]) -> None:
-        """Show one record of :class:`mdft.training.trainer.Trainer`."""
+        """Show one record of :func:`mdft.training.run.fit`."""
         if "step" in record:
             task = self._task(record["stage"], record["epochs"] * record["steps"])
             self.bars.update(task, completed=record["epoch"] * record["steps"] + record["step"])
         elif "epoch" in record:
             self._epoch(record)
+        elif "note" in record:
+            self.console.print(record["note"], soft_wrap=True, highlight=False)
         elif "warning" in record:
             self.console.print(f"[yellow]warning[/] {escape(record['warning'])}", highlight=False)
 
@@ -78,6 +79,7 @@ class TrainingScreen:
 
     def _task(self, stage: str, total: int) -> TaskID:
         if stage not in self.tasks:
+            self.bars.start()  # not before: reading the data has a bar of its own
             title = {"stage_1": "choosing epoch and β", "stage_2": "training for the test"}[stage]
             self.tasks[stage] = self.bars.add_task(
                 f"{title:<21}", total=total, unit="steps", note=""

@@ -25,7 +25,7 @@ from mdft.files import only_writer, write_atomic
 from mdft.model.health import LayerHealth, health_record
 from mdft.model.mdft import MDFT
 from mdft.runs.folder import METRICS, MODEL, STATE, Results, write_config, write_results
-from mdft.runs.preprocessing import context_of, write_context
+from mdft.runs.preprocessing import preprocessing_of, write_preprocessing
 from mdft.runs.tensors import read_tensors, write_tensors
 from mdft.systems.build import adam, build
 from mdft.systems.interface import System
@@ -225,7 +225,7 @@ class Trainer:
     def _write(self, split: ScoredSplit, results: Results) -> None:
         write_tensors(self.folder / MODEL, self.model.state_dict(), {"epoch": results.epoch})
         write_tables(self.folder, split, self.clips.classes, results.beta)
-        write_context(self.folder, context_of(self.config.data, self.clips))
+        write_preprocessing(self.folder, preprocessing_of(self.config.data, self.clips))
         write_results(self.folder, results)
 
     def _save(

@@ -18,7 +18,7 @@ from mdft.config.data import DataConfig
 from mdft.config.features import FeatureConfig
 from mdft.data.files import benchmark
 from mdft.data.files.portable import write_pickle
-from mdft.data.load import load_clips
+from mdft.data.sources import load_clips
 from mdft.data.video import folder as extract_folder_module
 from mdft.data.video.benchmark import prepared_folder
 from mdft.data.video.folder import plan, read_job

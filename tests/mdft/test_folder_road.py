@@ -17,8 +17,8 @@ import mdft
 from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.data.files.splits import PARTS
-from mdft.data.load import load_clips
-from mdft.runs.preprocessing import read_context
+from mdft.data.sources import load_clips
+from mdft.runs.preprocessing import read_preprocessing
 from mdft.training.evaluation import score_split
 from mdft.training.run import train
 from tests.mdft.road_of_clips import RENDERED, in_memory, on_clips
@@ -142,8 +142,8 @@ def test_a_clip_gets_the_answer_of_the_test(road: Road):
 def test_a_run_on_the_benchmark_in_memory_labels_its_exported_clips(road: Road):
     config = in_memory(road.folder / "cache")
     train(replace(config, epochs=1), road.folder / "memory", console=Console(file=io.StringIO()))
-    context = read_context(road.folder / "memory")
-    assert context.extract == read_context(road.run).extract
+    context = read_preprocessing(road.folder / "memory")
+    assert context.extract == read_preprocessing(road.run).extract
     assert context.features(None, None).size == RENDERED.size
     guesses = mdft.load(road.folder / "memory").predict(road.clip)
     assert len(guesses) == len(road.memory.classes)

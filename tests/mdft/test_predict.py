@@ -29,7 +29,7 @@ from mdft.errors import UserError
 from mdft.inference.candidates import Candidates, candidates, ranked
 from mdft.model.mdft import MDFT
 from mdft.predict import Command, main
-from mdft.runs.preprocessing import read_context
+from mdft.runs.preprocessing import read_preprocessing
 from mdft.training.run import train
 from tests.mdft.own_clips import CLASSES, write_own
 
@@ -83,13 +83,13 @@ def test_json_is_one_line_a_clip(own: Path, monkeypatch, capsys):
     guesses = lines[0]["guesses"]
     assert sorted(g["name"] for g in guesses) == sorted(CLASSES)
     assert [g["calibrated"] for g in guesses] == sorted(g["calibrated"] for g in guesses)
-    context = read_context(own / "RUN")
+    context = read_preprocessing(own / "RUN")
     seen = {n for n, s in zip(context.classes, context.seen_C, strict=True) if s}
     assert {g["name"] for g in guesses if g["seen"]} == seen and len(seen) == 3
 
 
 def test_names_of_ones_own_keep_the_runs_vectors_or_get_new_ones(own: Path):
-    context = read_context(own / "RUN")
+    context = read_preprocessing(own / "RUN")
     found = candidates(context, ["Knitting", "juggling"])
     index = list(context.classes).index("knitting")
     np.testing.assert_array_equal(found.words_CW[0], context.words_CW[index])
@@ -117,7 +117,7 @@ def test_names_of_ones_own_keep_the_runs_vectors_or_get_new_ones(own: Path):
 
 
 def test_new_names_need_the_words_that_the_run_was_trained_with(own: Path, tmp_path: Path):
-    context = replace(read_context(own / "RUN"), words="glove.txt")
+    context = replace(read_preprocessing(own / "RUN"), words="glove.txt")
     with pytest.raises(UserError, match=r"class 'jugling' is unknown.*--vectors; 300 wide, from g"):
         candidates(context, ["jugling"])
     np.savez(tmp_path / "w.npz", jugling=np.ones(5))
@@ -172,7 +172,7 @@ def test_a_mistake_is_one_line(own: Path, words, named: str, monkeypatch, capsys
 
 
 def test_features_of_another_width_or_network_are_refused(own: Path, tmp_path: Path):
-    context = read_context(own / "RUN")
+    context = read_preprocessing(own / "RUN")
     given = ClipFeatures(
         np.zeros((2, 128), np.float32), np.zeros((2, 512), np.float32),
         np.zeros((2, 8, 512), np.uint8), 25.0,
@@ -190,7 +190,7 @@ def test_features_of_another_width_or_network_are_refused(own: Path, tmp_path: P
 
 
 def test_averaged_features_and_feature_events_are_made_as_in_training(own: Path):
-    context = read_context(own / "RUN")
+    context = read_preprocessing(own / "RUN")
     rng = np.random.default_rng(0)
     audio, visual = rng.random((2, 3, 512)).astype(np.float32)
     given = ClipFeatures(audio, visual, np.zeros((3, 8, 512), np.uint8), 25.0)

@@ -20,7 +20,7 @@ from rich.console import Console
 from mdft import seeds
 from mdft.config.recipes import debug
 from mdft.config.train import TrainConfig
-from mdft.data.load import load_clips
+from mdft.data.sources import load_clips
 from mdft.errors import UserError
 from mdft.experiments import sweep
 from mdft.experiments.screen import SweepScreen, Track

@@ -11,10 +11,11 @@ from rich.console import Console
 
 from mdft.config.data import DataConfig
 from mdft.data import cache, store
-from mdft.data.dataset import ClipSet, offsets_of
+from mdft.data.dataset import ClipSet, Provenance, offsets_of
 from mdft.data.feature_bins import feature_bins
 from mdft.data.files.join import Joined, join
 from mdft.data.files.layout import READERS, ClassFiles, Layout, find
+from mdft.data.files.manifest import read_manifest
 from mdft.data.files.pixel_bins import pixel_bins
 from mdft.data.files.splits import PARTS
 from mdft.data.files.words import read_words
@@ -51,8 +52,23 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
     )
     path, fingerprint = cache_path(config, layout), layout.fingerprint()
     clips = _cached(path, fingerprint) or _read(config, layout, path, fingerprint, progress)
-    notes = [note] if layout.suffix == ".pkl" else [note, AVERAGED_NOTE]
-    return replace(clips, words_CW=words_CW, notes=notes)
+    averaged = layout.suffix != ".pkl"
+    notes = [note, AVERAGED_NOTE] if averaged else [note]
+    return replace(
+        clips,
+        words_CW=words_CW,
+        notes=notes,
+        averaged=averaged,
+        provenance=_provenance(config.root),
+    )
+
+
+def _provenance(root: Path) -> Provenance:
+    """What the folder itself records of its features, as ``mdft.features`` writes it."""
+    manifest = read_manifest(root)
+    if manifest is None:
+        return Provenance("files", words="its feature files")
+    return Provenance("files", manifest["features"], words=manifest["words"])
 
 
 def cache_path(config: DataConfig, layout: Layout) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mdft.config.data import DataConfig
 from mdft.data import cache
-from mdft.data.dataset import ClipSet
+from mdft.data.dataset import LETTERS, ClipSet, Provenance
 from mdft.data.files import benchmark
 from mdft.data.video.prepare import prepare
 
@@ -35,7 +35,14 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
         progress=progress,
     )
     files = replace(config, source="files", root=out, features=None, split="main_split")
-    return replace(benchmark.load(files, progress), notes=found.notes)
+    extract = config.extract
+    provenance = Provenance(
+        source="folder",
+        features=extract.described(),
+        checkpoint=str(extract.checkpoint or ""),
+        words=LETTERS if config.vectors is None else config.vectors.name,
+    )
+    return replace(benchmark.load(files, progress), notes=found.notes, provenance=provenance)
 
 
 def prepared_folder(config: DataConfig) -> Path:

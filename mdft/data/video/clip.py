@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ class ClipFeatures:
         events_TKD: (T, K, 512) uint8 in sixteenths.
         fps: nominal frame rate, 0 if unknown.
         remarks: what was odd about the file.
+        footage: what was decoded, where it was asked for.
     """
 
     audio_TD: np.ndarray
@@ -36,6 +37,7 @@ class ClipFeatures:
     events_TKD: np.ndarray
     fps: float
     remarks: tuple[str, ...] = ()
+    footage: Footage | None = None
 
 
 _LOCAL = threading.local()
@@ -66,13 +68,20 @@ def read_clip(path: Path, config: FeatureConfig) -> Footage:
     )
 
 
-def extract_clip(path: Path, config: FeatureConfig) -> ClipFeatures:
+def extract_clip(path: Path, config: FeatureConfig, *, keep_footage: bool = False) -> ClipFeatures:
     """Features and events of a clip.
+
+    Args:
+        path: the video file.
+        config: how they are taken.
+        keep_footage: whether the decoded pictures and sound are returned, too.
 
     Raises:
         UserError: the file cannot be read, or the network cannot be made.
     """
-    return features_of(path, read_clip(path, config), make_backbone(config))
+    footage = read_clip(path, config)
+    found = features_of(path, footage, make_backbone(config))
+    return replace(found, footage=footage) if keep_footage else found
 
 
 def features_of(path: Path, footage: Footage, backbone: Backbone) -> ClipFeatures:

@@ -18,16 +18,13 @@ from typing import Any
 import numpy as np
 
 from mdft.data.cache import fingerprint
+from mdft.data.files.manifest import FORMAT_VERSION, MANIFEST
 from mdft.data.files.portable import write_object_npy, write_pickle
 from mdft.data.files.splits import PARTS
 from mdft.data.video.folder import ClipJob, read_job
-from mdft.errors import UserError
 from mdft.files import replacing
 
 SET = "clips"
-#: What was extracted how, written last: without it the layout is not whole.
-MANIFEST = "features.json"
-FORMAT_VERSION = 1
 _FOLDERS = ("class-split", "features")
 _KINDS = {"audio": "audio_TD", "video": "visual_TD", "events": "events_TKD"}
 
@@ -78,25 +75,6 @@ def write_layout(
         shutil.rmtree(new, ignore_errors=True)
     with replacing(manifest) as temporary:
         temporary.write_bytes(text.encode())
-
-
-def read_manifest(root: Path) -> dict[str, Any] | None:
-    """``features.json`` of a benchmark; None if it has none, as published ones.
-
-    Raises:
-        UserError: it is damaged, or of another format version.
-    """
-    path = root / MANIFEST
-    try:
-        found = json.loads(path.read_bytes())
-        version, _, _ = (found[name] for name in ("format_version", "features", "words"))
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: damaged ({error}); run python -m mdft.features again") from error
-    if version != FORMAT_VERSION:
-        raise UserError(f"{path}: format version {version!r}, expected {FORMAT_VERSION}")
-    return found
 
 
 def _digest(

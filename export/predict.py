@@ -1,0 +1,57 @@
+"""``python -m export.predict RUN CLIP… --backend NAME``: labels with the motion branch simulated.
+
+As ``python -m mdft.predict``, but the spikes of the motion branch come from a simulator; the dense
+part runs in PyTorch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from rich.console import Console
+
+from export.simulated import SimulatedMotion
+from hardware.backends import find_backend
+from mdft import predict
+from mdft.cli import parse, run_main
+from mdft.errors import UserError
+from mdft.inference.classifier import load
+from mdft.model.mdft import MDFT
+from mdft.systems.mdft import embedded
+
+
+@dataclass(frozen=True)
+class Command(predict.Command):
+    """Name the class of video files, with the motion branch in a simulator."""
+
+    backend: str = field(kw_only=True)
+    """reference_float, reference_int, lava_float, lava_fixed or netx."""
+
+
+def main(command: Command) -> int:
+    """The command line; 0, or 1 if a clip could not be read.
+
+    Raises:
+        UserError: there is no such backend, the run has no spiking motion branch, the backend
+            cannot express it, or as ``mdft.predict``.
+    """
+    predict.check(command)
+    backend = find_backend(command.backend)
+    classifier = load(command.run, **command.feature_network)
+    if not (isinstance(classifier.model, MDFT) and classifier.model.spiking):
+        raise UserError(f"{command.run}: this run has no spiking motion branch to simulate")
+    motion = SimulatedMotion(classifier.model, backend)
+    status = predict.label(
+        command, replace(classifier, embedder=lambda batch: embedded(motion(batch), batch))
+    )
+    layers = motion.layers().values()
+    differing, compared = sum(x.differing for x in layers), sum(x.compared for x in layers)
+    Console(stderr=command.json).print(
+        f"motion in {command.backend}: {differing} of {compared:,} spikes differ from PyTorch's",
+        highlight=False,
+    )
+    return status
+
+
+if __name__ == "__main__":
+    run_main(lambda: main(parse(Command, "python -m export.predict")))

@@ -1,0 +1,140 @@
+"""The sources of data: one table of what ``--data.source`` can name.
+
+A source of one's own is one function and one entry here (docs/extending.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from mdft.config.data import DataConfig
+from mdft.config.features import of_rendered
+from mdft.config.recipes import RECIPES
+from mdft.data.dataset import ClipSet, Provenance
+from mdft.data.files import benchmark as files
+from mdft.data.rendered import benchmark as rendered
+from mdft.data.standardise import standardised, with_feature_events
+from mdft.data.video import benchmark as folder
+from mdft.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that clips can come from.
+
+    Attributes:
+        name: what ``--data.source`` calls it.
+        load: the clips of a configuration, standardised. Their provenance says how they were made
+            (:class:`mdft.data.dataset.Provenance`); without one only the source's name is
+            recorded, and ``mdft.predict`` then asks for ``--backbone``.
+        flags: fields of :class:`mdft.config.DataConfig` that apply to it, besides those that
+            apply to all sources; another one that was changed is refused.
+        check: raises a ``UserError`` if the configuration cannot be loaded; called before
+            anything is read or written.
+    """
+
+    name: str
+    load: Callable[[DataConfig], ClipSet]
+    flags: tuple[str, ...] = ()
+    check: Callable[[DataConfig], None] = lambda config: None
+
+    def clips(self, config: DataConfig) -> ClipSet:
+        """The clips of a configuration, with their provenance.
+
+        Raises:
+            UserError: the configuration, a field or a file is not as expected, or the cache
+                cannot be written.
+            OSError: a file cannot be read, or the disk is full.
+        """
+        self.check(config)
+        clips = self.load(config)
+        if clips.provenance is None:
+            return replace(clips, provenance=Provenance(self.name))
+        return clips
+
+
+def _load_rendered(config: DataConfig) -> ClipSet:
+    """The embedded benchmark, drawn now or before."""
+    clips = rendered.load(config.rendered, cache_dir=config.cache)
+    if config.events == "feature":  # of the raw features: log contrast has no negative values
+        clips = with_feature_events(clips, config.feature_threshold)
+    features = of_rendered(config.rendered).described()
+    provenance = Provenance("rendered", features, words="the embedded benchmark")
+    return replace(standardised(clips), provenance=provenance)
+
+
+def _check_root(config: DataConfig) -> None:
+    if config.root is None:
+        raise UserError(
+            "--data.root is missing: name the folder of the benchmark, the one that holds "
+            "class-split/ and features/ (docs/data.md); of source folder, the one that holds "
+            "a subfolder of clips a class"
+        )
+
+
+def _check_folder(config: DataConfig) -> None:
+    config.extract.check()
+    _check_root(config)
+
+
+_FILES = ("root", "features", "split", "text_alignment", "max_seconds", "lengths")
+_FOLDER = (
+    *("root", "text_alignment", "max_seconds", "lengths"),
+    *("extract", "vectors", "splits", "split_seed"),
+)
+#: Fields that apply to every source.
+_COMMON = ("source", "events", "feature_threshold", "cache")
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source("rendered", _load_rendered, ("rendered",), lambda config: config.rendered.check()),
+        Source("files", files.load, _FILES, _check_root),
+        Source("folder", folder.load, _FOLDER, _check_folder),
+    )
+}
+
+
+def source_of(config: DataConfig) -> Source:
+    """The source that a configuration names.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if config.source not in SOURCES:
+        raise unknown("--data.source", config.source, SOURCES)
+    return SOURCES[config.source]
+
+
+def load_clips(config: DataConfig) -> ClipSet:
+    """The clips of a data configuration, as its source gives them.
+
+    Raises:
+        UserError: as :meth:`Source.clips`, or no source has that name.
+        OSError: as :meth:`Source.clips`.
+    """
+    config.check()
+    return source_of(config).clips(config)
+
+
+def check_flags(data: DataConfig, recipe: DataConfig) -> None:
+    """Check that nothing was changed that does not apply to the chosen source.
+
+    Args:
+        data: asked for.
+        recipe: what it started from.
+
+    Raises:
+        UserError: a flag would be ignored, such as --data.root without a recipe.
+    """
+    source = source_of(data)
+    for name in (field.name for field in fields(DataConfig)):
+        if name in source.flags + _COMMON or getattr(data, name) == getattr(recipe, name):
+            continue
+        sources = {other.name for other in SOURCES.values() if name in other.flags}
+        recipes = [r for r, make in RECIPES.items() if make().data.source in sources]
+        raise UserError(
+            f"--data.{name.replace('_', '-')}: does not apply to --data.source {data.source}; "
+            f"leave it out, or begin with a recipe that uses it: {', '.join(recipes)}"
+        )
