@@ -38,14 +38,6 @@ def fingerprint(description: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digest_files(paths: Iterable[Path]) -> str:
-    """SHA-256 of the names and contents of files, in the order given."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path.name} {path.stat().st_size} ".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
 def save(clips: ClipSet, path: Path) -> None:
     """Write a ClipSet that is in memory, complete or not at all.
 

@@ -160,11 +160,7 @@ def test_fingerprint_follows_every_parameter_and_the_renderer(tmp_path, monkeypa
         ),
     ]
     paths = {rendered.cache_path(config, tmp_path) for config in variants}
-    source = tmp_path / "scenes.py"
-    source.write_text("a")
-    monkeypatch.setattr(rendered, "_SOURCES", (source,))
-    paths.add(rendered.cache_path(TINY, tmp_path))
-    source.write_text("b")
+    monkeypatch.setattr(rendered, "RENDERER_VERSION", 0)
     paths.add(rendered.cache_path(TINY, tmp_path))
     monkeypatch.setattr(rendered, "RENDERER_VERSION", -1)
     paths.add(rendered.cache_path(TINY, tmp_path))

@@ -24,7 +24,7 @@ from mdft.config.model import MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.model.mdft import MDFT
 from mdft.runs.folder import MODEL, RESULTS, Results, write_results
-from mdft.runs.load import load
+from mdft.runs.load import load_model
 from mdft.training.evaluation import score_split
 from tests.export.conftest import make_run
 from tests.mdft.small import random_clips, small_config, small_model
@@ -73,7 +73,7 @@ def test_a_float_backend_gives_every_spike_and_score(
     assert hybrid.main([str(run / name), "--backend", "reference_float", "--json", str(out)]) == 0
     found, text = json.loads(out.read_text()), capsys.readouterr().out
     # The scores are those of the evaluation, to the last digit, in both.
-    model = load(run)
+    model = load_model(run)
     split = score_split(model, clips, *STAGE, 256)
     expected = gzsl.scores(split.distances, split.labels, split.seen, BETA)
     for scores in (found["torch"], found["hybrid"]):
@@ -120,7 +120,7 @@ def test_the_simulators_spikes_are_what_the_scores_are_made_of(run, clips, monke
         found.spikes["lif_3"] ^= 1
         return found
 
-    model = load(run)
+    model = load_model(run)
     assert isinstance(model, MDFT)
     backend = dataclasses.replace(honest, run=inverted)
     split = score_split(model, clips, *STAGE, 256, SimulatedMotion(model, backend))

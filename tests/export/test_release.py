@@ -60,7 +60,7 @@ def test_the_motion_branch_gives_the_spikes_of_its_probe():
 @pytest.mark.slow
 def test_it_scores_what_it_says():
     """On the benchmark drawn anew. Sums differ between processors: a clip may change sides."""
-    model, clips, said = mdft.load(RUN), clips_of(RUN), read_results(RUN)
+    model, clips, said = mdft.load(RUN).model, clips_of(RUN), read_results(RUN)
     split = score_split(model, clips, "test_seen", "test_unseen", 32)
     found = results_of(split, beta=said.beta, epoch=said.epoch, seed=said.seed, seconds=0.0)
     for name in ("seen", "unseen", "hm", "zsl"):

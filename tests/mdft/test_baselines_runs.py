@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from mdft import ablate, load, train
+from mdft import ablate, train
 from mdft.config.baselines import BaselinesConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
 from mdft.model.losses import total_loss
 from mdft.runs.folder import Results, read_config
-from mdft.runs.load import load_ours
+from mdft.runs.load import load_model, load_ours
 from mdft.systems.build import BASELINES, build, check_used
 from mdft.systems.mdft import MDFTSystem
 from mdft.systems.sje import SJE
@@ -48,7 +48,7 @@ def test_a_run_is_resumed_saved_and_loaded_whole(ragged_clips: ClipSet, tmp_path
     for file in ("metrics.jsonl", "config.json", "model.safetensors"):
         assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert read_config(tmp_path / "whole") == system_config(name, drop=True)
-    model = load(tmp_path / "whole")
+    model = load_model(tmp_path / "whole")
     assert type(model) is BASELINES[name] and not model.training
     split = score_split(model, ragged_clips, "test_seen", "test_unseen", batch_size=24)
     again = results_of(split, beta=results.beta, epoch=results.epoch, seed=0, seconds=0)
@@ -170,7 +170,7 @@ def test_the_system_is_in_the_saved_configuration(ragged_clips: ClipSet, tmp_pat
     saved["system"] = "nope"
     (tmp_path / "r" / "config.json").write_text(json.dumps(saved))
     with pytest.raises(UserError, match=r"config\.json: field system: .*'mdft'"):
-        load(tmp_path / "r")
+        load_model(tmp_path / "r")
 
 
 @pytest.mark.parametrize("name", BASELINES)

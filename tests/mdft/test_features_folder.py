@@ -17,12 +17,12 @@ from mdft.cli import parse, run_main
 from mdft.config.data import DataConfig
 from mdft.config.features import FeatureConfig
 from mdft.data.files import benchmark
+from mdft.data.files.manifest import read_manifest
 from mdft.data.files.portable import write_pickle
 from mdft.data.sources import load_clips
 from mdft.data.video import folder as extract_folder_module
 from mdft.data.video.benchmark import prepared_folder
 from mdft.data.video.folder import plan, read_job
-from mdft.data.video.layout import read_manifest
 from mdft.data.video.prepare import prepare
 from mdft.errors import UserError, printable
 from mdft.features import Command, main

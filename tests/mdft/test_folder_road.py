@@ -91,7 +91,7 @@ def test_splits_words_and_classes_are_those_of_the_benchmark(road: Road):
 
 def test_a_model_scores_alike_on_the_files_and_in_memory(road: Road):
     """One model, two forms of the test clips: the same answers but for near ties."""
-    model = mdft.load(road.run)
+    model = mdft.load(road.run).model
     splits = [score_split(model, c, "test_seen", "test_unseen", 64) for c in
               (road.files, road.memory)]  # fmt: skip
     index = dict(paired(road))
@@ -126,10 +126,10 @@ def test_a_clip_gets_the_answer_of_the_test(road: Road):
     guesses = model.predict(road.clip)
     index = road.files.splits["test_unseen"][:1]
     with torch.no_grad():
-        embedded = model.embed_clips(road.files.batch(index))
-        o_w_CE = model.embed_words(torch.from_numpy(road.files.words_CW))
+        embedded = model.model.embed_clips(road.files.batch(index))
+        o_w_CE = model.model.embed_words(torch.from_numpy(road.files.words_CW))
     distances = dict(
-        zip(road.files.classes, model.distances(embedded, o_w_CE)[0].tolist(), strict=True)
+        zip(road.files.classes, model.model.distances(embedded, o_w_CE)[0].tolist(), strict=True)
     )
     assert {g.name: g.distance for g in guesses} == pytest.approx(distances, abs=1e-6)
     beta = json.loads((road.run / "results.json").read_text())["beta"]

@@ -13,7 +13,7 @@ from export.graph import input_grids, to_graph
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
-from mdft import load, train
+from mdft import train
 from mdft.config.model import MotionConfig
 from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
@@ -23,6 +23,7 @@ from mdft.lif.grid import GRID
 from mdft.model.mdft import MDFT, PATHWAYS
 from mdft.model.motion import MotionBranch
 from mdft.runs.folder import MODEL, Results, read_config
+from mdft.runs.load import load_model
 from mdft.runs.tensors import write_tensors
 from mdft.train import Command, start_of
 from mdft.training.command_line import config_of, parse
@@ -59,7 +60,7 @@ def tuned(finished: Path, change: dict | None = None, **others) -> TrainConfig:
 
 
 def branches(run: Path) -> dict[str, MotionBranch]:
-    model = load(run)
+    model = load_model(run)
     found = {name: model.get_submodule(f"motion.{name}") for name in PATHWAYS}
     return {name: branch for name, branch in found.items() if isinstance(branch, MotionBranch)}
 
@@ -100,8 +101,8 @@ def test_it_goes_on_from_the_model_with_its_beta(clips, finished, tmp_path, monk
     assert asked == ["test_seen"]
     records = (tmp_path / "tuned" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(r)["stage"] for r in records] == ["stage_2"] * 3
-    before, after = load(finished).state_dict(), load(tmp_path / "tuned").state_dict()
-    trained = dict(load(finished).named_parameters())
+    before, after = load_model(finished).state_dict(), load_model(tmp_path / "tuned").state_dict()
+    trained = dict(load_model(finished).named_parameters())
     assert before.keys() == after.keys()
     for name in trained:  # steps of 1e-12 are no steps: what was there at the start is there
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-9)
@@ -116,9 +117,9 @@ def test_it_trains_and_resumes(clips, finished, tmp_path):
     whole, cut = (tmp_path / n / "model.safetensors" for n in ("whole", "cut"))
     assert whole.read_bytes() == cut.read_bytes()
     assert read_config(tmp_path / "cut").init == finished
-    moved = load(tmp_path / "cut").state_dict()["motion.visual.linears.2.weight"]
+    moved = load_model(tmp_path / "cut").state_dict()["motion.visual.linears.2.weight"]
     assert (
-        moved - load(finished).state_dict()["motion.visual.linears.2.weight"]
+        moved - load_model(finished).state_dict()["motion.visual.linears.2.weight"]
     ).abs().max() > 1e-3
 
 
@@ -146,7 +147,7 @@ def test_a_run_that_is_not_finished_is_refused(clips, finished, tmp_path):
 
 def test_other_bits_choose_their_steps_anew(clips, finished, tmp_path):
     run(tuned(finished, {BITS: 2}, epochs=1), clips, tmp_path / "two")
-    few = load(tmp_path / "two")
+    few = load_model(tmp_path / "two")
     four = MotionConfig(arithmetic="loihi", weight_bits=4)
     for config in (small_model(motion=four), small_model()):  # and back to 8 bits
         model = MDFT(config)
@@ -183,7 +184,7 @@ def test_flags(monkeypatch, finished, capsys):
 
 
 def test_a_range_that_is_left_names_pathway_and_layer(clips, finished, tmp_path):
-    model = load(finished)
+    model = load_model(finished)
     with torch.no_grad():
         weight = model.get_parameter("motion.visual.linears.0.weight")
         weight.fill_(1.9)

@@ -178,7 +178,7 @@ def test_features_of_another_width_or_network_are_refused(own: Path, tmp_path: P
         np.zeros((2, 8, 512), np.uint8), 25.0,
     )  # fmt: skip
     with pytest.raises(UserError, match="audio features are 128 wide, the run was trained on 512"):
-        context.batch(given)
+        context.batch([given])
     published = replace(context, extract=None)
     with pytest.raises(UserError, match="do not say what made them"):
         published.features(None, None)
@@ -194,11 +194,11 @@ def test_averaged_features_and_feature_events_are_made_as_in_training(own: Path)
     rng = np.random.default_rng(0)
     audio, visual = rng.random((2, 3, 512)).astype(np.float32)
     given = ClipFeatures(audio, visual, np.zeros((3, 8, 512), np.uint8), 25.0)
-    batch = replace(context, averaged=True, events="feature").batch(given)
+    batch = replace(context, averaged=True, events="feature").batch([given])
     assert batch.events_BTKD.shape == (1, 1, 1, 512) and not batch.events_BTKD.any()
     expected = context.scales["audio"](audio.mean(0, keepdims=True))
     np.testing.assert_array_equal(batch.audio_BTD[0], expected)
-    assert replace(context, events="feature").batch(given).events_BTKD.any()
+    assert replace(context, events="feature").batch([given]).events_BTKD.any()
 
 
 @pytest.mark.parametrize(
@@ -251,25 +251,20 @@ def test_the_page_explains_the_answer_and_loads_nothing(own: Path, monkeypatch, 
 
 def test_without_motion_is_what_the_model_says_when_nothing_fires(own: Path):
     """Independent of the page's code: the branches are replaced by silent ones."""
-    from mdft.data.video.backbones import make_backbone
-    from mdft.data.video.clip import features_of, read_clip
     from mdft.inference.explain import explain
 
-    model = mdft.load(own / "RUN")
+    classifier = mdft.load(own / "RUN")
+    model = classifier.model
     assert isinstance(model, MDFT)
-    context = model.context()
-    config = context.features(None, None)
-    footage = read_clip(clip(own), config)
-    batch = model.batch_of(features_of(clip(own), footage, make_backbone(config)))
-    choice = candidates(context)
-    found = explain(model, batch, choice, footage, model.guesses(batch, choice))
+    read, choice = classifier.read(clip(own), keep_footage=True), classifier.candidates()
+    found = explain(classifier, read, choice, classifier.predict(read))
     with torch.no_grad():
         for pathway in ("audio", "visual"):
             branch = model.branch(pathway)
             for weights in branch.linears.parameters():
                 weights.zero_()
             branch.v_threshold = 100.0
-    silent = model.guesses(batch, choice)
+    silent = classifier.predict(read)
     assert [g.name for g in found.without] == [g.name for g in silent]
     np.testing.assert_allclose(
         [g.distance for g in found.without], [g.distance for g in silent], rtol=1e-6

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from mdft import gzsl, load
+from mdft import gzsl
 from mdft.config.model import LossConfig, ModelConfig, MotionConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
 from mdft.model.health import health_record
 from mdft.runs.folder import Results, read_config, read_results, run_folder, write_config
+from mdft.runs.load import load_model
 from mdft.runs.tensors import read_tensors
 from mdft.train import Command, start_of
 from mdft.training.evaluation import ScoredSplit, score_split
@@ -110,7 +111,7 @@ def test_the_protocol_chooses_on_validation_only(clips: ClipSet, tmp_path: Path,
 def test_the_loaded_model_reprints_the_saved_scores(clips: ClipSet, tmp_path: Path):
     results = run(clips, tmp_path / "r")
     for place in (tmp_path / "r", tmp_path / "r" / "model.safetensors"):
-        model = load(place)
+        model = load_model(place)
         assert not model.training
         split = score_split(model, clips, "test_seen", "test_unseen", batch_size=24)
         again = gzsl.scores(split.distances, split.labels, split.seen, results.beta)
@@ -142,14 +143,14 @@ def test_every_parameter_is_in_the_optimizer(clips: ClipSet, tmp_path: Path, mon
 
     monkeypatch.setattr("mdft.training.trainer.Adam", spy)
     run(clips, tmp_path / "r", config=small_config(epochs=1))
-    model = load(tmp_path / "r")
+    model = load_model(tmp_path / "r")
     assert [p.shape for p in seen[-1]] == [p.shape for p in model.parameters()]
 
 
 def test_every_parameter_moves(clips: ClipSet, tmp_path: Path):
     run(clips, tmp_path / "r", config=small_config(epochs=2))
     state, progress = read_tensors(tmp_path / "r" / "trainer.safetensors")
-    count = sum(1 for _ in load(tmp_path / "r").parameters())
+    count = sum(1 for _ in load_model(tmp_path / "r").parameters())
     for index in range(count):
         assert state[f"optimizer.{index}.exp_avg_sq"].any()
     assert progress["stage"] == 1
@@ -188,7 +189,7 @@ def test_damaged_runs_are_named(clips: ClipSet, tmp_path: Path, damage, message:
     run(clips, tmp_path / "r", config=small_config(epochs=1))
     damage(tmp_path / "r")
     with pytest.raises(UserError, match=message):
-        load(tmp_path / "r")
+        load_model(tmp_path / "r")
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path):
@@ -201,7 +202,7 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path):
 def test_another_file_of_the_folder_is_not_taken_for_the_checkpoint(clips: ClipSet, tmp_path: Path):
     run(clips, tmp_path / "r", config=small_config(epochs=1))
     with pytest.raises(UserError, match=r"expected a run's folder or the model\.safetensors"):
-        load(tmp_path / "r" / "trainer.safetensors")
+        load_model(tmp_path / "r" / "trainer.safetensors")
 
 
 @pytest.mark.parametrize(
