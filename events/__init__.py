@@ -13,8 +13,9 @@ from events.features import FEATURE_EVENTS, feature_events, features_to_events
 from events.generator import advance, frames_to_events
 from events.luma import rgb_to_luma
 from events.noise import Noise
+from events.records import EVENTS
 from events.response import LUMAS
-from events.sensor import EVENTS, Sensor
+from events.sensor import Sensor
 from mdft.errors import UserError
 
 __all__ = [

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.dense import count_by_cell, count_events, window_of
-from events.sensor import EVENTS, Sensor
+from events.records import EVENTS
+from events.sensor import Sensor
 from mdft.errors import UserError, whole
 
 

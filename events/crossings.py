@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from events.response import TIE
+from events.kernels.pixels import TIE
 
 Floats = NDArray[np.float64]
 

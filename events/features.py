@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.crossings import Crossings, awake, cross, start
+from events.records import LARGEST_SIDE
 from events.response import check_threshold
-from events.sensor import LARGEST_SIDE
 from mdft.errors import UserError, whole
 
 EPSILON = 1e-3

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from events.kernels import analog, emission, sorting
 from events.noise import IDEAL, Noise
-from events.sensor import EVENTS, Sensor
+from events.records import EVENTS
+from events.sensor import Sensor
 from events.state import (
     PixelState,
     after,

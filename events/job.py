@@ -19,6 +19,7 @@ from events.response import convention
 from events.sensor import Sensor
 from events.state import PixelState
 from events.video.clip import Clip
+from events.video.remarks import remarks_of
 from mdft.errors import UserError
 
 #: Called with µs of the clip done, µs declared (0 = unknown) and events so far.
@@ -97,7 +98,8 @@ def convert(job: Job, watch: Watcher = lambda done, total, events: None) -> Repo
             film.close()
         writer.close(metadata)
     seconds = time.perf_counter() - began
-    return Report(metadata, on, writer.count - on, seconds, remarks_of(clip, last_us, film))
+    preview = () if film is None else _preview_remarks(clip, film)
+    return Report(metadata, on, writer.count - on, seconds, (*remarks_of(clip, last_us), *preview))
 
 
 def _rewrite(job: Job) -> Report:
@@ -129,28 +131,11 @@ def check_targets(job: Job) -> None:
             raise UserError(f"{name}: {path} is also {other}; give each its own name")
 
 
-def remarks_of(clip: Clip, last_us: int, film: Preview | None) -> tuple[str, ...]:
-    """Say what was odd about the clip."""
-    track = clip.track
-    said = {
-        f"{clip.reordered} time stamps were out of order and have been sorted": clip.reordered,
-        f"{clip.dropped} frames left out: their time stamp did not increase": clip.dropped,
-        f"{clip.videos} video streams in the file: took the first": clip.videos > 1,
-        f"pictures turned by {90 * clip.turns}° counter-clockwise, as the file says": clip.turns,
-        f"{clip.bits} bits a sample cut to 8": clip.bits > 8,
-        f"the clip declares {clip.duration_us / 1e6:.1f} s but its frames end at "
-        f"{last_us / 1e6:.1f} s: cut short?": last_us < 0.9 * clip.duration_us - 1_000_000,
+def _preview_remarks(clip: Clip, film: Preview) -> tuple[str, ...]:
+    """What was unusual about the sound and the encoding of a preview."""
+    remarks = {
+        f"{clip.sounds} sound streams in the file: drew the first": clip.sounds > 1,
+        "no sound in the file: no waveform in the preview": not clip.sounds,
+        "preview encoded as mpeg4: this PyAV has no libx264": film.film.codec == "mpeg4",
     }
-    if film is not None:
-        said |= {
-            f"{clip.sounds} sound streams in the file: drew the first": clip.sounds > 1,
-            "no sound in the file: no waveform in the preview": not clip.sounds,
-            "preview encoded as mpeg4: this PyAV has no libx264": film.film.codec == "mpeg4",
-        }
-    if track is not None:
-        said |= {
-            f"{track.broken} packets of sound could not be decoded": track.broken,
-            f"{track.left_out / track.rate:.0f} s of sound, more than a minute ahead of the "
-            "pictures, left out": track.left_out,
-        }
-    return tuple(text for text, so in said.items() if so)
+    return tuple(text for text, applies in remarks.items() if applies)

@@ -25,17 +25,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from events.kernels.pixels import OPTIONS
+from events.kernels.draws import OFF, ON, spread
 from mdft.errors import UserError, whole
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _LEAST = 0.1
-#: Purposes of a draw.
-ON, OFF, SHOT = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -79,53 +74,12 @@ class Noise:
 IDEAL = Noise()
 
 
-@njit(**OPTIONS)
-def mix(z):
-    """Finish a SplitMix64 state: uint64 → 64 well-mixed bits."""
-    z = (z ^ (z >> np.uint64(30))) * _MIX1
-    z = (z ^ (z >> np.uint64(27))) * _MIX2
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(**OPTIONS)
-def draw(key, index):
-    """Output number `index` (from 0) of SplitMix64 seeded with `key`, uint64."""
-    return mix(key + (np.uint64(index) + np.uint64(1)) * _GOLDEN)
-
-
-@njit(**OPTIONS)
-def key_of(seed, purpose, frame):
-    """Seed of the generator for one purpose and frame, uint64."""
-    return draw(draw(np.uint64(seed), purpose), frame)
-
-
-@njit(**OPTIONS)
-def uniform(bits):
-    """Map 64 bits to [0, 1): the upper 53 of them, exactly."""
-    return (bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
-
-
-@njit(**OPTIONS)
-def _spread(seed, purpose, count):
-    """Sum of twelve uniform 16-bit numbers, less its mean, for pixels 0…count − 1; variance 1."""
-    out = np.empty(count, dtype=np.float64)
-    key = key_of(seed, purpose, 0)
-    for pixel in range(count):
-        total = 0
-        for word in range(3):
-            bits = draw(key, 3 * pixel + word)
-            for part in range(4):
-                total += np.int64((bits >> np.uint64(16 * part)) & np.uint64(0xFFFF))
-        out[pixel] = (total + 6 - 12 * 32768) / 65536.0
-    return out
-
-
 def thresholds(
     noise: Noise, pixels: int, on: float, off: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return C_on and C_off of each pixel in raster order, (P,) float64 each."""
     seed = np.uint64(noise.seed)
-    spread_on, spread_off = (noise.mismatch * _spread(seed, p, pixels) for p in (ON, OFF))
+    spread_on, spread_off = (noise.mismatch * spread(seed, p, pixels) for p in (ON, OFF))
     return on * np.maximum(1.0 + spread_on, _LEAST), off * np.maximum(1.0 + spread_off, _LEAST)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from events import noise as draws
 from events.crossings import Crossings, Floats, awake, cross, start
-from events.noise import IDEAL, Noise
+from events.kernels.draws import SHOT
+from events.noise import IDEAL, Noise, shot_rates, thresholds
+from events.records import EVENTS
 from events.response import log_table
-from events.sensor import EVENTS, Sensor
+from events.sensor import Sensor
 from events.state import check_frames
 
 
@@ -32,7 +33,7 @@ def frames_to_events_reference(
     frames, times = check_frames(frames, times_us)
     flat, width = frames.reshape(len(frames), -1), frames.shape[2]
     count = flat.shape[1]
-    on, off = draws.thresholds(noise, count, sensor.on, sensor.off)
+    on, off = thresholds(noise, count, sensor.on, sensor.off)
     x = _signal(log_table(luma)[flat], times, noise, on)
     memory, last = start(count), np.full(count, np.iinfo(np.int64).min // 2)
     found = [np.empty(0, dtype=EVENTS)]
@@ -76,8 +77,8 @@ def _with_shots(
     """Add the noise events of the interval that ends with frame number `frame` (from 0)."""
     if not noise.shot_hz:
         return events
-    expected = draws.shot_rates(noise)[bytes_P] * interval
-    key = splitmix(splitmix(noise.seed, draws.SHOT), frame)
+    expected = shot_rates(noise)[bytes_P] * interval
+    key = splitmix(splitmix(noise.seed, SHOT), frame)
     rows = [(p, d, up, 0) for p, d, up in zip(events.pixel, events.delay, events.up, strict=True)]
     for pixel in range(len(bytes_P)):
         bits = splitmix(key, pixel)

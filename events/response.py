@@ -40,10 +40,6 @@ from mdft.errors import UserError, unknown
 LINEAR_BELOW = 10
 _RESPONSES = ("full", "linlog", "srgb", "log1p")
 LUMAS = (*_RESPONSES, "limited", "limited-linlog", "limited-srgb", "limited-log1p")
-# A contrast this little short of a whole step is that step: a difference of two rounded
-# logarithms misses a whole multiple of C by an ulp or so, and a tie of the real numbers must be
-# one here; 1e-9 of a step is far below what a byte can express.
-TIE = 1e-9
 MIN_THRESHOLD = 1e-3
 _BUCKETS = 8192
 

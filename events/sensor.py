@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from events.noise import IDEAL, Noise
 from events.response import check_threshold, log_table
 from mdft.errors import whole
-
-#: dtype of `tonic.io.events_struct`: packed, 13 bytes, t in µs, p True = brighter (ON).
-EVENTS = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
-LARGEST_SIDE = 32767  # x and y are int16
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from events.kernels import pixels as kernels
 from events.kernels.analog import Analog, Drift
 from events.kernels.pixels import Pixels, Tables
 from events.noise import shot_rates, thresholds
+from events.records import LARGEST_SIDE
 from events.response import log_table, response_of
-from events.sensor import LARGEST_SIDE, Sensor
+from events.sensor import Sensor
 from mdft.errors import UserError
 
 

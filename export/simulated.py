@@ -17,7 +17,7 @@ from hardware.backends import Backend, prepare
 from hardware.compare import LayerComparison, compare
 from hardware.fixed_point.quantise import IntegerNetwork
 from hardware.graph.graph import read_network
-from hardware.network import Network
+from hardware.graph.network import Network
 from mdft.data.dataset import Batch
 from mdft.model.mdft import MDFT, MotionInput, Output
 

@@ -15,8 +15,8 @@ from export.parity import run_graph
 from hardware.backends import BACKENDS
 from hardware.compare import LayerComparison, compare
 from hardware.graph.graph import lower
+from hardware.graph.network import Network
 from hardware.manifest import PROBE
-from hardware.network import Network
 from hardware.probe import Probe, read_probe
 from hardware.run import compared
 from mdft.errors import UserError

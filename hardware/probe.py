@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from hardware.network import Network, check_inputs
+from hardware.graph.network import Network, check_inputs
 from hardware.reference_float import reference_float
 from mdft.errors import UserError, unknown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hardware.network import Network, Population, Recording, check_inputs
+from hardware.graph.network import Network, Population, Recording, check_inputs
 
 
 def lif_step(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hardware.network import Recording
+from hardware.graph.network import Recording
 from hardware.result import write_whole
 from mdft.errors import UserError
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.files.metadata import Metadata, metadata_from_json
-from events.sensor import EVENTS
+from events.records import EVENTS
 from mdft.errors import UserError
 
 _CHUNK = 1 << 16

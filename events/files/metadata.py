@@ -11,7 +11,8 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from events.sensor import LARGEST_SIDE, Sensor
+from events.records import LARGEST_SIDE
+from events.sensor import Sensor
 from mdft.errors import UserError
 
 FORMAT = "mdft-events"

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from events.sensor import EVENTS, LARGEST_SIDE
+from events.records import EVENTS, LARGEST_SIDE
 from mdft.errors import UserError, reason
 
 _NOWHERE = LARGEST_SIDE  # a fallback no camera has: the header declared nothing

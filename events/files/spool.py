@@ -19,7 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from events.files.metadata import Metadata, metadata_from_json
-from events.sensor import EVENTS
+from events.records import EVENTS
 from mdft.errors import UserError
 
 _PIECE = 1 << 18

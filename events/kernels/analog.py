@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from events.kernels.draws import SHOT, draw, key_of, uniform
 from events.kernels.pixels import OPTIONS, crossings, placed
-from events.noise import SHOT, draw, key_of, uniform
 
 _U = np.uint64
 

@@ -13,8 +13,11 @@ import numpy as np
 from numba import njit
 
 from events.kernels.simd import LANES, first_bit, ones, outside
-from events.response import TIE
 
+# A contrast this little short of a whole step is that step: a difference of two rounded
+# logarithms misses a whole multiple of C by an ulp or so, and a tie of the real numbers must be
+# one here; 1e-9 of a step is far below what a byte can express.
+TIE = 1e-9
 #: How every kernel is compiled; error_model: a division by zero is an infinity, not a branch.
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 #: Of those that are called for every tile or pixel: the calls and their reference counts would

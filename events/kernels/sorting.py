@@ -14,7 +14,7 @@ from numba import njit
 
 from events.kernels.pixels import OPTIONS
 from events.kernels.simd import store
-from events.sensor import EVENTS
+from events.records import EVENTS
 
 _DIGIT = 9  # bits at most: no more places than the first-level cache has room to fill at once
 _TOP = 10  # bits of the top digit at most: as many as the second-level cache has room to fill

@@ -17,10 +17,10 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from events.binning import frames_to_bins
-from events.job import remarks_of
 from events.luma import rgb_to_luma
 from events.video.clip import Clip, ClipFrame
 from events.video.planes import upright
+from events.video.remarks import remarks_of
 from events.video.sound import Sound, lay_out
 from mdft.errors import whole
 
@@ -103,7 +103,7 @@ def read_footage(wanted: Wanted) -> Footage:
         seconds = min(_seconds(times, clip.fps), wanted.max_seconds)
         pictures = picker.finish(seconds)
         cut = times[-1] >= limit_us
-        remarks = list(remarks_of(clip, clip.duration_us if cut else times[-1], None))
+        remarks = list(remarks_of(clip, clip.duration_us if cut else times[-1]))
         if not clip.sounds:
             remarks.append("no sound in the file: taken as silent")
         if cut:

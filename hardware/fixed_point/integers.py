@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hardware.fixed_point.lava_form import constants
-from hardware.network import Network, check_inputs
+from hardware.graph.network import Network, check_inputs
 from mdft.errors import UserError
 
 MESSAGE_LIMIT = (1 << 23) - 1  # graded spikes carry at most 24 bits

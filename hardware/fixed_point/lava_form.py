@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hardware.network import Current, Network, Population, Synapses
+from hardware.graph.network import Current, Network, Population, Synapses
 from mdft.errors import UserError
 
 # Inputs of our own; a space keeps them apart from every NIR name.

@@ -13,7 +13,7 @@ from hardware.fixed_point.integers import (
     IntegerSynapses,
 )
 from hardware.fixed_point.lava_form import lava_form
-from hardware.network import Network, Population, Synapses
+from hardware.graph.network import Network, Population, Synapses
 from mdft.errors import UserError
 
 WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mixed signs

@@ -11,7 +11,7 @@ from hardware.fixed_point.integers import (
     IntegerPopulation,
     to_integers,
 )
-from hardware.network import Recording
+from hardware.graph.network import Recording
 from mdft.errors import UserError
 
 DECAY_SHIFT = 12

@@ -5,9 +5,9 @@ from __future__ import annotations
 import nir
 import numpy as np
 
+from hardware.graph.network import Current, Population, Synapses
 from hardware.graph.node_types import SUPPORTED
 from hardware.graph.signals import Signal, bounded, matrix_of
-from hardware.network import Current, Population, Synapses
 from mdft.errors import UserError
 
 DECAY_UNITS = 4096  # Loihi's decays have 12 bits

@@ -6,9 +6,9 @@ import numpy as np
 
 from hardware.fixed_point.integers import IntegerNetwork
 from hardware.fixed_point.reference_int import check_readout
+from hardware.graph.network import Recording
 from hardware.lava.plan import plan_fixed
 from hardware.lava.run import run_plan
-from hardware.network import Recording
 
 
 def lava_fixed(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from hardware.graph.network import Network, Recording
 from hardware.lava.plan import plan_float
 from hardware.lava.run import run_plan
-from hardware.network import Network, Recording
 
 
 def lava_float(

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from hardware.fixed_point.integers import IntegerNetwork
+from hardware.graph.network import Recording
 from hardware.lava.build import LavaNetwork, dense_process, require_lava, ring_process
 from hardware.lava.inline import run_inline
+from hardware.lava.netx import check_sums, netx_layers, write_hdf5
 from hardware.lava.plan import GRADED_BITS, Plan, plan_fixed
 from hardware.lava.process import run_process
 from hardware.lava.run import RUNTIMES
-from hardware.network import Recording
-from hardware.netx import check_sums, netx_layers, write_hdf5
 from mdft.errors import UserError
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation, to_integers
 from hardware.fixed_point.lava_form import constants, lava_form
-from hardware.network import Network, Population, check_inputs
+from hardware.graph.network import Network, Population, check_inputs
 
 FLOAT, FIXED = "floating_pt", "fixed_pt"
 GRADED_BITS = 24

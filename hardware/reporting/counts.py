@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from hardware.network import Population
+from hardware.graph.network import Population
 from hardware.reporting.data import Material
 from hardware.reporting.draw import BLUE, ORANGE, RED, Picture, panels, svg
 from hardware.reporting.ranges import STORED_LIMIT, stored_weights

@@ -7,7 +7,7 @@ from typing import Any
 
 from hardware.compare import LayerComparison
 from hardware.fixed_point.integers import IntegerNetwork
-from hardware.network import Network, Recording
+from hardware.graph.network import Network, Recording
 from hardware.probe import Probe
 from hardware.reporting.operations import Cost
 from hardware.reporting.ranges import InputRange, LayerRange

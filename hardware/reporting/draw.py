@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hardware.network import Population
+from hardware.graph.network import Population
 from hardware.reporting.data import Material
 
 INK, FAINT, BLUE, ORANGE, RED = "#222222", "#9aa0a6", "#1f5fa8", "#d9730d", "#c0262d"

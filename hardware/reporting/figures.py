@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from hardware.backends import BACKENDS
-from hardware.network import Population
+from hardware.graph.network import Population
 from hardware.reporting.counts import histograms, rates, weights
 from hardware.reporting.data import Material, Report
 from hardware.reporting.draw import BLUE, FAINT, INK, ORANGE, RED, STYLE, Picture, panels, svg

@@ -8,7 +8,7 @@ import numpy as np
 
 from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation
 from hardware.fixed_point.quantise import BIAS_LIMIT
-from hardware.network import Network
+from hardware.graph.network import Network
 
 #: Of a weight of a graph that has no integers.
 MOST_BITS = 8

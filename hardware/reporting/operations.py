@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hardware.fixed_point.integers import IntegerNetwork
-from hardware.network import Network, Population
+from hardware.graph.network import Network, Population
 from hardware.reporting.fit import LOIHI_2, CoreFit, CoreLimits, fit_cores
 
 

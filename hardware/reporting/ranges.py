@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hardware.fixed_point.integers import STATE_LIMIT, IntegerNetwork
-from hardware.network import Network, Recording
+from hardware.graph.network import Network, Recording
 from hardware.probe import Probe
 
 #: A graded input of 8 bits saturates here.

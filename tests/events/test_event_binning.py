@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from tonic.transforms import ToFrame
 
 import events
-from events.sensor import EVENTS
+from events.records import EVENTS
 
 
 def records(rows: list[tuple[int, int, int, int]]) -> np.ndarray:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import events
-from events.sensor import EVENTS
+from events.records import EVENTS
 from tests.events.drawn import clips, pixel, plain
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import events
-from events.noise import Noise, draw, mix, thresholds
+from events.kernels.draws import draw, mix
+from events.noise import Noise, thresholds
 from events.reference import frames_to_events_reference, splitmix
 from events.state import PixelState
 from tests.events.drawn import clips, pixel, sensors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from events.kernels.sorting import sort_intervals
-from events.sensor import EVENTS, LARGEST_SIDE
+from events.records import EVENTS, LARGEST_SIDE
 
 
 def sort(lanes: list[list[np.ndarray]], times: np.ndarray, bits: int, width: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from export.simulated import SimulatedMotion, Tally
 from export.subset import balanced_subset
 from hardware import backends
 from hardware.backends import BACKENDS
-from hardware.network import Recording
+from hardware.graph.network import Recording
 from mdft import gzsl
 from mdft.cli import exit_status
 from mdft.config.model import MotionConfig

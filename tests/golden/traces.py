@@ -19,7 +19,7 @@ from events.reference import frames_to_events_reference
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
-from hardware.network import Network, Recording
+from hardware.graph.network import Network, Recording
 from hardware.reference_float import reference_float
 from mdft.lif.grid import THRESHOLD_OFFSET
 from mdft.model.motion import MotionBranch

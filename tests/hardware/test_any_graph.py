@@ -12,10 +12,10 @@ from hardware.fixed_point.quantise import input_grids, quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.file import _build
 from hardware.graph.graph import lower
+from hardware.graph.network import Recording
 from hardware.graph.structure import read_structure
 from hardware.lava.fixed import lava_fixed
 from hardware.lava.float import lava_float
-from hardware.network import Recording
 from hardware.reference_float import reference_float
 from tests.hardware import plain_nir
 from tests.hardware.any_graph import DT, any_inputs, random_any

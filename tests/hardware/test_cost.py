@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hardware.graph.graph import lower
-from hardware.network import Network, Population, Recording, Synapses
+from hardware.graph.network import Network, Population, Recording, Synapses
 from hardware.reference_float import reference_float
 from hardware.reporting.operations import Cost, EnergyModel, cost
 from tests.hardware.nets import grids, random_graph, random_inputs

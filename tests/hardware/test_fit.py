@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hardware.fixed_point.quantise import quantise
-from hardware.network import Network, Synapses
+from hardware.graph.network import Network, Synapses
 from hardware.reporting.fit import LOIHI_2, STATE_BITS, CoreLimits, fit_cores
 from tests.hardware.test_cost import chain, costed, population
 

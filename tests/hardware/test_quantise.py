@@ -18,7 +18,7 @@ from hardware.fixed_point.quantise import (
     quantise,
 )
 from hardware.graph.graph import lower
-from hardware.network import Network
+from hardware.graph.network import Network
 from mdft.errors import UserError
 from tests.hardware.nets import grids, lif, random_graph
 

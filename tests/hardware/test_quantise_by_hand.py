@@ -9,7 +9,7 @@ import pytest
 
 from hardware.fixed_point.integers import IntegerNetwork
 from hardware.fixed_point.quantise import grid_of, input_notes, nearest_grid, quantise, split_signs
-from hardware.network import Current, Network, Population, Synapses
+from hardware.graph.network import Current, Network, Population, Synapses
 from mdft.errors import UserError
 
 LIMIT = 131_071  # vth has 17 bits

@@ -16,7 +16,7 @@ from hardware.fixed_point.integers import (
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import integer_lif_step, reference_int
 from hardware.graph.graph import lower
-from hardware.network import Network, Population, Synapses
+from hardware.graph.network import Network, Population, Synapses
 from hardware.reference_float import lif_step, reference_float
 from mdft.errors import UserError
 from tests.hardware.nets import grids, random_graph, random_inputs

@@ -12,7 +12,7 @@ import pytest
 from hardware.fixed_point.quantise import input_grids, quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import read_network
-from hardware.network import Recording
+from hardware.graph.network import Recording
 from hardware.reference_float import reference_float
 from hardware.run import main
 from hardware.traces import write_traces
