@@ -18,8 +18,9 @@ from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower, read_network
 from hardware.lava import netx_backend
-from hardware.lava.netx import _weight, check_sums, main, netx_layers, write_hdf5
+from hardware.lava.netx import _weight, check_sums, netx_layers, write_hdf5
 from hardware.lava.netx_backend import netx, require_netx
+from hardware.netx import main
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
 from tests.hardware.nets import grids, random_graph, random_inputs, write_probe
