@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mdft.data.dataset import EVENT_UNIT, ClipSet, offsets_of
+from mdft.data.dataset import EVENT_UNIT, ClipSet, Provenance, offsets_of
 from mdft.data.scale import Scale
 
 
@@ -35,6 +35,10 @@ class Shape:
     bins: int = 1
     width: int = 512
     words: int = 300
+
+
+#: What the clips say that they come from.
+SOURCE = "synthetic"
 
 
 def random_clips(shape: Shape) -> ClipSet:
@@ -65,6 +69,7 @@ def random_clips(shape: Shape) -> ClipSet:
         words_CW=words_CW / np.linalg.norm(words_CW, axis=1, keepdims=True),
         splits=splits,
         scales={"audio": scale, "visual": scale},
+        provenance=Provenance(SOURCE),
     )
 
 

@@ -29,7 +29,7 @@ from benchmarks.authors import CHECKOUTS, Authors, Settings, UserError, checked
 from benchmarks.floor import Products, again, multiplications
 from benchmarks.processor_time import Timed, minima, timed
 from benchmarks.stepping import Stop, parameters, train, training
-from benchmarks.synthetic import Shape, random_clips
+from benchmarks.synthetic import SOURCE, Shape, random_clips
 from benchmarks.training_table import Row, table, whole_run
 from mdft.config.baselines import SystemName
 from mdft.config.data import DataConfig
@@ -104,7 +104,7 @@ def configured(system: SystemName, shape: Shape, batch: int, device: str) -> Tra
         recipe,
         system=system,
         model=replace(recipe.model, dim=width, **features),
-        data=DataConfig(),
+        data=DataConfig(source=SOURCE),
         compute=ComputeConfig(feed="device"),
         batch_size=batch,
         device=device,

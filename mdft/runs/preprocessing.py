@@ -144,7 +144,7 @@ def preprocessing_of(config: DataConfig, clips: ClipSet) -> Preprocessing:
         config: which events E_v stands for.
         clips: as their source loaded them, with their provenance.
     """
-    assert clips.provenance is not None, "Source.clips sets it"
+    assert clips.provenance is not None, "check_fit comes first"
     index = np.arange(len(clips.classes))
     stage = STAGES[-1]
     return Preprocessing(

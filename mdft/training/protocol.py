@@ -82,8 +82,12 @@ def check_fit(config: TrainConfig, clips: ClipSet) -> None:
     """Check that a model of this configuration can take these clips.
 
     Raises:
-        UserError: a width differs, or a training split holds fewer than two classes.
+        UserError: they are of another source than the configuration names, a width differs, or a
+            training split holds fewer than two classes.
     """
+    source = clips.provenance.source if clips.provenance else None
+    expected = f"{source!r}, as the provenance of the clips has it (mdft.data.sources.load_clips)"
+    require(source == config.data.source, "data.source", config.data.source, expected)
     given = config.model.audio_features, config.model.visual_features
     audio, visual = clips.audio_MD.shape[-1], clips.visual_MD.shape[-1]
     flags = f"--model.audio-features {audio} --model.visual-features {visual}"

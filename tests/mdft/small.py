@@ -6,11 +6,14 @@ import dataclasses
 
 import numpy as np
 
+from mdft.config.data import DataConfig
 from mdft.config.model import LossConfig, ModelConfig, MotionConfig
 from mdft.config.train import TrainConfig
-from mdft.data.dataset import Batch, ClipSet, offsets_of
+from mdft.data.dataset import Batch, ClipSet, Provenance, offsets_of
 
 D, T, K = 32, 3, 4
+#: What the clips say that they come from; no source of that name is in the table.
+SOURCE = "random"
 
 
 def packed(values_NTX: np.ndarray, seconds_N: np.ndarray) -> np.ndarray:
@@ -50,6 +53,7 @@ def random_clips(seed: int = 0, *, ragged: bool = False) -> ClipSet:
             "test_seen": index[(seen | val) & (place >= 6)],
             "test_unseen": index[test],
         },
+        provenance=Provenance(SOURCE),
     )
 
 
@@ -62,6 +66,7 @@ def small_model(**changes) -> ModelConfig:
 def small_config(**changes) -> TrainConfig:
     """A run of a second over :func:`random_clips`."""
     defaults = {
+        "data": DataConfig(source=SOURCE),
         "model": small_model(),
         "loss": LossConfig(),
         "epochs": 2,
