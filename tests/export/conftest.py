@@ -26,6 +26,9 @@ def make_run(
 ) -> Path:
     """A run's folder over random clips: real configuration, real checkpoint, untrained weights,
     batch-norm statistics of so many passes over its training clips.
+
+    After 60 passes a layer spikes at 5 to 16 % for seeds 0 to 11, at 7 to 14 % for this one, with
+    float and Loihi arithmetic and with a threshold a neuron: tests ask for 0.5 to 50 %.
     """
     torch.manual_seed(0)
     config = config or small_config()

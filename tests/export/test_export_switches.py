@@ -18,6 +18,8 @@ from tests.backends import every_backend
 from tests.export.conftest import make_run
 from tests.mdft.small import D, small_config, small_model
 
+pytestmark = pytest.mark.rounding
+
 PER_NEURON = small_config(model=small_model(motion=MotionConfig(per_neuron=True, rate=0.12)))
 
 

@@ -26,6 +26,8 @@ from tests.export.conftest import make_run
 from tests.export.test_to_nir import FILES
 from tests.mdft.small import D, random_clips, small_config, small_model
 
+pytestmark = pytest.mark.rounding
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -26,6 +26,8 @@ from mdft.runs import MODEL
 from tests.backends import every_backend
 from tests.export.branches import firing_branch, random_drive
 
+pytestmark = pytest.mark.rounding
+
 SIGNED = ["motion_audio.nir", "motion_visual.nir", "probe.npz"]
 FILES = ["manifest.json", *SIGNED[:2], "parity_level_0.json", "probe.npz"]
 

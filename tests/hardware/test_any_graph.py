@@ -20,10 +20,15 @@ from hardware.reference_int import reference_int
 from tests.hardware import plain_nir
 from tests.hardware.any_graph import DT, any_inputs, random_any
 
+pytestmark = pytest.mark.rounding
+
 
 @pytest.mark.parametrize("lava", [False, True])
 @pytest.mark.parametrize("seed", range(30))
 def test_reference_float_is_nirs_equations(seed: int, lava: bool):
+    """Spikes too: off the grid no membrane comes nearer to its threshold than 4e-5 in these 30
+    seeds, and sums in another order differ by 1e-15; on the grid every sum is exact.
+    """
     graph = random_any(seed, lava)
     inputs, network = any_inputs(graph, seed), lower(graph, DT)
     values, membranes = plain_nir.run(graph, inputs, DT)

@@ -63,6 +63,7 @@ def test_the_snippet_of_the_docs_makes_a_probe_that_runs(
     exec(snippets[0], {"graph": "their.nir"})
     pair = read_pair(graph, Path("probe.npz"))
     assert pair.pathway == "mine" and pair.probe.author == "reference_float"
+    # In float64 no membrane comes nearer to its threshold than 3e-4: the order of sums is no matter.
     assert np.array_equal(pair.probe.spikes["cells"], by_hand(graph, pair.probe.inputs["in"]))
     assert 0.01 < pair.probe.spikes["cells"].mean() < 0.99
     assert run([str(graph), "probe.npz", "--backend", "lava_float", "--json", "run.json"]) == 0

@@ -166,6 +166,7 @@ def test_json_is_checked_before_the_work(files, capsys, monkeypatch):
     refused(capsys, words, "--json is nodir/x.json")
 
 
+@pytest.mark.rounding
 def test_a_strangers_float_graph_runs_in_integers(tmp_path, capsys):
     """Nothing on a power-of-two grid: inputs and weights are rounded, and it is said."""
     rng = np.random.default_rng(2)
@@ -188,8 +189,9 @@ def test_a_strangers_float_graph_runs_in_integers(tmp_path, capsys):
     text = " ".join(result["notes"])
     for word in ("input 'events' rounded", "input 'threshold_current' rounded", "affine_1: weig"):
         assert word in text, text
+    # Rates from 0.05 to 0.28 and F1 from 0.884 to 1 for seeds 0 to 29; 0.919 and more here.
     for layer in result["shown"]["probe"]:
-        assert 0.02 < layer["rate"] < 0.6 and layer["f1"] > 0.9, layer
+        assert 0.02 < layer["rate"] < 0.6 and layer["f1"] > 0.8, layer
 
 
 NO_TORCH = """
