@@ -52,6 +52,16 @@ def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("made") / "run", random_clips(ragged=True))
 
 
+@pytest.fixture(scope="session")
+def made_export(made_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``export.to_nir`` writes of that run with six samples; not to be changed."""
+    folder = tmp_path_factory.mktemp("made") / "export"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(to_nir, "clips_of", lambda run: random_clips(ragged=True))
+        assert to_nir.main([str(made_run), "--out", str(folder), "--samples", "6"]) == 0
+    return folder
+
+
 @pytest.fixture
 def run_dir(
     made_run: Path, tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from hardware import netx_backend
 from hardware.errors import UserError
-from hardware.graph import lower, read_network
+from hardware.graph import lower
 from hardware.integers import IntegerNetwork, IntegerSynapses
 from hardware.netx import _weight, check_sums, main, netx_layers, write_hdf5
 from hardware.netx_backend import netx, require_netx
@@ -206,9 +206,10 @@ def test_unknown_runtime():
 def test_command_line(tmp_path, capsys):
     rng = np.random.default_rng(7)
     graph, probe, out = (tmp_path / n for n in ("motion_audio.nir", "probe.npz", "a.net"))
-    nir.write(graph, random_graph(rng, layers=2))
+    net = random_graph(rng, layers=2)
+    nir.write(graph, net)
     inputs = random_inputs(rng)
-    write_probe(probe, "audio", inputs, reference_float(read_network(graph), inputs))
+    write_probe(probe, "audio", inputs, reference_float(lower(net), inputs))
     assert main([str(graph), str(probe), str(out)]) == 0
     assert "a.net: 2 dense blocks" in capsys.readouterr().out
     file: Any

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hardware import report
-from hardware.graph import read_network
+from hardware.graph import lower, read_network
 from hardware.reference_float import reference_float
 from hardware.report import ReportConfig, build, main
 from hardware.report_draw import Picture
@@ -28,10 +28,11 @@ SAMPLES, STEPS, NEURONS = 3, 9, 32
 def export(folder: Path, name: str = "motion_audio.nir", graph: nir.NIRGraph | None = None):
     rng = np.random.default_rng(0)
     path, probe = folder / name, folder / "probe.npz"
-    nir.write(path, graph or random_graph(rng, layers=2))
-    inputs = random_inputs(rng)
-    inputs = {n: inputs[n] for n in read_network(path).inputs}
-    write_probe(probe, "audio", inputs, reference_float(read_network(path), inputs))
+    net = graph or random_graph(rng, layers=2)
+    nir.write(path, net)
+    network, inputs = lower(net), random_inputs(rng)
+    inputs = {n: inputs[n] for n in network.inputs}
+    write_probe(probe, "audio", inputs, reference_float(network, inputs))
     return path, probe
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from hardware import run
 from hardware.backends import BACKENDS
-from hardware.graph import read_network
+from hardware.graph import lower
 from hardware.quantise import input_grids, quantise
 from hardware.reference_float import reference_float
 from hardware.reference_int import reference_int
@@ -32,9 +32,10 @@ ROOT = Path(__file__).parents[2]
 def files(tmp_path: Path) -> tuple[str, str]:
     rng = np.random.default_rng(0)
     graph, probe = tmp_path / "motion_audio.nir", tmp_path / "probe.npz"
-    nir.write(graph, random_graph(rng, layers=2))
+    net = random_graph(rng, layers=2)
+    nir.write(graph, net)
     inputs = random_inputs(rng)
-    write_probe(probe, "audio", inputs, reference_float(read_network(graph), inputs))
+    write_probe(probe, "audio", inputs, reference_float(lower(net), inputs))
     return str(graph), str(probe)
 
 
@@ -97,7 +98,7 @@ def test_limit_keeps_the_arithmetic(tmp_path, monkeypatch):
     net = random_graph(rng, layers=1)
     net.nodes["lif_1"] = lif(32, theta=1.3)  # a coarse unit counts it as 1.0 or 1.25
     nir.write(graph, net)
-    network, inputs = read_network(graph), random_inputs(rng)
+    network, inputs = lower(net), random_inputs(rng)
     for x in inputs.values():
         x[0] = np.round(x[0])  # the first sample alone lies on a coarser grid
     write_probe(probe, "audio", inputs, reference_float(network, inputs))
@@ -179,9 +180,7 @@ def test_a_strangers_float_graph_runs_in_integers(tmp_path, capsys):
         net.nodes[f"affine_{i}"] = nir.Affine(weight=weight, bias=bias)
     nir.write(graph, net)
     inputs = {k: (x * 1.1).astype(np.float32) for k, x in random_inputs(rng, steps=40).items()}
-    network = read_network(graph)
-    expected = reference_float(network, inputs)
-    write_probe(probe, "audio", inputs, expected)
+    write_probe(probe, "audio", inputs, reference_float(lower(net), inputs))
     out = tmp_path / "result.json"
     words = [str(graph), str(probe), "--backend", "reference_int", "--json", str(out)]
     assert main(words) == 0
@@ -246,8 +245,9 @@ def graded_files(folder: Path) -> tuple[str, str]:
     }
     edges = [("x", "flat"), ("flat", "w"), ("w", "first"), ("y", "first"), ("first", "second")]
     edges += [("second", "u"), ("u", "li"), ("first", "v"), ("v", "li"), ("li", "c")]
-    nir.write(folder / "g.nir", nir.NIRGraph(nodes, [*edges, ("first", "a"), ("second", "b")]))
-    network = read_network(folder / "g.nir", 1e-3)
+    net = nir.NIRGraph(nodes, [*edges, ("first", "a"), ("second", "b")])
+    nir.write(folder / "g.nir", net)
+    network = lower(net, 1e-3)
     inputs = {n: rng.integers(0, 33, (3, 8, w)) / 16 for n, w in (("x", 6), ("y", 4))}
     found = reference_float(network, inputs)
     write_probe(folder / "probe.npz", "audio", inputs, found, network.outputs)
