@@ -14,6 +14,10 @@ from mdft.data.dataset import ClipSet
 from mdft.model import MDFT
 from mdft.runs import MODEL, write_config, write_tensors
 from tests.mdft.small import random_clips, small_config
+from tests.nir_here import (  # noqa: F401, the first for every test here
+    _nir_files_are_parsed_here,
+    reading_here,
+)
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made_export(made_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``export.to_nir`` writes of that run with six samples; not to be changed."""
     folder = tmp_path_factory.mktemp("made") / "export"
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, reading_here():
         patch.setattr(to_nir, "clips_of", lambda run: random_clips(ragged=True))
         assert to_nir.main([str(made_run), "--out", str(folder), "--samples", "6"]) == 0
     return folder

@@ -17,6 +17,7 @@ from mdft.errors import UserError
 from tests.backends import every_backend
 from tests.export.conftest import make_run
 from tests.mdft.small import D, random_clips, small_config, small_model
+from tests.nir_here import reading_here
 
 pytestmark = pytest.mark.rounding
 
@@ -34,7 +35,7 @@ def per_neuron(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a threshold a neuron and its export, level 0 compared; not to be changed."""
     clips = random_clips(ragged=True)
     run = make_run(tmp_path_factory.mktemp("per_neuron") / "run", clips, PER_NEURON)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, reading_here():
         patch.setattr(to_nir, "clips_of", lambda run: clips)
         assert main([str(run), "--samples", "4"]) == 0
     return run

@@ -169,6 +169,7 @@ def test_loihi_training_fails_on_a_differing_spike(loihi_run, monkeypatch):
     assert hybrid.main([str(loihi_run), "--backend", "reference_int"]) == 1
 
 
+@pytest.mark.subprocess
 @pytest.mark.lava
 def test_lavas_own_runtime_on_a_few_clips(run, capsys):
     words = [str(run), "--backend", "lava_float", "--runtime", "process", "--limit", "2"]

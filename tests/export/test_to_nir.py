@@ -39,6 +39,7 @@ def exported(run_dir: Path, out: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in out.iterdir()}
 
 
+@pytest.mark.subprocess
 def test_files_parity_and_headline(run_dir: Path, tmp_path: Path, capsys):
     exported(run_dir, tmp_path / "out")
     text = capsys.readouterr().out

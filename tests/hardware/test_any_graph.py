@@ -20,6 +20,8 @@ from hardware.reference_int import reference_int
 from tests.hardware import plain_nir
 from tests.hardware.any_graph import DT, any_inputs, random_any
 
+PROCESS = pytest.param("process", marks=pytest.mark.subprocess)
+
 pytestmark = pytest.mark.rounding
 
 
@@ -135,7 +137,7 @@ def apart() -> nir.NIRGraph:
 
 
 @pytest.mark.lava
-@pytest.mark.parametrize("runtime", ["inline", pytest.param("process", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runtime", ["inline", PROCESS])
 def test_lava_runs_parts_that_share_no_process(runtime: str):
     graph = apart()
     inputs, network = any_inputs(graph, 0), lower(graph, DT)

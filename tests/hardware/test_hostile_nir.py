@@ -20,6 +20,8 @@ from hardware.nir_file import read_nir
 from tests.hardware.broken_files import STRUCTURE, WEIGHT, replaced
 from tests.hardware.test_graph import lif, refuse_file
 
+pytestmark = pytest.mark.subprocess
+
 ROOT = Path(__file__).parents[2]
 
 

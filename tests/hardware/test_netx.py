@@ -100,6 +100,7 @@ def test_a_current_with_memory():
     np.testing.assert_array_equal(found.membranes["lif_2"], expected.membranes["lif_2"])
 
 
+@pytest.mark.subprocess
 @pytest.mark.lava
 @pytest.mark.slow
 def test_netx_in_lavas_own_runtime():

@@ -16,6 +16,8 @@ from hardware.errors import UserError
 from hardware.nir_file import read_nir
 from tests.hardware.test_graph import affine, lif, single
 
+pytestmark = pytest.mark.subprocess
+
 ROOT = Path(__file__).parents[2]
 
 

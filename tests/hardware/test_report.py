@@ -21,6 +21,7 @@ from hardware.report_figures import figures, offsets
 from hardware.report_html import page
 from tests.hardware.html_text import Text
 from tests.hardware.nets import lif, random_graph, random_inputs, write_probe
+from tests.nir_here import reading_here
 
 SAMPLES, STEPS, NEURONS = 3, 9, 32
 
@@ -46,7 +47,8 @@ def made(files, tmp_path_factory) -> tuple[dict[str, Any], str]:
     """The numbers and the page of the graph, from the command line."""
     out = tmp_path_factory.mktemp("report")
     words = [str(f) for f in files]
-    assert main([*words, "--out", str(out / "r.html"), "--json", str(out / "r.json")]) == 0
+    with reading_here():
+        assert main([*words, "--out", str(out / "r.html"), "--json", str(out / "r.json")]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["r.html", "r.json"]
     return json.loads((out / "r.json").read_text()), (out / "r.html").read_text()
 

@@ -49,6 +49,7 @@ def change(probe: str, key: str, value) -> None:
     np.savez(probe, **arrays)
 
 
+@pytest.mark.subprocess
 @every_backend
 def test_equal_spikes_exit_0(files, capsys, tmp_path, backend: str):
     out = tmp_path / "result.json"
@@ -203,6 +204,7 @@ sys.meta_path.insert(0, NoTorch())
 """
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     "backend",
     [
