@@ -9,6 +9,8 @@ import pytest
 
 import events
 
+pytestmark = pytest.mark.rounding
+
 C = 0.2
 
 

@@ -98,6 +98,7 @@ def test_a_damaged_clip_leaves_nothing(film: Path, capsys: pytest.CaptureFixture
     assert [path.name for path in film.parent.iterdir()] == ["film.mp4"]
 
 
+@pytest.mark.subprocess
 def test_the_command_itself(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "events.convert", str(tmp_path / "no.mp4"), "x.h5"]
     run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])

@@ -7,6 +7,8 @@ import pytest
 
 from events.crossings import Crossings, Memory, awake, cross, start
 
+pytestmark = pytest.mark.rounding
+
 Row = tuple[float, float, int, int, float, float]  # x₀, x₁, net, offs, C_on, C_off
 
 

@@ -154,6 +154,7 @@ def test_mistakes_cost_one_line_and_leave_nothing(
     assert os.listdir(clip.parent) == ["a.mkv"]
 
 
+@pytest.mark.subprocess
 def test_the_command_itself(clip: Path) -> None:
     command = [sys.executable, "-m", "events.explain", str(clip), "--pixel", "1", "2"]
     root = Path(__file__).parents[2]

@@ -14,6 +14,8 @@ from tonic.transforms import ToFrame
 
 import events
 
+pytestmark = pytest.mark.rounding
+
 
 def test_feature_events_by_hand() -> None:
     # Feature 0 drifts up by 0.15 a second in log: fires when 0.2 has added up, then 0.4, 0.6.

@@ -48,7 +48,12 @@ ALL = ["a.h5", "b.h5", LOG, "more/c.h5", "more/deep/d.h5"]
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--engine", "threading"], ["--jobs", "2"], ["--engine", "sequential"]]
+    "arguments",
+    [
+        ["--engine", "threading"],
+        pytest.param(["--jobs", "2"], marks=pytest.mark.subprocess),
+        ["--engine", "sequential"],
+    ],
 )
 def test_a_folder_becomes_a_folder(
     films: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -145,7 +150,7 @@ def test_a_log_cut_in_a_line_is_read_as_far_as_it_goes(films: Path, tmp_path: Pa
     assert len(unfinished(plan(films, out, "h5", Sensor()), out)) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_run_that_is_killed_goes_on_where_it_was(
     films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,7 +214,7 @@ def test_two_clips_that_would_share_a_name_are_refused(
     assert "would both become a.h5; rename one" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_same_switch_reaches_a_cluster_of_two_workers(
     copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +240,7 @@ def test_the_same_switch_reaches_a_cluster_of_two_workers(
             assert np.array_equal(read_events(out / name)[0], read_events(here / name)[0])
 
 
+@pytest.mark.subprocess
 def test_a_worker_that_dies_is_one_line_and_costs_no_finished_clip(
     films: Path, tmp_path: Path
 ) -> None:

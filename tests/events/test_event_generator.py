@@ -15,6 +15,8 @@ import events
 from events.records import EVENTS
 from tests.events.drawn import clips, pixel, plain
 
+pytestmark = pytest.mark.rounding
+
 
 def test_dtype_is_tonics() -> None:
     assert tonic.io.events_struct == EVENTS and EVENTS.itemsize == 13

@@ -19,6 +19,8 @@ from events.state import PixelState
 from events.video.clip import Clip
 from tests.events.drawn import clips, sensors
 
+pytestmark = pytest.mark.rounding
+
 
 @given(clips(), sensors, st.data())
 @settings(max_examples=60, deadline=None)

@@ -63,6 +63,7 @@ def reader() -> Iterator[IsolatedReader]:
         yield found
 
 
+@pytest.mark.subprocess
 def test_pictures_sound_and_events_are_those_of_the_clip(tmp_path: Path, reader: IsolatedReader):
     found = reader.read(wanted(write(tmp_path / "clip.mkv")))
     frames = pictures(2)
@@ -95,6 +96,7 @@ def test_a_long_clip_ends_early_and_a_silent_one_is_silent(tmp_path: Path):
     assert "no sound in the file: taken as silent" in whole.remarks
 
 
+@pytest.mark.subprocess
 def test_an_error_names_the_clip_as_it_was_asked_for(
     tmp_path: Path, reader: IsolatedReader, monkeypatch: pytest.MonkeyPatch
 ):
@@ -106,6 +108,7 @@ def test_an_error_names_the_clip_as_it_was_asked_for(
     assert reader.read(Wanted("clip.mkv")).seconds == 2  # and the same process goes on
 
 
+@pytest.mark.subprocess
 def test_a_crash_costs_one_clip(tmp_path: Path):
     """A decoder that dies of a signal, as PyAV's does on some files that are cut short."""
     clip = write(tmp_path / "clip.mkv", 1)
@@ -126,6 +129,7 @@ def test_a_crash_costs_one_clip(tmp_path: Path):
         assert reader.read(wanted(clip)).seconds == 1
 
 
+@pytest.mark.subprocess
 def test_time_and_memory_have_limits(tmp_path: Path):
     clip = write(tmp_path / "clip.mkv", 1)
     with (

@@ -12,6 +12,8 @@ import events
 from events.kernels import pixels as kernels
 from events.response import LINEAR_BELOW, MIN_THRESHOLD, convention, log_table, response_of
 
+pytestmark = pytest.mark.rounding
+
 
 def test_rgb_to_luma_is_pillows() -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (20, 300, 400, 3), dtype=np.uint8)

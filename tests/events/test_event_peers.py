@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import events
 from tests.events.drawn import clips, pixel, sensors
 
+pytestmark = pytest.mark.rounding
+
 
 @given(clips(), sensors, st.data())
 @settings(max_examples=40, deadline=None)

@@ -13,6 +13,8 @@ from events.response import LUMAS, MIN_THRESHOLD, log_table
 from events.state import first_state, tables_of
 from tests.events.drawn import pixel
 
+pytestmark = pytest.mark.rounding
+
 
 def walk(start: int, byte: int, up: float, down: float, log: np.ndarray) -> tuple[int, int]:
     """Net and OFF steps of a pixel that goes from byte `start` to `byte`, a step at a time."""

@@ -11,7 +11,11 @@ from mdft.model.motion import MotionBranch
 def firing_branch(
     seed: int, features: int = 40, neurons: int = 48, layers: int = 3, beta: float = 0.5
 ) -> MotionBranch:
-    """Random weights and biases; layers after the first are driven by a positive bias."""
+    """Random weights and biases; layers after the first are driven by a positive bias.
+
+    PyTorch's normal numbers differ in the last bit with the vector width. Rounded to the grid they
+    are the same weights but where one lies between two steps: tests that name a rate leave room.
+    """
     torch.manual_seed(seed)
     branch = MotionBranch(features, neurons, layers, beta=beta).eval()
     with torch.no_grad():

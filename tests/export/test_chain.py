@@ -32,6 +32,8 @@ from mdft.model.motion import MotionBranch
 from tests.backends import every_backend
 from tests.export.branches import firing_branch, random_drive
 
+pytestmark = pytest.mark.rounding
+
 THETAS = (0.25, 2.25)
 
 
@@ -104,7 +106,7 @@ def test_a_reader_that_delays_every_layer_gives_the_same_spikes_later():
             v[i] = np.where(sent[i] > 0, 0.0, u)
         out.append(sent[2])
     expected = branch(x, current)[0].detach().numpy()
-    assert 0.02 < expected.mean() < 0.6
+    assert 0 < expected.mean() < 0.6  # 0.045 here; from 0.005 to 0.22 for seeds 0 to 199
     np.testing.assert_array_equal(np.array(out[depth - 1 :]), expected)
 
 
@@ -209,7 +211,7 @@ def test_every_backend_gives_both_forms_the_same_spikes(backend: str, convention
     )
     found = simulate(backend, chained, {DRIVE: drive.numpy()}, grids)
     for name, spikes in expected.spikes.items():
-        assert 0.02 < spikes.mean() < 0.6
+        assert 0.01 < spikes.mean() < 0.6  # 0.058 and more here; 0.023 to 0.22 for seeds 0 to 199
         np.testing.assert_array_equal(found.spikes[name][..., : branch.neurons], spikes)
     assert quantise(chained, grids).notes == ()
 

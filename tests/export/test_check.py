@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from export.check import main, tiny_branch
+
+pytestmark = pytest.mark.rounding
 
 
 def test_the_tiny_branch_fires_and_its_files_agree(tmp_path: Path, capsys):

@@ -17,6 +17,7 @@ from export.forms import Drive, export_form
 from export.to_nir import write_export
 from mdft.errors import UserError
 from tests.export.branches import firing_branch, random_drive
+from tests.nir_here import reading_here
 
 FORMS = pytest.mark.parametrize("form", ["inputs", "chain"])
 
@@ -33,7 +34,8 @@ def exported(folder: Path, form: str = "inputs", r_convention: str = "unit-gain"
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export in form inputs; not to be changed."""
-    return exported(tmp_path_factory.mktemp("contract") / "once")
+    with reading_here():
+        return exported(tmp_path_factory.mktemp("contract") / "once")
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from mdft.errors import UserError
 from mdft.model.motion import MotionBranch
 from tests.export.branches import firing_branch, random_drive
 
+pytestmark = pytest.mark.rounding
+
 
 def numpy_inputs(x: torch.Tensor, current: torch.Tensor) -> dict[str, np.ndarray]:
     return {"events": x.numpy(), "threshold_current": current.numpy()}
@@ -56,7 +58,8 @@ def test_the_random_branches_do_fire():
     branch = firing_branch(0)
     x, current = random_drive(branch, 0, 8, 20)
     rates = [s.mean().item() for s, _ in branch.trace(x, current)]
-    assert all(0.05 < rate < 0.4 for rate in rates), rates
+    # 0.079 and more here; from 0.042 to 0.204 for seeds 0 to 199.
+    assert all(0.02 < rate < 0.4 for rate in rates), rates
 
 
 def test_every_parameter_survives_the_file(tmp_path: Path):

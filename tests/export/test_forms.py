@@ -25,6 +25,9 @@ from tests.export.branches import firing_branch, random_drive
 from tests.export.conftest import make_run
 from tests.export.test_to_nir import FILES
 from tests.mdft.small import D, random_clips, small_config, small_model
+from tests.nir_here import reading_here
+
+pytestmark = pytest.mark.rounding
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def both(made_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's both forms; not to be changed."""
     folder, clips = tmp_path_factory.mktemp("forms"), random_clips(ragged=True)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, reading_here():
         patch.setattr(to_nir, "clips_of", lambda run: clips)
         for name, form in (("out", "both"), ("alone", "chain")):
             words = [str(made_run), "--form", form, "--out", str(folder / name), "--samples", "4"]

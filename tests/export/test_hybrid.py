@@ -29,6 +29,8 @@ from mdft.training.evaluation import score_split
 from tests.export.conftest import make_run
 from tests.mdft.small import random_clips, small_config, small_model
 
+pytestmark = pytest.mark.rounding
+
 BETA = 0.4
 STAGE = ("test_seen", "test_unseen")
 
@@ -133,7 +135,8 @@ def test_the_simulators_spikes_are_what_the_scores_are_made_of(run, clips, monke
         o_av = model.reason(model.semantics(batch), outputs, batch.mask_BT).double()
         o_w = model.embed_words(torch.from_numpy(clips.words_CW[split.classes])).double()
     by_hand = ((o_av[:, None] - o_w[None]) ** 2).sum(2).sqrt().numpy()
-    np.testing.assert_allclose(split.distances, by_hand, rtol=1e-6)
+    # float32 on the way: 1e-5. Other spikes move the distances by a hundred times as much.
+    np.testing.assert_allclose(split.distances, by_hand, rtol=1e-5, atol=1e-5)
     plain = score_split(model, clips, *STAGE, 256).distances
     assert np.abs(plain - split.distances).max() > 1e-3
 
@@ -166,6 +169,7 @@ def test_loihi_training_fails_on_a_differing_spike(loihi_run, monkeypatch):
     assert hybrid.main([str(loihi_run), "--backend", "reference_int"]) == 1
 
 
+@pytest.mark.subprocess
 @pytest.mark.lava
 def test_lavas_own_runtime_on_a_few_clips(run, capsys):
     words = [str(run), "--backend", "lava_float", "--runtime", "process", "--limit", "2"]

@@ -21,6 +21,8 @@ from mdft.runs.folder import read_config, read_results
 from mdft.runs.load import clips_of
 from mdft.training.evaluation import results_of, score_split
 
+pytestmark = pytest.mark.rounding
+
 RUN = mdft.RELEASED
 
 
@@ -59,7 +61,12 @@ def test_the_motion_branch_gives_the_spikes_of_its_probe():
 
 @pytest.mark.slow
 def test_it_scores_what_it_says():
-    """On the benchmark drawn anew. Sums differ between processors: a clip may change sides."""
+    """On the benchmark drawn anew, but for one clip a split.
+
+    Under six emulations of processors the distances differed by up to 1e-6, and no clip changed
+    sides: the nearest decision is 0.0023 away. Were a threshold current rounded the other way, a
+    spike and with it a clip could. One of 160 seen clips is 0.6 %, one of 192 unseen 0.5 %.
+    """
     model, clips, said = mdft.load(RUN).model, clips_of(RUN), read_results(RUN)
     split = score_split(model, clips, "test_seen", "test_unseen", 32)
     found = results_of(split, beta=said.beta, epoch=said.epoch, seed=said.seed, seconds=0.0)

@@ -16,6 +16,7 @@ from mdft.errors import UserError
 from mdft.runs.folder import Results, write_results
 from tests.export.conftest import make_run
 from tests.mdft.small import random_clips
+from tests.nir_here import reading_here
 
 FLOAT = "parity_reference_float_{}.json"
 
@@ -25,14 +26,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with level 0, level 1 in NumPy, and results; not to be changed."""
     clips = random_clips()
     folder = make_run(tmp_path_factory.mktemp("summary") / "run", clips)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, reading_here():
         patch.setattr(to_nir, "clips_of", lambda run: clips)
         assert to_nir.main([str(folder), "--samples", "2"]) == 0
-    for pathway in ("audio", "visual"):
-        graph, probe = folder / f"motion_{pathway}.nir", folder / "probe.npz"
-        target = folder / FLOAT.format(pathway)
-        backend = ["--backend", "reference_float", "--runtime", "process"]  # as make demo has it
-        assert hardware([str(graph), str(probe), *backend, "--json", str(target)]) == 0
+        for pathway in ("audio", "visual"):
+            graph, probe = folder / f"motion_{pathway}.nir", folder / "probe.npz"
+            target = folder / FLOAT.format(pathway)
+            backend = ["--backend", "reference_float", "--runtime", "process"]  # as in make demo
+            assert hardware([str(graph), str(probe), *backend, "--json", str(target)]) == 0
     write_results(folder, Results(0.5, 0.5, 0.5, 0.5, 0.1, 0, 0, {}, {}, {}, 4, 2, 1.0))
     return folder
 

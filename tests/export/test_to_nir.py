@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from mdft.runs.folder import MODEL
 from tests.backends import every_backend
 from tests.export.branches import firing_branch, random_drive
 
+pytestmark = pytest.mark.rounding
+
 SIGNED = ["motion_audio.nir", "motion_visual.nir", "probe.npz"]
 FILES = ["manifest.json", *SIGNED[:2], "parity_level_0.json", "probe.npz"]
 
@@ -35,6 +38,7 @@ def exported(run_dir: Path, out: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in out.iterdir()}
 
 
+@pytest.mark.subprocess
 def test_files_parity_and_headline(run_dir: Path, tmp_path: Path, capsys):
     exported(run_dir, tmp_path / "out")
     text = capsys.readouterr().out
@@ -64,8 +68,8 @@ def test_same_checkpoint_same_bytes(run_dir: Path, tmp_path: Path):
     assert exported(run_dir / MODEL, tmp_path / "b") == first
 
 
-def test_manifest_tells_what_is_beside_it(run_dir: Path, tmp_path: Path):
-    files = exported(run_dir, tmp_path / "out")
+def test_manifest_tells_what_is_beside_it(made_export: Path):
+    files = {p.name: p.read_bytes() for p in made_export.iterdir()}
     manifest = json.loads(files["manifest.json"])
     assert manifest["dt"] == 1e-4 and manifest["comparison"] == ">"
     assert manifest["format_version"] == 1 and manifest["form"] == "inputs"
@@ -83,20 +87,17 @@ def test_manifest_tells_what_is_beside_it(run_dir: Path, tmp_path: Path):
 
 
 @every_backend
-def test_exported_files_run_in_every_backend(run_dir: Path, tmp_path: Path, backend: str, capsys):
-    exported(run_dir, tmp_path / "out")
+def test_exported_files_run_in_every_backend(made_export: Path, backend: str, capsys):
     for pathway in ("audio", "visual"):
-        graph = tmp_path / "out" / f"motion_{pathway}.nir"
-        probe = str(tmp_path / "out" / "probe.npz")
+        graph, probe = made_export / f"motion_{pathway}.nir", str(made_export / "probe.npz")
         assert run_main([str(graph), probe, "--backend", backend]) == 0
         assert "note:" not in capsys.readouterr().out  # on the grid nothing is rounded
 
 
 def test_the_manifest_keeps_graph_probe_and_pathway_together(
-    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    made_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
-    out = tmp_path / "out"
-    exported(run_dir, out)
+    out = Path(shutil.copytree(made_export, tmp_path / "out"))
     graph, probe, backend = str(out / "motion_audio.nir"), out / "probe.npz", "reference_float"
     words = [graph, str(probe), "--backend", backend]
     elsewhere = tmp_path / "other.npz"

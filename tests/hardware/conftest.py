@@ -8,6 +8,7 @@ import nir
 import pytest
 
 from tests.hardware.test_graph import affine, lif, single
+from tests.nir_here import _nir_files_are_parsed_here  # noqa: F401, for every test here
 
 
 @pytest.fixture

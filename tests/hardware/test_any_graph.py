@@ -20,10 +20,17 @@ from hardware.reference_float import reference_float
 from tests.hardware import plain_nir
 from tests.hardware.any_graph import DT, any_inputs, random_any
 
+PROCESS = pytest.param("process", marks=pytest.mark.subprocess)
+
+pytestmark = pytest.mark.rounding
+
 
 @pytest.mark.parametrize("lava", [False, True])
 @pytest.mark.parametrize("seed", range(30))
 def test_reference_float_is_nirs_equations(seed: int, lava: bool):
+    """Spikes too: off the grid no membrane comes nearer to its threshold than 4e-5 in these 30
+    seeds, and sums in another order differ by 1e-15; on the grid every sum is exact.
+    """
     graph = random_any(seed, lava)
     inputs, network = any_inputs(graph, seed), lower(graph, DT)
     values, membranes = plain_nir.run(graph, inputs, DT)
@@ -130,7 +137,7 @@ def apart() -> nir.NIRGraph:
 
 
 @pytest.mark.lava
-@pytest.mark.parametrize("runtime", ["inline", pytest.param("process", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runtime", ["inline", PROCESS])
 def test_lava_runs_parts_that_share_no_process(runtime: str):
     graph = apart()
     inputs, network = any_inputs(graph, 0), lower(graph, DT)

@@ -21,6 +21,8 @@ from mdft.errors import UserError
 from tests.hardware.broken_files import STRUCTURE, WEIGHT, replaced
 from tests.hardware.test_graph import lif, refuse_file
 
+pytestmark = pytest.mark.subprocess
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -63,14 +63,16 @@ def test_the_snippet_of_the_docs_makes_a_probe_that_runs(
     exec(snippets[0], {"graph": "their.nir"})
     pair = read_pair(graph, Path("probe.npz"))
     assert pair.pathway == "mine" and pair.probe.author == "reference_float"
+    # No membrane comes nearer to its threshold than 3e-4; the order of a sum moves one by 1e-15.
     assert np.array_equal(pair.probe.spikes["cells"], by_hand(graph, pair.probe.inputs["in"]))
     assert 0.01 < pair.probe.spikes["cells"].mean() < 0.99
-    assert run([str(graph), "probe.npz", "--backend", "lava_float", "--json", "run.json"]) == 0
+    assert run([str(graph), "probe.npz", "--backend", "reference_float", "--json", "run.json"]) == 0
     said, saved = capsys.readouterr().out, json.loads(Path("run.json").read_text())
     assert "spikes differ from reference_float" in said and "inputs alone" in said
     assert list(saved["must"]) == ["reference_float"] and not saved["failed"]
 
 
+@pytest.mark.lava
 def test_a_fixed_point_backend_must_give_the_integer_reference(
     graph: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,7 +19,6 @@ WIDTH, RUNS = 128, 20
 
 
 @pytest.mark.lava
-@pytest.mark.slow
 def test_runs_leave_no_processes_handlers_and_weights_behind():
     require_lava()
     from lava.magma.core.process.process import ProcessServer

@@ -97,6 +97,7 @@ def gone(prefix: str, guard: int, limit_s: float = 20) -> bool:
     return not living(guard) and not segments(prefix)
 
 
+@pytest.mark.subprocess
 @LINUX
 @pytest.mark.parametrize(
     ("ending", "limit_s", "word"),
@@ -137,6 +138,7 @@ def start_parent(folder: Path, command: Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", code], cwd=root, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.subprocess
 @LINUX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_parent_leaves_nothing(tmp_path, number: signal.Signals):
@@ -151,9 +153,9 @@ def test_a_killed_parent_leaves_nothing(tmp_path, number: signal.Signals):
     assert folder.exists() == (number == signal.SIGINT)  # then its owner lives to remove it
 
 
+@pytest.mark.subprocess
 @LINUX
 @pytest.mark.lava
-@pytest.mark.slow
 def test_an_exception_in_a_model_of_lava(tmp_path):
     command = script(tmp_path, "raise ValueError('broken model')", lava=True)
     with pytest.raises(UserError, match="failed: ValueError: broken model"):
@@ -162,9 +164,9 @@ def test_an_exception_in_a_model_of_lava(tmp_path):
     assert not living(guard) and not segments(prefix)
 
 
+@pytest.mark.subprocess
 @LINUX
 @pytest.mark.lava
-@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["actor", "parent"])
 def test_lava_killed_in_the_middle_leaves_nothing(tmp_path, victim: str):
     folder = tmp_path / "run"
@@ -204,6 +206,7 @@ def test_another_package_named_lava_is_said(tmp_path, monkeypatch, content: str 
         sys.modules.pop("lava", None)  # before monkeypatch puts the real one back
 
 
+@pytest.mark.subprocess
 @LINUX
 def test_a_finished_child_is_no_error(tmp_path):
     code = f"import os; open({str(tmp_path / 'done')!r}, 'w')"

@@ -16,11 +16,12 @@ from hypothesis.extra import numpy as arrays
 from hardware.fixed_point.integers import IntegerNetwork, IntegerSynapses
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
-from hardware.graph.graph import lower, read_network
+from hardware.graph import lower
+from hardware.graph.graph import lower
 from hardware.lava import netx_backend
 from hardware.lava.netx import _weight, check_sums, netx_layers, write_hdf5
 from hardware.lava.netx_backend import netx, require_netx
-from hardware.netx import main
+from hardware.netx import main, write_hdf5
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
 from tests.hardware.nets import grids, random_graph, random_inputs, write_probe
@@ -101,6 +102,7 @@ def test_a_current_with_memory():
     np.testing.assert_array_equal(found.membranes["lif_2"], expected.membranes["lif_2"])
 
 
+@pytest.mark.subprocess
 @pytest.mark.lava
 @pytest.mark.slow
 def test_netx_in_lavas_own_runtime():
@@ -207,9 +209,10 @@ def test_unknown_runtime():
 def test_command_line(tmp_path, capsys):
     rng = np.random.default_rng(7)
     graph, probe, out = (tmp_path / n for n in ("motion_audio.nir", "probe.npz", "a.net"))
-    nir.write(graph, random_graph(rng, layers=2))
+    net = random_graph(rng, layers=2)
+    nir.write(graph, net)
     inputs = random_inputs(rng)
-    write_probe(probe, "audio", inputs, reference_float(read_network(graph), inputs))
+    write_probe(probe, "audio", inputs, reference_float(lower(net), inputs))
     assert main([str(graph), str(probe), str(out)]) == 0
     assert "a.net: 2 dense blocks" in capsys.readouterr().out
     file: Any

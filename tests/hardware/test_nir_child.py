@@ -54,6 +54,7 @@ def test_each_refusal_is_one_line(tmp_path: Path, limits, monkeypatch, capsys, r
     assert limits == [0.1] and not (tmp_path / "out.npz").exists()
 
 
+@pytest.mark.subprocess
 def test_its_limits_are_memory_time_and_no_core_file():
     code = (
         "import resource, signal; from hardware.graph.child import _limit; _limit(50.0)\n"

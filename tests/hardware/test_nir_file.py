@@ -16,6 +16,8 @@ from hardware.graph.file import read_nir
 from mdft.errors import UserError
 from tests.hardware.test_graph import affine, lif, single
 
+pytestmark = pytest.mark.subprocess
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -18,6 +18,8 @@ from hardware.reference_float import reference_float
 from mdft.errors import UserError
 from tests.hardware import plain_nir
 
+pytestmark = pytest.mark.rounding
+
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
 THREE = np.array([1, 1, 1])
@@ -166,7 +168,10 @@ def test_what_is_read_runs_as_nir_says(tmp_path: Path, name: str):
     graph, dt = READ[name]
     nir.write(tmp_path / "g.nir", graph)
     network = read_network(tmp_path / "g.nir", dt)
-    inputs = {n: RNG.normal(1, 1, (2, 6, width)) for n, width in network.inputs.items()}
+    # Drawn here, so that they depend on no other test. For seeds 0 to 19 no membrane comes nearer
+    # to its threshold than 1e-4.
+    rng = np.random.default_rng(0)
+    inputs = {n: rng.normal(1, 1, (2, 6, width)) for n, width in network.inputs.items()}
     values, _ = plain_nir.run(graph, inputs, dt)
     found = reference_float(network, inputs)
     for output, carrier in network.outputs.items():

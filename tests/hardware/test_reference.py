@@ -21,6 +21,8 @@ from hardware.reference_float import lif_step, reference_float
 from mdft.errors import UserError
 from tests.hardware.nets import grids, random_graph, random_inputs
 
+pytestmark = pytest.mark.rounding
+
 
 def one_neuron(
     decay: float, theta: float, v_leak: float = 0.0, v_reset: float = 0.0, gain: float = 1.0

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from hardware import report
+from hardware.graph import lower, read_network
 from hardware.graph.graph import read_network
 from hardware.reference_float import reference_float
 from hardware.report import ReportConfig, build, main
@@ -21,6 +22,7 @@ from hardware.reporting.figures import figures, offsets
 from hardware.reporting.html import page
 from tests.hardware.html_text import Text
 from tests.hardware.nets import lif, random_graph, random_inputs, write_probe
+from tests.nir_here import reading_here
 
 SAMPLES, STEPS, NEURONS = 3, 9, 32
 
@@ -28,10 +30,11 @@ SAMPLES, STEPS, NEURONS = 3, 9, 32
 def export(folder: Path, name: str = "motion_audio.nir", graph: nir.NIRGraph | None = None):
     rng = np.random.default_rng(0)
     path, probe = folder / name, folder / "probe.npz"
-    nir.write(path, graph or random_graph(rng, layers=2))
-    inputs = random_inputs(rng)
-    inputs = {n: inputs[n] for n in read_network(path).inputs}
-    write_probe(probe, "audio", inputs, reference_float(read_network(path), inputs))
+    net = graph or random_graph(rng, layers=2)
+    nir.write(path, net)
+    network, inputs = lower(net), random_inputs(rng)
+    inputs = {n: inputs[n] for n in network.inputs}
+    write_probe(probe, "audio", inputs, reference_float(network, inputs))
     return path, probe
 
 
@@ -45,7 +48,8 @@ def made(files, tmp_path_factory) -> tuple[dict[str, Any], str]:
     """The numbers and the page of the graph, from the command line."""
     out = tmp_path_factory.mktemp("report")
     words = [str(f) for f in files]
-    assert main([*words, "--out", str(out / "r.html"), "--json", str(out / "r.json")]) == 0
+    with reading_here():
+        assert main([*words, "--out", str(out / "r.html"), "--json", str(out / "r.json")]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["r.html", "r.json"]
     return json.loads((out / "r.json").read_text()), (out / "r.html").read_text()
 

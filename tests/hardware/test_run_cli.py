@@ -19,7 +19,7 @@ from hardware import run
 from hardware.backends import BACKENDS
 from hardware.fixed_point.quantise import input_grids, quantise
 from hardware.fixed_point.reference_int import reference_int
-from hardware.graph.graph import read_network
+from hardware.graph import lower
 from hardware.reference_float import reference_float
 from hardware.run import main
 from tests.backends import every_backend
@@ -32,9 +32,10 @@ ROOT = Path(__file__).parents[2]
 def files(tmp_path: Path) -> tuple[str, str]:
     rng = np.random.default_rng(0)
     graph, probe = tmp_path / "motion_audio.nir", tmp_path / "probe.npz"
-    nir.write(graph, random_graph(rng, layers=2))
+    net = random_graph(rng, layers=2)
+    nir.write(graph, net)
     inputs = random_inputs(rng)
-    write_probe(probe, "audio", inputs, reference_float(read_network(graph), inputs))
+    write_probe(probe, "audio", inputs, reference_float(lower(net), inputs))
     return str(graph), str(probe)
 
 
@@ -48,6 +49,7 @@ def change(probe: str, key: str, value) -> None:
     np.savez(probe, **arrays)
 
 
+@pytest.mark.subprocess
 @every_backend
 def test_equal_spikes_exit_0(files, capsys, tmp_path, backend: str):
     out = tmp_path / "result.json"
@@ -97,7 +99,7 @@ def test_limit_keeps_the_arithmetic(tmp_path, monkeypatch):
     net = random_graph(rng, layers=1)
     net.nodes["lif_1"] = lif(32, theta=1.3)  # a coarse unit counts it as 1.0 or 1.25
     nir.write(graph, net)
-    network, inputs = read_network(graph), random_inputs(rng)
+    network, inputs = lower(net), random_inputs(rng)
     for x in inputs.values():
         x[0] = np.round(x[0])  # the first sample alone lies on a coarser grid
     write_probe(probe, "audio", inputs, reference_float(network, inputs))
@@ -166,6 +168,7 @@ def test_json_is_checked_before_the_work(files, capsys, monkeypatch):
     refused(capsys, words, "--json is nodir/x.json")
 
 
+@pytest.mark.rounding
 def test_a_strangers_float_graph_runs_in_integers(tmp_path, capsys):
     """Nothing on a power-of-two grid: inputs and weights are rounded, and it is said."""
     rng = np.random.default_rng(2)
@@ -178,9 +181,7 @@ def test_a_strangers_float_graph_runs_in_integers(tmp_path, capsys):
         net.nodes[f"affine_{i}"] = nir.Affine(weight=weight, bias=bias)
     nir.write(graph, net)
     inputs = {k: (x * 1.1).astype(np.float32) for k, x in random_inputs(rng, steps=40).items()}
-    network = read_network(graph)
-    expected = reference_float(network, inputs)
-    write_probe(probe, "audio", inputs, expected)
+    write_probe(probe, "audio", inputs, reference_float(lower(net), inputs))
     out = tmp_path / "result.json"
     words = [str(graph), str(probe), "--backend", "reference_int", "--json", str(out)]
     assert main(words) == 0
@@ -188,8 +189,9 @@ def test_a_strangers_float_graph_runs_in_integers(tmp_path, capsys):
     text = " ".join(result["notes"])
     for word in ("input 'events' rounded", "input 'threshold_current' rounded", "affine_1: weig"):
         assert word in text, text
+    # Rates from 0.05 to 0.28 and F1 from 0.884 to 1 for seeds 0 to 29; 0.919 and more here.
     for layer in result["shown"]["probe"]:
-        assert 0.02 < layer["rate"] < 0.6 and layer["f1"] > 0.9, layer
+        assert 0.02 < layer["rate"] < 0.6 and layer["f1"] > 0.8, layer
 
 
 NO_TORCH = """
@@ -202,6 +204,7 @@ sys.meta_path.insert(0, NoTorch())
 """
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     "backend",
     [
@@ -244,8 +247,9 @@ def graded_files(folder: Path) -> tuple[str, str]:
     }
     edges = [("x", "flat"), ("flat", "w"), ("w", "first"), ("y", "first"), ("first", "second")]
     edges += [("second", "u"), ("u", "li"), ("first", "v"), ("v", "li"), ("li", "c")]
-    nir.write(folder / "g.nir", nir.NIRGraph(nodes, [*edges, ("first", "a"), ("second", "b")]))
-    network = read_network(folder / "g.nir", 1e-3)
+    net = nir.NIRGraph(nodes, [*edges, ("first", "a"), ("second", "b")])
+    nir.write(folder / "g.nir", net)
+    network = lower(net, 1e-3)
     inputs = {n: rng.integers(0, 33, (3, 8, w)) / 16 for n, w in (("x", 6), ("y", 4))}
     found = reference_float(network, inputs)
     write_probe(folder / "probe.npz", "audio", inputs, found, network.outputs)

@@ -11,6 +11,7 @@ import pytest
 
 from hardware.fixed_point.quantise import input_grids, quantise
 from hardware.fixed_point.reference_int import reference_int
+from hardware.graph import lower, read_network
 from hardware.graph.graph import read_network
 from hardware.graph.network import Recording
 from hardware.reference_float import reference_float
@@ -23,9 +24,10 @@ from tests.hardware.nets import random_graph, random_inputs, write_probe
 def files(tmp_path: Path) -> tuple[str, str]:
     rng = np.random.default_rng(0)
     graph, probe = tmp_path / "motion_visual.nir", tmp_path / "probe.npz"
-    nir.write(graph, random_graph(rng, layers=2))
+    net = random_graph(rng, layers=2)
+    nir.write(graph, net)
     inputs = random_inputs(rng)
-    write_probe(probe, "visual", inputs, reference_float(read_network(graph), inputs))
+    write_probe(probe, "visual", inputs, reference_float(lower(net), inputs))
     return str(graph), str(probe)
 
 

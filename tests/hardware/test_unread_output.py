@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.subprocess
+
 CODE = "import sys; from {package}.cli import exit_status; sys.exit(exit_status({main}))"
 
 
