@@ -50,7 +50,6 @@ def table(path: Path) -> list[dict[str, str]]:
 def test_the_row_of_training_comes_back_to_the_last_digit(run: Path, name: str):
     found = evaluate(run / name)
     assert found.results == read_results(run) and found.changed == []
-    assert found.results.zsl > 0  # the model has learned something to compare
 
 
 def test_tables_agree_with_the_scores_and_with_a_plain_count(run: Path, capsys):
@@ -117,11 +116,11 @@ def test_json_is_one_line_that_a_machine_reads(run: Path, capsys):
 def test_another_result_than_the_saved_one_is_said(run: Path, tmp_path: Path, capsys):
     other = shutil.copytree(run, tmp_path / "other")
     saved = read_results(other)
-    write_results(other, replace(saved, hm=0.125, zsl=saved.zsl + 0.001))
+    write_results(other, replace(saved, hm=saved.hm + 0.125, zsl=saved.zsl + 0.001))
     assert main(Command(other, json=True)) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["changed"] == ["hm", "zsl"] and json.loads(out)["hm"] == saved.hm
-    assert err.splitlines()[0] == f"note: hm is {saved.hm}, results.json says 0.125"
+    assert err.splitlines()[0] == f"note: hm is {saved.hm}, results.json says {saved.hm + 0.125}"
     assert main(Command(other)) == 0
     assert "equal to results.json" not in capsys.readouterr().out
 

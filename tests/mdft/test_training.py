@@ -250,7 +250,8 @@ def test_each_stage_alone_equals_both(clips: ClipSet, tmp_path: Path):
         assert torch.equal(tensor, weights[1][name]) and torch.equal(tensor, weights[2][name])
     assert (continued.hm, alone.hm) == (both.hm, both.hm)
     assert {r["stage"] for r in records_of(tmp_path / "alone")} == {"stage_2"}
-    for folder, other in (("steps", Progress(1, best_epoch=0, beta=2.8)), ("chosen", start)):
+    elsewhere = Progress(stage=1, best_epoch=both.epoch, beta=both.beta + 0.1)
+    for folder, other in (("steps", elsewhere), ("chosen", start)):
         if folder == "chosen":
             trainer(folder).choose()
         before = (tmp_path / folder / "trainer.safetensors").read_bytes()
