@@ -27,13 +27,13 @@ from tests.mdft.small import random_clips, small_config, small_model
 
 def trained(folder: Path, clips: ClipSet) -> Path:
     folder.mkdir()
-    Trainer(small_config(epochs=3), clips, folder, lambda _: None).run()
+    Trainer(small_config(), clips, folder, lambda _: None).run()
     return folder
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("runs") / "run", random_clips())
+def run(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(whole, tmp_path_factory.mktemp("runs") / "run"))
 
 
 @pytest.fixture(autouse=True)

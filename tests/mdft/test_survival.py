@@ -38,13 +38,6 @@ def same(a: Path, b: Path) -> None:
     assert not [path.name for path in b.iterdir() if ".tmp" in path.name]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    train(random_clips(), folder)
-    return folder
-
-
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(whole: Path, tmp_path: Path):
     draw, ended = random.Random(0), []
