@@ -11,6 +11,8 @@ from benchmarks.snn_peers import snn_peers
 from mdft.calibrate import calibrate
 from mdft.motion import MotionBranch
 
+pytestmark = pytest.mark.rounding
+
 LIBRARIES = ["snnTorch", "SpikingJelly", "Norse", "Sinabs"]
 
 

@@ -17,6 +17,8 @@ from mdft.data.feature_bins import feature_bins, group_means
 from mdft.data.join import one_length
 from mdft.errors import UserError
 
+pytestmark = pytest.mark.rounding
+
 
 def clip_set(seconds: np.ndarray, seed: int = 0) -> tuple[ClipSet, list[np.ndarray]]:
     rng = np.random.default_rng(seed)

@@ -19,6 +19,8 @@ from mdft.data.clips import standardised
 from mdft.data.rendered_config import ClassCounts, RenderedConfig
 from mdft.errors import UserError, run_main
 
+pytestmark = pytest.mark.rounding
+
 TINY = RenderedConfig(
     seed=3,
     counts=ClassCounts(

@@ -19,6 +19,8 @@ from mdft.data.scenes import paint
 from mdft.data.sounds import background, mix, synthesise
 from mdft.errors import UserError
 
+pytestmark = pytest.mark.rounding
+
 RED_GREEN = np.array([[255.0, 0, 0], [0, 255.0, 0]])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nir
 import numpy as np
+import pytest
 
 import events
 from hardware.backends import BACKENDS, simulate
@@ -16,6 +17,8 @@ from tests.golden import traces
 from tests.golden.files import FOLDER, GOLDEN, Golden, differences, read
 from tests.golden.make import Make, make
 from tests.hardware.nets import grids
+
+pytestmark = pytest.mark.rounding
 
 SIMULATED = read(FOLDER / "simulators.npz")
 

@@ -14,6 +14,8 @@ from mdft.model import MDFT
 from mdft.protocol import check_fit
 from tests.mdft.small import random_clips, small_config, small_model
 
+pytestmark = pytest.mark.rounding
+
 
 @pytest.mark.parametrize(
     ("channels", "dim", "cells"),

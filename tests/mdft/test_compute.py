@@ -19,6 +19,8 @@ from mdft.train import check_same
 from mdft.trainer import Trainer
 from tests.mdft.small import float64, in_double, small_config, small_model
 
+pytestmark = pytest.mark.rounding
+
 CPU = torch.device("cpu")
 
 

@@ -22,6 +22,8 @@ from mdft.rjlu import RJLU
 from mdft.sampler import draw_negatives
 from mdft.threshold import dynamic_threshold, omega, phi
 
+pytestmark = pytest.mark.rounding
+
 D = 8
 
 

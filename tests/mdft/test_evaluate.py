@@ -24,6 +24,8 @@ from mdft.tables import kinds_table
 from mdft.trainer import Trainer
 from tests.mdft.small import random_clips, small_config, small_model
 
+pytestmark = pytest.mark.rounding
+
 
 def trained(folder: Path, clips: ClipSet) -> Path:
     folder.mkdir()

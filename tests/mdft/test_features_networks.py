@@ -21,6 +21,8 @@ from mdft.extract.config import FeatureConfig
 from mdft.extract.selavi_sound import mel_triangles, spectrogram
 from mdft.extract.weights import load_strictly, read_weights
 
+pytestmark = pytest.mark.rounding
+
 torchvision = pytest.importorskip("torchvision")
 
 

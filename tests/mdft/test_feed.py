@@ -20,6 +20,8 @@ from mdft.protocol import STAGES
 from mdft.trainer import Trainer
 from tests.mdft.small import random_clips, small_config
 
+pytestmark = pytest.mark.rounding
+
 CPU = torch.device("cpu")
 CLIPS = random_clips(ragged=True)
 SCALED = standardised(CLIPS)

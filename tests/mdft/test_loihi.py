@@ -19,6 +19,8 @@ from mdft.loihi import state_unit
 from mdft.motion import MotionBranch
 from mdft.neuron import GRID, GRID_MAX, INPUT_GRID, AtanSpike, LIFParams, leak, lif_loop
 
+pytestmark = pytest.mark.rounding
+
 PARAMS = LIFParams(0.5, 1.0 + 2.0**-18, state_unit=2.0**-13)
 BETAS = st.integers(1, 31).map(lambda m: m / 32)
 

@@ -20,6 +20,8 @@ from mdft.rjlu import RJLU
 from mdft.threshold import dynamic_threshold
 from tests.mdft.small import double, small_model
 
+pytestmark = pytest.mark.rounding
+
 B, T, D = 5, 6, 16
 SECONDS = (6, 1, 3, 5, 2)
 Run = Callable[..., Tensor]  # of a module, two modalities and the mask

@@ -15,6 +15,8 @@ from mdft.model import MDFT, Output
 from mdft.sampler import draw_negatives
 from tests.mdft.small import double, small_model
 
+pytestmark = pytest.mark.rounding
+
 SMALL = small_model(motion=MotionConfig(rate=0.12))
 
 

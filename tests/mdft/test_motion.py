@@ -8,6 +8,8 @@ from mdft.calibrate import calibrate
 from mdft.motion import MotionBranch
 from mdft.neuron import GRID, GRID_MAX
 
+pytestmark = pytest.mark.rounding
+
 
 def make(features: int = 24, neurons: int = 32) -> tuple[MotionBranch, torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)

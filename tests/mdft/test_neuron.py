@@ -17,6 +17,8 @@ from mdft.neuron import (
     threshold_current,
 )
 
+pytestmark = pytest.mark.rounding
+
 SPIKE = AtanSpike()
 
 

@@ -21,6 +21,8 @@ from tests.mdft import several
 from tests.mdft.several import CONFIG, together
 from tests.mdft.small import small_model
 
+pytestmark = pytest.mark.rounding
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[int, Path]:

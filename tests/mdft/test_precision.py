@@ -1,6 +1,7 @@
 """float64, float32 and bfloat16 autocast: what moves, and that what decides spikes does not."""
 
 import numpy as np
+import pytest
 import torch
 
 from mdft.config import MotionConfig
@@ -9,6 +10,8 @@ from mdft.losses import distance
 from mdft.model import MDFT
 from mdft.neuron import GRID_MAX, INPUT_GRID, INPUT_MAX
 from tests.mdft.small import double, small_model
+
+pytestmark = pytest.mark.rounding
 
 
 def trained(clips: ClipSet) -> MDFT:

@@ -15,6 +15,8 @@ from mdft.motion import MotionBranch
 from mdft.spike_products import DENSEST, spike_linear
 from tests.mdft.threads import threads
 
+pytestmark = pytest.mark.rounding
+
 DTYPES = [torch.float32, torch.float64]
 
 

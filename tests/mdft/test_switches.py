@@ -14,6 +14,8 @@ from mdft.model import MDFT
 from mdft.recipes import RECIPES
 from tests.mdft.small import D, float64, in_double, small_model
 
+pytestmark = pytest.mark.rounding
+
 RATE = MotionConfig(rate=0.12)
 
 

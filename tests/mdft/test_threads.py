@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from mdft.baselines.build import OURS, build
@@ -10,6 +11,8 @@ from tests.export.branches import firing_branch, random_drive
 from tests.mdft.small import float64, in_double, random_clips
 from tests.mdft.small_baselines import system_config
 from tests.mdft.threads import strayed, threads, trained
+
+pytestmark = pytest.mark.rounding
 
 
 def test_the_motion_branch_gives_the_same_bits_on_any_number_of_threads():

@@ -12,6 +12,8 @@ from hypothesis.extra import numpy as hnp
 from mdft.motion import MotionBranch
 from mdft.threshold import ThresholdMode, dynamic_threshold, omega, omega_elementwise, phi
 
+pytestmark = pytest.mark.rounding
+
 BOUNDS: dict[str, Any] = {"theta_0": 1.0, "theta_min": 0.5, "theta_max": 2.0}
 MODES: tuple[ThresholdMode, ...] = ("relative", "paper", "fixed")
 HUGE = float(np.finfo(np.float32).max)

@@ -22,6 +22,8 @@ from mdft.train import Command, check_folder, start_of
 from mdft.trainer import Trainer
 from tests.mdft.small import float64, in_double, small_config, small_model
 
+pytestmark = pytest.mark.rounding
+
 
 def run(
     clips: ClipSet, folder: Path, *, resume: bool = False, config=None, stop_after=None
