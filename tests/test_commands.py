@@ -35,6 +35,7 @@ def test_the_commands_of_the_readme_are_found():
     assert not [m for m in set(texts) - set(commands()) if re.search("tyro|argparse", texts[m])]
 
 
+@pytest.mark.slow
 def test_bad_input_is_answered_in_one_line_and_leaves_nothing(answers):
     assert len({case.module for case, _ in answers}) == len(commands())
     for case, answer in answers:
@@ -44,6 +45,7 @@ def test_bad_input_is_answered_in_one_line_and_leaves_nothing(answers):
         assert (answer.out, answer.left) == ("", ()), (case, answer)
 
 
+@pytest.mark.slow
 def test_a_misspelt_flag_is_answered_with_the_right_one(answers):
     found = 0
     for case, answer in answers:
@@ -94,6 +96,7 @@ def test_help_of_train_lists_the_recipes():
     assert re.search(r"^  vggsound: VGGSound-GZSL", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_debug_shows_where_it_went_wrong(answers):
     for case, answer in answers:
         if case.wrong == "unknown flag":

@@ -75,6 +75,7 @@ def said(*words: object, folder: Path, columns: int = 100) -> str:
 
 @pytest.mark.slow
 @pytest.mark.lava
+@pytest.mark.subprocess
 def test_the_last_screen_of_the_demo_is_that_of_the_released_weights(tmp_path: Path):
     """What ``make demo`` does after training."""
     run = tmp_path / "runs" / "demo"
@@ -103,6 +104,7 @@ def said_and_shown() -> list[tuple[list[str], list[str]]]:
 
 @pytest.mark.slow
 @pytest.mark.lava
+@pytest.mark.subprocess
 def test_the_commands_and_outputs_are_those_of_the_released_run(tmp_path: Path):
     """The six outputs that are shown, and every command of the tables that is none of them."""
     run = tmp_path / "runs" / "demo"

@@ -21,7 +21,7 @@ from tests.mdft import several
 from tests.mdft.several import CONFIG, together
 from tests.mdft.small import small_model
 
-pytestmark = pytest.mark.rounding
+pytestmark = [pytest.mark.rounding, pytest.mark.slow, pytest.mark.subprocess]
 
 
 @pytest.fixture(scope="module")
