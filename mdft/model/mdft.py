@@ -194,7 +194,7 @@ class MDFT(nn.Module):
         network = self.motion[pathway]
         if isinstance(network, MotionMLP):
             return [network(given.x_BSD)]
-        return self.branch(pathway).spikes(given.x_BSD, given.current_BS1)
+        return self.branch(pathway).spikes(given.x_BSD, threshold_current=given.current_BS1)
 
     def _motion_inputs(self, semantics: Semantics, batch: Batch) -> dict[str, MotionInput]:
         E_v_BTKD = pool_cells(self._present("visual", batch.events_BTKD), self.config.dim)

@@ -73,7 +73,7 @@ BOUNDS: dict[str, Any] = {"theta_0": 1.0, "theta_min": 0.5, "theta_max": 2.0}
             lambda x, mask: dynamic_threshold(x[..., :1], x[..., :1], mode="paper", **BOUNDS),
             "S has 1 feature, expected at least 2",
         ),
-        (lambda x, mask: MotionBranch(8, 4)(x[:, :0], x[:, :0, :1]), "0 steps"),
+        (lambda x, mask: MotionBranch(8, 4)(x[:, :0]), "0 steps"),
         (lambda x, mask: DynamicThresholdLIF()(x[:, :0], x[:, :0]), "0 steps"),
         (
             lambda x, mask: MotionBranch(8, 4, alpha=-1.0),
@@ -90,16 +90,16 @@ def test_a_branch_survives_copying_pickling_and_inference_mode():
     branch = MotionBranch(8, 16, 2, beta=0.75, theta_0=0.5, alpha=3.0)
     x, theta = torch.randint(0, 64, (2, 9, 8)) / 16, 0.5 + torch.rand(2, 9, 1)
     current = branch.threshold_current(theta)
-    expected = branch(x, current)
+    expected = branch(x, threshold_current=current)
     assert 0 < expected.mean() < 1
     for other in (copy.deepcopy(branch), pickle.loads(pickle.dumps(branch))):
-        assert torch.equal(other(x, current), expected)
+        assert torch.equal(other(x, threshold_current=current), expected)
         assert (other.params, other.spike) == (branch.params, branch.spike)
     loaded = MotionBranch(8, 16, 2, beta=0.75, theta_0=0.5)
     loaded.load_state_dict(branch.state_dict())
-    assert torch.equal(loaded(x, current), expected)
+    assert torch.equal(loaded(x, threshold_current=current), expected)
     with torch.inference_mode():
-        assert torch.equal(branch(x, branch.threshold_current(theta)), expected)
+        assert torch.equal(branch(x, theta=theta), expected)
 
 
 def test_no_module_writes_into_what_it_is_given():
@@ -109,7 +109,7 @@ def test_no_module_writes_into_what_it_is_given():
     current = branch.threshold_current(theta)
     given = [x, current, theta, *branch.parameters()]
     before = [tensor.detach().clone() for tensor in given]
-    branch(x, current)
+    branch(x, threshold_current=current)
     branch.layer(0, x, current)
     DynamicThresholdLIF()(x, theta)
     for tensor, old in zip(given, before, strict=True):
@@ -119,6 +119,6 @@ def test_no_module_writes_into_what_it_is_given():
 def test_an_empty_batch_gives_an_empty_answer():
     branch = MotionBranch(8, 4, 2)
     current = branch.threshold_current(torch.ones(0, 3, 1))
-    assert branch(torch.ones(0, 3, 8), current).shape == (0, 3, 4)
+    assert branch(torch.ones(0, 3, 8), threshold_current=current).shape == (0, 3, 4)
     S, h = RJLU(8, 2)(*torch.ones(2, 0, 3, 8), torch.ones(0, 3, dtype=torch.bool))
     assert S.shape == h.shape == (0, 3, 8)

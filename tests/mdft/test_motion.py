@@ -40,7 +40,7 @@ def test_every_layer_equals_plain_float64_loops():
         expected = by_hand(
             branch, x[sample].double().numpy(), current[sample, :, 0].double().numpy()
         )
-        got = branch.trace(x, current)
+        got = branch.trace(x, threshold_current=current)
         for (spikes, _), layer in zip(got, expected, strict=True):
             assert np.array_equal(spikes[sample].detach().numpy(), layer)
             assert 0.02 < layer.mean() < 0.5
@@ -48,29 +48,30 @@ def test_every_layer_equals_plain_float64_loops():
 
 def test_float32_and_float64_agree_in_every_spike():
     branch, x, current = make()
-    single = branch(x, current)
-    double = branch.double()(x.double(), current.double())
+    single = branch(x, threshold_current=current)
+    double = branch.double()(x.double(), threshold_current=current.double())
     assert torch.equal(single.double(), double)
 
 
 def test_trace_gives_the_membrane_before_the_reset():
     branch, x, current = make()
-    for spikes, membrane in branch.trace(x, current):
+    for spikes, membrane in branch.trace(x, threshold_current=current):
         assert torch.equal(spikes.bool(), membrane > branch.v_threshold)
 
 
 def test_state_starts_at_rest_for_each_sample_and_is_kept_within_it():
     branch, x, current = make()
-    together = branch(x, current)
-    assert torch.equal(together, branch(x, current))
+    together = branch(x, threshold_current=current)
+    assert torch.equal(together, branch(x, threshold_current=current))
     for sample in range(len(x)):
         assert torch.equal(
-            branch(x[sample : sample + 1], current[sample : sample + 1])[0], together[sample]
+            branch(x[sample : sample + 1], threshold_current=current[sample : sample + 1])[0],
+            together[sample],
         )
     # Within a sample the second half depends on the first: starting there at rest differs.
-    assert not torch.equal(branch(x[:, 10:], current[:, 10:]), together[:, 10:])
+    assert not torch.equal(branch(x[:, 10:], threshold_current=current[:, 10:]), together[:, 10:])
     # And later input cannot change earlier spikes.
-    assert torch.equal(branch(x[:, :10], current[:, :10]), together[:, :10])
+    assert torch.equal(branch(x[:, :10], threshold_current=current[:, :10]), together[:, :10])
 
 
 def test_what_acts_lies_on_the_grid():
@@ -90,7 +91,7 @@ def test_what_acts_lies_on_the_grid():
 )
 def test_wrong_shapes_are_named(x: tuple, current: tuple, message: str):
     with pytest.raises(ValueError, match=message):
-        MotionBranch(24, 8)(torch.zeros(x), torch.zeros(current))
+        MotionBranch(24, 8)(torch.zeros(x), threshold_current=torch.zeros(current))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_a_moving_threshold_through_three_layers():
     theta_BS1 = torch.from_numpy(
         1.0 + np.random.default_rng(0).integers(-20, 60, (6, 20, 1)) * GRID
     ).float()
-    got = branch.trace(x_BSF, branch.threshold_current(theta_BS1))
+    got = branch.trace(x_BSF, theta=theta_BS1)
     for sample in range(len(x_BSF)):
         delta_S = theta_BS1[sample, :, 0].double().numpy() - 1.0
         signal_SF = x_BSF[sample].double().numpy()
@@ -128,8 +129,8 @@ def test_eighty_steps_meet_no_tie_and_agree_in_float64():
     rng = np.random.default_rng(1)
     x = torch.from_numpy(rng.integers(0, 30, (4, 80, 24)) * (rng.random((4, 80, 24)) < 0.1) / 16)
     current = branch.threshold_current(torch.full((4, 80, 1), 1.5)).detach()
-    single = branch.trace(x.float(), current)
-    double = branch.double().trace(x, current.double())
+    single = branch.trace(x.float(), threshold_current=current)
+    double = branch.double().trace(x, threshold_current=current.double())
     for (spikes, membrane), (exact, _) in zip(single, double, strict=True):
         assert torch.equal(spikes.double(), exact)
         assert not (membrane == branch.v_threshold).any()
@@ -147,13 +148,17 @@ def test_the_plain_loop_gives_the_same_bits_and_gradients():
     branch, x, current = make()
     loop = MotionBranch(24, 32, 3, fused=False)
     loop.load_state_dict(branch.state_dict())
-    pairs = zip(branch.trace(x, current), loop.trace(x, current), strict=True)
+    pairs = zip(
+        branch.trace(x, threshold_current=current),
+        loop.trace(x, threshold_current=current),
+        strict=True,
+    )
     for (spikes, membrane), (expected_spikes, expected_membrane) in pairs:
         assert torch.equal(spikes, expected_spikes)
         assert torch.equal(membrane, expected_membrane)
     for module in (branch, loop):
         module.double()
-        (module(x.double(), current.double()) * torch.arange(32)).sum().backward()
+        (module(x.double(), threshold_current=current.double()) * torch.arange(32)).sum().backward()
     for a, e in zip(branch.parameters(), loop.parameters(), strict=True):
         assert a.grad is not None and e.grad is not None
         torch.testing.assert_close(a.grad, e.grad, rtol=1e-10, atol=1e-10)
@@ -162,14 +167,14 @@ def test_the_plain_loop_gives_the_same_bits_and_gradients():
 def test_a_threshold_of_each_neuron():
     branch, x, _ = make()
     theta_BS1 = 1 + 0.5 * torch.rand(6, 20, 1)
-    shared = branch.trace(x, branch.threshold_current(theta_BS1))
-    equal = branch.trace(x, branch.threshold_current(theta_BS1.expand(6, 20, 32)))
+    shared = branch.trace(x, theta=theta_BS1)
+    equal = branch.trace(x, theta=theta_BS1.expand(6, 20, 32))
     for (a, _), (e, _) in zip(equal, shared, strict=True):
         assert torch.equal(a, e)
     # A neuron with a threshold out of reach is silent; the others of its layer do not notice.
     theta_BSN = theta_BS1.repeat(1, 1, 32)
     theta_BSN[..., 5] = 1000.0
-    spikes = branch.spikes(x, branch.threshold_current(theta_BSN))[0]
+    spikes = branch.spikes(x, theta=theta_BSN)[0]
     assert spikes[..., 5].sum() == 0 < shared[0][0][..., 5].sum()
     others = torch.arange(32) != 5
     assert torch.equal(spikes[..., others], shared[0][0][..., others])
@@ -178,10 +183,10 @@ def test_a_threshold_of_each_neuron():
 def test_autocast_changes_no_spike_and_no_membrane():
     branch, x, _ = make()
     theta_BS1 = 1 + 0.8 * torch.rand(6, 20, 1)
-    expected = branch.trace(x, branch.threshold_current(theta_BS1))
+    expected = branch.trace(x, theta=theta_BS1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert branch.linears[0](x).dtype == torch.bfloat16
-        found = branch.trace(x, branch.threshold_current(theta_BS1))
+        found = branch.trace(x, theta=theta_BS1)
     for (a, membrane), (e, expected_membrane) in zip(found, expected, strict=True):
         assert a.dtype == membrane.dtype == torch.float32
         assert torch.equal(a, e)
@@ -193,9 +198,9 @@ def test_half_precision_inputs_and_weights_are_cast_up():
     branch, x, current = make()
     for linear, (weight, bias) in zip(branch.linears, branch.grid_parameters(), strict=True):
         linear.weight.data, linear.bias.data = weight.detach(), bias.detach()
-    expected = branch(x, current)
+    expected = branch(x, threshold_current=current)
     for module in (branch, branch.bfloat16()):
-        found = module(x.bfloat16(), current.bfloat16().float())
+        found = module(x.bfloat16(), threshold_current=current.bfloat16().float())
         assert found.dtype == torch.float32
     assert torch.equal(x.bfloat16().float(), x)
-    assert torch.equal(branch(x.bfloat16(), current), expected)
+    assert torch.equal(branch(x.bfloat16(), threshold_current=current), expected)
