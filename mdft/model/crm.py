@@ -150,9 +150,14 @@ class CRM(nn.Module):
 
     def __init__(self, dim: int, heads: int, layers: int, pathways: Iterable[str]) -> None:
         super().__init__()
-        self.audio_fusion = FusionBlock(dim, heads, gated="audio" in pathways)
-        self.visual_fusion = FusionBlock(dim, heads, gated="visual" in pathways)
+        self.pathways = tuple(pathways)
+        self.audio_fusion = FusionBlock(dim, heads, gated="audio" in self.pathways)
+        self.visual_fusion = FusionBlock(dim, heads, gated="visual" in self.pathways)
         self.cross_modal = CrossModalTransformer(dim, heads, layers)
+
+    def extra_repr(self) -> str:
+        """Which modalities are gated by motion."""
+        return f"pathways={self.pathways}"
 
     def forward(
         self,
@@ -189,8 +194,13 @@ class GatedSum(nn.Module):
 
     def __init__(self, dim: int, pathways: Iterable[str]) -> None:
         super().__init__()
-        self.audio_gate = MotionGate(dim) if "audio" in pathways else None
-        self.visual_gate = MotionGate(dim) if "visual" in pathways else None
+        self.pathways = tuple(pathways)
+        self.audio_gate = MotionGate(dim) if "audio" in self.pathways else None
+        self.visual_gate = MotionGate(dim) if "visual" in self.pathways else None
+
+    def extra_repr(self) -> str:
+        """Which modalities are gated by motion."""
+        return f"pathways={self.pathways}"
 
     def forward(
         self,

@@ -15,16 +15,23 @@ class Attention(nn.Module):
     Args:
         dim: width D of queries, keys, values and output.
         heads: number of heads; the width of a head is ``dim / heads``.
+
+    Raises:
+        ValueError: the heads do not divide the width.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"Attention: {heads} heads do not divide the width {dim}")
-        self.heads = heads
+        self.dim, self.heads = dim, heads
         self.query = nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
+
+    def extra_repr(self) -> str:
+        """Width and heads."""
+        return f"dim={self.dim}, heads={self.heads}"
 
     def forward(self, query_BLD: Tensor, context_BMD: Tensor, mask_BM: Tensor | None = None):
         """Attend from L query tokens to M context tokens.

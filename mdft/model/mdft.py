@@ -100,6 +100,15 @@ class MDFT(nn.Module):
         self.w_proj = Projection(config.words, D, E, config.dropout_words)
         self.reconstruct = Reconstruction(E, D, config.words, config.dropout_projection)
 
+    def extra_repr(self) -> str:
+        """The switches that the modules below do not show."""
+        motion = self.config.motion
+        return (
+            f"modality={self.config.modality!r}, events={motion.events}, "
+            f"threshold={motion.threshold!r}, theta_min={motion.theta_min}, "
+            f"theta_max={motion.theta_max}, per_neuron={motion.per_neuron}"
+        )
+
     def forward(self, batch: Batch) -> Output:
         """Figure 2, left to right.
 

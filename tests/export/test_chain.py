@@ -23,7 +23,7 @@ from export.chain import (
 from export.contract import DRIVE, RConvention
 from export.graph import current_range, to_graph, write_graph
 from export.parity import run_graph
-from hardware.backends import simulate
+from hardware import simulate
 from hardware.fixed_point.quantise import quantise
 from hardware.graph.graph import lower
 from hardware.reference_float import reference_float
@@ -206,10 +206,9 @@ def test_every_backend_gives_both_forms_the_same_spikes(backend: str, convention
     separate = lower(to_graph(branch, r_convention=convention))
     chained = lower(to_chain(branch, code, r_convention=convention))
     grids = {DRIVE: 2.0**-4}
-    expected = simulate(
-        backend, separate, inputs, {"events": 2.0**-4, "threshold_current": 2.0**-7}
-    )
-    found = simulate(backend, chained, {DRIVE: drive.numpy()}, grids)
+    separate_grids = {"events": 2.0**-4, "threshold_current": 2.0**-7}
+    expected = simulate(separate, inputs, backend, grids=separate_grids)
+    found = simulate(chained, drive.numpy(), backend, grids=grids)
     for name, spikes in expected.spikes.items():
         assert 0.02 < spikes.mean() < 0.6
         np.testing.assert_array_equal(found.spikes[name][..., : branch.neurons], spikes)
