@@ -14,9 +14,11 @@ import torch
 import mdft
 from mdft.lif.layer import DynamicThresholdLIF
 from mdft.model.dab import DiscrepancyAnalysis
+from mdft.model.mdft import MDFT
 from mdft.model.motion import MotionBranch
 from mdft.model.rjlu import RJLU
 from mdft.model.threshold import dynamic_threshold
+from tests.mdft.small import small_model
 
 FOLDER = Path(mdft.__file__).parent
 WITH_EXAMPLES = [
@@ -122,3 +124,26 @@ def test_an_empty_batch_gives_an_empty_answer():
     assert branch(torch.ones(0, 3, 8), threshold_current=current).shape == (0, 3, 4)
     S, h = RJLU(8, 2)(*torch.ones(2, 0, 3, 8), torch.ones(0, 3, dtype=torch.bool))
     assert S.shape == h.shape == (0, 3, 8)
+
+
+def test_rjlu_without_a_mask_takes_every_second():
+    unit = RJLU(8, 2)
+    a, v = torch.randn(2, 4, 5, 8)
+    for x, expected in zip(unit(a, v), unit(a, v, torch.ones(4, 5, dtype=torch.bool)), strict=True):
+        assert torch.equal(x, expected)
+    with pytest.raises(ValueError, match="at least one second"):
+        unit(a[:, :0], v[:, :0])
+
+
+def test_a_model_prints_what_its_modules_were_made_with():
+    text = repr(MDFT(small_model(rjlu=True)))
+    for line in (
+        r"modality='both', events=True, threshold='relative', theta_min=\S+, theta_max=\S+",
+        r"RJLU\(\s+dim=\d+, heads=\d+\n",
+        r"Attention\(\s+dim=\d+, heads=\d+\n",
+        r"DiscrepancyAnalysis\(beta=1\.001\)",
+        r"MotionBranch\(\s+features=\d+, neurons=\d+, layers=\d+, beta=0\.5, theta_0=1\.0",
+        r"CRM\(\s+pathways=\('audio', 'visual'\)\n",
+        r"Dropout\(p=0\.\d+",
+    ):
+        assert re.search(line, text), line

@@ -87,6 +87,8 @@ def test_what_acts_lies_on_the_grid():
     [
         ((2, 5, 7), (2, 5, 1), r"shape \(2, 5, 7\), expected \(batch, steps, 24\)"),
         ((2, 5, 24), (2, 5), r"shape \(2, 5\), expected \(2, 5, 1\) or \(2, 5, 8\)"),
+        ((2, 5, 24), (2, 5, 7), r"shape \(2, 5, 7\), expected \(2, 5, 1\) or \(2, 5, 8\)"),
+        ((2, 5, 24), (1, 2, 5, 1), r"shape \(1, 2, 5, 1\), expected \(2, 5, 1\) or"),
     ],
 )
 def test_wrong_shapes_are_named(x: tuple, current: tuple, message: str):
@@ -204,3 +206,55 @@ def test_half_precision_inputs_and_weights_are_cast_up():
         assert found.dtype == torch.float32
     assert torch.equal(x.bfloat16().float(), x)
     assert torch.equal(branch(x.bfloat16(), threshold_current=current), expected)
+
+
+def test_theta_and_its_current_give_the_same_spikes():
+    branch, x, _ = make()
+    theta_BS1 = 1 + 0.8 * torch.rand(6, 20, 1)
+    current_BS1 = branch.threshold_current(theta_BS1)
+    assert torch.equal(branch(x, theta=theta_BS1), branch(x, threshold_current=current_BS1))
+    # The mistake that the keywords prevent: θ has the current's shape, and other spikes.
+    assert not torch.equal(branch(x, theta=theta_BS1), branch(x, threshold_current=theta_BS1))
+    pairs = zip(branch.spikes(x, theta=theta_BS1), branch.trace(x, theta=theta_BS1), strict=True)
+    for spikes, (traced, _) in pairs:
+        assert torch.equal(spikes, traced)
+
+
+def test_without_either_the_threshold_is_theta_0():
+    branch, x, _ = make()
+    expected = branch(x, threshold_current=torch.zeros(6, 20, 1))
+    assert torch.equal(branch(x), expected)
+    assert torch.equal(branch(x, theta=branch.theta_0), expected)
+    assert 0 < expected.mean() < 1
+
+
+def test_theta_broadcasts():
+    branch, x, _ = make()
+    expected = branch(x, theta=torch.full((6, 20, 1), 1.25))
+    for theta in (1.25, torch.tensor(1.25), torch.full((1, 20, 1), 1.25), torch.full((32,), 1.25)):
+        assert torch.equal(branch(x, theta=theta), expected)
+    theta_N = 1 + torch.rand(32)
+    assert torch.equal(branch(x, theta=theta_N), branch(x, theta=theta_N.expand(6, 20, 32)))
+    current_1S1 = branch.threshold_current(1 + torch.rand(1, 20, 1))
+    assert torch.equal(
+        branch(x, threshold_current=current_1S1),
+        branch(x, threshold_current=current_1S1.expand(6, 20, 1)),
+    )
+
+
+@pytest.mark.parametrize("method", ["forward", "spikes", "trace"])
+def test_the_threshold_is_given_by_keyword_and_once(method: str):
+    branch, x, current = make()
+    call = getattr(branch, method)
+    with pytest.raises(TypeError, match="positional"):
+        call(x, current)
+    with pytest.raises(TypeError, match="both theta and threshold_current are given"):
+        call(x, theta=1.5, threshold_current=current)
+
+
+def test_its_line_shows_its_constants():
+    assert repr(MotionBranch(4, 3, 1)).splitlines()[1].strip() == (
+        "features=4, neurons=3, layers=1, beta=0.5, theta_0=1.0, alpha=2.0"
+    )
+    other = MotionBranch(4, 3, 1, arithmetic="loihi", weight_bits=4, fused=False).extra_repr()
+    assert other.endswith("arithmetic='loihi', weight_bits=4, fused=False")
