@@ -38,6 +38,11 @@ def lif_sequence(
     holds every integer of 24 bits and every sum of them: spikes and membranes are those of Lava's
     fixed-point LIF.
 
+    >>> params = LIFParams(beta=0.5, v_threshold=1.0)
+    >>> spikes, membranes = lif_sequence(torch.full((1, 4, 1), 0.75), params, AtanSpike())
+    >>> spikes.flatten().tolist(), membranes.flatten().tolist()
+    ([0.0, 1.0, 0.0, 1.0], [0.75, 1.125, 0.75, 1.125])
+
     Args:
         current_BSN: input current I of every step, float32 or float64.
         params: β, θ0 and the arithmetic.

@@ -201,6 +201,10 @@ def threshold_current(delta_BSM: Tensor, beta: float, previous_BM: Tensor | None
 
         ``b(t) = β δ(t−1) − δ(t)``.
 
+    >>> delta_BS1 = torch.tensor([0.0, 0.5, 0.5, 0.0])[None, :, None]
+    >>> threshold_current(delta_BS1, beta=0.5).flatten().tolist()
+    [0.0, -0.5, -0.25, 0.25]
+
     Args:
         delta_BSM: δ of every step, M = 1 for all neurons or M = N for each.
         beta: leak of the LIF.

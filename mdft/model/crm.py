@@ -139,7 +139,17 @@ class CrossModalTransformer(nn.Module):
 
 
 class CRM(nn.Module):
-    """The cross-modal reasoning module: a fusion block a modality, then the transformer.
+    """The cross-modal reasoning module, eqs. (10) and (11).
+
+    A :class:`FusionBlock` for each modality, then the :class:`CrossModalTransformer`.
+
+    >>> import torch
+    >>> crm = CRM(dim=16, heads=2, layers=1, pathways=["visual"])
+    >>> audio, visual, joint = torch.rand(3, 4, 10, 16)
+    >>> rate = {"visual": accumulate(torch.ones(4, 10, 5, 16))}
+    >>> exists = torch.ones(4, 10, dtype=torch.bool)
+    >>> crm(audio, visual, joint, rate, exists).shape
+    torch.Size([4, 10, 16])
 
     Args:
         dim: width D.

@@ -52,7 +52,7 @@ class DiscrepancyAnalysis(nn.Module):
 
     def extra_repr(self) -> str:
         """The learned scale, to four digits."""
-        return f"beta={self.beta.item():.4g}"
+        return "" if self.raw.is_meta else f"beta={self.beta.item():.4g}"
 
     def forward(self, a_BTD: Tensor, events_BTD: Tensor) -> Tensor:
         """``E_a`` (B,T,D) of audio features and mean visual events, both (B,T,D).

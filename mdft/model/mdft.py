@@ -71,7 +71,15 @@ class Output:
 
 
 class MDFT(nn.Module):
-    """Motion-Decoupled Spiking Transformer.
+    """Motion-Decoupled Spiking Transformer, the model of Figure 2 and eqs. (1) to (12).
+
+    >>> config = ModelConfig(audio_features=24, visual_features=24, dim=32, heads=2)
+    >>> model = MDFT(config).eval()
+    >>> features = torch.rand(2, 4, 10, 24)  # of 4 clips, 10 seconds each
+    >>> events, exists = torch.rand(4, 10, 5, 32), torch.ones(4, 10, dtype=torch.bool)
+    >>> output = model(Batch(*features, events, exists, torch.zeros(4, dtype=torch.int64)))
+    >>> output.o_av_BE.shape, model.embed_words(torch.rand(20, 300)).shape
+    (torch.Size([4, 64]), torch.Size([20, 64]))
 
     Args:
         config: the architecture and its switches.

@@ -13,7 +13,9 @@ import torch
 
 import mdft
 from mdft.lif.layer import DynamicThresholdLIF
+from mdft.model.crm import CRM
 from mdft.model.dab import DiscrepancyAnalysis
+from mdft.model.layers import Encoder
 from mdft.model.mdft import MDFT
 from mdft.model.motion import MotionBranch
 from mdft.model.rjlu import RJLU
@@ -26,7 +28,7 @@ WITH_EXAMPLES = [
     for file in sorted(FOLDER.rglob("*.py"))
     if ">>> " in file.read_text()
 ]
-PUBLIC = (DynamicThresholdLIF, RJLU, DiscrepancyAnalysis, MotionBranch)
+PUBLIC = (DynamicThresholdLIF, RJLU, DiscrepancyAnalysis, MotionBranch, CRM, Encoder, MDFT)
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
