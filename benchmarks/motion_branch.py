@@ -69,9 +69,9 @@ def measure(batch: int, steps: int, rounds: int, device: str) -> dict[str, float
     loop.load_state_dict(branch.state_dict())
     products = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS)))
     steps_of: dict[str, Callable[[], Tensor]] = {
-        "motion branch": lambda: branch(x_BSF, branch.threshold_current(theta_BS1)),
+        "motion branch": lambda: branch(x_BSF, theta=theta_BS1),
         "matrix products": lambda: products(x_BSF),
-        "plain loop": lambda: loop(x_BSF, loop.threshold_current(theta_BS1)),
+        "plain loop": lambda: loop(x_BSF, theta=theta_BS1),
     }
     for name, peer in snn_peers(branch, device).items():
         steps_of[name] = partial(peer, x_BSF)

@@ -167,7 +167,9 @@ def chain_trace(
     """
     bits_BSC = code.encode(current_BS1).to(events_BSF)
     layers = []
-    for i, (spikes, membranes) in enumerate(branch.trace(events_BSF, current_BS1), start=1):
+    for i, (spikes, membranes) in enumerate(
+        branch.trace(events_BSF, threshold_current=current_BS1), start=1
+    ):
         relays_BSC = bits_BSC[..., : relay_count(branch, code, i)]
         membranes = torch.cat([membranes, relay_weight(branch) * relays_BSC], dim=-1)
         layers.append((torch.cat([spikes, relays_BSC], dim=-1), membranes))

@@ -84,7 +84,7 @@ def _inputs(branch: MotionBranch, drive: Drive, r_convention: RConvention) -> Ex
     return Exported(
         to_graph(branch, per_neuron=width > 1, r_convention=r_convention),
         {EVENTS: drive.x_BSF, CURRENT: drive.current_BSM},
-        _named(branch.trace(drive.x_BSF, drive.current_BSM)),
+        _named(branch.trace(drive.x_BSF, threshold_current=drive.current_BSM)),
         cast(Arithmetic, branch.arithmetic),
         {
             EVENTS: InputContract(branch.features, grids[EVENTS], (_events(branch),)),

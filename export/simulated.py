@@ -141,7 +141,7 @@ class SimulatedMotion:
         start = time.perf_counter()
         found = self.backend.run(network, inputs, self.runtime)
         middle = time.perf_counter()
-        expected = branch.trace(given.x_BSD, given.current_BS1)
+        expected = branch.trace(given.x_BSD, threshold_current=given.current_BS1)
         self.seconds_torch += time.perf_counter() - middle
         self.seconds += middle - start
         mask_BS = mask_BT.repeat_interleave(given.x_BSD.shape[1] // mask_BT.shape[1], 1).numpy()

@@ -73,28 +73,3 @@ def prepare(
 ) -> Network | IntegerNetwork:
     """The network as the backend's `run` takes it: in integers where it is fixed."""
     return quantise(network, dict(grids)) if backend.fixed else network
-
-
-def simulate(
-    name: str,
-    network: Network,
-    inputs: Inputs,
-    grids: Mapping[str, float],
-    *,
-    runtime: str = "inline",
-) -> Recording:
-    """Run a network in a simulator.
-
-    Args:
-        name: a key of `BACKENDS`.
-        network: a lowered graph, see `hardware.graph.graph.read_network`.
-        inputs: (B, S, width) real numbers, by input name.
-        grids: power-of-two grid of each input, see `hardware.fixed_point.quantise.input_grids`;
-            only the fixed-point backends read them.
-        runtime: of Lava, "inline" (one OS process) or "process" (Lava's own runtime).
-
-    Raises:
-        UserError: names what is unknown, or the node that the backend cannot express.
-    """
-    backend = find_backend(name, runtime)
-    return backend.run(prepare(backend, network, grids), inputs, runtime)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
+from hardware.fixed_point.quantise import check_grid
 from hardware.graph.network import Network, check_inputs
 from hardware.reference_float import reference_float
 from mdft.errors import UserError, unknown
@@ -183,6 +184,5 @@ def _take(
 
 def _grid(arrays: dict[str, np.ndarray], name: str) -> float:
     grid = float(_take(arrays, f"grid.{name}", ()))
-    if not np.isfinite(grid) or grid <= 0 or np.log2(grid) % 1:
-        raise UserError(f"grid.{name} is {grid:g}, expected a power of two")
+    check_grid(f"grid.{name}", grid)
     return grid

@@ -46,7 +46,7 @@ ROOMS = {
         "graph",
         "fixed_point reference_float",
         "lava",
-        "backends compare manifest probe pair result traces",
+        "backends compare manifest probe pair result simulation traces",
         "run netx",
         "reporting",
         "report",

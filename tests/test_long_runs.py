@@ -21,7 +21,7 @@ from events.folder import LOG, attempt
 from events.job import Job, convert
 from events.video.footage import Wanted
 from events.video.isolated import IsolatedReader, Limits
-from hardware.backends import simulate
+from hardware import simulate
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
@@ -143,7 +143,7 @@ def test_a_hundred_runs_of_lava_in_this_process():
 
     def work(times: int) -> None:
         for i in range(times):
-            simulate(("lava_float", "lava_fixed")[i % 2], network, inputs, grids())
+            simulate(network, inputs, ("lava_float", "lava_fixed")[i % 2], grids=grids())
 
     work(20)
     before = usage()
@@ -159,10 +159,10 @@ def test_runs_of_lavas_own_runtime_leave_nothing(monkeypatch: pytest.MonkeyPatch
     token = f"{os.getpid() % (1 << 24):06x}"  # so that other tests' segments are not counted
     monkeypatch.setattr(lava_process.secrets, "token_hex", lambda size: token)
     expected = reference_int(quantise(network, grids()), inputs)
-    simulate("lava_fixed", network, inputs, grids())  # what is imported once
+    simulate(network, inputs, "lava_fixed", grids=grids())  # what is imported once
     before = usage()
     for _ in range(2):
-        found = simulate("lava_fixed", network, inputs, grids(), runtime="process")
+        found = simulate(network, inputs, "lava_fixed", grids=grids(), runtime="process")
         np.testing.assert_array_equal(found.spikes["lif_2"], expected.spikes["lif_2"])
         assert not list(SHM.glob(f"lv{token}_*"))
     must_be_flat(before, usage(), growth=8 * MB)

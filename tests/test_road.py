@@ -208,7 +208,7 @@ def test_a_real_clip_from_file_to_equal_spikes(shared_data: Path, tmp_path: Path
     assert isinstance(model, MDFT)
     with torch.no_grad():
         given = model.motion_inputs(batch)[pathway]
-        layers = model.branch(pathway).spikes(given.x_BSD, given.current_BS1)
+        layers = model.branch(pathway).spikes(given.x_BSD, threshold_current=given.current_BS1)
     network = read_network(run / f"motion_{pathway}.nir")
     inputs = {"events": given.x_BSD.numpy(), "threshold_current": given.current_BS1.numpy()}
     floating = reference_float(network, inputs).spikes

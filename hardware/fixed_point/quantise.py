@@ -44,6 +44,16 @@ def nearest_grid(values: np.ndarray, limit: int) -> float:
     return float(2.0 ** np.ceil(np.log2(np.abs(values).max() / limit)))
 
 
+def check_grid(name: str, grid: float) -> None:
+    """Refuse what is no power of two.
+
+    Raises:
+        UserError: with the `name` of the grid.
+    """
+    if not (0 < grid < np.inf and np.log2(grid) % 1 == 0):
+        raise UserError(f"{name} is {grid:g}, expected a power of two")
+
+
 def input_grids(inputs: dict[str, np.ndarray]) -> dict[str, float]:
     """For each input the grid of 16 bits that its values lie on, else the nearest of 8 bits."""
     return {

@@ -85,7 +85,10 @@ def explain(
     assert footage is not None, "the clip was read without its footage"
     batch = classifier.preprocessing.batch([clip])
     semantics, inputs = model.semantics(batch), model.motion_inputs(batch)
-    layers = {p: model.branch(p).spikes(x.x_BSD, x.current_BS1) for p, x in inputs.items()}
+    layers = {
+        p: model.branch(p).spikes(x.x_BSD, threshold_current=x.current_BS1)
+        for p, x in inputs.items()
+    }
     steps = next(iter(inputs.values())).x_BSD.shape[1] // batch.mask_BT.shape[1]
     pathways = [
         Pathway(

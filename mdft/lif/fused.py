@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -73,6 +74,7 @@ class _FusedLIF(torch.autograd.Function):
         params: LIFParams,
         alpha: float,
         overwrite: bool,
+        membrane_gradient: bool,
         name: str,
     ) -> tuple[Tensor, Tensor]:
         if overwrite and current_BSN.is_contiguous():
@@ -91,7 +93,8 @@ class _FusedLIF(torch.autograd.Function):
         ctx.save_for_backward(membrane_BSN)
         ctx.params, ctx.alpha = params, alpha
         ctx.shared = threshold_current_BSM.shape[-1] == 1
-        ctx.mark_non_differentiable(membrane_BSN)
+        if not membrane_gradient:
+            ctx.mark_non_differentiable(membrane_BSN)
         ctx.set_materialize_grads(False)
         return spikes_BSN, membrane_BSN
 
@@ -102,13 +105,23 @@ class _FusedLIF(torch.autograd.Function):
                 "the fused LIF has no second derivative (create_graph=True); pass fused=False to "
                 "take the plain loop, which has"
             )
-        if grads[0] is None:
-            return (None,) * 7
+        grad_spikes_BSN, grad_membrane_BSN = grads
         (membrane_BSN,) = ctx.saved_tensors
+        if grad_membrane_BSN is not None:
+            # The kernels multiply the gradient of the spikes by the slope s' of the surrogate and
+            # take no other one: ∂L/∂u enters as s'·(∂L/∂u / s').
+            x_BSN = membrane_BSN - ctx.params.v_threshold
+            slope_BSN = ctx.alpha / 2 / (1 + (math.pi / 2 * ctx.alpha * x_BSN) ** 2)
+            grad_membrane_BSN = grad_membrane_BSN / slope_BSN
+            if grad_spikes_BSN is not None:
+                grad_membrane_BSN = grad_membrane_BSN + grad_spikes_BSN
+            grad_spikes_BSN = grad_membrane_BSN
+        if grad_spikes_BSN is None:
+            return (None,) * 8
         found = ctx.kernels.backward(
-            grads[0], membrane_BSN, ctx.params, ctx.alpha, shared=ctx.shared
+            grad_spikes_BSN, membrane_BSN, ctx.params, ctx.alpha, shared=ctx.shared
         )
-        return *found, None, None, None, None
+        return *found, None, None, None, None, None
 
 
 def fused_lif(
@@ -119,6 +132,7 @@ def fused_lif(
     alpha: float,
     *,
     overwrite: bool = False,
+    membrane_gradient: bool = False,
     name: str = "fused_lif",
 ) -> tuple[Tensor, Tensor]:
     """:func:`mdft.lif.neuron.lif_loop` with the arctangent surrogate, in one pass each way.
@@ -138,16 +152,24 @@ def fused_lif(
         params: β, θ0 and the arithmetic.
         alpha: sharpness of the surrogate.
         overwrite: put the membranes in the memory of ``current_BSN``.
+        membrane_gradient: whether the returned membranes carry a gradient.
         name: what an error calls the layer.
 
     Returns:
-        Spikes (B,S,N), and the membranes before the reset (B,S,N), which carry no gradient.
+        Spikes (B,S,N), and the membranes before the reset (B,S,N).
 
     Raises:
         UserError: with a state unit: a current or a membrane leaves the range of Loihi's state.
     """
     result = _FusedLIF.apply(
-        current_BSN, threshold_current_BSM, bias_N, params, alpha, overwrite, name
+        current_BSN,
+        threshold_current_BSM,
+        bias_N,
+        params,
+        alpha,
+        overwrite,
+        membrane_gradient,
+        name,
     )
     assert isinstance(result, tuple)
     return result

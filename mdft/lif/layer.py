@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ def lif_sequence(
     bias: Tensor | None = None,
     fused: bool = True,
     overwrite: bool = False,
+    membrane_gradient: bool = False,
     name: str = "lif_sequence",
 ) -> tuple[Tensor, Tensor]:
     """LIF neurons from rest, eq. (8): ``u(t) = β u(t−1) + ((I(t) + bias) + b(t))``.
@@ -36,6 +38,11 @@ def lif_sequence(
     holds every integer of 24 bits and every sum of them: spikes and membranes are those of Lava's
     fixed-point LIF.
 
+    >>> params = LIFParams(beta=0.5, v_threshold=1.0)
+    >>> spikes, membranes = lif_sequence(torch.full((1, 4, 1), 0.75), params, AtanSpike())
+    >>> spikes.flatten().tolist(), membranes.flatten().tolist()
+    ([0.0, 1.0, 0.0, 1.0], [0.75, 1.125, 0.75, 1.125])
+
     Args:
         current_BSN: input current I of every step, float32 or float64.
         params: β, θ0 and the arithmetic.
@@ -44,10 +51,11 @@ def lif_sequence(
         bias: (N,); None is 0.
         fused: False takes the loop, which can be differentiated twice.
         overwrite: the kernel may put the membranes in the memory of ``current_BSN``.
+        membrane_gradient: whether the returned membranes carry a gradient.
         name: what an error calls the layer.
 
     Returns:
-        Spikes (B,S,N), and the membranes before the reset (B,S,N), which carry no gradient.
+        Spikes (B,S,N), and the membranes before the reset (B,S,N).
 
     Raises:
         ValueError: the threshold current has another shape.
@@ -61,13 +69,48 @@ def lif_sequence(
     if fused and supports(current_BSN, spike):
         assert isinstance(spike, AtanSpike)
         return fused_lif(
-            current_BSN, b_BSM, bias_N, params, spike.alpha, overwrite=overwrite, name=name
+            current_BSN,
+            b_BSM,
+            bias_N,
+            params,
+            spike.alpha,
+            overwrite=overwrite,
+            membrane_gradient=membrane_gradient,
+            name=name,
         )
-    spikes_BSN, membranes_BSN = lif_loop((current_BSN + bias_N) + b_BSM, params, spike)
+    spikes_BSN, membranes_BSN = lif_loop(
+        (current_BSN + bias_N) + b_BSM, params, spike, membrane_gradient=membrane_gradient
+    )
     if params.state_unit is not None:
         outside = count_outside(current_BSN + b_BSM, membranes_BSN, params)
         check_range(outside, params, name)
     return spikes_BSN, membranes_BSN
+
+
+class LIFState(NamedTuple):
+    """State of a :class:`DynamicThresholdLIF` after its last step.
+
+    Attributes:
+        u_BN: membrane above its resting potential after the reset, ``u = v − δ``.
+        delta_BM: ``δ = θ − θ0`` of that step, (B,1) for all neurons or (B,N) for each.
+    """
+
+    u_BN: Tensor
+    delta_BM: Tensor
+
+
+class LIFTrace(NamedTuple):
+    """What a :class:`DynamicThresholdLIF` computes.
+
+    Attributes:
+        spikes_BSN: 0 or 1.
+        membrane_BSN: v of every step before the reset.
+        state: after the last step.
+    """
+
+    spikes_BSN: Tensor
+    membrane_BSN: Tensor
+    state: LIFState
 
 
 class DynamicThresholdLIF(nn.Module):
@@ -79,17 +122,34 @@ class DynamicThresholdLIF(nn.Module):
 
     that is ``v(t) = β v(t−1) + I(t)``; a spike where ``v(t) > θ(t)`` (strict), then
     ``v(t) = δ(t)`` there. It is computed as u = v − δ under the constant threshold θ0, which is
-    what NIR and Loihi have. The first step starts at v = 0. Gradients flow to the current, by the
-    arctangent surrogate with the reset detached, and to the threshold. No parameters, no state
-    between calls, float32 or better under autocast too.
+    what NIR and Loihi have. Without a state the first step starts at v = 0. Gradients flow to the
+    current, the threshold and the state, by the arctangent surrogate with the reset detached. No
+    parameters and no state between calls; float32 or better under autocast too.
 
     >>> import torch
     >>> lif = DynamicThresholdLIF(beta=0.5, theta_0=1.0)
     >>> current_BSN = torch.full((1, 6, 1), 0.75)
-    >>> lif(current_BSN, torch.full((1, 6, 1), 1.0)).flatten().tolist()
+    >>> lif(current_BSN).flatten().tolist()
     [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
-    >>> lif(current_BSN, torch.full((1, 6, 1), 1.375)).flatten().tolist()
+    >>> lif(current_BSN, theta=1.375).flatten().tolist()
     [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+
+    In a sequence of layers, with the constant threshold θ0:
+
+    >>> network = torch.nn.Sequential(torch.nn.Linear(8, 4), DynamicThresholdLIF())
+    >>> network(torch.rand(2, 6, 8)).shape
+    torch.Size([2, 6, 4])
+
+    A sequence in parts, here step by step, gives what it gives at once:
+
+    >>> spikes, state = [], None
+    >>> for step_B1N in current_BSN.split(1, dim=1):
+    ...     spikes_B1N, state = lif(step_B1N, state=state, return_state=True)
+    ...     spikes.append(spikes_B1N)
+    >>> torch.cat(spikes, dim=1).flatten().tolist()
+    [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
+    >>> lif.trace(current_BSN).membrane_BSN.flatten().tolist()
+    [0.75, 1.125, 0.75, 1.125, 0.75, 1.125]
 
     Args:
         beta: leak a step, β = 1 − dt/τ, in [0, 1).
@@ -113,29 +173,129 @@ class DynamicThresholdLIF(nn.Module):
             )
         self.params, self.spike, self.fused = LIFParams(beta, theta_0), AtanSpike(alpha), fused
 
-    def forward(self, current_BSN: Tensor, theta_BSM: Tensor) -> Tensor:
+    def extra_repr(self) -> str:
+        """β, θ0 and α; ``fused`` where it is not the default."""
+        beta, theta_0, _ = self.params
+        fused = "" if self.fused else ", fused=False"
+        return f"beta={beta}, theta_0={theta_0}, alpha={self.spike.alpha}{fused}"
+
+    def forward(
+        self,
+        current_BSN: Tensor,
+        theta: Tensor | float | None = None,
+        *,
+        state: LIFState | None = None,
+        return_state: bool = False,
+    ) -> Tensor | tuple[Tensor, LIFState]:
         """Spikes (B,S,N) of every step.
 
         Args:
-            current_BSN: input current I.
-            theta_BSM: threshold θ, (B,S,1) for all neurons or (B,S,N) for each.
+            current_BSN: input current I; half precision is cast to float32.
+            theta: threshold θ, a number or what broadcasts to (B,S,1) or, for a threshold of each
+                neuron, (B,S,N); None is θ0.
+            state: state that an earlier call returned; None is rest.
+            return_state: return ``(spikes, state)``.
 
         Raises:
             ValueError: a shape other than these.
         """
+        spikes_BSN, u_BSN, delta_BSM = self._run(current_BSN, theta, state)
+        if not return_state:
+            return spikes_BSN
+        return spikes_BSN, _last_state(spikes_BSN, u_BSN, delta_BSM)
+
+    def trace(
+        self,
+        current_BSN: Tensor,
+        theta: Tensor | float | None = None,
+        *,
+        state: LIFState | None = None,
+    ) -> LIFTrace:
+        """Spikes, membranes and the last state; the arguments of :meth:`forward`.
+
+        Raises:
+            ValueError: a shape other than those.
+        """
+        spikes_BSN, u_BSN, delta_BSM = self._run(current_BSN, theta, state)
+        state = _last_state(spikes_BSN, u_BSN, delta_BSM)
+        return LIFTrace(spikes_BSN, u_BSN + delta_BSM, state)
+
+    def _run(
+        self, current_BSN: Tensor, theta: Tensor | float | None, state: LIFState | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Spikes, membranes ``u = v − δ`` before the reset, and δ, of every step."""
         if current_BSN.ndim != 3:
             raise ValueError(
                 f"DynamicThresholdLIF: current has shape {tuple(current_BSN.shape)}, expected "
                 "(batch, steps, neurons)"
             )
-        check_moving("DynamicThresholdLIF: threshold", theta_BSM, current_BSN.shape)
+        beta, theta_0, _ = self.params
         with full_precision(current_BSN.device.type):
             current_BSN = at_least_float32(current_BSN)
-            delta_BSM = theta_BSM.to(current_BSN.dtype) - self.params.v_threshold
-            b_BSM = threshold_current(delta_BSM, self.params.beta)
-            return lif_sequence(
-                current_BSN, self.params, self.spike, threshold_current=b_BSM, fused=self.fused
-            )[0]
+            theta_BSM = broadcast(
+                "DynamicThresholdLIF: threshold", theta_0 if theta is None else theta, current_BSN
+            )
+            delta_BSM = theta_BSM.to(current_BSN.dtype) - theta_0
+            if state is None:
+                b_BSM = threshold_current(delta_BSM, beta)
+            else:
+                current_BSN, b_BSM = self._from_state(current_BSN, delta_BSM, state)
+            spikes_BSN, u_BSN = lif_sequence(
+                current_BSN,
+                self.params,
+                self.spike,
+                threshold_current=b_BSM,
+                fused=self.fused,
+                membrane_gradient=True,
+            )
+            return spikes_BSN, u_BSN, delta_BSM
+
+    def _from_state(
+        self, current_BSN: Tensor, delta_BSM: Tensor, state: LIFState
+    ) -> tuple[Tensor, Tensor]:
+        """Current and threshold current that from rest give what the given ones give from a state.
+
+        The whole first step, ``β u(−1) + (I(0) + b(0))``, becomes its current: the kernels start
+        at rest, and the sum is rounded as they round it.
+        """
+        B, S, N = current_BSN.shape
+        u_BN, previous_BM = (x.to(current_BSN) for x in state)
+        if u_BN.shape != (B, N) or previous_BM.shape not in ((B, 1), (B, N)):
+            raise ValueError(
+                f"DynamicThresholdLIF: state has shapes {tuple(u_BN.shape)} and "
+                f"{tuple(previous_BM.shape)}, expected {(B, N)} and {(B, 1)} or {(B, N)}"
+            )
+        M = max(previous_BM.shape[-1], delta_BSM.shape[-1])
+        beta = self.params.beta
+        b_BSM = threshold_current(delta_BSM.expand(B, S, M), beta, previous_BM.expand(B, M))
+        first_B1N = beta * u_BN[:, None] + (current_BSN[:, :1] + b_BSM[:, :1])
+        current_BSN = torch.cat([first_B1N, current_BSN[:, 1:]], dim=1)
+        return current_BSN, torch.cat([torch.zeros_like(b_BSM[:, :1]), b_BSM[:, 1:]], dim=1)
+
+
+def _last_state(spikes_BSN: Tensor, u_BSN: Tensor, delta_BSM: Tensor) -> LIFState:
+    fired_BN = spikes_BSN[:, -1].detach() > 0
+    return LIFState(u_BSN[:, -1].masked_fill(fired_BN, 0.0), delta_BSM[:, -1])
+
+
+def broadcast(what: str, x: Tensor | float, like_BSN: Tensor) -> Tensor:
+    """A threshold or its current as (B,S,1), or as (B,S,N) where it has one for each neuron.
+
+    Args:
+        what: what an error calls it.
+        x: a number or what broadcasts to either.
+        like_BSN: gives the shape, and dtype and device of a number; a tensor keeps its own.
+
+    Raises:
+        ValueError: x broadcasts to neither, or there is no step.
+    """
+    B, S, N = like_BSN.shape
+    if not isinstance(x, Tensor):
+        x = like_BSN.new_full((), x)
+    if x.ndim <= 3 and all(n in (1, m) for n, m in zip(x.shape[::-1], (N, S, B), strict=False)):
+        x = x.expand(B, S, x.shape[-1] if x.ndim else 1)
+    check_moving(what, x, (B, S, N))
+    return x
 
 
 def check_moving(what: str, x: Tensor, shape: tuple[int, ...] | torch.Size) -> None:

@@ -166,40 +166,54 @@ def lif_step(
     return (spike(x_BN), membrane_BN), u_BN
 
 
-def lif_loop(current_BSN: Tensor, params: LIFParams, spike: SpikeFunction) -> tuple[Tensor, Tensor]:
+def lif_loop(
+    current_BSN: Tensor,
+    params: LIFParams,
+    spike: SpikeFunction,
+    *,
+    membrane_gradient: bool = False,
+) -> tuple[Tensor, Tensor]:
     """``lif_step`` over the steps of a sample, from rest: the reference.
 
     Args:
         current_BSN: input current of every step, biases and threshold current added.
         params: β and θ0.
         spike: Heaviside with a surrogate gradient.
+        membrane_gradient: whether the returned membranes carry a gradient.
 
     Returns:
-        Spikes (B,S,N), and the membranes before the reset (B,S,N), which carry no gradient.
+        Spikes (B,S,N), and the membranes before the reset (B,S,N).
     """
     u_BN = torch.zeros_like(current_BSN[:, 0])
     spikes, membranes = [], []
     for current_BN in current_BSN.unbind(1):  # x[:, t] would make the backward quadratic in S
         (spikes_BN, membrane_BN), u_BN = lif_step(current_BN, u_BN, params, spike)
         spikes.append(spikes_BN)
-        membranes.append(membrane_BN.detach())
+        membranes.append(membrane_BN if membrane_gradient else membrane_BN.detach())
     return torch.stack(spikes, 1), torch.stack(membranes, 1)
 
 
-def threshold_current(delta_BSM: Tensor, beta: float) -> Tensor:
+def threshold_current(delta_BSM: Tensor, beta: float, previous_BM: Tensor | None = None) -> Tensor:
     """The current that moves a constant threshold.
 
     With ``δ(t) = θ(t) − θ0`` and ``u = v − δ``, a neuron of membrane ``v`` and threshold ``θ(t)``
     is a neuron of membrane ``u`` and threshold ``θ0`` with one more input
 
-        ``b(t) = β δ(t−1) − δ(t)``,  ``δ(−1) = 0``.
+        ``b(t) = β δ(t−1) − δ(t)``.
+
+    >>> delta_BS1 = torch.tensor([0.0, 0.5, 0.5, 0.0])[None, :, None]
+    >>> threshold_current(delta_BS1, beta=0.5).flatten().tolist()
+    [0.0, -0.5, -0.25, 0.25]
 
     Args:
         delta_BSM: δ of every step, M = 1 for all neurons or M = N for each.
         beta: leak of the LIF.
+        previous_BM: δ of the step before the first one; None is 0.
 
     Returns:
         ``b`` of every step, (B,S,M).
     """
-    previous_BSM = torch.cat([torch.zeros_like(delta_BSM[:, :1]), delta_BSM[:, :-1]], dim=1)
+    if previous_BM is None:
+        previous_BM = torch.zeros_like(delta_BSM[:, 0])
+    previous_BSM = torch.cat([previous_BM[:, None], delta_BSM[:, :-1]], dim=1)
     return beta * previous_BSM - delta_BSM

@@ -139,7 +139,17 @@ class CrossModalTransformer(nn.Module):
 
 
 class CRM(nn.Module):
-    """The cross-modal reasoning module: a fusion block a modality, then the transformer.
+    """The cross-modal reasoning module, eqs. (10) and (11).
+
+    A :class:`FusionBlock` for each modality, then the :class:`CrossModalTransformer`.
+
+    >>> import torch
+    >>> crm = CRM(dim=16, heads=2, layers=1, pathways=["visual"])
+    >>> audio, visual, joint = torch.rand(3, 4, 10, 16)
+    >>> rate = {"visual": accumulate(torch.ones(4, 10, 5, 16))}
+    >>> exists = torch.ones(4, 10, dtype=torch.bool)
+    >>> crm(audio, visual, joint, rate, exists).shape
+    torch.Size([4, 10, 16])
 
     Args:
         dim: width D.
@@ -150,9 +160,14 @@ class CRM(nn.Module):
 
     def __init__(self, dim: int, heads: int, layers: int, pathways: Iterable[str]) -> None:
         super().__init__()
-        self.audio_fusion = FusionBlock(dim, heads, gated="audio" in pathways)
-        self.visual_fusion = FusionBlock(dim, heads, gated="visual" in pathways)
+        self.pathways = tuple(pathways)
+        self.audio_fusion = FusionBlock(dim, heads, gated="audio" in self.pathways)
+        self.visual_fusion = FusionBlock(dim, heads, gated="visual" in self.pathways)
         self.cross_modal = CrossModalTransformer(dim, heads, layers)
+
+    def extra_repr(self) -> str:
+        """Which modalities are gated by motion."""
+        return f"pathways={self.pathways}"
 
     def forward(
         self,
@@ -189,8 +204,13 @@ class GatedSum(nn.Module):
 
     def __init__(self, dim: int, pathways: Iterable[str]) -> None:
         super().__init__()
-        self.audio_gate = MotionGate(dim) if "audio" in pathways else None
-        self.visual_gate = MotionGate(dim) if "visual" in pathways else None
+        self.pathways = tuple(pathways)
+        self.audio_gate = MotionGate(dim) if "audio" in self.pathways else None
+        self.visual_gate = MotionGate(dim) if "visual" in self.pathways else None
+
+    def extra_repr(self) -> str:
+        """Which modalities are gated by motion."""
+        return f"pathways={self.pathways}"
 
     def forward(
         self,

@@ -29,10 +29,10 @@ def discrepancy(a: Tensor, events: Tensor, beta: Tensor) -> Tensor:
 
 
 class DiscrepancyAnalysis(nn.Module):
-    """The DAB: :func:`discrepancy` with a learned ``β = softplus(raw) + ε``.
+    """The DAB, eq. (6): :func:`discrepancy` with a learned ``β = softplus(raw) + ε``.
 
-    softplus is 1 at the start. Computed in float32 or better, under autocast too: what it gives
-    is rounded to the grid of the spiking branch.
+    ``E_a = a + 1 − exp(−((E_v − a)/β)²)``. softplus is 1 at the start. Computed in float32 or
+    better, under autocast too: what it gives is rounded to the grid of the spiking branch.
 
     >>> import torch
     >>> block = DiscrepancyAnalysis()
@@ -49,6 +49,10 @@ class DiscrepancyAnalysis(nn.Module):
     def beta(self) -> Tensor:
         """The learned scale β_a, positive."""
         return F.softplus(self.raw) + BETA_MIN
+
+    def extra_repr(self) -> str:
+        """The learned scale, to four digits."""
+        return "" if self.raw.is_meta else f"beta={self.beta.item():.4g}"
 
     def forward(self, a_BTD: Tensor, events_BTD: Tensor) -> Tensor:
         """``E_a`` (B,T,D) of audio features and mean visual events, both (B,T,D).

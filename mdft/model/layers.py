@@ -15,16 +15,23 @@ class Attention(nn.Module):
     Args:
         dim: width D of queries, keys, values and output.
         heads: number of heads; the width of a head is ``dim / heads``.
+
+    Raises:
+        ValueError: the heads do not divide the width.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"Attention: {heads} heads do not divide the width {dim}")
-        self.heads = heads
+        self.dim, self.heads = dim, heads
         self.query = nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
+
+    def extra_repr(self) -> str:
+        """Width and heads."""
+        return f"dim={self.dim}, heads={self.heads}"
 
     def forward(self, query_BLD: Tensor, context_BMD: Tensor, mask_BM: Tensor | None = None):
         """Attend from L query tokens to M context tokens.
@@ -97,6 +104,11 @@ class Encoder(nn.Module):
 
     Seconds that do not exist are left out, so padding never enters a batch statistic.
 
+    >>> encoder = Encoder(features=24, dim=16, dropout=0.2)
+    >>> exists = torch.arange(10).expand(4, 10) < 7
+    >>> encoder(torch.rand(4, 10, 24), exists).shape
+    torch.Size([4, 10, 16])
+
     Args:
         features: width of the input features.
         dim: width D of hidden layer and output.
@@ -127,6 +139,10 @@ class Encoder(nn.Module):
 
 class Projection(nn.Sequential):
     """``AV_proj`` and ``W_proj``: two blocks ``f_3, f_4`` into the joint space, eq. (12).
+
+    >>> words = Projection(width_in=300, hidden=128, width_out=64, dropout=0.1)
+    >>> words(torch.rand(20, 300)).shape
+    torch.Size([20, 64])
 
     Args:
         width_in: width of the input.

@@ -71,7 +71,15 @@ class Output:
 
 
 class MDFT(nn.Module):
-    """Motion-Decoupled Spiking Transformer.
+    """Motion-Decoupled Spiking Transformer, the model of Figure 2 and eqs. (1) to (12).
+
+    >>> config = ModelConfig(audio_features=24, visual_features=24, dim=32, heads=2)
+    >>> model = MDFT(config).eval()
+    >>> features = torch.rand(2, 4, 10, 24)  # of 4 clips, 10 seconds each
+    >>> events, exists = torch.rand(4, 10, 5, 32), torch.ones(4, 10, dtype=torch.bool)
+    >>> output = model(Batch(*features, events, exists, torch.zeros(4, dtype=torch.int64)))
+    >>> output.o_av_BE.shape, model.embed_words(torch.rand(20, 300)).shape
+    (torch.Size([4, 64]), torch.Size([20, 64]))
 
     Args:
         config: the architecture and its switches.
@@ -99,6 +107,15 @@ class MDFT(nn.Module):
         self.av_proj = Projection(D, D, E, config.dropout_projection)
         self.w_proj = Projection(config.words, D, E, config.dropout_words)
         self.reconstruct = Reconstruction(E, D, config.words, config.dropout_projection)
+
+    def extra_repr(self) -> str:
+        """The switches that the modules below do not show."""
+        motion = self.config.motion
+        return (
+            f"modality={self.config.modality!r}, events={motion.events}, "
+            f"threshold={motion.threshold!r}, theta_min={motion.theta_min}, "
+            f"theta_max={motion.theta_max}, per_neuron={motion.per_neuron}"
+        )
 
     def forward(self, batch: Batch) -> Output:
         """Figure 2, left to right.
@@ -194,7 +211,7 @@ class MDFT(nn.Module):
         network = self.motion[pathway]
         if isinstance(network, MotionMLP):
             return [network(given.x_BSD)]
-        return self.branch(pathway).spikes(given.x_BSD, given.current_BS1)
+        return self.branch(pathway).spikes(given.x_BSD, threshold_current=given.current_BS1)
 
     def _motion_inputs(self, semantics: Semantics, batch: Batch) -> dict[str, MotionInput]:
         E_v_BTKD = pool_cells(self._present("visual", batch.events_BTKD), self.config.dim)

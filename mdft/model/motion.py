@@ -16,7 +16,7 @@ from mdft.lif.grid import (
     THRESHOLD_OFFSET,
     Arithmetic,
 )
-from mdft.lif.layer import check_moving, lif_sequence
+from mdft.lif.layer import broadcast, lif_sequence
 from mdft.lif.loihi import WINDOW, check_beta, check_bits, largest_multiple, state_unit, weight_step
 from mdft.lif.neuron import AtanSpike, LIFParams, snap, threshold_current
 from mdft.lif.precision import at_least_float32, full_precision
@@ -42,12 +42,21 @@ class MotionBranch(nn.Module):
     would change a third of the last layer's spikes. TF32 changes none as long as the input is an
     8-bit multiple of ``INPUT_GRID``: 8 bits times 8 bits are exact, and so is their sum in float32.
 
+    :meth:`forward`, :meth:`spikes` and :meth:`trace` take the threshold θ of eq. (7), or the
+    threshold current that it becomes, by keyword; with neither the threshold is θ0.
+
     >>> import torch
     >>> branch = MotionBranch(features=4, neurons=3, layers=2)
     >>> x_BSF = torch.ones(1, 5, 4)
-    >>> theta_BS1 = torch.full((1, 5, 1), 1.25)
-    >>> branch(x_BSF, branch.threshold_current(theta_BS1)).shape
+    >>> branch(x_BSF).shape
     torch.Size([1, 5, 3])
+    >>> theta_BS1 = torch.linspace(0.75, 1.25, 5)[None, :, None]
+    >>> spikes_BSN = branch(x_BSF, theta=theta_BS1)
+    >>> current_BS1 = branch.threshold_current(theta_BS1)
+    >>> torch.equal(branch(x_BSF, threshold_current=current_BS1), spikes_BSN)
+    True
+    >>> [spikes.shape for spikes, membrane in branch.trace(x_BSF, theta=1.25)]
+    [torch.Size([1, 5, 3]), torch.Size([1, 5, 3])]
 
     Args:
         features: width of the input.
@@ -166,16 +175,19 @@ class MotionBranch(nn.Module):
         delta_BSM = snap(at_least_float32(theta_BSM) - self.theta_0, GRID, -limit, limit)
         return threshold_current(delta_BSM, self.beta)
 
-    def trace(self, x_BSF: Tensor, current_BSM: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def trace(
+        self,
+        x_BSF: Tensor,
+        *,
+        theta: Tensor | float | None = None,
+        threshold_current: Tensor | None = None,
+    ) -> list[tuple[Tensor, Tensor]]:
         """Spikes and membranes before the reset of each layer, all (B,S,N).
 
-        The membranes carry no gradient.
-
-        Args:
-            x_BSF: input of every step.
-            current_BSM: threshold current of every step, (B,S,1) or (B,S,N).
+        Arguments and errors are those of :meth:`forward`. The membranes are those of the constant
+        threshold θ0, u = v − δ, and carry no gradient.
         """
-        self._check(x_BSF, current_BSM)
+        current_BSM = self._current(x_BSF, theta, threshold_current)
         layers, signal_BSF = [], x_BSF
         with full_precision(x_BSF.device.type):
             for index in range(self.layers):
@@ -183,21 +195,42 @@ class MotionBranch(nn.Module):
                 signal_BSF = layers[-1][0]
         return layers
 
-    def spikes(self, x_BSF: Tensor, current_BSM: Tensor) -> list[Tensor]:
-        """Spikes of each layer, (B,S,N); the last one is the output."""
-        return [spikes_BSN for spikes_BSN, _ in self.trace(x_BSF, current_BSM)]
+    def spikes(
+        self,
+        x_BSF: Tensor,
+        *,
+        theta: Tensor | float | None = None,
+        threshold_current: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Spikes of each layer, (B,S,N); the last one is the output.
 
-    def forward(self, x_BSF: Tensor, current_BSM: Tensor) -> Tensor:
-        """Spikes (B,S,N) of the last layer.
+        Arguments and errors are those of :meth:`forward`.
+        """
+        layers = self.trace(x_BSF, theta=theta, threshold_current=threshold_current)
+        return [spikes_BSN for spikes_BSN, _ in layers]
+
+    def forward(
+        self,
+        x_BSF: Tensor,
+        *,
+        theta: Tensor | float | None = None,
+        threshold_current: Tensor | None = None,
+    ) -> Tensor:
+        """Spikes (B,S,N) of the last layer, float32, or float64 in a ``.double()`` module.
 
         Args:
             x_BSF: input of every step.
-            current_BSM: threshold current of every step, (B,S,1) or (B,S,N).
+            theta: threshold θ, a number or what broadcasts to (B,S,1) or, for a threshold of each
+                neuron, (B,S,N). ``θ − θ0`` is rounded to the grid.
+            threshold_current: what :meth:`threshold_current` makes of θ, in the same shapes; for
+                who has it already. With neither, the threshold is θ0.
 
         Raises:
-            ValueError: a shape other than these.
+            TypeError: both θ and a threshold current are given.
+            ValueError: a shape other than these, or no step.
+            UserError: arithmetic ``loihi``: a current or a membrane leaves the range of its state.
         """
-        return self.spikes(x_BSF, current_BSM)[-1]
+        return self.spikes(x_BSF, theta=theta, threshold_current=threshold_current)[-1]
 
     def layer(self, index: int, signal_BSF: Tensor, current_BSM: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes and membranes before the reset of one layer, (B,S,N).
@@ -226,11 +259,36 @@ class MotionBranch(nn.Module):
             name=f"{self.name} lif_{index + 1}",
         )
 
-    def _check(self, x_BSF: Tensor, current_BSM: Tensor) -> None:
+    def extra_repr(self) -> str:
+        """Widths, number of layers, β and θ0; the rest where it is not the default."""
+        said = (
+            f"features={self.features}, neurons={self.neurons}, layers={self.layers}, "
+            f"beta={self.beta}, theta_0={self.theta_0}, alpha={self.spike.alpha}"
+        )
+        if self.arithmetic != "float":
+            said += f", arithmetic={self.arithmetic!r}"
+        if self.weight_bits != MOST_BITS:
+            said += f", weight_bits={self.weight_bits}"
+        return said if self.fused else f"{said}, fused=False"
+
+    def _current(
+        self, x_BSF: Tensor, theta: Tensor | float | None, threshold_current: Tensor | None
+    ) -> Tensor:
+        """Check the arguments of :meth:`forward`; the threshold current (B,S,1) or (B,S,N)."""
+        if theta is not None and threshold_current is not None:
+            raise TypeError(
+                f"{self.name}: both theta and threshold_current are given, expected one of them: "
+                "the current is what threshold_current() makes of theta"
+            )
         if x_BSF.ndim != 3 or x_BSF.shape[-1] != self.features:
             raise ValueError(
                 f"MotionBranch: input has shape {tuple(x_BSF.shape)}, expected "
                 f"(batch, steps, {self.features})"
             )
-        shape = (*x_BSF.shape[:2], self.neurons)
-        check_moving("MotionBranch: threshold current", current_BSM, shape)
+        like_BSN = at_least_float32(x_BSF[..., :1]).expand(-1, -1, self.neurons)
+        if threshold_current is not None:
+            return broadcast("MotionBranch: threshold current", threshold_current, like_BSN)
+        theta_BSM = broadcast(
+            "MotionBranch: threshold", self.theta_0 if theta is None else theta, like_BSN
+        )
+        return self.threshold_current(theta_BSM)

@@ -40,10 +40,17 @@ class RJLU(nn.Module):
     >>> import torch
     >>> unit = RJLU(dim=16, heads=2)
     >>> audio, visual = torch.rand(4, 10, 16), torch.rand(4, 10, 16)
-    >>> exists = torch.ones(4, 10, dtype=torch.bool)
-    >>> S, h = unit(audio, visual, exists)
+    >>> S, h = unit(audio, visual)
     >>> h.shape
     torch.Size([4, 10, 16])
+
+    Clips of different length come with a mask; here all last 7 of the 10 seconds, and what the
+    others hold changes nothing:
+
+    >>> exists = torch.arange(10).expand(4, 10) < 7
+    >>> S, h = unit(audio, visual, exists)
+    >>> torch.allclose(h[:, :7], unit(audio[:, :7], visual[:, :7])[1], atol=1e-6)
+    True
 
     Args:
         dim: width D.
@@ -55,12 +62,16 @@ class RJLU(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim, self.heads = dim, heads
         self.audio_attention = Attention(dim, heads)
         self.visual_attention = Attention(dim, heads)
         self.self_attention = Attention(dim, heads)
         self.tail = ResidualMLP(dim)
         self.h_0 = nn.Parameter(torch.zeros(dim))
+
+    def extra_repr(self) -> str:
+        """Width and heads."""
+        return f"dim={self.dim}, heads={self.heads}"
 
     def step(self, a: Projected, v: Projected, h_BD: Tensor) -> tuple[Tensor, Tensor]:
         """One second: ``(a^t, v^t), h^{t−1} → S^t, h^t``.
@@ -94,13 +105,15 @@ class RJLU(nn.Module):
             attention.query(x), attention.key_value(x), joint.query(x), joint.key_value(x)
         )
 
-    def forward(self, a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """All seconds of a sample, from ``h^0``.
 
         Args:
             a_BTD: audio features.
             v_BTD: visual features.
-            mask_BT: bool; a second that does not exist leaves ``h`` as it is.
+            mask_BT: bool; a second that does not exist leaves ``h`` as it is. None: all exist.
 
         Returns:
             ``S_BTD`` and ``h_BTD``.
@@ -108,6 +121,8 @@ class RJLU(nn.Module):
         Raises:
             ValueError: a shape other than these, no second, or a mask that is not bool.
         """
+        if mask_BT is None:
+            mask_BT = torch.ones(a_BTD.shape[:2], dtype=torch.bool, device=a_BTD.device)
         self._check(a_BTD, v_BTD, mask_BT)
         a = self.project(self.audio_attention, a_BTD)
         v = self.project(self.visual_attention, v_BTD)

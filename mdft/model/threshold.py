@@ -66,7 +66,7 @@ def dynamic_threshold(
     theta_max: float,
     per_neuron: bool = False,
 ) -> Tensor:
-    """The threshold of each sample and second, (B,T,1), or of each neuron too, (B,T,D).
+    """The threshold of each sample and second, eq. (7): (B,T,1), or (B,T,D) for each neuron.
 
     ``paper``: ``V^t = clamp((φ + ω) V^{t−1}, θ_min, θ_max)`` from ``V^0 = θ0``, eq. (7) with the
     clamp that keeps its recursion from exploding or dying within ten seconds.
@@ -74,6 +74,13 @@ def dynamic_threshold(
     ``fixed``: ``V^t = θ0``.
 
     Computed in float32 or better, under autocast too: it decides about spikes.
+
+    >>> S, calm, events = torch.zeros(1, 1, 8), torch.zeros(1, 1, 8), torch.full((1, 1, 8), 8.0)
+    >>> bounds = {"theta_0": 1.0, "theta_min": 0.5, "theta_max": 2.0}
+    >>> dynamic_threshold(S, calm, mode="relative", **bounds).item()  # φ = 1/2, ω = 1
+    1.5
+    >>> round(dynamic_threshold(S, events, mode="relative", **bounds).item(), 4)  # ω = log 16/log 8
+    1.8333
 
     Args:
         S_BTD: joint audio-visual features.

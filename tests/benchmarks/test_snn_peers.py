@@ -25,7 +25,7 @@ def test_a_peer_gives_the_spikes_of_the_branch(library: str) -> None:
     x_BSF = (torch.rand(4, 20, 64) < 0.2).float()
     current_BS1 = branch.threshold_current(torch.ones(4, 20, 1))
     calibrate(branch, x_BSF, current_BS1, rate=0.1)
-    ours = branch(x_BSF, current_BS1)
+    ours = branch(x_BSF, threshold_current=current_BS1)
     (peer,) = (p for name, p in snn_peers(branch, "cpu").items() if name.startswith(library))
     for _ in range(2):  # at rest again
         theirs = peer(x_BSF)

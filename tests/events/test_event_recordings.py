@@ -134,8 +134,8 @@ def test_recordings_drive_the_motion_branch(shared_data: Path, name: str) -> Non
         torch.nn.init.normal_(linear.weight, 0.0, 0.5)  # type: ignore[arg-type]
     input_BSD = torch.from_numpy(bins_TKD.astype(np.float32) / 16).reshape(1, -1, 512)
     with torch.no_grad():
-        spikes_BSN = branch(input_BSD, torch.zeros(1, input_BSD.shape[1], 1))
-        silent_BSN = branch(torch.zeros_like(input_BSD), torch.zeros(1, input_BSD.shape[1], 1))
+        spikes_BSN = branch(input_BSD)
+        silent_BSN = branch(torch.zeros_like(input_BSD))
     assert spikes_BSN.shape == (1, input_BSD.shape[1], 512)
     assert set(spikes_BSN.unique().tolist()) == {0.0, 1.0}
     assert not torch.equal(spikes_BSN, silent_BSN)

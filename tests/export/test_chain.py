@@ -23,7 +23,7 @@ from export.chain import (
 from export.contract import DRIVE, RConvention
 from export.graph import current_range, to_graph, write_graph
 from export.parity import run_graph
-from hardware.backends import simulate
+from hardware import simulate
 from hardware.fixed_point.quantise import quantise
 from hardware.graph.graph import lower
 from hardware.reference_float import reference_float
@@ -69,7 +69,9 @@ def test_the_chain_gives_the_spikes_of_pytorch(
     x, current, code, drive = driven(branch, seed, 2, steps)
     network = lower(to_chain(branch, code, r_convention=convention))
     found = reference_float(network, {DRIVE: drive.numpy()}, np.float32)
-    expected = [(s.detach().numpy(), u.numpy()) for s, u in branch.trace(x, current)]
+    expected = [
+        (s.detach().numpy(), u.numpy()) for s, u in branch.trace(x, threshold_current=current)
+    ]
     for i, (spikes, membranes) in enumerate(expected, start=1):
         name = f"lif_{i}"
         np.testing.assert_array_equal(found.spikes[name][..., :neurons], spikes)
@@ -105,7 +107,7 @@ def test_a_reader_that_delays_every_layer_gives_the_same_spikes_later():
             sent[i] = (u > branch.v_threshold).astype(float)
             v[i] = np.where(sent[i] > 0, 0.0, u)
         out.append(sent[2])
-    expected = branch(x, current)[0].detach().numpy()
+    expected = branch(x, threshold_current=current)[0].detach().numpy()
     assert 0 < expected.mean() < 0.6  # 0.045 here; from 0.005 to 0.22 for seeds 0 to 199
     np.testing.assert_array_equal(np.array(out[depth - 1 :]), expected)
 
@@ -190,10 +192,10 @@ def test_level_0_nirtorch_takes_the_chain_as_it_is(tmp_path: Path, convention: R
     x, current, code, drive = driven(branch, 4, 5, 15)
     write_graph(to_chain(branch, code, r_convention=convention), tmp_path / "g.nir")
     found = run_graph(nir.read(tmp_path / "g.nir"), {DRIVE: drive})
-    for i, spikes in enumerate(branch.spikes(x, current), start=1):
+    for i, spikes in enumerate(branch.spikes(x, threshold_current=current), start=1):
         assert spikes.any()
         assert torch.equal(found[f"lif_{i}"][..., : branch.neurons], spikes)
-    assert torch.equal(found["spikes"], branch(x, current))
+    assert torch.equal(found["spikes"], branch(x, threshold_current=current))
 
 
 @every_backend
@@ -206,10 +208,9 @@ def test_every_backend_gives_both_forms_the_same_spikes(backend: str, convention
     separate = lower(to_graph(branch, r_convention=convention))
     chained = lower(to_chain(branch, code, r_convention=convention))
     grids = {DRIVE: 2.0**-4}
-    expected = simulate(
-        backend, separate, inputs, {"events": 2.0**-4, "threshold_current": 2.0**-7}
-    )
-    found = simulate(backend, chained, {DRIVE: drive.numpy()}, grids)
+    separate_grids = {"events": 2.0**-4, "threshold_current": 2.0**-7}
+    expected = simulate(separate, inputs, backend, grids=separate_grids)
+    found = simulate(chained, drive.numpy(), backend, grids=grids)
     for name, spikes in expected.spikes.items():
         assert 0.01 < spikes.mean() < 0.6  # 0.058 and more here; 0.023 to 0.22 for seeds 0 to 199
         np.testing.assert_array_equal(found.spikes[name][..., : branch.neurons], spikes)

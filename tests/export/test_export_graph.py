@@ -42,7 +42,7 @@ def test_numpy_gives_the_spikes_of_pytorch(
     branch = firing_branch(seed, features, neurons, layers, beta)
     x, current = random_drive(branch, seed, 2, steps)
     network = lower(to_graph(branch))
-    expected = branch.trace(x, current)
+    expected = branch.trace(x, threshold_current=current)
     single = reference_float(network, numpy_inputs(x, current), np.float32)
     double = reference_float(network, numpy_inputs(x, current), np.float64)
     for i, (spikes, membrane) in enumerate(expected, start=1):
@@ -57,7 +57,7 @@ def test_numpy_gives_the_spikes_of_pytorch(
 def test_the_random_branches_do_fire():
     branch = firing_branch(0)
     x, current = random_drive(branch, 0, 8, 20)
-    rates = [s.mean().item() for s, _ in branch.trace(x, current)]
+    rates = [s.mean().item() for s, _ in branch.trace(x, threshold_current=current)]
     # 0.079 and more here; from 0.042 to 0.204 for seeds 0 to 199.
     assert all(0.02 < rate < 0.4 for rate in rates), rates
 
@@ -115,10 +115,10 @@ def test_level_0_nirtorch_and_snntorch_give_the_same(tmp_path: Path, beta: float
     write_graph(to_graph(branch), tmp_path / "g.nir")
     found = run_graph(nir.read(tmp_path / "g.nir"), {"events": x, "threshold_current": current})
     assert set(found) == {"lif_1", "lif_2", "lif_3", "spikes"}
-    for i, (spikes, _) in enumerate(branch.trace(x, current), start=1):
+    for i, (spikes, _) in enumerate(branch.trace(x, threshold_current=current), start=1):
         assert spikes.any()
         assert torch.equal(found[f"lif_{i}"], spikes)
-    assert torch.equal(found["spikes"], branch(x, current))
+    assert torch.equal(found["spikes"], branch(x, threshold_current=current))
     again = run_graph(
         nir.read(tmp_path / "g.nir"), {"events": x[2:], "threshold_current": current[2:]}
     )

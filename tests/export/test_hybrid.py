@@ -129,7 +129,7 @@ def test_the_simulators_spikes_are_what_the_scores_are_made_of(run, clips, monke
     batch = clips.batch(np.concatenate([clips.splits[s] for s in STAGE]))
     with torch.no_grad():
         outputs = {
-            p: 1 - model.branch(p)(given.x_BSD, given.current_BS1)
+            p: 1 - model.branch(p)(given.x_BSD, threshold_current=given.current_BS1)
             for p, given in model.motion_inputs(batch).items()
         }
         o_av = model.reason(model.semantics(batch), outputs, batch.mask_BT).double()

@@ -59,6 +59,6 @@ def test_other_projects_give_the_same_spikes(
             for x_BF in encode_chain(x, current, code).unbind(1):
                 spikes_BN, state = module(x_BF, state)
                 spikes.append(spikes_BN)
-    expected = branch(x, current)
+    expected = branch(x, threshold_current=current)
     assert 0.01 < expected.mean() < 0.6  # 0.090 here; from 0.023 to 0.15 for seeds 0 to 199
     assert torch.equal(torch.stack(spikes, 1), expected)

@@ -52,7 +52,7 @@ def test_the_motion_branch_gives_the_spikes_of_its_probe():
         x, b = (
             torch.from_numpy(probe[f"{pathway}.in.{n}"]) for n in ("events", "threshold_current")
         )
-        layers = model.branch(pathway).spikes(x, b)
+        layers = model.branch(pathway).spikes(x, threshold_current=b)
         for i, spikes_BSN in enumerate(layers, start=1):
             found = spikes_BSN.detach().numpy()
             np.testing.assert_array_equal(found, probe[f"{pathway}.spikes.lif_{i}"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import events
-from hardware.backends import BACKENDS, simulate
+from hardware import BACKENDS, simulate
 from hardware.graph.graph import lower
 from tests.backends import every_backend
 from tests.golden import traces
@@ -42,7 +42,7 @@ def test_the_losses_of_a_run_are_the_golden_ones():
 def test_every_backend_records_the_golden_spikes_and_membranes(backend: str):
     network = lower(nir.read(FOLDER / "network.nir"))
     kind = "int" if BACKENDS[backend].fixed else "float"
-    found = traces.recorded(simulate(backend, network, driven(), grids()))
+    found = traces.recorded(simulate(network, driven(), backend, grids=grids()))
     assert {f"{kind}.{name}" for name in found} == {n for n in SIMULATED if n.startswith(kind)}
     must_be(found, kind)
 

@@ -107,7 +107,8 @@ def torch_trace(lowered: Network, driven: dict[str, np.ndarray]) -> Trace:
             weight_NF = next(s.weight for s in p.synapses if s.source != "threshold_current")
             branch.linear(index).weight.copy_(torch.from_numpy(weight_NF))
             branch.linear(index).bias.copy_(torch.from_numpy(p.bias))
-        layers = branch.trace(*(torch.from_numpy(x) for x in driven.values()))
+        x_BSF, current_BS1 = (torch.from_numpy(x) for x in driven.values())
+        layers = branch.trace(x_BSF, threshold_current=current_BS1)
     found: Trace = {}
     for i, (spikes_BSN, membrane_BSN) in enumerate(layers, start=1):
         found[f"spikes.lif_{i}"] = spikes_BSN.numpy().astype(np.uint8)

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 import pytest
 
-from hardware.backends import simulate
+from hardware import simulate
 from hardware.fixed_point.lava_form import START, constants, lava_form
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
@@ -49,7 +49,7 @@ def refused_by_lava(graph: nir.NIRGraph, words: str) -> None:
     reference_float(network, inputs)
     for name in ("lava_float", "reference_int", "lava_fixed"):
         with pytest.raises(UserError) as caught:
-            simulate(name, network, inputs, {"in": 1.0})
+            simulate(network, inputs, name, grids={"in": 1.0})
         assert words in str(caught.value), (name, str(caught.value))
 
 

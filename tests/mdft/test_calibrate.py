@@ -21,7 +21,7 @@ def parameters(branch: MotionBranch, layer: int = 0) -> tuple[torch.Tensor, torc
 def test_it_reaches_its_rate_in_every_layer(rate: float):
     branch, x, current = make()
     reached = calibrate(branch, x, current, rate=rate)
-    for spikes, said in zip(branch.spikes(x, current), reached, strict=True):
+    for spikes, said in zip(branch.spikes(x, threshold_current=current), reached, strict=True):
         assert said == pytest.approx(rate, rel=0.35)
         assert spikes.mean().item() == pytest.approx(said)
 
@@ -62,7 +62,7 @@ def test_what_calibrate_writes_is_such_a_fold_in_every_layer():
     branch, x, current = make()
     before = [parameters(branch, i)[0].double() for i in range(3)]
     calibrate(branch, x, current)
-    signals = [x, *branch.spikes(x, current)]
+    signals = [x, *branch.spikes(x, threshold_current=current)]
     for i, weight in enumerate(before):
         after, bias = (p.double() for p in parameters(branch, i))
         step = coarse_step(weight)
@@ -113,7 +113,7 @@ def test_a_neuron_without_input_does_not_break_the_others():
     weight, bias = parameters(branch)
     assert weight[3].abs().sum() == bias[3].abs() == 0
     assert torch.isfinite(weight).all() and torch.isfinite(bias).all()
-    spikes = branch.spikes(x, current)[0]
+    spikes = branch.spikes(x, threshold_current=current)[0]
     assert spikes[..., 3].sum() == 0
     others = spikes[..., torch.arange(32) != 3]
     assert others.mean().item() == pytest.approx(0.15, rel=0.35)

@@ -32,9 +32,9 @@ def test_the_motion_branch_gives_the_same_spikes(clips: ClipSet, matmul_precisio
     model.calibrate(batch)
     for pathway, given in model.motion_inputs(batch).items():
         branch = model.branch(pathway)
-        expected = branch.spikes(given.x_BSD, given.current_BS1)
+        expected = branch.spikes(given.x_BSD, threshold_current=given.current_BS1)
         branch.cuda()
-        found = branch.spikes(given.x_BSD.cuda(), given.current_BS1.cuda())
+        found = branch.spikes(given.x_BSD.cuda(), threshold_current=given.current_BS1.cuda())
         branch.cpu()
         for one, other in zip(expected, found, strict=True):
             assert torch.equal(one, other.cpu())

@@ -55,7 +55,9 @@ def check_equals_the_integers(branch: MotionBranch, x_BSF, current_BSM) -> float
     expected = reference_int(network, inputs)
     assert not any(expected.counts.values())
     rates = []
-    for i, (spikes, membranes) in enumerate(branch.trace(x_BSF, current_BSM), start=1):
+    for i, (spikes, membranes) in enumerate(
+        branch.trace(x_BSF, threshold_current=current_BSM), start=1
+    ):
         name = f"lif_{i}"
         integers = membranes.double().numpy() / expected.units[name]
         np.testing.assert_array_equal(integers, expected.membranes[name])
@@ -100,8 +102,10 @@ def test_calibrated_layers_fire_and_equal_the_integers(bits: int, beta: float):
     reached = calibrate(branch, x, current.detach(), rate=0.15)
     assert all(0.04 < rate < 0.45 for rate in reached)
     assert 0.04 < check_equals_the_integers(branch, x, current) < 0.45
-    in_double = branch.double().trace(x.double(), current.double())
-    for (a, u), (e, v) in zip(branch.float().trace(x, current), in_double, strict=True):
+    in_double = branch.double().trace(x.double(), threshold_current=current.double())
+    for (a, u), (e, v) in zip(
+        branch.float().trace(x, threshold_current=current), in_double, strict=True
+    ):
         assert torch.equal(a.double(), e)
         assert torch.equal(u.double(), v)
 
@@ -123,7 +127,11 @@ def test_the_rounding_of_the_leak_does_change_spikes():
     x, current = drive(branch, 3, 16, 40)
     real = MotionBranch(32, 64, 3)
     real.load_state_dict(branch.state_dict())
-    membranes = zip(branch.trace(x, current), real.trace(x, current), strict=True)
+    membranes = zip(
+        branch.trace(x, threshold_current=current),
+        real.trace(x, threshold_current=current),
+        strict=True,
+    )
     assert any(not torch.equal(a, b) for (_, a), (_, b) in membranes)
 
 
@@ -168,7 +176,7 @@ def test_the_moving_threshold_needs_no_error_feedback(beta: float):
     x, current = torch.zeros(2, 500, 4), branch.threshold_current(theta)
     check_equals_the_integers(branch, x, current)
     delta = torch.round((theta - 1.0) / GRID) * GRID
-    assert torch.equal(branch.trace(x, current)[0][1], -delta.expand(2, 500, 3))
+    assert torch.equal(branch.trace(x, threshold_current=current)[0][1], -delta.expand(2, 500, 3))
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -177,11 +185,11 @@ def test_a_layer_that_leaves_the_range_is_named(fused: bool):
     torch.nn.init.constant_(branch.linear(0).weight, -GRID_MAX * GRID)
     branch.linear(0).weight.data[0, 0] *= -1  # mixed signs: units of 2⁻¹¹, state below 64
     x, current = torch.full((1, 1, 16), 1.5), torch.zeros(1, 1, 1)
-    branch(x, current)  # 46.5: inside
+    branch(x, threshold_current=current)  # 46.5: inside
     with pytest.raises(UserError, match=r"^motion\.audio lif_1: 6 currents .* ±64, expected below"):
-        branch(1.5 * x, current)  # −71.4, but for the first neuron: −62.5
+        branch(1.5 * x, threshold_current=current)  # −71.4, but for the first neuron: −62.5
     with pytest.raises(UserError, match="lif_1"):
-        branch(x * math.nan, current)
+        branch(x * math.nan, threshold_current=current)
 
 
 def test_units_by_hand():

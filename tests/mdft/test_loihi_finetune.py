@@ -81,7 +81,7 @@ def test_a_tuned_run_has_every_spike_of_the_integers(clips, finished, tmp_path, 
         assert network.notes == ()
         inputs = {"events": x.numpy(), "threshold_current": current.detach().numpy()}
         expected = reference_int(network, inputs)
-        for i, (spikes, _) in enumerate(branch.trace(x, current), start=1):
+        for i, (spikes, _) in enumerate(branch.trace(x, threshold_current=current), start=1):
             np.testing.assert_array_equal(spikes.detach().numpy(), expected.spikes[f"lif_{i}"])
             assert 0 < spikes.mean() < 1
 

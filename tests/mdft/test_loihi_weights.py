@@ -53,7 +53,7 @@ def test_the_step_stays_until_it_is_chosen_again_and_is_saved():
     before = branch.weight_steps_L.clone()
     with torch.no_grad():
         branch.linear(0).weight.mul_(8)
-    branch(torch.ones(1, 2, 16), torch.zeros(1, 2, 1))
+    branch(torch.ones(1, 2, 16))
     assert torch.equal(branch.weight_steps_L, before)
     other = MotionBranch(16, 16, 1, weight_bits=3)
     other.load_state_dict(branch.state_dict())

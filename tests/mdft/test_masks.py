@@ -34,7 +34,7 @@ def both(crm: CRM | GatedSum, a: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 
 def spikes(branch: MotionBranch, a: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     theta = dynamic_threshold(a, v, mode="paper", theta_0=1.0, theta_min=0.5, theta_max=2.0)
-    return branch((a * 16).round() / 16, branch.threshold_current(theta))
+    return branch((a * 16).round() / 16, theta=theta)
 
 
 #: Every module that sees time, as a function of two modalities and the mask.

@@ -42,7 +42,7 @@ def test_every_layer_equals_plain_float64_loops():
         expected = by_hand(
             branch, x[sample].double().numpy(), current[sample, :, 0].double().numpy()
         )
-        got = branch.trace(x, current)
+        got = branch.trace(x, threshold_current=current)
         for (spikes, _), layer in zip(got, expected, strict=True):
             assert np.array_equal(spikes[sample].detach().numpy(), layer)
             assert 0.02 < layer.mean() < 0.5
@@ -50,29 +50,30 @@ def test_every_layer_equals_plain_float64_loops():
 
 def test_float32_and_float64_agree_in_every_spike():
     branch, x, current = make()
-    single = branch(x, current)
-    double = branch.double()(x.double(), current.double())
+    single = branch(x, threshold_current=current)
+    double = branch.double()(x.double(), threshold_current=current.double())
     assert torch.equal(single.double(), double)
 
 
 def test_trace_gives_the_membrane_before_the_reset():
     branch, x, current = make()
-    for spikes, membrane in branch.trace(x, current):
+    for spikes, membrane in branch.trace(x, threshold_current=current):
         assert torch.equal(spikes.bool(), membrane > branch.v_threshold)
 
 
 def test_state_starts_at_rest_for_each_sample_and_is_kept_within_it():
     branch, x, current = make()
-    together = branch(x, current)
-    assert torch.equal(together, branch(x, current))
+    together = branch(x, threshold_current=current)
+    assert torch.equal(together, branch(x, threshold_current=current))
     for sample in range(len(x)):
         assert torch.equal(
-            branch(x[sample : sample + 1], current[sample : sample + 1])[0], together[sample]
+            branch(x[sample : sample + 1], threshold_current=current[sample : sample + 1])[0],
+            together[sample],
         )
     # Within a sample the second half depends on the first: starting there at rest differs.
-    assert not torch.equal(branch(x[:, 10:], current[:, 10:]), together[:, 10:])
+    assert not torch.equal(branch(x[:, 10:], threshold_current=current[:, 10:]), together[:, 10:])
     # And later input cannot change earlier spikes.
-    assert torch.equal(branch(x[:, :10], current[:, :10]), together[:, :10])
+    assert torch.equal(branch(x[:, :10], threshold_current=current[:, :10]), together[:, :10])
 
 
 def test_what_acts_lies_on_the_grid():
@@ -88,11 +89,13 @@ def test_what_acts_lies_on_the_grid():
     [
         ((2, 5, 7), (2, 5, 1), r"shape \(2, 5, 7\), expected \(batch, steps, 24\)"),
         ((2, 5, 24), (2, 5), r"shape \(2, 5\), expected \(2, 5, 1\) or \(2, 5, 8\)"),
+        ((2, 5, 24), (2, 5, 7), r"shape \(2, 5, 7\), expected \(2, 5, 1\) or \(2, 5, 8\)"),
+        ((2, 5, 24), (1, 2, 5, 1), r"shape \(1, 2, 5, 1\), expected \(2, 5, 1\) or"),
     ],
 )
 def test_wrong_shapes_are_named(x: tuple, current: tuple, message: str):
     with pytest.raises(ValueError, match=message):
-        MotionBranch(24, 8)(torch.zeros(x), torch.zeros(current))
+        MotionBranch(24, 8)(torch.zeros(x), threshold_current=torch.zeros(current))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_a_moving_threshold_through_three_layers():
     theta_BS1 = torch.from_numpy(
         1.0 + np.random.default_rng(0).integers(-20, 60, (6, 20, 1)) * GRID
     ).float()
-    got = branch.trace(x_BSF, branch.threshold_current(theta_BS1))
+    got = branch.trace(x_BSF, theta=theta_BS1)
     for sample in range(len(x_BSF)):
         delta_S = theta_BS1[sample, :, 0].double().numpy() - 1.0
         signal_SF = x_BSF[sample].double().numpy()
@@ -130,8 +133,8 @@ def test_eighty_steps_meet_no_tie_and_agree_in_float64():
     rng = np.random.default_rng(1)
     x = torch.from_numpy(rng.integers(0, 30, (4, 80, 24)) * (rng.random((4, 80, 24)) < 0.1) / 16)
     current = branch.threshold_current(torch.full((4, 80, 1), 1.5)).detach()
-    single = branch.trace(x.float(), current)
-    double = branch.double().trace(x, current.double())
+    single = branch.trace(x.float(), threshold_current=current)
+    double = branch.double().trace(x, threshold_current=current.double())
     for (spikes, membrane), (exact, _) in zip(single, double, strict=True):
         assert torch.equal(spikes.double(), exact)
         assert not (membrane == branch.v_threshold).any()
@@ -149,13 +152,17 @@ def test_the_plain_loop_gives_the_same_bits_and_gradients():
     branch, x, current = make()
     loop = MotionBranch(24, 32, 3, fused=False)
     loop.load_state_dict(branch.state_dict())
-    pairs = zip(branch.trace(x, current), loop.trace(x, current), strict=True)
+    pairs = zip(
+        branch.trace(x, threshold_current=current),
+        loop.trace(x, threshold_current=current),
+        strict=True,
+    )
     for (spikes, membrane), (expected_spikes, expected_membrane) in pairs:
         assert torch.equal(spikes, expected_spikes)
         assert torch.equal(membrane, expected_membrane)
     for module in (branch, loop):
         module.double()
-        (module(x.double(), current.double()) * torch.arange(32)).sum().backward()
+        (module(x.double(), threshold_current=current.double()) * torch.arange(32)).sum().backward()
     for a, e in zip(branch.parameters(), loop.parameters(), strict=True):
         assert a.grad is not None and e.grad is not None
         torch.testing.assert_close(a.grad, e.grad, rtol=1e-10, atol=1e-10)
@@ -164,14 +171,14 @@ def test_the_plain_loop_gives_the_same_bits_and_gradients():
 def test_a_threshold_of_each_neuron():
     branch, x, _ = make()
     theta_BS1 = 1 + 0.5 * torch.rand(6, 20, 1)
-    shared = branch.trace(x, branch.threshold_current(theta_BS1))
-    equal = branch.trace(x, branch.threshold_current(theta_BS1.expand(6, 20, 32)))
+    shared = branch.trace(x, theta=theta_BS1)
+    equal = branch.trace(x, theta=theta_BS1.expand(6, 20, 32))
     for (a, _), (e, _) in zip(equal, shared, strict=True):
         assert torch.equal(a, e)
     # A neuron with a threshold out of reach is silent; the others of its layer do not notice.
     theta_BSN = theta_BS1.repeat(1, 1, 32)
     theta_BSN[..., 5] = 1000.0
-    spikes = branch.spikes(x, branch.threshold_current(theta_BSN))[0]
+    spikes = branch.spikes(x, theta=theta_BSN)[0]
     assert spikes[..., 5].sum() == 0 < shared[0][0][..., 5].sum()
     others = torch.arange(32) != 5
     assert torch.equal(spikes[..., others], shared[0][0][..., others])
@@ -180,10 +187,10 @@ def test_a_threshold_of_each_neuron():
 def test_autocast_changes_no_spike_and_no_membrane():
     branch, x, _ = make()
     theta_BS1 = 1 + 0.8 * torch.rand(6, 20, 1)
-    expected = branch.trace(x, branch.threshold_current(theta_BS1))
+    expected = branch.trace(x, theta=theta_BS1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert branch.linears[0](x).dtype == torch.bfloat16
-        found = branch.trace(x, branch.threshold_current(theta_BS1))
+        found = branch.trace(x, theta=theta_BS1)
     for (a, membrane), (e, expected_membrane) in zip(found, expected, strict=True):
         assert a.dtype == membrane.dtype == torch.float32
         assert torch.equal(a, e)
@@ -195,9 +202,61 @@ def test_half_precision_inputs_and_weights_are_cast_up():
     branch, x, current = make()
     for linear, (weight, bias) in zip(branch.linears, branch.grid_parameters(), strict=True):
         linear.weight.data, linear.bias.data = weight.detach(), bias.detach()
-    expected = branch(x, current)
+    expected = branch(x, threshold_current=current)
     for module in (branch, branch.bfloat16()):
-        found = module(x.bfloat16(), current.bfloat16().float())
+        found = module(x.bfloat16(), threshold_current=current.bfloat16().float())
         assert found.dtype == torch.float32
     assert torch.equal(x.bfloat16().float(), x)
-    assert torch.equal(branch(x.bfloat16(), current), expected)
+    assert torch.equal(branch(x.bfloat16(), threshold_current=current), expected)
+
+
+def test_theta_and_its_current_give_the_same_spikes():
+    branch, x, _ = make()
+    theta_BS1 = 1 + 0.8 * torch.rand(6, 20, 1)
+    current_BS1 = branch.threshold_current(theta_BS1)
+    assert torch.equal(branch(x, theta=theta_BS1), branch(x, threshold_current=current_BS1))
+    # The mistake that the keywords prevent: θ has the current's shape, and other spikes.
+    assert not torch.equal(branch(x, theta=theta_BS1), branch(x, threshold_current=theta_BS1))
+    pairs = zip(branch.spikes(x, theta=theta_BS1), branch.trace(x, theta=theta_BS1), strict=True)
+    for spikes, (traced, _) in pairs:
+        assert torch.equal(spikes, traced)
+
+
+def test_without_either_the_threshold_is_theta_0():
+    branch, x, _ = make()
+    expected = branch(x, threshold_current=torch.zeros(6, 20, 1))
+    assert torch.equal(branch(x), expected)
+    assert torch.equal(branch(x, theta=branch.theta_0), expected)
+    assert 0 < expected.mean() < 1
+
+
+def test_theta_broadcasts():
+    branch, x, _ = make()
+    expected = branch(x, theta=torch.full((6, 20, 1), 1.25))
+    for theta in (1.25, torch.tensor(1.25), torch.full((1, 20, 1), 1.25), torch.full((32,), 1.25)):
+        assert torch.equal(branch(x, theta=theta), expected)
+    theta_N = 1 + torch.rand(32)
+    assert torch.equal(branch(x, theta=theta_N), branch(x, theta=theta_N.expand(6, 20, 32)))
+    current_1S1 = branch.threshold_current(1 + torch.rand(1, 20, 1))
+    assert torch.equal(
+        branch(x, threshold_current=current_1S1),
+        branch(x, threshold_current=current_1S1.expand(6, 20, 1)),
+    )
+
+
+@pytest.mark.parametrize("method", ["forward", "spikes", "trace"])
+def test_the_threshold_is_given_by_keyword_and_once(method: str):
+    branch, x, current = make()
+    call = getattr(branch, method)
+    with pytest.raises(TypeError, match="positional"):
+        call(x, current)
+    with pytest.raises(TypeError, match="both theta and threshold_current are given"):
+        call(x, theta=1.5, threshold_current=current)
+
+
+def test_its_line_shows_its_constants():
+    assert repr(MotionBranch(4, 3, 1)).splitlines()[1].strip() == (
+        "features=4, neurons=3, layers=1, beta=0.5, theta_0=1.0, alpha=2.0"
+    )
+    other = MotionBranch(4, 3, 1, arithmetic="loihi", weight_bits=4, fused=False).extra_repr()
+    assert other.endswith("arithmetic='loihi', weight_bits=4, fused=False")

@@ -44,9 +44,9 @@ def test_under_autocast_the_branch_is_given_and_gives_float32(ragged_clips: Clip
 def test_the_same_inputs_give_the_same_spikes_under_autocast(ragged_clips: ClipSet):
     model, batch = trained(ragged_clips), ragged_clips.batch(np.arange(40))
     for pathway, given in model.motion_inputs(batch).items():
-        expected = model.branch(pathway).trace(given.x_BSD, given.current_BS1)
+        expected = model.branch(pathway).trace(given.x_BSD, threshold_current=given.current_BS1)
         with autocast():
-            found = model.branch(pathway).trace(given.x_BSD, given.current_BS1)
+            found = model.branch(pathway).trace(given.x_BSD, threshold_current=given.current_BS1)
         for (s, u), (s_cast, u_cast) in zip(expected, found, strict=True):
             assert 0.02 < s.mean() < 0.5
             assert torch.equal(s, s_cast)
@@ -85,10 +85,13 @@ def test_float32_and_float64_agree(ragged_clips: ClipSet):
     """
     model, batch = trained(ragged_clips), ragged_clips.batch(np.arange(40))
     single = model.motion_inputs(batch)
-    spikes = {p: model.branch(p).spikes(x.x_BSD, x.current_BS1) for p, x in single.items()}
+    spikes = {
+        p: model.branch(p).spikes(x.x_BSD, threshold_current=x.current_BS1)
+        for p, x in single.items()
+    }
     model.double()
     for p, x in single.items():
-        again = model.branch(p).spikes(x.x_BSD.double(), x.current_BS1.double())
+        again = model.branch(p).spikes(x.x_BSD.double(), threshold_current=x.current_BS1.double())
         for layer, layer_64 in zip(spikes[p], again, strict=True):
             assert torch.equal(layer.double(), layer_64)
     embedded = model.float()(batch).o_av_BE

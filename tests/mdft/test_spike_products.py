@@ -187,10 +187,10 @@ def test_the_motion_branch_takes_it_and_its_layers_stay_the_same(
     x_BSF = (torch.rand(4, 20, 128) < 0.1).float()
     theta_BS1 = 1 + 0.2 * torch.rand(4, 20, 1)
     calibrate(branch, x_BSF, branch.threshold_current(theta_BS1), rate=0.1)
-    trace = branch.trace(x_BSF, branch.threshold_current(theta_BS1))
+    trace = branch.trace(x_BSF, theta=theta_BS1)
     assert by_rows(trace[0][0])
     monkeypatch.setattr("mdft.model.motion.spike_linear", F.linear)
-    plain = branch.trace(x_BSF, branch.threshold_current(theta_BS1))
+    plain = branch.trace(x_BSF, theta=theta_BS1)
     assert 0 < trace[-1][0].mean() < 0.5
     for (spikes, membranes), (other, others) in zip(trace, plain, strict=True):
         assert torch.equal(spikes, other) and torch.equal(membranes, others)

@@ -22,7 +22,7 @@ def test_the_motion_branch_gives_the_same_bits_on_any_number_of_threads():
     found = []
     for count in (1, 2, 3):
         with threads(count), torch.no_grad():
-            found.append(branch.trace(x_BSF, current_BS1))
+            found.append(branch.trace(x_BSF, threshold_current=current_BS1))
     for several in found[1:]:
         for (s1, u1), (s2, u2) in zip(found[0], several, strict=True):
             assert 0.01 < s1.mean() < 0.6

@@ -104,8 +104,8 @@ def test_a_higher_threshold_never_adds_a_first_spike(seed: int, more: float):
     spike may be gained; that is why the whole count is compared over many neurons below.
     """
     branch, x, theta = drive(seed)
-    low = branch.spikes(x, branch.threshold_current(theta))[0]
-    high = branch.spikes(x, branch.threshold_current(theta + more))[0]
+    low = branch.spikes(x, theta=theta)[0]
+    high = branch.spikes(x, theta=theta + more)[0]
     assert 0 < high.mean() < low.mean()
     first = (low.cumsum(1) - low == 0) & (high.cumsum(1) - high == 0)
     assert (high[first] <= low[first]).all()
@@ -115,8 +115,7 @@ def test_a_higher_threshold_never_adds_a_first_spike(seed: int, more: float):
 def test_a_higher_threshold_fires_less(seed: int):
     branch, x, theta = drive(seed)
     rates = [
-        branch.spikes(x, branch.threshold_current(theta + more))[0].mean().item()
-        for more in (0.0, 0.25, 0.5, 1.0)
+        branch.spikes(x, theta=theta + more)[0].mean().item() for more in (0.0, 0.25, 0.5, 1.0)
     ]
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 0.8 * rates[0]

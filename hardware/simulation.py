@@ -1,0 +1,137 @@
+"""Graphs from Python: read one, run it in a simulator, look at spikes and membranes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hardware.backends import find_backend, prepare
+from hardware.fixed_point.integers import IntegerNetwork
+from hardware.fixed_point.quantise import check_grid, input_grids, input_notes
+from hardware.graph.graph import DT, read_network
+from hardware.graph.network import Network, Recording, check_inputs
+from mdft.errors import UserError, unknown
+
+
+def load(path: Path | str, dt: float = DT) -> Network:
+    """Read a .nir file, of `python -m export.to_nir` or another tool, as a network to simulate.
+
+    A neuron becomes forward Euler, v ← (1 − dt/τ)·v + (r·dt/τ)·I, spike when v > v_threshold
+    (strict); it is eq. (8) of the paper where r = τ/dt.
+
+    >>> import hardware, nir
+    >>> import numpy as np
+    >>> rest = np.zeros(1)
+    >>> neuron = nir.LIF(tau=np.array([2e-4]), r=np.array([2.0]), v_leak=rest, v_threshold=rest + 1)
+    >>> graph = nir.NIRGraph.from_list(nir.Linear(np.array([[0.5, 0.25]])), neuron)
+    >>> nir.write("neuron.nir", graph)
+    >>> network = hardware.load("neuron.nir")
+    >>> network.inputs, network.outputs
+    ({'input': 2}, {'output': 'lif'})
+
+    Args:
+        path: a .nir file; the node types that docs/nodes.md lists, feed-forward.
+        dt: seconds a step; NIR stores time constants in seconds and no step.
+
+    Returns:
+        The network: widths of its inputs by name, its populations of neurons in topological order
+        with float64 weights, and which population each output carries.
+
+    Raises:
+        UserError: dt is not above 0, or names the file, the node, what was found and expected.
+    """
+    if not 0 < dt < float("inf"):
+        raise UserError(f"dt is {dt}, expected seconds above 0")
+    return read_network(path, dt)
+
+
+def simulate(
+    network: Network,
+    inputs: Mapping[str, ArrayLike] | ArrayLike,
+    backend: str = "reference_float",
+    *,
+    grids: Mapping[str, float] | None = None,
+    runtime: str = "inline",
+) -> Recording:
+    """Run a network in a simulator and record its spikes and membranes.
+
+    >>> import hardware, nir
+    >>> import numpy as np
+    >>> rest = np.zeros(1)
+    >>> neuron = nir.LIF(tau=np.array([2e-4]), r=np.array([2.0]), v_leak=rest, v_threshold=rest + 1)
+    >>> graph = nir.NIRGraph.from_list(nir.Linear(np.array([[0.5, 0.25]])), neuron)
+    >>> nir.write("neuron.nir", graph)
+    >>> network = hardware.load("neuron.nir")
+    >>> found = hardware.simulate(network, {"input": np.ones((1, 6, 2))})
+    >>> found.spikes["lif"][0, :, 0]
+    array([0, 1, 0, 1, 0, 1], dtype=uint8)
+    >>> found.membranes["lif"][0, :, 0]
+    array([0.75 , 1.125, 0.75 , 1.125, 0.75 , 1.125])
+
+    In the integers of Loihi, whose membranes count in units of the graph's:
+
+    >>> found = hardware.simulate(network, np.ones((1, 6, 2)), "reference_int")
+    >>> found.membranes["lif"][0, :, 0] * found.units["lif"]
+    array([0.75 , 1.125, 0.75 , 1.125, 0.75 , 1.125])
+
+    Args:
+        network: from `load`.
+        inputs: (B, S, width) real numbers of each input, by name; the array alone where the graph
+            has one input. All states start at 0 in every sample.
+        backend: `reference_float` or `reference_int`, in NumPy; `lava_float`, `lava_fixed` or
+            `netx`, which need Lava.
+        grids: power of two that each input's values are multiples of, by name; for an input that
+            it leaves out, found from the values. Only `reference_int`, `lava_fixed` and `netx`
+            read it.
+        runtime: of Lava, "inline" (one OS process) or "process" (Lava's own runtime, which
+            gives no membranes).
+
+    Returns:
+        Spikes (B, S, N) uint8 of the populations that fire, and their membranes before the reset:
+        float64, or int64 in units of `units[population]`.
+
+    Warns:
+        UserWarning: fixed point rounded inputs, weights or constants; it says which and how far.
+
+    Raises:
+        UserError: an unknown backend, runtime or input, an input that is missing or has another
+            shape, or a node that the backend cannot express.
+    """
+    simulator = find_backend(backend, runtime)
+    arrays = _by_name(network, inputs)
+    check_inputs(network, arrays)
+    for name, grid in (grids or {}).items():
+        if name not in network.inputs:
+            raise unknown("grids: input", name, network.inputs)
+        check_grid(f"grids: {name}", grid)
+    all_grids = (input_grids(arrays) if simulator.fixed else {}) | dict(grids or {})
+    prepared = prepare(simulator, network, all_grids)
+    if isinstance(prepared, IntegerNetwork):
+        for note in (*input_notes(arrays, all_grids), *prepared.notes):
+            warnings.warn(f"{backend}: {note}", UserWarning, stacklevel=2)
+    return simulator.run(prepared, arrays, runtime)
+
+
+def _by_name(
+    network: Network, inputs: Mapping[str, ArrayLike] | ArrayLike
+) -> dict[str, np.ndarray]:
+    if not isinstance(inputs, Mapping):
+        if len(network.inputs) != 1:
+            raise UserError(
+                f"inputs: found one array, the graph has the inputs {', '.join(network.inputs)}; "
+                "give a dict from name to array"
+            )
+        inputs = dict.fromkeys(network.inputs, inputs)
+    arrays = {}
+    for name, values in inputs.items():
+        if name not in network.inputs:
+            raise unknown("input", name, network.inputs)
+        x = np.asarray(values)
+        if x.dtype.kind not in "fiub":
+            raise UserError(f"input {name!r}: found {x.dtype}, expected real numbers")
+        arrays[name] = x if x.dtype.kind == "f" else x.astype(np.float64)
+    return arrays
