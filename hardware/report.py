@@ -17,8 +17,8 @@ from hardware.graph.network import Network
 from hardware.pair import read_pair
 from hardware.reporting.data import BackendReport, Material, Report, to_json
 from hardware.reporting.figures import figures
-from hardware.reporting.html import page
 from hardware.reporting.operations import cost
+from hardware.reporting.page import page
 from hardware.reporting.ranges import input_ranges, layer_ranges
 from hardware.result import check_target, write_whole
 from hardware.run import ORACLE, Compared, compared

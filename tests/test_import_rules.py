@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Package → its rooms; each may import those listed before it.
 ROOMS = {
     "mdft": (
-        "cli errors files gzsl",
+        "cli errors files gzsl isolation",
         "lif",
         "config",
         "distributed",
@@ -56,8 +56,8 @@ ROOMS = {
 #: What a package may import of the others.
 OTHERS = {
     "mdft": ("events",),
-    "events": ("mdft.cli", "mdft.errors"),
-    "hardware": ("mdft.cli", "mdft.errors"),
+    "events": ("mdft.cli", "mdft.errors", "mdft.isolation"),
+    "hardware": ("mdft.cli", "mdft.errors", "mdft.isolation"),
     "export": ("mdft", "events", "hardware"),
 }
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import nir
 import numpy as np
 
-from mdft.errors import UserError
+from mdft.errors import UserError, printable
+from mdft.isolation import Child
 
+CHILD = "hardware.graph.child"
+MEMORY = 2 << 30  # bytes of address space
 CPU_S = 0.6  # the child's processor time for a small file, once Python has started
 BYTES_PER_S = 2e6  # and so much longer for a large one; 1024 nodes are 14 MB and take 4 s
 WAIT_S, WAIT = 20, 15  # wall-clock seconds, and for each second of processor time: a busy machine
@@ -35,49 +33,13 @@ def read_nir(path: Path) -> nir.NIRGraph:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a .nir file from python -m export.to_nir")
-    with tempfile.TemporaryDirectory(prefix="nir_") as folder:
-        out = Path(folder) / "arrays.npz"
-        refusal = _parse(path, out)
-        if refusal is not None:
-            raise UserError(f"{path}: {refusal}")
-        try:
-            with np.load(out, allow_pickle=False) as file:
-                return _build(dict(file))
-        except Exception as error:  # nir raises whatever it likes
-            raise UserError(f"{path}: nir refuses it ({_one_line(str(error))})") from error
-
-
-def _parse(path: Path, out: Path) -> str | None:
-    """Run the child; None if it wrote `out`, else the reason in one line."""
     seconds = CPU_S + path.stat().st_size / BYTES_PER_S
-    wait = WAIT_S + WAIT * seconds
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "hardware.graph.child", str(path.resolve()), str(out)]
+    with Child(CHILD, MEMORY) as child:
+        _, arrays = child.read(path, WAIT_S + WAIT * seconds, cpu_seconds=seconds)
     try:
-        child = subprocess.run(
-            [*command, f"{seconds:.3f}"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=env,
-            timeout=wait,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"reading it took more than {wait:.0f} s"
-    if child.returncode:
-        if child.returncode == -getattr(signal, "SIGPROF", 0):  # Windows knows none
-            return f"reading it took more than {seconds:.1f} s of processor time"
-        return f"reading it ended with status {child.returncode}"
-    said = _one_line(child.stdout.decode(errors="replace"))
-    return said or (None if out.exists() else "reading it gave nothing")
-
-
-def _one_line(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 300 else text[:300] + "…"
+        return _build(dict(arrays))
+    except Exception as error:  # nir raises whatever it likes
+        raise UserError(f"{path}: nir refuses it ({printable(error)[:300]})") from error
 
 
 def _build(arrays: dict[str, np.ndarray]) -> nir.NIRGraph:

@@ -4,6 +4,7 @@ Lava hangs for ever when one of its processes dies or raises, and a killed paren
 and shared memory behind. So the run lives in a child process that leads a session of its own;
 whatever happens, the processes of that session are ended by id and the shared-memory segments
 that they made are removed: by this process, or by the guard in the session if this one is gone.
+`mdft.isolation` ends one process and would leave Lava's tree of processes and its shared memory.
 """
 
 from __future__ import annotations

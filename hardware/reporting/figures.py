@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from hardware.backends import BACKENDS
 from hardware.graph.network import Population
-from hardware.reporting.counts import histograms, rates, weights
 from hardware.reporting.data import Material, Report
-from hardware.reporting.draw import BLUE, FAINT, INK, ORANGE, RED, STYLE, Picture, panels, svg
 from hardware.reporting.operations import Cost
+from hardware.reporting.ranges import STORED_LIMIT, stored_weights
 
 THRESHOLD = "threshold_current"
+INK, FAINT, BLUE, ORANGE, RED = "#222222", "#9aa0a6", "#1f5fa8", "#d9730d", "#c0262d"
+COLUMNS = 3  # layers side by side
+#: Nothing of the moment or of the machine: the same report, the same bytes.
+STYLE = {
+    "svg.hashsalt": "mdft",
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure: an SVG file, its heading, and what is to be seen in it."""
+
+    svg: bytes
+    title: str
+    caption: str
+
+    @property
+    def uri(self) -> str:
+        """The figure as a data URI, for a page without other files."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode()}"
 
 
 def figures(report: Report, material: Material) -> list[Picture]:
@@ -25,6 +61,32 @@ def figures(report: Report, material: Material) -> list[Picture]:
         found += [membranes(report, material), weights(material), histograms(material)]
         found += [rates(material), operations(report.cost)]
     return [picture for picture in found if picture is not None]
+
+
+def panels(
+    material: Material, draw: Callable[[Axes, Population], None], x: str, y: str, height: float
+) -> Figure:
+    """One panel a layer that fires, three in a row."""
+    layers = [p for p in material.network.populations if p.fires]
+    rows = -(-len(layers) // COLUMNS)
+    figure = Figure(figsize=(9, height * rows), layout="constrained")
+    grid = figure.subplots(rows, min(COLUMNS, len(layers)), squeeze=False)
+    for axes, p in zip(grid.flat, layers, strict=False):
+        draw(axes, p)
+        axes.set_xlabel(x)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    for axes in grid[:, 0]:
+        axes.set_ylabel(y)
+    for axes in grid.flat[len(layers) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as an SVG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata=NO_METADATA, dpi=160)
+    return buffer.getvalue()
 
 
 def focus(report: Report, material: Material) -> tuple[int, str | None]:
@@ -143,6 +205,61 @@ def traces_of(material: Material) -> list[tuple[str, dict[str, np.ndarray]]]:
                 values = {layer: x + resets[layer] for layer, x in values.items()}
             found.append((name, values))
     return [*found, (material.probe.author, material.probe.membranes)][:2]
+
+
+def weights(material: Material) -> Picture:
+    """Histograms of the weights, as stored in integers where there are such."""
+    integers = material.integers
+
+    def draw(axes: Axes, p: Population) -> None:
+        stored = stored_weights(integers, p.name)
+        if stored is None:
+            axes.hist(np.concatenate([s.weight.ravel() for s in p.synapses]), 64, color=BLUE)
+        else:
+            axes.hist(stored, bins=list(range(-257, 258, 2)), color=BLUE, histtype="stepfilled")
+            for limit in (-STORED_LIMIT, STORED_LIMIT):
+                axes.axvline(limit, color=RED, linewidth=0.8)
+        axes.set_yscale("log")
+        axes.set_title(p.name)
+
+    what = "weight" if integers is None else "stored integer"
+    figure = panels(material, draw, what, "weights", 2.0)
+    caption = "All synapses of a layer, threshold column included; counts on a logarithmic axis."
+    if integers is not None:
+        caption += f" Red: ±{STORED_LIMIT}, the even integers that 8 bits of mixed signs reach."
+    return Picture(svg(figure), "Weights against their range", caption)
+
+
+def histograms(material: Material) -> Picture:
+    """Histograms of the membranes before the reset."""
+
+    def draw(axes: Axes, p: Population) -> None:
+        values = material.probe.membranes[p.name].ravel()
+        axes.hist(values, 120, color=BLUE, histtype="stepfilled")
+        for theta in {float(p.v_threshold.min()), float(p.v_threshold.max())}:
+            axes.axvline(theta, color=ORANGE, linewidth=1.0, linestyle="--")
+        axes.set_yscale("log")
+        axes.set_title(p.name)
+
+    figure = panels(material, draw, "membrane before the reset", "neuron-steps", 2.0)
+    caption = (
+        "The probe's membranes, all samples, on a logarithmic axis. Dashed: the threshold, its "
+        "lowest and highest where neurons differ."
+    )
+    return Picture(svg(figure), "Membranes against the threshold", caption)
+
+
+def rates(material: Material) -> Picture:
+    """Firing rate of every neuron, sorted."""
+
+    def draw(axes: Axes, p: Population) -> None:
+        rate_N = np.sort(material.probe.spikes[p.name].mean((0, 1)))[::-1]
+        axes.fill_between(np.arange(p.size), rate_N, color=BLUE, step="mid", linewidth=0)
+        axes.set_ylim(0, 1)
+        axes.set_title(f"{p.name}, mean {rate_N.mean():.1%}")
+
+    figure = panels(material, draw, "neuron, sorted", "spikes per step", 2.0)
+    return Picture(svg(figure), "Firing rates", "Share of the steps in which a neuron fires.")
 
 
 def operations(cost: Cost) -> Picture:

@@ -16,9 +16,8 @@ from hardware import report
 from hardware.graph.graph import lower, read_network
 from hardware.reference_float import reference_float
 from hardware.report import ReportConfig, build, main
-from hardware.reporting.draw import Picture
-from hardware.reporting.figures import figures, offsets
-from hardware.reporting.html import page
+from hardware.reporting.figures import Picture, figures, offsets
+from hardware.reporting.page import page
 from tests.hardware.html_text import Text
 from tests.hardware.nets import lif, random_graph, random_inputs, write_probe
 from tests.nir_here import reading_here
