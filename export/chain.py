@@ -21,7 +21,7 @@ from torch import Tensor
 
 from export.contract import DRIVE, OUTPUT, RConvention, layout
 from export.graph import affine, current_range, gain, grid_arrays, lif
-from hardware.graph.graph import DT
+from hardware.graph.network import DT
 from mdft.errors import UserError
 from mdft.lif.grid import GRID
 from mdft.model.motion import MotionBranch

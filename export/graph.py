@@ -12,7 +12,7 @@ import nir
 import numpy as np
 
 from export.contract import CURRENT, EVENTS, OUTPUT, RConvention, layout
-from hardware.graph.graph import DT
+from hardware.graph.network import DT
 from mdft.errors import UserError
 from mdft.files import replacing
 from mdft.lif.grid import GRID, INPUT_GRID

@@ -20,7 +20,7 @@ from export.forms import Drive, Exported, export_form
 from export.graph import write_graph
 from export.probe import pick_samples, probe_arrays
 from export.verify import Parity, show_parity, verify
-from hardware.graph.graph import DT
+from hardware.graph.network import DT
 from hardware.manifest import MANIFEST, PROBE, sha256
 from mdft.cli import parse, run_main
 from mdft.config.model import MotionConfig

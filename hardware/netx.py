@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from hardware.fixed_point.quantise import quantise
-from hardware.graph.graph import DT
+from hardware.graph.network import DT
 from hardware.lava.netx import write_hdf5
 from hardware.pair import read_pair
 from mdft.cli import exit_status, parse

@@ -12,8 +12,7 @@ import tyro
 
 from hardware.backends import BACKENDS, find_backend
 from hardware.fixed_point.quantise import IntegerNetwork, quantise
-from hardware.graph.graph import DT
-from hardware.graph.network import Network
+from hardware.graph.network import DT, Network
 from hardware.pair import read_pair
 from hardware.reporting.data import BackendReport, Material, Report, to_json
 from hardware.reporting.figures import figures

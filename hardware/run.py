@@ -13,8 +13,7 @@ from rich.console import Console
 from hardware.backends import BACKENDS, Backend, find_backend, prepare
 from hardware.compare import LayerComparison, compare, compare_graded
 from hardware.fixed_point.quantise import IntegerNetwork, input_notes
-from hardware.graph.graph import DT
-from hardware.graph.network import Network, Recording
+from hardware.graph.network import DT, Network, Recording
 from hardware.pair import read_pair
 from hardware.probe import Probe
 from hardware.result import Result, check_target, show, write_json
