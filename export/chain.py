@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export.contract import DRIVE, OUTPUT, RConvention, layout
+from export.contract import DRIVE, OUTPUT, layout
+from export.files import RConvention
 from export.graph import affine, current_range, gain, grid_arrays, lif
 from hardware.graph.network import DT
 from mdft.errors import UserError

@@ -11,7 +11,8 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from export.contract import CURRENT, EVENTS, OUTPUT, RConvention, layout
+from export.contract import CURRENT, EVENTS, OUTPUT, layout
+from export.files import RConvention
 from hardware.graph.network import DT
 from mdft.errors import UserError
 from mdft.files import replacing

@@ -46,10 +46,9 @@ ROOMS = {
         "graph",
         "fixed_point reference_float",
         "lava",
-        "backends compare manifest probe pair result traces",
-        "run netx",
+        "backends compare manifest pair parity probe result traces",
         "reporting",
-        "report",
+        "run report netx",
     ),
     "export": (),
 }
