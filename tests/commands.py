@@ -1,7 +1,7 @@
-"""Every command on bad input: what it answers, and the table of it in docs/reliability.md.
+"""Every command on bad input, and what it answers.
 
-``python -m tests.commands`` writes that table again. Commands are found, not listed: a module of
-ours with a ``__main__`` guard that reads its arguments with ``parse``.
+Commands are found, not listed: a module of ours with a ``__main__`` guard that reads its arguments
+with ``parse``.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("events", "export", "hardware", "mdft")
-DOCUMENT = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- begin: python -m tests.commands -->\n", "<!-- end -->\n"
 GUARD = 'if __name__ == "__main__":'
 #: Named so that hardware.run can tell the pathway and looks at the content.
 TEXT, EMPTY = "motion_audio.txt", "motion_audio"
@@ -94,7 +92,8 @@ class Flag:
 def with_guard() -> dict[str, str]:
     """Module → source of everything of ours that can be called with ``python -m``."""
     files = (f for package in PACKAGES for f in sorted((ROOT / package).rglob("*.py")))
-    texts = {".".join(f.relative_to(ROOT).with_suffix("").parts): f.read_text() for f in files}
+    parts = {f: f.relative_to(ROOT).with_suffix("").parts for f in files}
+    texts = {".".join(p).removesuffix(".__main__"): f.read_text() for f, p in parts.items()}
     return {module: text for module, text in texts.items() if GUARD in text}
 
 
@@ -103,18 +102,26 @@ def commands() -> list[str]:
     return [module for module, text in with_guard().items() if re.search(r"\bparse\(", text)]
 
 
-def call(module: str, *arguments: str) -> Answer:
-    """Run a command in this process, in an empty folder that holds one text file."""
+def run(module: str, *arguments: object, folder: Path, **environment: str) -> tuple[int, str, str]:
+    """``python -m MODULE ARGUMENTS`` in this process, without the seconds of importing torch.
+
+    Args:
+        module: with a ``__main__`` guard.
+        arguments: of the command line.
+        folder: the working directory meanwhile.
+        environment: variables that are set meanwhile.
+
+    Returns:
+        Exit status, and what was written on stdout and stderr.
+    """
     # tyro draws its boxes as the encoding of stdout allows.
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     before = os.getcwd()
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        (Path(folder) / TEXT).write_text("no video, no graph, no run\n")
-        (Path(folder) / EMPTY).mkdir()
+    with contextlib.ExitStack() as stack:
         os.chdir(folder)
         stack.callback(os.chdir, before)
-        stack.enter_context(mock.patch.dict(os.environ, MDFT_CACHE=f"{folder}/.cache"))
-        stack.enter_context(mock.patch.object(sys, "argv", [module, *arguments]))
+        stack.enter_context(mock.patch.dict(os.environ, environment))
+        stack.enter_context(mock.patch.object(sys, "argv", [module, *map(str, arguments)]))
         stack.enter_context(warnings.catch_warnings())
         # runpy's: the module was imported before, by another one.
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")
@@ -125,13 +132,22 @@ def call(module: str, *arguments: str) -> Answer:
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         except SystemExit as left:
             status = int(left.code or 0)
-        paths = (p.relative_to(folder) for p in Path(folder).rglob("*"))
-        names = sorted(str(p) for p in paths if str(p) not in (TEXT, EMPTY))
-        said = []
-        for stream in (out, err):
-            stream.seek(0)
-            said.append(stream.read().replace(os.path.realpath(folder), "."))
-    return Answer(status, said[0], said[1], tuple(names))
+    for stream in (out, err):
+        stream.seek(0)
+    return status, out.read(), err.read()
+
+
+def call(module: str, *arguments: str) -> Answer:
+    """:func:`run` in an empty folder that holds one text file and one empty folder."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / TEXT).write_text("no video, no graph, no run\n")
+        (folder / EMPTY).mkdir()
+        status, *said = run(module, *arguments, folder=folder, MDFT_CACHE=f"{name}/.cache")
+        paths = (str(p.relative_to(folder)) for p in folder.rglob("*"))
+        left = sorted(p for p in paths if p not in (TEXT, EMPTY))
+        out, err = (text.replace(os.path.realpath(folder), ".") for text in said)
+    return Answer(status, out, err, tuple(left))
 
 
 def flags(help_text: str) -> list[Flag]:
@@ -188,24 +204,3 @@ def rows() -> list[tuple[Case, Answer]]:
         for case in cases(module, call(module, "--help").out):
             found.append((case, call(case.module, *case.arguments)))
     return found
-
-
-def table(answers: list[tuple[Case, Answer]]) -> str:
-    """The rows as Markdown; long answers are cut."""
-    lines = ["| `python -m` | given | exit | answer |", "|---|---|---|---|"]
-    for case, answer in answers:
-        said = answer.err.strip().replace("|", "\\|")
-        said = said if len(said) <= 160 else said[:159] + "…"
-        lines.append(f"| {case.module} | {case.wrong} | {answer.status} | {said} |")
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Write the table into the document."""
-    text = DOCUMENT.read_text()
-    head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    DOCUMENT.write_text(head + BEGIN + "\n" + table(rows()) + "\n" + END + tail)
-
-
-if __name__ == "__main__":
-    main()

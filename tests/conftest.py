@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
+from filelock import FileLock
 
 # A shell's background jobs ignore Ctrl-C, and so would every command that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,6 +29,31 @@ def shared_data() -> Path:
     folder = Path(os.environ.get("MDFT_SHARED_DATA", beside))
     if not folder.is_dir():
         pytest.skip(f"real data absent: no folder {folder} (set MDFT_SHARED_DATA)")
+    return folder
+
+
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """``made_once(name, make)`` is a folder that ``make(folder)`` has filled; not to be changed.
+
+    It is made once a session, by the xdist worker that asks first; the others wait for it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        path, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                path.mkdir()
+                make(path)
+                done.touch()
+        return path
+
     return folder
 
 

@@ -118,6 +118,7 @@ def test_no_two_files_import_each_other():
     assert list(TopologicalSorter(graph).static_order())
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("package", ["events", pytest.param("hardware", marks=pytest.mark.lava)])
 def test_importing_it_loads_no_torch(package: str):
     names = [

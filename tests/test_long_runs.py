@@ -40,8 +40,8 @@ LINUX = pytest.mark.skipif(not SHM.is_dir(), reason="needs /proc and /dev/shm")
 MB = 1 << 20
 
 
-def test_a_thousand_steps_of_training(tmp_path: Path):
-    """125 epochs of 8 steps, each validated and saved."""
+def test_five_hundred_steps_of_training(tmp_path: Path):
+    """62 epochs of 8 steps, each validated and saved."""
     seen: list[Usage] = []
     steps = 0
 
@@ -49,13 +49,13 @@ def test_a_thousand_steps_of_training(tmp_path: Path):
         nonlocal steps
         if "step" in record:
             steps += 1
-            if steps in (200, 1000):
+            if steps in (96, 496):
                 seen.append(usage())
 
-    config = small_config(epochs=125, batch_size=4)
+    config = small_config(epochs=62, batch_size=4)
     Trainer(config, random_clips(), tmp_path, report).choose()
-    assert steps == 1000
-    must_be_flat(*seen, growth=16 * MB)
+    assert steps == 496
+    must_be_flat(*seen, growth=8 * MB)
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +72,17 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_ten_thousand_conversions(clips: list[Path], tmp_path: Path):
+def test_four_thousand_conversions(clips: list[Path], tmp_path: Path):
     """What a worker of a folder's conversion does, every fifth time on a clip that is none."""
 
     def work(times: int) -> int:
         jobs = [Job(clip, tmp_path / f"{clip.stem}.npz", Sensor()) for clip in clips]
         return sum(not attempt(jobs[i % 5], convert).error for i in range(times))
 
-    assert work(1000) == 800
+    assert work(500) == 400
     before = usage()
-    assert work(10_000) == 8_000
-    must_be_flat(before, usage(), growth=16 * MB)
+    assert work(4_000) == 3_200
+    must_be_flat(before, usage(), growth=8 * MB)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{i}.npz" for i in range(4)]
 
 
@@ -91,7 +91,8 @@ def one_child(before: Usage) -> psutil.Process:
     return psutil.Process(pid)
 
 
-def test_five_hundred_clips_read_in_a_process_of_their_own(tmp_path: Path):
+@pytest.mark.subprocess
+def test_two_hundred_clips_read_in_a_process_of_their_own(tmp_path: Path):
     """It serves them all and holds on to none; it ends with its reader."""
     clip = write_film(tmp_path / "clip.mkv", 4, 10, None, 8000)
     before = usage()
@@ -101,21 +102,22 @@ def test_five_hundred_clips_read_in_a_process_of_their_own(tmp_path: Path):
             reader.read(asked)
         warm, server = usage(), one_child(before)
         rss = server.memory_info().rss
-        for _ in range(500):
+        for _ in range(200):
             reader.read(asked)
         assert one_child(before) == server
-        assert server.memory_info().rss - rss < 16 * MB
-        must_be_flat(warm, usage(), growth=16 * MB)
+        assert server.memory_info().rss - rss < 8 * MB
+        must_be_flat(warm, usage(), growth=8 * MB)
     after = usage()
     assert after.children <= before.children and after.handles <= before.handles
 
 
 @LINUX
+@pytest.mark.subprocess
 def test_a_folder_converted_by_processes_leaves_none(clips: list[Path], tmp_path: Path):
-    """The command with two workers of joblib, 200 clips: nothing lives, no shared memory stays."""
+    """The command with two workers of joblib, 60 clips: nothing lives, no shared memory stays."""
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
-    for i in range(200):
+    for i in range(60):
         clip = clips[i % 2]
         shutil.copy(clip, source / f"{i:03d}{clip.suffix}")
     command = [sys.executable, "-m", "events.convert", str(source), str(out), "--jobs", "2"]
@@ -126,7 +128,7 @@ def test_a_folder_converted_by_processes_leaves_none(clips: list[Path], tmp_path
         time.sleep(0.05)
     assert session(process.pid) == []
     assert [path.name for path in SHM.glob(f"*{process.pid}*")] == []
-    assert len(list(out.iterdir())) == 201 and (out / LOG).exists()
+    assert len(list(out.iterdir())) == 61 and (out / LOG).exists()
 
 
 def driven() -> tuple:
@@ -136,7 +138,7 @@ def driven() -> tuple:
 
 
 @pytest.mark.lava
-def test_two_hundred_runs_of_lava_in_this_process():
+def test_a_hundred_runs_of_lava_in_this_process():
     network, inputs = driven()
 
     def work(times: int) -> None:
@@ -145,12 +147,13 @@ def test_two_hundred_runs_of_lava_in_this_process():
 
     work(20)
     before = usage()
-    work(200)
-    must_be_flat(before, usage(), growth=16 * MB)
+    work(100)
+    must_be_flat(before, usage(), growth=8 * MB)
 
 
 @LINUX
 @pytest.mark.lava
+@pytest.mark.subprocess
 def test_runs_of_lavas_own_runtime_leave_nothing(monkeypatch: pytest.MonkeyPatch):
     network, inputs = driven()
     token = f"{os.getpid() % (1 << 24):06x}"  # so that other tests' segments are not counted
@@ -158,8 +161,8 @@ def test_runs_of_lavas_own_runtime_leave_nothing(monkeypatch: pytest.MonkeyPatch
     expected = reference_int(quantise(network, grids()), inputs)
     simulate("lava_fixed", network, inputs, grids())  # what is imported once
     before = usage()
-    for _ in range(3):
+    for _ in range(2):
         found = simulate("lava_fixed", network, inputs, grids(), runtime="process")
         np.testing.assert_array_equal(found.spikes["lif_2"], expected.spikes["lif_2"])
         assert not list(SHM.glob(f"lv{token}_*"))
-    must_be_flat(before, usage(), growth=16 * MB)
+    must_be_flat(before, usage(), growth=8 * MB)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.subprocess
+
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = {"mdft", "export", "events", "hardware"}
 PARTS = (*NAMES, "tests", "benchmarks", "pyproject.toml", "README.md", "LICENSE")

@@ -29,6 +29,8 @@ def megabytes_held(point: Point) -> float:
     return (_most_memory() - before) / 2**20 + 0 * held[0]
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_memory_of_a_process_is_its_own():
     points = [Point(Shape(), batch=size) for size in (64, 16, 32)]
     assert isolated(megabytes_held, points) == pytest.approx([64, 16, 32], abs=2)
@@ -46,6 +48,7 @@ def test_each_thing_doubles_at_least_four_times():
 
 
 @pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_quick_tables_have_every_size_and_an_exponent(capsys: pytest.CaptureFixture[str]):
     main(Options(quick=True))
     out = capsys.readouterr().out

@@ -11,6 +11,8 @@ from benchmarks.snn_peers import snn_peers
 from mdft.model.calibrate import calibrate
 from mdft.model.motion import MotionBranch
 
+pytestmark = pytest.mark.rounding
+
 LIBRARIES = ["snnTorch", "SpikingJelly", "Norse", "Sinabs"]
 
 

@@ -70,6 +70,7 @@ def settings(checkout: Path) -> Settings:
     )
 
 
+@pytest.mark.subprocess
 def test_the_quick_table_has_every_system_and_says_who_was_not_given(
     tcaf: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -93,6 +94,7 @@ def test_the_quick_table_has_every_system_and_says_who_was_not_given(
     assert "13 steps" in out  # 400 clips by 32
 
 
+@pytest.mark.subprocess
 def test_a_wrong_checkout_is_one_line(tmp_path: Path):
     with pytest.raises(UserError, match=r"--tcaf .*: there is no src/model_sequence.py, expected"):
         checked("tcaf", tmp_path)
@@ -103,12 +105,14 @@ def test_a_wrong_checkout_is_one_line(tmp_path: Path):
     assert "ExplainableML/AVCA-GZSL" in done.stderr
 
 
+@pytest.mark.subprocess
 def test_a_checkout_that_does_not_run_says_the_last_line(tcaf: Path):
     (tcaf / "src" / "model_sequence.py").write_text("import no_such_library\n")
     with pytest.raises(UserError, match="No module named 'no_such_library'; name an interpreter"):
         Authors(settings(tcaf))
 
 
+@pytest.mark.subprocess
 def test_the_authors_step_is_within_what_their_loop_takes(tcaf: Path):
     with Authors(settings(tcaf)) as child:
         seconds = [child.step() for _ in range(3)]

@@ -17,6 +17,8 @@ from mdft.data.files.join import one_length
 from mdft.data.standardise import standardised, with_feature_events
 from mdft.errors import UserError
 
+pytestmark = pytest.mark.rounding
+
 
 def clip_set(seconds: np.ndarray, seed: int = 0) -> tuple[ClipSet, list[np.ndarray]]:
     rng = np.random.default_rng(seed)

@@ -22,6 +22,8 @@ from mdft.data.rendered.clip import render_clip
 from mdft.data.standardise import standardised
 from mdft.errors import UserError
 
+pytestmark = pytest.mark.rounding
+
 TINY = RenderedConfig(
     seed=3,
     counts=ClassCounts(

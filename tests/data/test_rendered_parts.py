@@ -13,6 +13,8 @@ from mdft.data.rendered.scenes import paint
 from mdft.data.rendered.sounds import background, mix, synthesise
 from mdft.errors import UserError
 
+pytestmark = pytest.mark.rounding
+
 RED_GREEN = np.array([[255.0, 0, 0], [0, 255.0, 0]])
 
 

@@ -26,7 +26,7 @@ from mdft.model.motion import MotionBranch
 from mdft.training.protocol import Progress
 from mdft.training.trainer import Trainer
 from tests.hardware.nets import grids, random_graph, random_inputs
-from tests.mdft.small import random_clips, small_config
+from tests.mdft.small import float64, in_double, random_clips, small_config
 from tests.mdft.small_baselines import SYSTEMS, golden_curve
 
 Trace = dict[str, np.ndarray]
@@ -47,15 +47,15 @@ def baselines() -> Trace:
 
 
 def losses() -> Trace:
-    """Every loss term of every epoch of a run, ``<stage>.<term>``, dropout included.
+    """Every loss term of every epoch of a run in float64, ``<stage>.<term>``, dropout included.
 
     Stage 2 is told its number of epochs: which epoch validates best is a count of clips, and
     another rounding may choose another.
     """
-    config, clips = small_config(epochs=4), random_clips()
+    config, clips = small_config(epochs=4), in_double(random_clips())
     found: dict[str, list[float]] = {}
     for start in (None, Progress(stage=1, best_epoch=3)):
-        with tempfile.TemporaryDirectory() as name:
+        with tempfile.TemporaryDirectory() as name, float64():
             trainer = Trainer(config, clips, Path(name), lambda record: None)
             if start is None:
                 trainer.choose()

@@ -16,12 +16,11 @@ from hypothesis.extra import numpy as arrays
 from hardware.fixed_point.integers import IntegerNetwork, IntegerSynapses
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
-from hardware.graph import lower
 from hardware.graph.graph import lower
 from hardware.lava import netx_backend
 from hardware.lava.netx import _weight, check_sums, netx_layers, write_hdf5
 from hardware.lava.netx_backend import netx, require_netx
-from hardware.netx import main, write_hdf5
+from hardware.netx import main
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
 from tests.hardware.nets import grids, random_graph, random_inputs, write_probe

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from hardware import report
-from hardware.graph import lower, read_network
-from hardware.graph.graph import read_network
+from hardware.graph.graph import lower, read_network
 from hardware.reference_float import reference_float
 from hardware.report import ReportConfig, build, main
 from hardware.reporting.draw import Picture

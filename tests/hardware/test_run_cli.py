@@ -18,7 +18,7 @@ import pytest
 from hardware.backends import BACKENDS
 from hardware.fixed_point.quantise import input_grids, quantise
 from hardware.fixed_point.reference_int import reference_int
-from hardware.graph import lower
+from hardware.graph.graph import lower
 from hardware.reference_float import reference_float
 from hardware.run import main
 from tests.backends import every_backend

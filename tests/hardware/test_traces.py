@@ -11,8 +11,7 @@ import pytest
 
 from hardware.fixed_point.quantise import input_grids, quantise
 from hardware.fixed_point.reference_int import reference_int
-from hardware.graph import lower, read_network
-from hardware.graph.graph import read_network
+from hardware.graph.graph import lower, read_network
 from hardware.graph.network import Recording
 from hardware.reference_float import reference_float
 from hardware.run import main

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from mdft.data.dataset import ClipSet
-from tests.mdft.small import random_clips
+from mdft.training.trainer import Trainer
+from tests.conftest import MadeOnce
+from tests.mdft.small import random_clips, small_config
 
 
 @pytest.fixture
@@ -19,6 +22,16 @@ def clips() -> ClipSet:
 @pytest.fixture
 def ragged_clips() -> ClipSet:
     return random_clips(ragged=True)
+
+
+@pytest.fixture(scope="session")
+def whole(made_once: MadeOnce) -> Path:
+    """The run of ``small_config()`` on the clips of ``clips``; not to be changed."""
+
+    def make(folder: Path) -> None:
+        Trainer(small_config(), random_clips(), folder, lambda record: None).run()
+
+    return made_once("small_run", make)
 
 
 @pytest.fixture(autouse=True)

@@ -34,10 +34,8 @@ def in_memory(cache: Path) -> TrainConfig:
 
 
 def on_clips(folder: Path) -> TrainConfig:
-    """The same run on its video files, which are written, and read with no worker processes."""
+    """The same run on its video files, which :func:`prepared` writes."""
     out = folder / "exported"
-    export_clips(RENDERED, out)
-    config = in_memory(folder / "cache")
     data = DataConfig(
         source="folder",
         root=out / CLIPS,
@@ -46,6 +44,13 @@ def on_clips(folder: Path) -> TrainConfig:
         vectors=out / WORDS,
         cache=folder / "cache",
     ).absolute()
+    return replace(in_memory(folder / "cache"), data=data)
+
+
+def prepared(folder: Path) -> None:
+    """Write the video files, and read them with no worker processes."""
+    export_clips(RENDERED, folder / "exported")
+    data = on_clips(folder).data
     assert data.root is not None
     prepare(
         data.root,
@@ -55,4 +60,3 @@ def on_clips(folder: Path) -> TrainConfig:
         vectors=data.vectors,
         engine="sequential",
     )
-    return replace(config, data=data)

@@ -35,7 +35,7 @@ from mdft.training.batches import Lessons
 from mdft.training.feed import feed_of
 from mdft.training.step import shared_loss
 from mdft.training.trainer import Trainer
-from tests.mdft.small import double, random_clips, small_config
+from tests.mdft.small import double, float64, in_double, random_clips, small_config
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.mdft.several", "torch._dynamo"])
@@ -98,7 +98,7 @@ def _be(
 def train(
     config: TrainConfig, folder: Path, resume: bool = False, stop_after: int | None = None
 ) -> int:
-    """Train on clips of unequal length, ending as by Ctrl-C after so many epochs.
+    """Train in float64 on clips of unequal length, ending as by Ctrl-C after so many epochs.
 
     Returns:
         How many epochs were reported to this process.
@@ -111,12 +111,17 @@ def train(
         if reported == stop_after:
             raise KeyboardInterrupt
 
-    Trainer(config, random_clips(ragged=True), folder, report).run(resume=resume)
+    with float64():
+        Trainer(config, in_double(random_clips(ragged=True)), folder, report).run(resume=resume)
     return reported
 
 
-def gradients(config: TrainConfig) -> list[tuple[dict, dict, dict]]:
-    """Loss terms, gradients and buffers of two steps in float64."""
+def gradients(*configs: TrainConfig) -> list[list[tuple[dict, dict, dict]]]:
+    """Of each configuration: loss terms, gradients and buffers of two steps in float64."""
+    return [_gradients(config) for config in configs]
+
+
+def _gradients(config: TrainConfig) -> list[tuple[dict, dict, dict]]:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     clips = random_clips(ragged=True)
@@ -197,7 +202,9 @@ def die_once(folder: Path) -> None:
                 os.kill(pids[1], signal.SIGKILL)
 
     (folder / "run").mkdir(exist_ok=True)
-    Trainer(CONFIG, random_clips(ragged=True), folder / "run", report).run(resume=True)
+    with float64():
+        clips = in_double(random_clips(ragged=True))
+        Trainer(CONFIG, clips, folder / "run", report).run(resume=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from mdft.data.dataset import ClipSet
 from mdft.systems.build import BASELINES, OURS, build
 from mdft.systems.interface import Lesson, System
 from mdft.training.sampler import draw_negatives
-from tests.mdft.small import random_clips, small_config, small_model
+from tests.mdft.small import float64, in_double, random_clips, small_config, small_model
 
 SYSTEMS = [*BASELINES, OURS]
 SMALL = {
@@ -84,9 +84,10 @@ def taught(system: System, lesson: Lesson, steps: int, rate: float) -> list[dict
 
 
 def golden_curve(name: str) -> list[float]:
-    """The first losses of a system, from seed 0, without dropout."""
+    """The first losses of a system in float64, from seed 0, without dropout."""
     torch.manual_seed(0)
-    clips = random_clips(ragged=True)
-    system = build(system_config(name))
-    curve = taught(system, lesson_of(clips, np.arange(0, 64, 2)), steps=8, rate=1e-3)
+    clips = in_double(random_clips(ragged=True))
+    with float64():
+        system = build(system_config(name))
+        curve = taught(system, lesson_of(clips, np.arange(0, 64, 2)), steps=8, rate=1e-3)
     return [terms["total"] for terms in curve]

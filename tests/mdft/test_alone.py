@@ -18,6 +18,8 @@ from mdft.model.motion import MotionBranch
 from mdft.model.rjlu import RJLU
 from mdft.model.threshold import dynamic_threshold
 
+pytestmark = pytest.mark.rounding
+
 FOLDER = Path(mdft.__file__).parent
 WITH_EXAMPLES = [
     ".".join(file.relative_to(FOLDER.parent).with_suffix("").parts)

@@ -26,6 +26,8 @@ from mdft.systems.interface import Lesson, System, exact_distances
 from mdft.systems.tcaf import TCaF, across
 from tests.mdft.small_baselines import lesson_of, system_config
 
+pytestmark = pytest.mark.rounding
+
 SOME = np.arange(0, 64, 4)
 TRIPLET = nn.TripletMarginLoss(margin=1.0)
 

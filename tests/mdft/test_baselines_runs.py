@@ -25,6 +25,8 @@ from mdft.training.trainer import Trainer
 from tests.mdft.small_baselines import SYSTEMS, lesson_of, system_config
 from tests.mdft.test_baselines_parts import SOME
 
+pytestmark = pytest.mark.rounding
+
 
 def run(clips: ClipSet, folder: Path, name: str, *, stop_after: int | None = None) -> Results:
     folder.mkdir(exist_ok=True)

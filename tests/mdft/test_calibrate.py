@@ -8,6 +8,8 @@ from mdft.model.calibrate import MEAN_BITS, SCALE_BITS, calibrate, coarse_step, 
 from mdft.model.motion import MotionBranch
 from tests.mdft.test_motion import make
 
+pytestmark = pytest.mark.rounding
+
 
 def parameters(branch: MotionBranch, layer: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     linear = branch.linears[layer]

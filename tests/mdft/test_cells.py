@@ -14,6 +14,8 @@ from mdft.model.mdft import MDFT
 from mdft.training.protocol import check_fit
 from tests.mdft.small import random_clips, small_config, small_model
 
+pytestmark = pytest.mark.rounding
+
 
 @pytest.mark.parametrize(
     ("channels", "dim", "cells"),

@@ -143,6 +143,7 @@ def test_what_makes_no_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_system_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     flags = ["--seeds", "1", "--epochs", "1", "--jobs", "1", "--only", "fvaegan"]
     small = {"seconds": 1, "fps": 4, "size": 16, "bins-per-second": 2}

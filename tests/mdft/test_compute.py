@@ -17,7 +17,9 @@ from mdft.training.compute import compile_dense, dense_precision
 from mdft.training.feed import feed_of
 from mdft.training.run import check_same
 from mdft.training.trainer import Trainer
-from tests.mdft.small import small_config, small_model
+from tests.mdft.small import float64, in_double, small_config, small_model
+
+pytestmark = pytest.mark.rounding
 
 CPU = torch.device("cpu")
 
@@ -44,7 +46,7 @@ def test_every_system_learns_in_bfloat16_what_it_learns_in_float32(name, ragged_
 
     plain, _ = learn(ComputeConfig())
     loss, slopes = learn(ComputeConfig(autocast=True))
-    assert loss == pytest.approx(plain, rel=0.05)
+    assert loss == pytest.approx(plain, rel=0.05)  # seeds 0 to 5, all systems: 0.0038 at most
     assert loss != plain, "nothing was computed in bfloat16"
     assert slopes and all(torch.isfinite(slope).all() for slope in slopes)
     assert learn(ComputeConfig())[0] == plain
@@ -78,12 +80,17 @@ traced = pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
 
 
 def one_step(clips: ClipSet, device: torch.device, compute: ComputeConfig) -> list[torch.Tensor]:
-    """Loss and gradients of a first step without dropout."""
+    """Loss and gradients of a first step without dropout, in float64.
+
+    In float32 a threshold may move by a step of its grid where operations are fused.
+    """
     torch.manual_seed(0)
     none = {f"dropout_{name}": 0.0 for name in ("encoder", "projection", "words")}
-    system = build(small_config(model=small_model(**none))).to(device)
+    clips = in_double(clips)
+    with float64():
+        system = build(small_config(model=small_model(**none))).to(device)
     generator = torch.Generator(device).manual_seed(0)
-    lessons = Lessons(clips, feed_of(clips, device), STAGES[0], 24, generator)
+    lessons = Lessons(clips, feed_of(clips, device, "stream"), STAGES[0], 24, generator)
     system.calibrate(lessons.whole())
     names = list(system.state_dict())
     compile_dense(system, compute.compile)
@@ -103,7 +110,7 @@ def test_a_compiled_step_is_a_plain_one(ragged_clips: ClipSet, monkeypatch):
     for found, expected in zip(
         one_step(ragged_clips, CPU, ComputeConfig(compile="default")), plain, strict=True
     ):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
 @traced

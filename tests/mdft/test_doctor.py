@@ -26,6 +26,7 @@ from mdft.doctor import (
 
 
 @pytest.mark.slow
+@pytest.mark.subprocess
 def test_this_machine_passes(capsys, monkeypatch, tmp_path: Path):
     monkeypatch.setenv("MDFT_CACHE", str(tmp_path / "cache"))
     # A child takes seconds to import; the other backends have tests of their own.
@@ -89,6 +90,7 @@ def test_lava_that_is_not_there(monkeypatch, python, said):
         assert not lava or (said in check.found and "uv sync --python 3.10" in check.todo)
 
 
+@pytest.mark.subprocess
 def test_a_child_that_fails_is_quoted_with_the_command_to_repeat():
     check = call("x", "hardware.run", "no/motion_audio.nir", "/tmp/p.npz", "--backend", "nosuch")
     assert check.status == "FAIL" and "exit 2: error: backend is 'nosuch'" in check.found
@@ -97,6 +99,7 @@ def test_a_child_that_fails_is_quoted_with_the_command_to_repeat():
     )
 
 
+@pytest.mark.subprocess
 def test_a_child_that_hangs_is_left(monkeypatch):
     monkeypatch.setattr(doctor, "_LIMIT_S", 0.01)
     assert call("x", "http.server", "0").found == "no answer in 0 s"

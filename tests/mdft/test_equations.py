@@ -23,6 +23,8 @@ from mdft.model.rjlu import RJLU
 from mdft.model.threshold import dynamic_threshold, omega, phi
 from mdft.training.sampler import draw_negatives
 
+pytestmark = pytest.mark.rounding
+
 D = 8
 
 

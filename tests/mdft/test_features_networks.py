@@ -21,6 +21,8 @@ from mdft.data.video.selavi import mel_triangles, spectrogram
 from mdft.data.video.weights import load_strictly, read_weights
 from mdft.errors import UserError
 
+pytestmark = pytest.mark.rounding
+
 torchvision = pytest.importorskip("torchvision")
 
 

@@ -20,6 +20,8 @@ from mdft.training.feed import Feed, Resident, Streamed, feed_of, resident_bytes
 from mdft.training.trainer import Trainer
 from tests.mdft.small import random_clips, small_config
 
+pytestmark = pytest.mark.rounding
+
 CPU = torch.device("cpu")
 CLIPS = random_clips(ragged=True)
 SCALED = standardised(CLIPS)

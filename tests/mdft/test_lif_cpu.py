@@ -35,6 +35,7 @@ def _mean_in_child(queue: multiprocessing.Queue) -> None:
     queue.put(lif_sequence(torch.ones(4, 3, 2), PARAMS, AtanSpike())[0].mean().item())
 
 
+@pytest.mark.subprocess
 def test_a_forked_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(openmp, "GRAIN", 1)
     openmp.over_samples(lambda *block: None, 4, 4)  # the parent has threads

@@ -16,7 +16,7 @@ from mdft.lif.layer import lif_sequence
 from mdft.lif.neuron import AtanSpike, LIFParams, lif_loop
 from tests.mdft.lif_inputs import ALPHA, PARAMS, SmoothSpike, examples, inputs, weighted_sum
 
-pytestmark = pytest.mark.usefixtures("lif_device")
+pytestmark = [pytest.mark.usefixtures("lif_device"), pytest.mark.rounding]
 
 #: Around a program's block of neurons, too.
 NEURONS = st.integers(1, 70) | st.sampled_from([127, 128, 129, 300])

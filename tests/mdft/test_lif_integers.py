@@ -10,7 +10,7 @@ from mdft.lif.layer import lif_sequence
 from mdft.lif.neuron import AtanSpike, LIFParams
 from tests.mdft.lif_inputs import examples, inputs, weighted_sum
 
-pytestmark = pytest.mark.usefixtures("lif_device")
+pytestmark = [pytest.mark.usefixtures("lif_device"), pytest.mark.rounding]
 
 PARAMS = LIFParams(0.5, 1.0 + 2.0**-18, state_unit=2.0**-13)
 BETAS = st.integers(1, 31).map(lambda m: m / 32)

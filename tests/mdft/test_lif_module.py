@@ -5,6 +5,8 @@ import torch
 
 from mdft.lif.layer import DynamicThresholdLIF
 
+pytestmark = pytest.mark.rounding
+
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("per_neuron", [False, True])

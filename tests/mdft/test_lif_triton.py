@@ -23,6 +23,7 @@ BETA, UNIT = 0.7, 2.0**-13
 
 
 @pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_kernels_in_tritons_interpreter():
     """The tests of the fused LIF once more, in a child: Triton reads the variable on import."""
     pytest.importorskip("triton", reason="triton is absent: there is none for this platform")
@@ -106,6 +107,7 @@ def test_without_triton_the_loop_runs_and_one_warning_says_so(monkeypatch: pytes
         assert torch.equal(a, e)
 
 
+@pytest.mark.subprocess
 def test_the_cpu_needs_no_triton():
     code = (
         "import sys; sys.modules['triton'] = None\n"

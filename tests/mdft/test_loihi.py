@@ -20,6 +20,8 @@ from mdft.lif.neuron import AtanSpike, LIFParams, leak, lif_loop
 from mdft.model.calibrate import calibrate
 from mdft.model.motion import MotionBranch
 
+pytestmark = pytest.mark.rounding
+
 PARAMS = LIFParams(0.5, 1.0 + 2.0**-18, state_unit=2.0**-13)
 BETAS = st.integers(1, 31).map(lambda m: m / 32)
 

@@ -111,6 +111,7 @@ def test_float_runs_must_be_finished_and_of_this_recipe(folder: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.subprocess
 def test_from_nothing_to_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Float run, control and 2 bits of one seed, in processes; a second call trains nothing."""
     flags = [f"--data.rendered.{name.replace('_', '-')}={value}" for name, value in TINY.items()]

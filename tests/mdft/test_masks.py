@@ -20,6 +20,8 @@ from mdft.model.rjlu import RJLU
 from mdft.model.threshold import dynamic_threshold
 from tests.mdft.small import double, small_model
 
+pytestmark = pytest.mark.rounding
+
 B, T, D = 5, 6, 16
 SECONDS = (6, 1, 3, 5, 2)
 Run = Callable[..., Tensor]  # of a module, two modalities and the mask
@@ -54,7 +56,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Run]] = {
 
 def ragged(padding: float) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(3)
-    a, v = (torch.randn(B, T, D, generator=generator) for _ in range(2))
+    a, v = (torch.randn(B, T, D, generator=generator, dtype=torch.float64) for _ in range(2))
     mask = torch.arange(T) < torch.tensor(SECONDS)[:, None]
     return a.masked_fill(~mask[..., None], padding), v.masked_fill(~mask[..., None], padding), mask
 
@@ -68,7 +70,7 @@ def kept(out: Tensor, mask: Tensor) -> Tensor:
 def test_alone_as_in_a_ragged_batch(name: str):
     make, run = MODULES[name]
     torch.manual_seed(0)
-    module = make()
+    module = make().double()
     a, v, mask = ragged(0.0)
     run(module, a, v, mask)  # batch norms see data
     module.eval()
@@ -77,7 +79,7 @@ def test_alone_as_in_a_ragged_batch(name: str):
         one = slice(b, b + 1)
         alone = run(module, a[one, :seconds], v[one, :seconds], mask[one, :seconds])
         row = together[one, :seconds] if together.ndim == 3 else together[one]
-        torch.testing.assert_close(alone, row, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(alone, row, atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -87,14 +89,14 @@ def test_training_never_sees_what_padding_holds(name: str):
     found = []
     for padding in (0.0, 1000.0):
         torch.manual_seed(0)
-        module = make().train()
+        module = make().double().train()
         a, v, mask = ragged(padding)
         out = kept(run(module, a, v, mask), mask)
         out.square().sum().backward()
         grads = [p.grad for p in module.parameters() if p.grad is not None]
         found.append([out, *grads, *module.buffers()])
     for x, y in zip(*found, strict=True):
-        torch.testing.assert_close(x, y, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(x, y, atol=1e-12, rtol=1e-12)
 
 
 def padded(batch: Batch, seconds: int, value: float) -> Batch:

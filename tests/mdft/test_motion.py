@@ -8,6 +8,8 @@ from mdft.lif.grid import GRID, GRID_MAX
 from mdft.model.calibrate import calibrate
 from mdft.model.motion import MotionBranch
 
+pytestmark = pytest.mark.rounding
+
 
 def make(features: int = 24, neurons: int = 32) -> tuple[MotionBranch, torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)

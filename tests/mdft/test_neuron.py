@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from mdft.lif.grid import GRID
 from mdft.lif.neuron import AtanSpike, LIFParams, leak, lif_loop, lif_step, snap, threshold_current
 
+pytestmark = pytest.mark.rounding
+
 SPIKE = AtanSpike()
 
 

@@ -106,6 +106,7 @@ def test_what_is_lost_on_the_way_into_a_part_is_an_interrupt():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="torch brings GNU's OpenMP on Linux alone")
+@pytest.mark.subprocess
 def test_it_is_torchs_own_and_no_second_one():
     """Two would be two sets of threads, each of which waits by keeping a core busy."""
     code = (

@@ -33,6 +33,8 @@ from mdft.runs.preprocessing import read_preprocessing
 from mdft.training.run import train
 from tests.mdft.own_clips import CLASSES, write_own
 
+pytestmark = pytest.mark.rounding
+
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -15,6 +15,7 @@ def test_every_class_and_every_clip_of_a_class_is_equally_likely():
     generator = torch.Generator().manual_seed(0)
     drawn = BalancedSampler(labels).draw(60_000, generator).numpy()
     share = np.bincount(drawn, minlength=6) / len(drawn)
+    # Deviations of at most √(1/3 · 2/3 / 60,000) = 0.0019: five of them.
     np.testing.assert_allclose(share, [1 / 9, 1 / 6, 1 / 9, 1 / 9, 1 / 6, 1 / 3], atol=0.01)
 
 
@@ -51,4 +52,5 @@ def test_every_negative_is_equally_likely():
     for i, label in enumerate(labels_B):
         expected = (labels_B != label).double()
         share = np.bincount(drawn[:, i], minlength=6) / len(drawn)
+        # A deviation is at most √(1/4 / 20,000) = 0.0035.
         np.testing.assert_allclose(share, expected / expected.sum(), atol=0.015)

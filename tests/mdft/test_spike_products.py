@@ -15,6 +15,8 @@ from mdft.model.calibrate import calibrate
 from mdft.model.motion import MotionBranch
 from tests.mdft.threads import threads
 
+pytestmark = pytest.mark.rounding
+
 DTYPES = [torch.float32, torch.float64]
 
 

@@ -38,14 +38,8 @@ def same(a: Path, b: Path) -> None:
     assert not [path.name for path in b.iterdir() if ".tmp" in path.name]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    train(random_clips(), folder)
-    return folder
-
-
 @pytest.mark.slow
+@pytest.mark.subprocess
 def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(whole: Path, tmp_path: Path):
     draw, ended = random.Random(0), []
     for kill in range(10):
@@ -64,6 +58,7 @@ def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(whole: Path,
 
 
 @pytest.mark.parametrize("die_at", [0, 1, 2, 3, 5])
+@pytest.mark.subprocess
 def test_killed_while_writing_a_file_it_leaves_the_one_before(
     whole: Path, tmp_path: Path, die_at: int
 ):
@@ -76,6 +71,7 @@ def test_killed_while_writing_a_file_it_leaves_the_one_before(
     same(whole, tmp_path)
 
 
+@pytest.mark.subprocess
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
     whole: Path, tmp_path: Path
 ):
@@ -89,6 +85,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
     same(whole, tmp_path)
 
 
+@pytest.mark.subprocess
 def test_a_second_process_on_the_same_folder_is_refused(whole: Path, tmp_path: Path):
     first = killed.start(tmp_path, linger=True)
     until = time.monotonic() + 60

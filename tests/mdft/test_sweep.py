@@ -111,6 +111,7 @@ def test_one_sweep_a_folder(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.subprocess
 def test_one_failure_does_not_stop_the_others_and_is_mended_by_a_second_call(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture
 ):
@@ -164,6 +165,7 @@ def members(group: int) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.subprocess
 def test_ctrl_c_ends_all_runs_quietly_and_the_next_call_resumes(tmp_path: Path, cache: Path):
     out = tmp_path / "out"
     process = subprocess.Popen(

@@ -13,6 +13,8 @@ from mdft.config.model import ThresholdMode
 from mdft.model.motion import MotionBranch
 from mdft.model.threshold import dynamic_threshold, omega, omega_elementwise, phi
 
+pytestmark = pytest.mark.rounding
+
 BOUNDS: dict[str, Any] = {"theta_0": 1.0, "theta_min": 0.5, "theta_max": 2.0}
 MODES: tuple[ThresholdMode, ...] = ("relative", "paper", "fixed")
 HUGE = float(np.finfo(np.float32).max)

@@ -12,6 +12,8 @@ from mdft.data.dataset import ClipSet
 from mdft.training.trainer import Trainer
 from tests.mdft.small import small_config, small_model
 
+pytestmark = pytest.mark.rounding
+
 
 @pytest.mark.parametrize(
     ("motion", "low", "high"),

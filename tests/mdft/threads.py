@@ -33,10 +33,16 @@ def threads(count: int) -> Iterator[None]:
 
 
 def trained(steps: int, width: int) -> tuple[Tensor, float, Tensor]:
-    """After so many steps from seed 0: all weights, the last loss, all spikes of the batch."""
+    """After so many steps from seed 0: all weights, the last loss, all spikes of the batch.
+
+    In the default dtype.
+    """
     torch.manual_seed(0)
     with mock.patch.object(small, "D", width):
-        lesson = lesson_of(small.random_clips(ragged=True), np.arange(0, 64, 2))
+        clips = small.random_clips(ragged=True)
+        if torch.get_default_dtype() == torch.float64:
+            clips = small.in_double(clips)
+        lesson = lesson_of(clips, np.arange(0, 64, 2))
         system = build(system_config(OURS))
         curve = taught(system, lesson, steps, rate=1e-3)
     system.eval()
