@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -24,11 +24,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from events.folder import LOG, Outcome, convert_folder, plan, unfinished
-from events.job import Job, Report, convert
 from events.sensor import Sensor
 from mdft.cli import exit_status, parse
 from mdft.errors import UserError
+
+if TYPE_CHECKING:
+    from events.folder import Outcome
+    from events.job import Job, Report
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ def one(config: Convert) -> int:
     Raises:
         UserError: see `events.job.convert`.
     """
+    # Imported here and below: --help and a mistyped flag are answered without numba and PyAV.
+    from events.job import Job, convert
+
     job = Job(config.source, config.out, config.sensor, config.preview)
     with _progress(TextColumn("{task.fields[events]:,} events")) as progress:
         task = progress.add_task(config.source.name, total=None, events=0)
@@ -90,6 +95,8 @@ def many(config: Convert) -> int:
     """
     if config.preview is not None:
         raise UserError("--preview: films are made of one clip at a time, found a folder")
+    from events.folder import LOG, convert_folder, plan, unfinished
+
     jobs = plan(config.source, config.out, config.format, config.sensor)
     todo = unfinished(jobs, config.out)
     with _progress(MofNCompleteColumn()) as progress:

@@ -18,10 +18,8 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from events.generator import advance
 from events.response import convention, log_table
 from events.sensor import Sensor
-from events.video.clip import Clip
 from mdft.cli import exit_status, parse
 from mdft.errors import UserError, reason
 
@@ -77,6 +75,10 @@ def trace(config: Explain) -> Trace:
     Raises:
         UserError: the clip cannot be read, or has no such pixel or time.
     """
+    # Imported here: --help and a mistyped flag are answered without numba and PyAV.
+    from events.generator import advance
+    from events.video.clip import Clip
+
     if not (0 <= config.begin < 1e9 and 0 < config.seconds < 1e9):
         raise UserError(
             f"--begin {config.begin} --seconds {config.seconds}: expected a begin of at least 0 "

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from events.kernels.draws import OFF, ON, spread
 from mdft.errors import UserError, whole
 
 _LEAST = 0.1
@@ -78,6 +77,9 @@ def thresholds(
     noise: Noise, pixels: int, on: float, off: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return C_on and C_off of each pixel in raster order, (P,) float64 each."""
+    # Imported here: the settings above are flags of commands, whose --help does without numba.
+    from events.kernels.draws import OFF, ON, spread
+
     seed = np.uint64(noise.seed)
     spread_on, spread_off = (noise.mismatch * spread(seed, p, pixels) for p in (ON, OFF))
     return on * np.maximum(1.0 + spread_on, _LEAST), off * np.maximum(1.0 + spread_off, _LEAST)

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from export.to_nir import PARITY, PROBE, graph_path
+from export.files import PARITY, graph_path
 from hardware.compare import LayerComparison
-from hardware.manifest import sha256
+from hardware.manifest import PROBE, sha256
 from mdft.errors import UserError
 from mdft.lif.grid import Arithmetic
 from mdft.model.mdft import PATHWAYS

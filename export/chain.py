@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export.contract import DRIVE, OUTPUT, RConvention, layout
+from export.contract import DRIVE, OUTPUT, layout
+from export.files import RConvention
 from export.graph import affine, current_range, gain, grid_arrays, lif
-from hardware.graph.graph import DT
+from hardware.graph.network import DT
 from mdft.errors import UserError
 from mdft.lif.grid import GRID
 from mdft.model.motion import MotionBranch

@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import tyro
 from rich.console import Console
-from torch import Tensor
 
-from export.forms import Drive, export_form
-from export.to_nir import write_export
-from export.verify import show_parity
 from mdft.cli import parse, run_main
-from mdft.model.motion import MotionBranch
+
+if TYPE_CHECKING:
+    from export.forms import Drive
+    from mdft.model.motion import MotionBranch
 
 PATHWAY = "visual"
 _WIDTH, _BATCH, _STEPS = 16, 2, 8
@@ -38,10 +36,16 @@ class CheckConfig:
 
 def tiny_branch() -> tuple[MotionBranch, Drive]:
     """A branch of two layers that fires, and events and a moving threshold to drive it with."""
+    # Imported here and below: --help and a mistyped flag are answered without torch.
+    import torch
+
+    from export.forms import Drive
+    from mdft.model.motion import MotionBranch
+
     torch.manual_seed(0)
     branch = MotionBranch(_WIDTH, _WIDTH, 2).eval()
     active = torch.rand(_BATCH, _STEPS, _WIDTH) < 0.5
-    x_BSF: Tensor = active * torch.randint(1, 40, active.shape) / 16
+    x_BSF: torch.Tensor = active * torch.randint(1, 40, active.shape) / 16
     low, high = _THETAS
     theta_BS1 = low + (high - low) * torch.rand(_BATCH, _STEPS, 1)
     with torch.no_grad():
@@ -53,6 +57,10 @@ def tiny_branch() -> tuple[MotionBranch, Drive]:
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = parse(CheckConfig, "python -m export.check", args)
+    from export.forms import export_form
+    from export.verify import show_parity
+    from export.write import write_export
+
     branch, drive = tiny_branch()
     made = {PATHWAY: export_form("inputs", branch, drive, "unit-gain")}
     parity = write_export(made, config.out, form="inputs", r_convention="unit-gain")

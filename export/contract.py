@@ -11,13 +11,11 @@ import nir
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from export.files import Form, RConvention
 from hardware.graph.file import read_nir
 from hardware.manifest import MANIFEST, sha256
 from mdft.errors import UserError
 from mdft.lif.grid import Arithmetic
-
-Form = Literal["inputs", "chain"]
-RConvention = Literal["unit-gain", "one"]
 
 FORMAT_VERSION = 1
 EVENTS, CURRENT, OUTPUT = "events", "threshold_current", "spikes"

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from export.figure_architecture import architecture
-from export.figure_motion import draw_motion
-from export.to_nir import PROBE, graph_path
-from hardware.report import ReportConfig, build
-from hardware.reporting.figures import figures
+from export.files import graph_path
 from mdft.cli import parse, run_main
 from mdft.errors import UserError
-from mdft.experiments.drawing import write_drawing
 from mdft.files import write_atomic
-from mdft.inference.classifier import load
-from mdft.inference.explain import Explanation, explain
-from mdft.runs.folder import run_folder
+
+if TYPE_CHECKING:
+    from mdft.inference.explain import Explanation
 
 #: Name of a file → title of the report's figure that it holds begins with this.
 REPORTED = {"parity.svg": "Membranes", "operations.svg": "Operations"}
@@ -44,6 +39,15 @@ class FiguresConfig:
 def main(args: list[str] | None = None) -> int:
     """The command line."""
     config = parse(FiguresConfig, "python -m export.figures", args)
+    # Imported here and below: --help and a mistyped flag are answered without torch.
+    from export.figure_architecture import architecture
+    from export.figure_motion import draw_motion
+    from hardware.manifest import PROBE
+    from hardware.report import ReportConfig, build
+    from hardware.reporting.figures import figures
+    from mdft.experiments.drawing import write_drawing
+    from mdft.runs.folder import run_folder
+
     folder = run_folder(config.run)
     graph = graph_path(folder, config.pathway)
     if not graph.exists():
@@ -74,6 +78,9 @@ def explained(run: Path, clip: Path) -> Explanation:
     Raises:
         UserError: the clip cannot be read, or the run has no spiking motion branch.
     """
+    from mdft.inference.classifier import load
+    from mdft.inference.explain import explain
+
     classifier = load(run)
     choice = classifier.candidates()
     found = classifier.read(clip, keep_footage=True)

@@ -14,11 +14,10 @@ from export.contract import (
     DRIVE,
     EVENTS,
     Channels,
-    Form,
     InputContract,
     LayerContract,
-    RConvention,
 )
+from export.files import Form, RConvention
 from export.graph import current_range, grid_arrays, input_grids, to_graph
 from hardware.fixed_point.quantise import quantise
 from hardware.graph.graph import lower

@@ -11,8 +11,9 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from export.contract import CURRENT, EVENTS, OUTPUT, RConvention, layout
-from hardware.graph.graph import DT
+from export.contract import CURRENT, EVENTS, OUTPUT, layout
+from export.files import RConvention
+from hardware.graph.network import DT
 from mdft.errors import UserError
 from mdft.files import replacing
 from mdft.lif.grid import GRID, INPUT_GRID

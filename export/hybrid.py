@@ -6,27 +6,25 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import tyro
 from rich.console import Console
 
-from export.hybrid_result import SCORES, HybridResult, show
-from export.simulated import SimulatedMotion
-from export.subset import balanced_subset
 from hardware.backends import BACKENDS, find_backend
-from hardware.compare import LayerComparison
 from hardware.result import check_target
 from mdft import gzsl
 from mdft.cli import parse, run_main
-from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES
 from mdft.errors import UserError, require
 from mdft.files import write_atomic
-from mdft.runs.folder import RESULTS, read_results, run_folder
-from mdft.runs.load import clips_of, load_ours
-from mdft.training.evaluation import ScoredSplit, score_split
+
+if TYPE_CHECKING:
+    from export.hybrid_result import HybridResult
+    from hardware.compare import LayerComparison
+    from mdft.data.dataset import ClipSet
+    from mdft.training.evaluation import ScoredSplit
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,14 @@ def hybrid(config: HybridConfig) -> HybridResult:
     backend = find_backend(config.backend, config.runtime)
     require(config.batch_size >= 1, "--batch-size", config.batch_size, "at least 1")
     check_target("--json", config.json)
+    # Imported here and below: --help and a mistyped flag are answered without torch.
+    from export.hybrid_result import HybridResult
+    from export.simulated import SimulatedMotion
+    from export.subset import balanced_subset
+    from mdft.runs.folder import RESULTS, read_results, run_folder
+    from mdft.runs.load import clips_of, load_ours
+    from mdft.training.evaluation import score_split
+
     folder = run_folder(config.run)
     if not (folder / RESULTS).is_file():
         raise UserError(f"{folder}: no {RESULTS} there, which holds its β; finish the training")
@@ -103,6 +109,8 @@ def hybrid(config: HybridConfig) -> HybridResult:
 
 
 def _scores(split: ScoredSplit, beta: float) -> dict[str, float]:
+    from export.hybrid_result import SCORES
+
     found = gzsl.scores(split.distances, split.labels, split.seen, beta)
     return {name: getattr(found, name) for name in SCORES}
 
@@ -133,6 +141,8 @@ def _steps(clips: ClipSet) -> int:
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = parse(HybridConfig, "python -m export.hybrid", args)
+    from export.hybrid_result import show
+
     result = hybrid(config)
     show(result, Console(width=None if sys.stdout.isatty() else 120))
     if config.json is not None:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hardware.graph.graph import DT, lower
+from hardware.graph.graph import lower
+from hardware.graph.network import DT
 from hardware.graph.neurons import snap_decay
 from mdft.errors import UserError
 

@@ -10,14 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
-from export.simulated import SimulatedMotion
 from hardware.backends import find_backend
 from mdft import predict
 from mdft.cli import parse, run_main
 from mdft.errors import UserError
-from mdft.inference.classifier import load
-from mdft.model.mdft import MDFT
-from mdft.systems.mdft import embedded
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,12 @@ def main(command: Command) -> int:
     """
     predict.check(command)
     backend = find_backend(command.backend)
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from export.simulated import SimulatedMotion
+    from mdft.inference.classifier import load
+    from mdft.model.mdft import MDFT
+    from mdft.systems.mdft import embedded
+
     classifier = load(command.run, **command.feature_network)
     if not (isinstance(classifier.model, MDFT) and classifier.model.spiking):
         raise UserError(f"{command.run}: this run has no spiking motion branch to simulate")

@@ -9,15 +9,11 @@ from typing import Annotated
 
 import tyro
 
-from export.agreement import agreements
-from export.model_card import model_card
-from export.to_nir import MANIFEST, PROBE, graph_path
+from export.files import graph_path
+from hardware.manifest import MANIFEST, PROBE
 from mdft.cli import parse, run_main
 from mdft.errors import UserError
 from mdft.files import write_atomic
-from mdft.model.mdft import PATHWAYS
-from mdft.runs.folder import CONFIG, MODEL, RESULTS, read_config, read_results, run_folder
-from mdft.runs.preprocessing import PREPROCESSING
 
 CARD = "MODEL_CARD.md"
 #: Bytes of all files together.
@@ -37,6 +33,13 @@ class ReleaseConfig:
 def main(args: list[str] | None = None) -> int:
     """The command line."""
     config = parse(ReleaseConfig, "python -m export.release", args)
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from export.agreement import agreements
+    from export.model_card import model_card
+    from mdft.model.mdft import PATHWAYS
+    from mdft.runs.folder import CONFIG, MODEL, RESULTS, read_config, read_results, run_folder
+    from mdft.runs.preprocessing import PREPROCESSING
+
     folder = run_folder(config.run)
     graphs = [graph_path(folder, pathway).name for pathway in PATHWAYS]
     names = (CONFIG, MODEL, PREPROCESSING, RESULTS, *graphs, PROBE, MANIFEST)

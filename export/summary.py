@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from export.agreement import REPORTED, Agreement, agreements
-from export.to_nir import MANIFEST, PROBE, graph_path
+from export.files import graph_path
+from hardware.manifest import MANIFEST, PROBE
 from mdft.cli import parse, run_main
 from mdft.errors import UserError
-from mdft.model.mdft import PATHWAYS
-from mdft.runs.folder import MODEL, RESULTS, read_results, run_folder
-from mdft.training.screen import rates_table, scores_table
+
+if TYPE_CHECKING:
+    from export.agreement import Agreement
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class SummaryConfig:
 
 def parity_table(rows: list[Agreement]) -> Table:
     """Spikes compared and differing of each comparison."""
+    # Imported here and below: --help and a mistyped flag are answered without torch.
+    from export.agreement import REPORTED
+    from mdft.model.mdft import PATHWAYS
+
     table = Table(title="Spikes that differ, on the probe clips", title_justify="left")
     table.add_column("level", style="bold", justify="center")
     table.add_column("compared")
@@ -55,6 +59,9 @@ def _differing(row: Agreement) -> str:
 
 def files_table(folder: Path) -> Table:
     """Where the run's files are, and what each is."""
+    from mdft.model.mdft import PATHWAYS
+    from mdft.runs.folder import MODEL, RESULTS
+
     table = Table(title=f"Files in {folder}", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column()
@@ -74,6 +81,10 @@ def files_table(folder: Path) -> Table:
 def main(args: list[str] | None = None) -> int:
     """The command line; 1 if a spike differs that must not."""
     config = parse(SummaryConfig, "python -m export.summary", args)
+    from export.agreement import agreements
+    from mdft.runs.folder import RESULTS, read_results, run_folder
+    from mdft.training.screen import rates_table, scores_table
+
     folder = run_folder(config.run)
     if not (folder / RESULTS).exists():
         raise UserError(f"{folder}: no {RESULTS} there; finish the run with --resume")

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
-import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from export.contract import OUTPUT, Contract, Form, PathwayContract, RConvention
-from export.files import npz_bytes
-from export.forms import Drive, Exported, export_form
-from export.graph import write_graph
-from export.probe import pick_samples, probe_arrays
-from export.verify import Parity, show_parity, verify
-from hardware.graph.graph import DT
+from export.files import PARITY, Form, RConvention
 from hardware.manifest import MANIFEST, PROBE, sha256
 from mdft.cli import parse, run_main
 from mdft.config.model import MotionConfig
 from mdft.errors import UserError
-from mdft.files import write_atomic
-from mdft.runs.folder import run_folder
-from mdft.runs.load import clips_of, load_ours
 
-PARITY = "parity_level_0.json"
+if TYPE_CHECKING:
+    from export.forms import Exported
+    from export.verify import Parity
+
 CHAIN = "chain"  # folder of that form's files where both are written
 
 
@@ -54,55 +45,6 @@ class ExportConfig:
     """Of the LIF's r: tau/dt, or one and weights times tau/dt, for readers that ignore r."""
     samples: int = 8
     """Test clips in the probe, half of unseen classes."""
-
-
-def write_export(
-    pathways: dict[str, Exported],
-    out: Path,
-    *,
-    form: Form,
-    r_convention: RConvention,
-) -> Parity:
-    """Write graphs, probe and manifest, read all back, and run the graphs.
-
-    Args:
-        pathways: what to write, by pathway.
-        out: folder, made if missing.
-        form: of the graphs.
-        r_convention: of the graphs.
-
-    Returns:
-        Comparison of every layer in each simulator.
-    """
-    arrays: dict[str, np.ndarray] = {}
-    for pathway, exported in pathways.items():
-        arrays |= probe_arrays(pathway, exported)
-    out.mkdir(parents=True, exist_ok=True)
-    contracts = {}
-    for pathway, exported in pathways.items():
-        path = graph_path(out, pathway)
-        write_graph(exported.graph, path)
-        contracts[pathway] = PathwayContract(path.name, exported.given, OUTPUT, exported.layers)
-    write_atomic(out / PROBE, npz_bytes(arrays))
-    digests = {name: sha256(out / name) for name in (PROBE, *(c.graph for c in contracts.values()))}
-    arithmetic = next(iter(pathways.values())).arithmetic  # one configuration made them all
-    contract = Contract(form, r_convention, arithmetic, DT, digests, contracts)
-    write_json(out / MANIFEST, asdict(contract))
-    parity = verify(out)
-    level_0 = {p: [asdict(x) for x in found[0] or []] for p, found in parity.layers.items()}
-    report = {"sha256": digests, "arithmetic": arithmetic, "pathways": level_0}
-    write_json(out / PARITY, report)
-    return parity
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file whole, keys sorted."""
-    write_atomic(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
-
-
-def graph_path(out: Path, pathway: str) -> Path:
-    """Where a pathway's graph lies."""
-    return out / f"motion_{pathway}.nir"
 
 
 def files_table(folder: Path) -> Table:
@@ -137,6 +79,14 @@ def export_run(config: ExportConfig) -> dict[Path, Parity]:
         UserError: the run has no spiking network, or not so many test clips; a form cannot hold
             its threshold.
     """
+    # Imported here and below: --help and a mistyped flag are answered without torch.
+    import torch
+
+    from export.forms import Drive, export_form
+    from export.probe import pick_samples
+    from export.write import write_export
+    from mdft.runs.load import clips_of, load_ours
+
     model = load_ours(config.run)
     if not model.spiking:
         raise UserError(
@@ -162,6 +112,8 @@ def export_run(config: ExportConfig) -> dict[Path, Parity]:
 
 def folders(config: ExportConfig) -> list[tuple[Form, Path]]:
     """The forms to write, and the folder of each."""
+    from mdft.runs.folder import run_folder
+
     out = run_folder(config.run) if config.out is None else config.out
     if config.form == "both":
         return [("inputs", out), ("chain", out / CHAIN)]
@@ -171,6 +123,8 @@ def folders(config: ExportConfig) -> list[tuple[Form, Path]]:
 def main(args: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     config = parse(ExportConfig, "python -m export.to_nir", args)
+    from export.verify import show_parity
+
     exported = export_run(config)
     console = Console(width=None if sys.stdout.isatty() else 120)
     for folder, parity in exported.items():

@@ -17,8 +17,8 @@ from hardware.compare import LayerComparison, compare
 from hardware.graph.graph import lower
 from hardware.graph.network import Network
 from hardware.manifest import PROBE
+from hardware.parity import compared
 from hardware.probe import Probe, read_probe
-from hardware.run import compared
 from mdft.errors import UserError
 from mdft.lif.grid import Arithmetic
 

@@ -9,10 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from hardware.fixed_point.quantise import quantise
-from hardware.graph.graph import DT
-from hardware.lava.netx import write_hdf5
-from hardware.pair import read_pair
+from hardware.graph.network import DT
 from mdft.cli import exit_status, parse
 from mdft.errors import UserError
 
@@ -40,6 +37,11 @@ def main(args: list[str] | None = None) -> int:
         config = parse(NetxConfig, "python -m hardware.netx", args)
         if config.out.is_dir() or not config.out.parent.is_dir():
             raise UserError(f"{config.out}: expected a file in a folder that exists")
+        # Imported here: --help and a mistyped flag are answered without nir.
+        from hardware.fixed_point.quantise import quantise
+        from hardware.lava.netx import write_hdf5
+        from hardware.pair import read_pair
+
         pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt)
         integers = quantise(pair.network, pair.grids)
         write_hdf5(integers, config.out)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardware.fixed_point.quantise import input_grids
-from hardware.graph.graph import DT, read_network
-from hardware.graph.network import Network
+from hardware.graph.graph import read_network
+from hardware.graph.network import DT, Network
 from hardware.manifest import check_manifest, sha256
 from hardware.probe import Probe, first_samples, pathway_of, read_probe
 from mdft.errors import UserError

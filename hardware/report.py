@@ -12,16 +12,12 @@ import tyro
 
 from hardware.backends import BACKENDS, find_backend
 from hardware.fixed_point.quantise import IntegerNetwork, quantise
-from hardware.graph.graph import DT
-from hardware.graph.network import Network
-from hardware.pair import read_pair
+from hardware.graph.network import DT, Network
+from hardware.parity import ORACLE, Compared, compared
 from hardware.reporting.data import BackendReport, Material, Report, to_json
-from hardware.reporting.figures import figures
 from hardware.reporting.operations import cost
-from hardware.reporting.page import page
 from hardware.reporting.ranges import input_ranges, layer_ranges
 from hardware.result import check_target, write_whole
-from hardware.run import ORACLE, Compared, compared
 from mdft.cli import exit_status, parse
 from mdft.errors import UserError
 
@@ -66,6 +62,9 @@ def build(config: ReportConfig) -> tuple[Report, Material]:
     if not config.backends:
         raise UserError(f"--backends is empty, expected some of: {', '.join(BACKENDS)}")
     backends = {name: find_backend(name, config.runtime) for name in config.backends}
+    # Imported here and below: --help and a mistyped flag are answered without nir and matplotlib.
+    from hardware.pair import read_pair
+
     pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt, limit=config.limit)
     network, probe, grids = pair.network, pair.probe, pair.grids
     if not any(p.fires for p in network.populations):
@@ -132,6 +131,9 @@ def main(args: list[str] | None = None) -> int:
         for flag, target in (("--out", config.out), ("--json", config.json)):
             check_target(flag, target)
         report, material = build(config)
+        from hardware.reporting.figures import figures
+        from hardware.reporting.page import page
+
         text = page(report, figures(report, material))
         numbers = json.dumps(to_json(report), indent=2, allow_nan=False)
         write_whole(config.out, text)

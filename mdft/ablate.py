@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from mdft.cli import run_main
-from mdft.errors import require, unknown
-from mdft.experiments.ablations import distinct_rows
-from mdft.experiments.figure import write_figure
-from mdft.experiments.report import facts, read_texts, report
-from mdft.experiments.spread import spread_table
-from mdft.experiments.sweep import (
-    Row,
-    SweepCommand,
-    finished_results,
-    plan,
-    report_failures,
-    sweep,
-    write_summary,
-)
-from mdft.files import write_atomic
-from mdft.runs.folder import Results
-from mdft.training.command_line import config_of, parse
+from mdft.errors import require
+from mdft.training.command_line import SweepCommand, config_of, parse
 
 
 @dataclass(frozen=True)
@@ -45,26 +27,24 @@ class Command(SweepCommand):
     """Run these rows only; the report shows whatever is finished."""
 
 
-def chosen_rows(rows: Mapping[str, Row], only: Sequence[str]) -> list[Row]:
-    """Each row to run, once.
-
-    Args:
-        rows: name of every ablation → its row.
-        only: names asked for; empty: all.
-
-    Raises:
-        UserError: there is no such ablation.
-    """
-    for name in only:
-        if name not in rows:
-            raise unknown("--only", name, rows)
-    return list({rows[name].name: rows[name] for name in only or rows}.values())
-
-
 def main() -> int:
     """The command line; 0 when every run is finished, 1 when one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.ablate")
     require(command.system == "mdft", "--model", command.system, "mdft, whose parts these are")
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from rich.console import Console
+
+    from mdft.experiments.ablations import chosen_rows, distinct_rows
+    from mdft.experiments.report import facts, read_texts, write_report
+    from mdft.experiments.spread import spread_table
+    from mdft.experiments.sweep import (
+        finished_results,
+        plan,
+        report_failures,
+        sweep,
+        write_summary,
+    )
+
     rows = distinct_rows(config_of(command))
     everything = plan(chosen_rows(rows, ()), command.seeds, command.out)
     names = {row.name for row in chosen_rows(rows, command.only)}
@@ -87,23 +67,6 @@ def main() -> int:
         f"\nreport {command.table}",
     )
     return report_failures(outcome)
-
-
-def write_report(
-    path: Path, results: Mapping[str, Sequence[Results]], measured: Mapping[str, str]
-) -> None:
-    """Write the report and the figure beside it; hand-written text stays.
-
-    Args:
-        path: of the report.
-        results: name of every ablation → finished runs.
-        measured: of :func:`mdft.experiments.report.facts`.
-    """
-    texts = read_texts(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure = path.with_suffix(".svg")
-    write_figure(figure, results)
-    write_atomic(path, report(results, texts, measured, figure.name).encode())
 
 
 if __name__ == "__main__":

@@ -8,23 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from mdft.cli import run_main
 from mdft.config.baselines import SystemName
-from mdft.experiments.bits_plan import Tuning, float_jobs, tuned_jobs
-from mdft.experiments.bits_report import KEYS, bits_report, write_bits_figure
-from mdft.experiments.report import facts, read_texts
-from mdft.experiments.spread import spread_table
-from mdft.experiments.sweep import (
-    SweepCommand,
-    finished_results,
-    report_failures,
-    sweep,
-    write_summary,
-)
 from mdft.files import write_atomic
-from mdft.training.command_line import config_of, parse
+from mdft.training.command_line import SweepCommand, config_of, parse
 
 
 @dataclass(frozen=True)
@@ -53,6 +41,15 @@ class Command(SweepCommand):
 def main() -> int:
     """The command line; 0 when every run is finished, 1 when one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.bits")
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from rich.console import Console
+
+    from mdft.experiments.bits_plan import Tuning, float_jobs, tuned_jobs
+    from mdft.experiments.bits_report import KEYS, bits_report, write_bits_figure
+    from mdft.experiments.report import facts, read_texts
+    from mdft.experiments.spread import spread_table
+    from mdft.experiments.sweep import finished_results, report_failures, sweep, write_summary
+
     rate = command.learning_rate / 10 if command.tune_rate is None else command.tune_rate
     tuning = Tuning(command.bits, command.tune_epochs, rate)
     floats = float_jobs(config_of(command), command.seeds, command.out, command.runs)

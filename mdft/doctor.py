@@ -24,16 +24,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from events.preview.film import Film
 from mdft.cli import parse, run_main
-from mdft.data.cache import cache_folder
-from mdft.model.motion import MotionBranch
 
 Status = Literal["PASS", "FAIL", "SKIP"]
 COLOURS: dict[Status, str] = {"PASS": "green", "FAIL": "red", "SKIP": "yellow"}
@@ -93,6 +88,12 @@ def check_python() -> Check:
 
 def check_torch() -> Check:
     """One gradient through a spiking layer, on the CPU."""
+    # Imported here and below: --help is answered without torch, and a check that cannot import
+    # what it checks is a line of the table.
+    import torch
+
+    from mdft.model.motion import MotionBranch
+
     branch = MotionBranch(4, 4, 1)
     branch(torch.ones(1, 3, 4)).sum().backward()
     finite = all(p.grad is not None and p.grad.isfinite().all() for p in branch.parameters())
@@ -104,6 +105,8 @@ def check_torch() -> Check:
 
 def check_gpu() -> Check:
     """A product on the first CUDA device, against the CPU's."""
+    import torch
+
     name = "CUDA"
     if not torch.cuda.is_available():
         return Check(name, "SKIP", "no CUDA device", "nothing: everything runs on the CPU")
@@ -117,6 +120,8 @@ def check_gpu() -> Check:
 
 def check_cache() -> Check:
     """Whether the cache's folder can be written, and the room there."""
+    from mdft.data.cache import cache_folder
+
     name, folder = "cache", cache_folder()
     todo = "set MDFT_CACHE to a folder with 1 GB of room"
     try:
@@ -132,6 +137,10 @@ def check_cache() -> Check:
 
 def check_video(folder: Path) -> Check:
     """A film of a moving bar, encoded, decoded and turned into events by events.convert."""
+    import numpy as np
+
+    from events.preview.film import Film
+
     clip = folder / "bar.mp4"
     with Film(clip, (64, 48), Fraction(10)) as film:
         for i in range(5):

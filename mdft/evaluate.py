@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.console import Console
 
 from mdft.cli import parse, run_main
-from mdft.data.dataset import ClipSet
-from mdft.data.stages import STAGES
-from mdft.distributed.device import resolve_device
-from mdft.errors import UserError
-from mdft.runs.folder import RESULTS, Results, read_config, read_results, run_folder
-from mdft.runs.load import clips_of, load_model
-from mdft.training.evaluation import ScoredSplit, results_of, score_split
-from mdft.training.screen import rates_table, scores_table
-from mdft.training.tables import CONFUSION, PER_CLASS, kinds_table, write_tables
+
+if TYPE_CHECKING:
+    from mdft.training.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -42,57 +35,6 @@ class Command:
     device: str | None = None
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """A run, tested again.
-
-    Attributes:
-        results: the scores found now, with the run's own β, epoch, seed and training time.
-        saved: the content of ``results.json``.
-        split: distances and labels of the test clips.
-        clips: the data set.
-    """
-
-    results: Results
-    saved: Results
-    split: ScoredSplit
-    clips: ClipSet
-
-    @property
-    def changed(self) -> list[str]:
-        """Names of the fields that are not, to the last digit, what ``results.json`` says."""
-        return [
-            f.name
-            for f in fields(Results)
-            if getattr(self.results, f.name) != getattr(self.saved, f.name)
-        ]
-
-
-def evaluate(run: Path | str, device: str | None = None) -> Evaluation:
-    """Test a saved run on its test splits.
-
-    On the CPU that trained it the results are those of training, to the last digit.
-
-    Args:
-        run: the run's folder or the checkpoint file in it.
-        device: auto, cpu or cuda; as in training if None.
-
-    Raises:
-        UserError: there is no finished run, or its data no longer fits it.
-    """
-    folder = run_folder(run)
-    if not (folder / RESULTS).is_file():
-        raise UserError(f"{folder}: no {RESULTS} there, which holds its β; finish the training")
-    config, saved = read_config(folder), read_results(folder)
-    model = load_model(folder).to(resolve_device(device or config.device))
-    clips, stage = clips_of(folder), STAGES[-1]
-    split = score_split(model, clips, stage.seen, stage.unseen, config.batch_size)
-    results = results_of(
-        split, beta=saved.beta, epoch=saved.epoch, seed=saved.seed, seconds=saved.seconds
-    )
-    return Evaluation(results, saved, split, clips)
-
-
 def row(evaluation: Evaluation, folder: Path) -> str:
     """One line of JSON: ``results.json`` as found now, ``run`` and ``changed``."""
     found = {"run": str(folder), **asdict(evaluation.results), "changed": evaluation.changed}
@@ -101,20 +43,32 @@ def row(evaluation: Evaluation, folder: Path) -> str:
 
 def main(command: Command) -> int:
     """The command line; 0 when the run is scored."""
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from mdft.runs.folder import RESULTS, run_folder
+    from mdft.training.evaluation import evaluate
+    from mdft.training.tables import write_tables
+
     found = evaluate(command.run, command.device)
     folder = run_folder(command.run)
     write_tables(folder, found.split, found.clips.classes, found.results.beta)
     if command.json:
         print(row(found, folder))
     else:
-        _show(found, folder, Console())
+        _show(found, folder)
     for name in found.changed:
         now, before = getattr(found.results, name), getattr(found.saved, name)
         print(f"note: {name} is {now}, {RESULTS} says {before}", file=sys.stderr)
     return 0
 
 
-def _show(found: Evaluation, folder: Path, console: Console) -> None:
+def _show(found: Evaluation, folder: Path) -> None:
+    from rich.console import Console
+
+    from mdft.runs.folder import RESULTS
+    from mdft.training.screen import rates_table, scores_table
+    from mdft.training.tables import CONFUSION, PER_CLASS, kinds_table
+
+    console = Console()
     console.print(scores_table(found.results), "")
     console.print(kinds_table(found.split, found.results.beta), "")
     if found.results.firing_rates:

@@ -15,7 +15,6 @@ import tyro
 
 from mdft.cli import parse, run_main
 from mdft.config.features import FeatureConfig
-from mdft.data.video.prepare import prepare
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,9 @@ class Command:
 
 def main(command: Command) -> int:
     """The command line; 0, or 1 if a clip failed."""
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from mdft.data.video.prepare import prepare
+
     found = prepare(
         command.folder,
         command.out,

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -14,14 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from mdft.cli import parse, run_main
-from mdft.data.files.splits import read_lines
-from mdft.data.video.backbones import make_backbone
-from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError, printable, require
-from mdft.inference.candidates import Guess
-from mdft.inference.classifier import Classifier, load
-from mdft.inference.explain import explain
-from mdft.inference.page import write_page
+
+if TYPE_CHECKING:
+    from mdft.data.video.clip import ClipFeatures
+    from mdft.inference.candidates import Guess
+    from mdft.inference.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,9 @@ class Command:
 def main(command: Command) -> int:
     """The command line; 0, or 1 if a clip could not be read."""
     check(command)
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from mdft.inference.classifier import load
+
     return label(command, load(command.run, **command.feature_network))
 
 
@@ -98,6 +99,11 @@ def label(command: Command, classifier: Classifier) -> int:
     Raises:
         UserError: the class names or the feature network do not fit the run.
     """
+    from mdft.data.files.splits import read_lines
+    from mdft.data.video.backbones import make_backbone
+    from mdft.inference.explain import explain
+    from mdft.inference.page import write_page
+
     names = None if command.classes is None else read_lines(command.classes)
     choice = classifier.candidates(names, command.vectors)
     console = Console(stderr=command.json)

@@ -6,14 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from mdft.cli import run_main
 from mdft.config.recipes import RECIPES
-from mdft.experiments.spread import rate_table, spread_table
-from mdft.experiments.sweep import Row, SweepCommand, plan, report_failures, sweep, write_summary
-from mdft.systems.build import check_used
-from mdft.training.command_line import config_of, parse
+from mdft.training.command_line import SweepCommand, config_of, parse
 
 
 @dataclass(frozen=True)
@@ -30,6 +25,13 @@ class Command(SweepCommand):
 def main() -> int:
     """The command line; 0 when every run is finished, 1 when one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.seeds")
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from rich.console import Console
+
+    from mdft.experiments.spread import rate_table, spread_table
+    from mdft.experiments.sweep import Row, plan, report_failures, sweep, write_summary
+    from mdft.systems.build import check_used
+
     config = config_of(command)
     check_used(config, RECIPES[recipe]())
     jobs = plan([Row(recipe, config)], command.seeds, command.out)

@@ -6,19 +6,17 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Literal
 
 from mdft.cli import run_main
 from mdft.config.recipes import RECIPES
 from mdft.config.train import TrainConfig
 from mdft.distributed.launch import joined
 from mdft.errors import UserError, require
-from mdft.systems.build import check_used
 from mdft.training.command_line import config_of, parse
-from mdft.training.protocol import Progress
-from mdft.training.run import train
+
+if TYPE_CHECKING:
+    from mdft.training.protocol import Progress
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,8 @@ def start_of(command: Command) -> Progress | None:
         )
     require(0 <= command.epoch < command.epochs, "--epoch", command.epoch, "0 to --epochs − 1")
     require(0 <= command.beta < math.inf, "--beta", command.beta, "0 or more")
+    from mdft.training.protocol import Progress
+
     return Progress(stage=1, best_epoch=command.epoch, beta=command.beta)
 
 
@@ -68,6 +68,12 @@ def main() -> int:
 
 def _run() -> int:
     recipe, command = parse(sys.argv[1:], Command, "mdft.train")
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from rich.console import Console
+
+    from mdft.systems.build import check_used
+    from mdft.training.run import train
+
     config = config_of(command)
     check_used(config, RECIPES[recipe]())
     tag = "" if config.system == "mdft" else f"-{config.system}"

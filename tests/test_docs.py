@@ -13,9 +13,9 @@ from mdft.data.dataset import ClipSet
 from mdft.data.sources import SOURCES
 from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
-from mdft.evaluate import evaluate
 from mdft.runs.folder import read_config
 from mdft.runs.preprocessing import read_preprocessing
+from mdft.training.evaluation import evaluate
 from tests.mdft.small import random_clips, small_config
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -46,10 +46,9 @@ ROOMS = {
         "graph",
         "fixed_point reference_float",
         "lava",
-        "backends compare manifest probe pair result simulation traces",
-        "run netx",
+        "backends compare manifest pair parity probe result simulation traces",
         "reporting",
-        "report",
+        "run report netx",
     ),
     "export": (),
 }

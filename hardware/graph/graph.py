@@ -10,14 +10,13 @@ import numpy as np
 
 from hardware.graph import signals
 from hardware.graph.file import read_nir
-from hardware.graph.network import Network, Population
+from hardware.graph.network import DT, Network, Population
 from hardware.graph.neurons import NEURONS, finite, neuron_shape, population, readout
 from hardware.graph.signals import Signal
 from hardware.graph.topology import topological
 from mdft.errors import UserError
 
 MAX_VALUES = 1 << 27  # of all matrices, 1 GB; a small file can describe far larger products
-DT = 1e-4  # seconds a step, the field's convention (snnTorch, Lava); NIR stores only tau
 
 
 def read_network(path: Path | str, dt: float = DT) -> Network:

@@ -8,6 +8,8 @@ import numpy as np
 
 from mdft.errors import UserError
 
+DT = 1e-4  # seconds a step, the field's convention (snnTorch, Lava); NIR stores only tau
+
 
 @dataclass(frozen=True)
 class Synapses:

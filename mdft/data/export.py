@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import h5py
 import numpy as np
@@ -26,11 +26,11 @@ import tyro
 
 from mdft.cli import parse, run_main
 from mdft.config.recipes import RECIPES
-from mdft.data.dataset import ClipSet
 from mdft.data.files.portable import write_object_npy, write_pickle
-from mdft.data.rendered import benchmark as rendered
-from mdft.data.rendered.export_clips import export_clips
 from mdft.errors import UserError, require
+
+if TYPE_CHECKING:
+    from mdft.data.dataset import ClipSet
 
 Format = Literal["avca", "tcaf"]
 
@@ -229,6 +229,10 @@ class Command:
 def main(command: Command) -> int:
     """The command line; 0 when the folder is written."""
     _check_free(command.out)  # before minutes of drawing
+    # Imported here: --help and a mistyped flag are answered without torch.
+    from mdft.data.rendered import benchmark as rendered
+    from mdft.data.rendered.export_clips import export_clips
+
     config = replace(RECIPES[command.recipe]().data.rendered, seed=command.seed)
     if command.format == "mp4":
         with _new_folder(command.out) as folder:

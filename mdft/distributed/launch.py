@@ -7,11 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from datetime import timedelta
 
-import torch
-import torch.distributed as dist
-from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage]
-from torch.distributed.rendezvous import rendezvous
-
 #: Of a collective: the first process may draw clips for hours while the others wait for it. One
 #: that dies is noticed at once, by torchrun and by its closed sockets.
 _TIMEOUT = timedelta(days=1)
@@ -29,6 +24,12 @@ def joined() -> Iterator[None]:
     if any(name not in os.environ for name in _TORCHRUN) or os.environ["WORLD_SIZE"] == "1":
         yield
         return
+    # Imported here: a process alone reads its arguments, and answers --help, without torch.
+    import torch
+    import torch.distributed as dist
+    from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage]
+    from torch.distributed.rendezvous import rendezvous
+
     store, rank, size = next(rendezvous("env://", timeout=_TIMEOUT))
     if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
         # torchrun keeps its store over restarts, with the addresses of the dead in it (pytorch
@@ -46,19 +47,20 @@ def joined() -> Iterator[None]:
         try:
             yield
         except (Exception, KeyboardInterrupt) as error:
-            if _first_to_fail(store.add):
+            if _first_to_fail(store.add, dist.DistError):
                 raise
             raise SystemExit(2) from error
     dist.destroy_process_group()
 
 
-def _first_to_fail(add: Callable[[str, int], int]) -> bool:
+def _first_to_fail(add: Callable[[str, int], int], gone: type[Exception]) -> bool:
     """Whether no other process has failed before this one; asked once by each that fails.
 
     Args:
         add: of the store that the processes share: adds to a number there and returns the sum.
+        gone: what ``add`` raises if the process that held the store is gone.
     """
     try:
         return add("failed", 1) == 1
-    except dist.DistError:  # the process that held the store is gone
+    except gone:
         return False

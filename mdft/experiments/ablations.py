@@ -5,11 +5,12 @@ The printed numbers are those of UCF-GZSL: S, U, HM, ZSL in per cent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from mdft.config.train import TrainConfig
+from mdft.errors import unknown
 from mdft.experiments.sweep import Row
 
 T = TypeVar("T")
@@ -136,3 +137,19 @@ def distinct_rows(config: TrainConfig) -> dict[str, Row]:
             rows.append(candidate)
         chosen.setdefault(ablation.name, (same or [candidate])[0])
     return chosen
+
+
+def chosen_rows(rows: Mapping[str, Row], only: Sequence[str]) -> list[Row]:
+    """Each row to run, once.
+
+    Args:
+        rows: name of every ablation → its row.
+        only: names asked for; empty: all.
+
+    Raises:
+        UserError: there is no such ablation.
+    """
+    for name in only:
+        if name not in rows:
+            raise unknown("--only", name, rows)
+    return list({rows[name].name: rows[name] for name in only or rows}.values())

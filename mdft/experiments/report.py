@@ -13,7 +13,9 @@ import torch
 
 from mdft.errors import UserError
 from mdft.experiments.ablations import COMPARISONS, FULL, Ablation, Comparison
+from mdft.experiments.figure import write_figure
 from mdft.experiments.spread import SCORES, Spread, rate_spreads, score_spreads, spread
+from mdft.files import write_atomic
 from mdft.runs.folder import Results
 
 RATES = "firing-rates"
@@ -94,6 +96,23 @@ def report(
     shown = {FULL: results[FULL], **own}  # rows that are the full model are one row
     parts += ["## Firing rates", rates(shown), text_block(RATES, texts)]
     return "\n\n".join(parts) + "\n"
+
+
+def write_report(
+    path: Path, results: Mapping[str, Sequence[Results]], measured: Mapping[str, str]
+) -> None:
+    """Write the report and the figure beside it; hand-written text stays.
+
+    Args:
+        path: of the report.
+        results: name of every ablation → finished runs.
+        measured: of :func:`facts`.
+    """
+    texts = read_texts(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure = path.with_suffix(".svg")
+    write_figure(figure, results)
+    write_atomic(path, report(results, texts, measured, figure.name).encode())
 
 
 def facts(

@@ -20,7 +20,6 @@ from signal import SIGKILL
 from typing import cast
 
 import torch
-import tyro
 from rich.console import Console
 
 from mdft.config.data import DataConfig
@@ -37,18 +36,6 @@ from mdft.training.run import check_same
 
 SUMMARY = "summary.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
-
-
-@dataclass(frozen=True)
-class SweepCommand(TrainConfig):
-    """The flags of every command that trains over seeds."""
-
-    seed: tyro.conf.Suppress[int] = 0
-    init: tyro.conf.Suppress[Path | None] = None
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """One run each."""
-    jobs: int = 2
-    """Runs at once; the cores are shared between them."""
 
 
 @dataclass(frozen=True)

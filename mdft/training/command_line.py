@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TypeVar
+
+import tyro
 
 from mdft import cli
 from mdft.config.recipes import RECIPES
 from mdft.config.train import TrainConfig
 from mdft.errors import unknown
-from mdft.runs.folder import run_folder
 
 DEFAULT_RECIPE = "embedded"
 C = TypeVar("C", bound=TrainConfig)
+
+
+@dataclass(frozen=True)
+class SweepCommand(TrainConfig):
+    """The flags of every command that trains over seeds."""
+
+    seed: tyro.conf.Suppress[int] = 0
+    init: tyro.conf.Suppress[Path | None] = None
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One run each."""
+    jobs: int = 2
+    """Runs at once; the cores are shared between them."""
 
 
 def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
@@ -35,7 +49,7 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
     start = command(**{f.name: getattr(default, f.name) for f in fields(default)})
     prog = f"python -m {module} {recipe}"
     found = cli.parse(command, prog, flags, default=start, notes=recipes_note(recipe))
-    # Here, since the sources read torch, which --help does without.
+    # Imported here and below: --help is answered without torch, and without pydantic.
     from mdft.data.sources import check_flags
 
     check_flags(found.data, default.data)
@@ -63,5 +77,7 @@ def config_of(command: TrainConfig) -> TrainConfig:
     """
     config = TrainConfig(**{f.name: getattr(command, f.name) for f in fields(TrainConfig)})
     if config.init is not None:
+        from mdft.runs.folder import run_folder
+
         config = replace(config, init=run_folder(config.init).resolve())
     return replace(config, data=config.data.absolute())

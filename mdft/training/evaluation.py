@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from mdft import gzsl
 from mdft.data.dataset import Batch, ClipSet
+from mdft.data.stages import STAGES
+from mdft.distributed.device import resolve_device
 from mdft.distributed.world import of_all, world
-from mdft.errors import require
+from mdft.errors import UserError, require
 from mdft.model.health import FiringStatistics, LayerHealth, health_record
 from mdft.model.mdft import Output
-from mdft.runs.folder import Results
+from mdft.runs.folder import RESULTS, Results, read_config, read_results, run_folder
+from mdft.runs.load import clips_of, load_model
 from mdft.systems.interface import System
 from mdft.systems.mdft import embedded
 from mdft.training.feed import Feed, Streamed
@@ -120,3 +124,54 @@ def results_of(
         candidates_unseen=int((~split.seen).sum()),
         seconds=seconds,
     )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run, tested again.
+
+    Attributes:
+        results: the scores found now, with the run's own β, epoch, seed and training time.
+        saved: the content of ``results.json``.
+        split: distances and labels of the test clips.
+        clips: the data set.
+    """
+
+    results: Results
+    saved: Results
+    split: ScoredSplit
+    clips: ClipSet
+
+    @property
+    def changed(self) -> list[str]:
+        """Names of the fields that are not, to the last digit, what ``results.json`` says."""
+        return [
+            f.name
+            for f in fields(Results)
+            if getattr(self.results, f.name) != getattr(self.saved, f.name)
+        ]
+
+
+def evaluate(run: Path | str, device: str | None = None) -> Evaluation:
+    """Test a saved run on its test splits.
+
+    On the CPU that trained it the results are those of training, to the last digit.
+
+    Args:
+        run: the run's folder or the checkpoint file in it.
+        device: auto, cpu or cuda; as in training if None.
+
+    Raises:
+        UserError: there is no finished run, or its data no longer fits it.
+    """
+    folder = run_folder(run)
+    if not (folder / RESULTS).is_file():
+        raise UserError(f"{folder}: no {RESULTS} there, which holds its β; finish the training")
+    config, saved = read_config(folder), read_results(folder)
+    model = load_model(folder).to(resolve_device(device or config.device))
+    clips, stage = clips_of(folder), STAGES[-1]
+    split = score_split(model, clips, stage.seen, stage.unseen, config.batch_size)
+    results = results_of(
+        split, beta=saved.beta, epoch=saved.epoch, seed=saved.seed, seconds=saved.seconds
+    )
+    return Evaluation(results, saved, split, clips)

@@ -62,7 +62,7 @@ def made_export(made_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """What ``export.to_nir`` writes of that run with six samples; not to be changed."""
     folder = tmp_path_factory.mktemp("made") / "export"
     with pytest.MonkeyPatch.context() as patch, reading_here():
-        patch.setattr(to_nir, "clips_of", lambda run: random_clips(ragged=True))
+        patch.setattr("mdft.runs.load.clips_of", lambda run: random_clips(ragged=True))
         assert to_nir.main([str(made_run), "--out", str(folder), "--samples", "6"]) == 0
     return folder
 
@@ -72,5 +72,5 @@ def run_dir(
     made_run: Path, tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A copy of it, and its clips."""
-    monkeypatch.setattr(to_nir, "clips_of", lambda run: clips)
+    monkeypatch.setattr("mdft.runs.load.clips_of", lambda run: clips)
     return Path(shutil.copytree(made_run, tmp_path / "run"))

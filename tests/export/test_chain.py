@@ -20,7 +20,8 @@ from export.chain import (
     threshold_code,
     to_chain,
 )
-from export.contract import DRIVE, RConvention
+from export.contract import DRIVE
+from export.files import RConvention
 from export.graph import current_range, to_graph, write_graph
 from export.parity import run_graph
 from hardware import simulate

@@ -14,7 +14,7 @@ import pytest
 
 from export.contract import Contract, check_export, layout, read_contract
 from export.forms import Drive, export_form
-from export.to_nir import write_export
+from export.write import write_export
 from mdft.errors import UserError
 from tests.export.branches import firing_branch, random_drive
 from tests.nir_here import reading_here

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import to_nir
 from export.to_nir import main
 from hardware.run import main as run_main
 from mdft.config.model import MotionConfig
@@ -26,7 +25,7 @@ PER_NEURON = small_config(model=small_model(motion=MotionConfig(per_neuron=True,
 
 @pytest.fixture
 def any_run(tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(to_nir, "clips_of", lambda run: clips)
+    monkeypatch.setattr("mdft.runs.load.clips_of", lambda run: clips)
     return lambda config: make_run(tmp_path / "run", clips, config)
 
 
@@ -36,7 +35,7 @@ def per_neuron(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips = random_clips(ragged=True)
     run = make_run(tmp_path_factory.mktemp("per_neuron") / "run", clips, PER_NEURON)
     with pytest.MonkeyPatch.context() as patch, reading_here():
-        patch.setattr(to_nir, "clips_of", lambda run: clips)
+        patch.setattr("mdft.runs.load.clips_of", lambda run: clips)
         assert main([str(run), "--samples", "4"]) == 0
     return run
 

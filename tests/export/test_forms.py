@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import to_nir
 from export.chain import ThresholdCode
 from export.contract import check_export
 from export.forms import Drive, export_form
 from export.to_nir import main
+from export.write import write_export
 from hardware.run import main as run_main
 from mdft.config.model import MotionConfig
 from mdft.data.dataset import ClipSet
@@ -37,7 +37,7 @@ def both(made_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's both forms; not to be changed."""
     folder, clips = tmp_path_factory.mktemp("forms"), random_clips(ragged=True)
     with pytest.MonkeyPatch.context() as patch, reading_here():
-        patch.setattr(to_nir, "clips_of", lambda run: clips)
+        patch.setattr("mdft.runs.load.clips_of", lambda run: clips)
         for name, form in (("out", "both"), ("alone", "chain")):
             words = [str(made_run), "--form", form, "--out", str(folder / name), "--samples", "4"]
             assert main(words) == 0
@@ -104,7 +104,7 @@ def test_what_the_docs_say_of_the_contract(both: Path):
 def test_a_threshold_a_neuron_has_no_chain_and_nothing_is_written(
     tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(to_nir, "clips_of", lambda run: clips)
+    monkeypatch.setattr("mdft.runs.load.clips_of", lambda run: clips)
     config = small_config(model=small_model(motion=MotionConfig(per_neuron=True)))
     run = make_run(tmp_path / "run", clips, config, passes=0)
     before = names(run)
@@ -120,7 +120,7 @@ def test_loihis_arithmetic_goes_through_both_forms(tmp_path: Path):
     drive = Drive(*random_drive(branch, 2), (0.25, 2.25))
     for form in ("inputs", "chain"):
         made = {"audio": export_form(form, branch, drive, "unit-gain")}
-        parity = to_nir.write_export(made, tmp_path / form, form=form, r_convention="unit-gain")
+        parity = write_export(made, tmp_path / form, form=form, r_convention="unit-gain")
         assert parity.contract.arithmetic == "loihi"
         assert not parity.failed
         files = [str(tmp_path / form / x) for x in ("motion_audio.nir", "probe.npz")]

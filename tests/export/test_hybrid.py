@@ -46,7 +46,7 @@ def finished(folder: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _their_clips(clips: ClipSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hybrid, "clips_of", lambda _: clips)
+    monkeypatch.setattr("mdft.runs.load.clips_of", lambda _: clips)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from export.chain import encode_chain, threshold_code, to_chain
-from export.contract import RConvention
+from export.files import RConvention
 from export.graph import write_graph
 from tests.export.branches import firing_branch, random_drive
 

@@ -27,7 +27,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips = random_clips()
     folder = make_run(tmp_path_factory.mktemp("summary") / "run", clips)
     with pytest.MonkeyPatch.context() as patch, reading_here():
-        patch.setattr(to_nir, "clips_of", lambda run: clips)
+        patch.setattr("mdft.runs.load.clips_of", lambda run: clips)
         assert to_nir.main([str(folder), "--samples", "2"]) == 0
         for pathway in ("audio", "visual"):
             graph, probe = folder / f"motion_{pathway}.nir", folder / "probe.npz"

@@ -225,7 +225,7 @@ def test_nothing_half_written_stays(files, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hardware.result.os.replace", full)
-    monkeypatch.setattr(report, "figures", lambda *_: [])  # seconds of drawing
+    monkeypatch.setattr("hardware.reporting.figures.figures", lambda *_: [])  # seconds of drawing
     assert main([*map(str, files), "--out", str(out)]) == 2
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"] and out.read_text() == "before"
 

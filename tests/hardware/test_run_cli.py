@@ -15,7 +15,6 @@ import nir
 import numpy as np
 import pytest
 
-from hardware import run
 from hardware.backends import BACKENDS
 from hardware.fixed_point.quantise import input_grids, quantise
 from hardware.fixed_point.reference_int import reference_int
@@ -163,7 +162,7 @@ def test_a_broken_probe_is_refused_by_key(files, capsys, key: str, value, word: 
 
 
 def test_json_is_checked_before_the_work(files, capsys, monkeypatch):
-    monkeypatch.setattr(run, "read_pair", lambda *_, **__: pytest.fail("work was done"))
+    monkeypatch.setattr("hardware.pair.read_pair", lambda *_, **__: pytest.fail("work was done"))
     words = [*files, "--backend", "reference_float", "--json", "nodir/x.json"]
     refused(capsys, words, "--json is nodir/x.json")
 

@@ -10,7 +10,7 @@ from mdft import ablate
 from mdft.config.recipes import debug
 from mdft.config.train import TrainConfig
 from mdft.errors import UserError
-from mdft.experiments.ablations import COMPARISONS, FULL, changed, distinct_rows
+from mdft.experiments.ablations import COMPARISONS, FULL, changed, chosen_rows, distinct_rows
 from mdft.experiments.report import KEYS, difference, read_texts
 from tests.mdft.runs_done import RATES, finish, results_of
 
@@ -54,7 +54,7 @@ def test_the_same_configuration_is_run_once():
 
 def test_unknown_rows_are_refused():
     with pytest.raises(UserError, match="--only is 'no_such', expected one of full, mlp"):
-        ablate.chosen_rows(distinct_rows(debug()), ["mlp", "no_such"])
+        chosen_rows(distinct_rows(debug()), ["mlp", "no_such"])
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *, figure: bool = False) -> str:
     """``mdft.ablate`` over what is finished; the report. Drawing takes a second."""
     if not figure:
-        monkeypatch.setattr(ablate, "write_figure", lambda *_: None)
+        monkeypatch.setattr("mdft.experiments.report.write_figure", lambda *_: None)
     table = folder / "docs" / "ablations.md"
     flags = ["--seeds", "0", "1", "--only", FULL, "no_mim", "--table", str(table)]
     monkeypatch.setattr(sys, "argv", ["ablate", "debug", *flags, "--out", str(folder / "runs")])
@@ -139,7 +139,9 @@ def test_damaged_markers_are_refused_before_training(
     text = run(folder, monkeypatch).replace(old, new, 1)
     table = folder / "docs" / "ablations.md"
     table.write_text(text)
-    monkeypatch.setattr(ablate, "sweep", lambda *_, **__: pytest.fail("trained first"))
+    monkeypatch.setattr(
+        "mdft.experiments.sweep.sweep", lambda *_, **__: pytest.fail("trained first")
+    )
     with pytest.raises(UserError, match=r"ablations\.md: .*mend them or move the file away"):
         run(folder, monkeypatch)
     assert table.read_text() == text

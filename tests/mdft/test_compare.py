@@ -12,6 +12,7 @@ from mdft.errors import UserError
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_report import KEYS
 from mdft.experiments.compare_space import CHOICES, MOST, file_of, trials
+from mdft.experiments.comparison import chosen_systems
 from mdft.experiments.report import read_texts
 from mdft.experiments.sweep import Outcome
 from mdft.runs.folder import read_results
@@ -119,7 +120,9 @@ def test_a_failed_trial_is_no_choice(folder: Path, monkeypatch: pytest.MonkeyPat
     best = trials(debug(), "sje", 3)[1].row.name
     for file in (folder / "runs" / best / "seed0").iterdir():
         file.unlink()
-    monkeypatch.setattr(compare, "sweep", lambda *_, **__: Outcome({}, ["sje-trial1: diverged"]))
+    monkeypatch.setattr(
+        "mdft.experiments.comparison.sweep", lambda *_, **__: Outcome({}, ["sje-trial1: diverged"])
+    )
     table = folder / "docs" / "results.md"
     flags = ["--seeds", "1", "--tune", "3", "--only", "sje", "--table", str(table)]
     monkeypatch.setattr(sys, "argv", ["compare", "debug", *flags, "--out", str(folder / "runs")])
@@ -131,9 +134,9 @@ def test_a_failed_trial_is_no_choice(folder: Path, monkeypatch: pytest.MonkeyPat
 
 def test_what_makes_no_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     with pytest.raises(UserError, match="--only is 'nope', expected one of sje, devise"):
-        compare.chosen_systems(["sje", "nope"])
-    assert compare.chosen_systems(["mdft", "sje"]) == ["sje", "mdft"]
-    assert compare.chosen_systems([]) == list(TITLES)
+        chosen_systems(["sje", "nope"])
+    assert chosen_systems(["mdft", "sje"]) == ["sje", "mdft"]
+    assert chosen_systems([]) == list(TITLES)
     monkeypatch.setattr(sys, "argv", ["compare", "debug", "--seeds", "0", "--out", str(tmp_path)])
     with pytest.raises(UserError, match="--seeds is 0, expected at least 1"):
         compare.main()

@@ -16,11 +16,11 @@ from mdft.cli import run_main
 from mdft.config.model import LossConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
-from mdft.evaluate import Command, evaluate, main
+from mdft.evaluate import Command, main
 from mdft.runs.folder import read_results, write_results
 from mdft.systems.interface import exact_distances
 from mdft.systems.mdft import MDFTSystem
-from mdft.training.evaluation import score_split
+from mdft.training.evaluation import evaluate, score_split
 from mdft.training.tables import kinds_table
 from mdft.training.trainer import Trainer
 from tests.mdft.small import random_clips, small_config, small_model
@@ -41,7 +41,7 @@ def run(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _their_clips(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mdft.evaluate.clips_of", lambda _: random_clips())
+    monkeypatch.setattr("mdft.training.evaluation.clips_of", lambda _: random_clips())
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -146,7 +146,7 @@ def one_clip_each() -> ClipSet:
 
 def test_classes_of_one_clip_train_and_are_scored(tmp_path: Path, monkeypatch):
     clips = one_clip_each()
-    monkeypatch.setattr("mdft.evaluate.clips_of", lambda _: clips)
+    monkeypatch.setattr("mdft.training.evaluation.clips_of", lambda _: clips)
     folder = trained(tmp_path / "run", clips)
     assert main(Command(folder, json=True)) == 0
     assert evaluate(folder).changed == []

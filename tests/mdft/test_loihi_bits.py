@@ -9,6 +9,7 @@ import pytest
 from mdft import bits
 from mdft.config.recipes import debug
 from mdft.errors import UserError
+from mdft.experiments import sweep
 from mdft.experiments.ablations import changed
 from mdft.experiments.bits_plan import CONTROL, FLOAT, Tuning, float_jobs, row_name, tuned_jobs
 from mdft.runs.folder import read_config, read_results
@@ -69,8 +70,8 @@ def scores(seed: int, hm: float):
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """``mdft.bits`` over what is finished; nothing is trained."""
-    real = bits.sweep
-    monkeypatch.setattr(bits, "sweep", lambda jobs, *a, **k: real([], *a, **k))
+    real = sweep.sweep
+    monkeypatch.setattr(sweep, "sweep", lambda jobs, *a, **k: real([], *a, **k))
     flags = ["--seeds", "0", "1", "--bits", "8", "2", "--runs", str(folder / "elsewhere")]
     paths = ["--out", str(folder / "out"), "--table", str(folder / "docs" / "bits.md")]
     monkeypatch.setattr(sys, "argv", ["bits", "debug", *flags, *paths])

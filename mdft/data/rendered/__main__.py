@@ -10,8 +10,6 @@ import tyro
 
 from mdft.cli import parse, run_main
 from mdft.config.rendered import RenderedConfig
-from mdft.data.rendered.classes import make_classes
-from mdft.data.rendered.mp4 import export_mp4
 from mdft.errors import UserError
 
 
@@ -38,6 +36,10 @@ class Arguments:
 
 def main(arguments: Arguments) -> int:
     """Do what the command line asks; the exit status."""
+    # Imported here: --help and a mistyped flag are answered without numba and PyAV.
+    from mdft.data.rendered.classes import make_classes
+    from mdft.data.rendered.mp4 import export_mp4
+
     if arguments.export is not None:
         paths = export_mp4(arguments.config, arguments.export, arguments.out, arguments.clips)
         print(*paths, sep="\n")

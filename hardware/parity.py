@@ -1,0 +1,88 @@
+"""A backend on a probe: what it records, compared with the probe and the integer reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hardware.backends import BACKENDS, Backend, prepare
+from hardware.compare import LayerComparison, compare, compare_graded
+from hardware.fixed_point.quantise import IntegerNetwork, input_notes
+from hardware.graph.network import Network, Recording
+from hardware.probe import Probe
+
+ORACLE = "reference_int"
+ALONE = "the probe holds inputs alone: the spikes to compare with are reference_float's"
+FLOAT32 = 1e-5  # of the largest membrane: what a probe in float32 can tell
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One backend on a probe: what it recorded, and the comparisons of a `Result`."""
+
+    recording: Recording
+    must: dict[str, list[LayerComparison]]
+    shown: dict[str, list[LayerComparison]]
+    notes: tuple[str, ...]
+
+
+def compared(
+    backend: Backend, network: Network, probe: Probe, grids: dict[str, float], runtime: str
+) -> Compared:
+    """Run a backend on a probe and compare what it gives.
+
+    Args:
+        backend: of `BACKENDS`.
+        network: a lowered graph.
+        probe: its inputs, spikes and membranes.
+        grids: of its inputs.
+        runtime: of Lava.
+    """
+    prepared = prepare(backend, network, grids)
+    found = backend.run(prepared, probe.inputs, runtime)
+    against = against_probe(network, probe, found)
+    same = probe.arithmetic == ("loihi" if backend.fixed else "float")
+    must, shown = ({probe.source: against}, {}) if same else ({}, {probe.source: against})
+    alone = (ALONE,) if probe.source != "probe" else ()
+    if not isinstance(prepared, IntegerNetwork):
+        return Compared(found, must, shown, alone)
+    oracle = found
+    if backend is not BACKENDS[ORACLE]:
+        oracle = BACKENDS[ORACLE].run(prepared, probe.inputs, "")
+        must[ORACLE] = against_reference(prepared, oracle, found)
+    notes = (*alone, *input_notes(probe.inputs, grids), *prepared.notes, *_events(oracle))
+    return Compared(found, must, shown, notes)
+
+
+def _events(found: Recording) -> list[str]:
+    said = {"wrapped": "currents wrapped around at 24 bits", "clipped": "membranes were clipped"}
+    return [f"{n:,} {said[what]}" for what, n in found.counts.items() if n]
+
+
+def against_probe(network: Network, probe: Probe, found: Recording) -> list[LayerComparison]:
+    """Every layer against the probe's spikes, or its membranes where it does not fire."""
+    layers = []
+    for p in network.populations:
+        if not p.fires:
+            membranes = found.membranes[p.name] * found.units[p.name]
+            layers.append(compare_graded(p.name, probe.membranes[p.name], membranes, FLOAT32))
+            continue
+        distance = probe.membranes[p.name] - p.v_threshold
+        layers.append(compare(p.name, probe.spikes[p.name], found.spikes[p.name], distance))
+    return layers
+
+
+def against_reference(
+    network: IntegerNetwork, expected: Recording, found: Recording
+) -> list[LayerComparison]:
+    """Every layer, spikes and (where recorded) membranes, against the integer reference."""
+    layers = []
+    for p in network.populations:
+        name, unit = p.name, expected.units[p.name]
+        if not p.fires:
+            both = expected.membranes[name], found.membranes[name]
+            layers.append(compare_graded(name, *both, tolerance=0))
+            continue
+        distance = expected.membranes[name] * unit - p.vth * p.unit
+        both = (expected.membranes[name], found.membranes[name]) if found.membranes else None
+        layers.append(compare(name, expected.spikes[name], found.spikes[name], distance, both))
+    return layers
