@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 from pathlib import Path
 
@@ -93,14 +92,6 @@ def test_the_code_of_the_docs_runs_and_finds_nothing(both: Path, monkeypatch, ca
     assert capsys.readouterr().out.splitlines() == lines
 
 
-def test_what_the_docs_say_of_the_contract(both: Path):
-    text = (ROOT / "docs/nir.md").read_text()
-    about = json.loads((both / "out/chain/manifest.json").read_text())
-    assert about["comparison"] == ">" and about["dt"] == 1e-4 and "10⁻⁴ s" in text
-    channels = about["pathways"]["visual"]["inputs"]["events_and_bits"]["channels"]
-    assert len(channels[1]["worth"]) == 10 and "there are 9 bits" in text
-
-
 def test_a_threshold_a_neuron_has_no_chain_and_nothing_is_written(
     tmp_path: Path, clips: ClipSet, monkeypatch: pytest.MonkeyPatch
 ):
@@ -148,7 +139,7 @@ def test_a_code_is_described_in_the_manifest(both: Path):
 
 
 @pytest.mark.parametrize("backend", ["lava_float", "lava_fixed"])
-def test_without_lava_a_lava_backend_ends_with_the_line_of_the_docs(
+def test_without_lava_a_lava_backend_says_so_and_the_others_run(
     both: Path, backend: str, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     real = importlib.util.find_spec
@@ -157,6 +148,5 @@ def test_without_lava_a_lava_backend_ends_with_the_line_of_the_docs(
     files = [str(both / "out" / name) for name in ("motion_audio.nir", "probe.npz")]
     assert run_main([*files, "--backend", backend]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert f"    {said}" in (ROOT / "docs/nir.md").read_text()
+    assert said.count("\n") == 1 and "lava-nc" in said and "Python 3.10" in said
     assert run_main([*files, "--backend", "reference_int"]) == 0
