@@ -86,7 +86,7 @@ SWITCHES = {
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple]:
     """The gradients under every switch, of each of the same two processes."""
     configs = [dataclasses.replace(CONFIG, **change) for change in SWITCHES.values()]
     outcome = together(tmp_path_factory.mktemp("gradients"), 2, several.gradients, *configs)
@@ -95,7 +95,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-def test_gradients_are_those_of_the_joint_batch(shared: dict[str, list], switch: str):
+def test_gradients_are_those_of_the_joint_batch(shared: dict[str, tuple], switch: str):
     config, found = dataclasses.replace(CONFIG, **SWITCHES[switch]), shared[switch]
     (whole,) = several.gradients(config)
     for step, alone in enumerate(whole):
