@@ -102,6 +102,7 @@ def one_step(clips: ClipSet, device: torch.device, compute: ComputeConfig) -> li
 
 
 @traced
+@pytest.mark.slow
 def test_a_compiled_step_is_a_plain_one(ragged_clips: ClipSet, monkeypatch):
     """Graphs and their gradients as torch.compile captures them, without minutes of C++."""
     capture = torch.compile

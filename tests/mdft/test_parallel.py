@@ -95,7 +95,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple]:
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-def test_gradients_are_those_of_the_joint_batch(shared: dict[str, list], switch: str):
+def test_gradients_are_those_of_the_joint_batch(shared: dict[str, tuple], switch: str):
     config, found = dataclasses.replace(CONFIG, **SWITCHES[switch]), shared[switch]
     (whole,) = several.gradients(config)
     for step, alone in enumerate(whole):

@@ -42,6 +42,7 @@ def test_scores_are_the_same_on_two_threads():
     assert scored[0] == scored[1]
 
 
+@pytest.mark.slow
 def test_one_seed_is_one_training_on_either_number_of_threads():
     for count in (1, 2):
         with threads(count):
