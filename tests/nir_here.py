@@ -4,30 +4,30 @@ second, and its limits are tested where it starts (tests/hardware/test_nir_file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from io import StringIO
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hardware.graph import child as nir_child
 from hardware.graph import file as nir_file
+from mdft.isolation import Answer, Child
 
 
-def _parse(path: Path, out: Path) -> str | None:
-    """What `hardware.nir_file` has its child do, by the child's own code."""
-    said = StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
-        patch.setattr(nir_child, "_limit", lambda _: None)  # it would be this process's own
-        nir_child.main(path, out, 0.0)
-    return said.getvalue().strip() or None
+class _Here(Child):
+    """The child's own code, in this process and without limits."""
+
+    def read(self, path: str | Path, *_, **__) -> Answer:
+        header, arrays = nir_child.read(str(path))
+        return header, {name: np.asanyarray(array) for name, array in arrays.items()}
 
 
 @contextmanager
 def reading_here() -> Iterator[None]:
-    """Parse .nir files in this process, without the limits that a child takes upon itself."""
+    """Parse .nir files in this process, without the limits of a child."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nir_file, "_parse", _parse)
+        patch.setattr(nir_file, "Child", _Here)
         yield
 
 
