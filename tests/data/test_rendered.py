@@ -166,7 +166,7 @@ def test_fingerprint_follows_every_parameter_and_the_renderer(tmp_path, monkeypa
     paths.add(rendered.cache_path(TINY, tmp_path))
     monkeypatch.setattr(rendered, "RENDERER_VERSION", -1)
     paths.add(rendered.cache_path(TINY, tmp_path))
-    assert len(paths) == len(variants) + 3
+    assert len(paths) == len(variants) + 2
 
 
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):

@@ -46,7 +46,7 @@ def test_the_card_says_what_the_files_say():
 
 def test_the_motion_branch_gives_the_spikes_of_its_probe():
     check_export(RUN)  # digests, nodes and constants
-    model, probe = mdft.load(RUN), np.load(RUN / "probe.npz")
+    model, probe = mdft.load(RUN).model, np.load(RUN / "probe.npz")
     assert isinstance(model, MDFT)
     for pathway in ("audio", "visual"):
         x, b = (

@@ -58,9 +58,9 @@ def test_the_snippet_of_the_docs_makes_a_probe_that_runs(
     graph: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     snippets = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    assert len(snippets) == 1
     monkeypatch.chdir(graph.parent)
-    exec(snippets[0], {"graph": "their.nir"})
+    (snippet,) = (s for s in snippets if "np.savez" in s)
+    exec(snippet, {"graph": "their.nir"})
     pair = read_pair(graph, Path("probe.npz"))
     assert pair.pathway == "mine" and pair.probe.author == "reference_float"
     # No membrane comes nearer to its threshold than 3e-4; the order of a sum moves one by 1e-15.

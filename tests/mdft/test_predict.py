@@ -11,6 +11,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ import torch
 from rich.console import Console
 
 import mdft
+from export import predict as export_predict
+from mdft import predict
 from mdft.cli import parse, run_main
 from mdft.config import recipes
 from mdft.config.features import FeatureConfig
@@ -28,7 +31,6 @@ from mdft.data.video.prepare import prepare
 from mdft.errors import UserError
 from mdft.inference.candidates import Candidates, candidates, ranked
 from mdft.model.mdft import MDFT
-from mdft.predict import Command, main
 from mdft.runs.preprocessing import read_preprocessing
 from mdft.training.run import train
 from tests.mdft.own_clips import CLASSES, write_own
@@ -56,11 +58,35 @@ def clip(own: Path) -> Path:
     return own / "CLIPS" / "cello playing" / "1.mp4"
 
 
-def command(monkeypatch, *words: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["mdft.predict", *map(str, words)])
+def command(monkeypatch, *words: object, module: ModuleType = predict) -> int:
+    monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, words)])
     with pytest.raises(SystemExit) as left:
-        run_main(lambda: main(parse(Command, "python -m mdft.predict")))
+        run_main(lambda: module.main(parse(module.Command, f"python -m {module.__name__}")))
     return int(left.value.code or 0)
+
+
+def test_a_backend_that_is_unknown_is_one_line(own: Path, monkeypatch, capsys):
+    words = (own / "RUN", "c.mp4", "--backend", "loihi9")
+    assert command(monkeypatch, *words, module=export_predict) == 2
+    written = capsys.readouterr().err
+    assert "backend is 'loihi9', expected one of" in written and written.count("\n") == 1
+
+
+def test_a_list_of_clips_is_labelled_as_each_alone(own: Path):
+    """Embedded together, padded to the longest, and one by one."""
+    classifier = mdft.load(own / "RUN")
+    clips = [classifier.read(clip(own)), classifier.read(own / "CLIPS" / "cello playing" / "2.mp4")]
+    clips[1] = replace(
+        clips[1], **{k: getattr(clips[1], k)[:1] for k in ("audio_TD", "visual_TD", "events_TKD")}
+    )
+    together, alone = classifier.predict(clips), [classifier.predict(c) for c in clips]
+    for guesses, expected in zip(together, alone, strict=True):
+        found, distances = ({g.name: g.distance for g in x} for x in (guesses, expected))
+        assert found == pytest.approx(distances, abs=1e-4)
+    for found, o_E in zip(classifier.embed(clips), map(classifier.embed, clips), strict=True):
+        torch.testing.assert_close(found, o_E, atol=1e-4, rtol=0)
+    assert classifier.predict([]) == []
+    assert set(classifier.classes) == {g.name for g in alone[0]}
 
 
 def test_the_nearest_classes_are_shown_and_a_bad_clip_is_skipped(own: Path, monkeypatch, capsys):
@@ -162,7 +188,6 @@ def test_lists_of_classes_may_have_marks_blanks_and_any_letters(tmp_path: Path):
         (["RUN", "c.mp4", "--explain", "x.txt"], "expected a name in .html"),
         (["RUN", "c.mp4", "d.mp4", "--explain", "x.html"], "--explain is '2 clips'"),
         (["RUN", "c.mp4", "--backbone", "selavi"], "trained on features of frozen"),
-        (["RUN", "c.mp4", "--motion-backend", "loihi9"], "'loihi9'"),
     ],
 )
 def test_a_mistake_is_one_line(own: Path, words, named: str, monkeypatch, capsys):
@@ -208,7 +233,8 @@ def test_averaged_features_and_feature_events_are_made_as_in_training(own: Path)
 )
 def test_the_motion_branch_runs_in_a_simulator(own: Path, backend: str, monkeypatch, capsys):
     words = [own / "RUN", clip(own), "--json"]
-    assert command(monkeypatch, *words, "--motion-backend", backend) == 0
+    simulate = [*words, "--backend", backend]
+    assert command(monkeypatch, *simulate, module=export_predict) == 0
     simulated = capsys.readouterr()
     found = re.search(rf"motion in {backend}: (\d+) of ([\d,]+) spikes differ", simulated.err)
     assert found is not None

@@ -24,7 +24,7 @@ from mdft.data.video.torchvision_nets import torchvision_models
 from mdft.data.video.weights import load_strictly
 
 PICTURES, SIDE = 30, 112
-_MEAN, _DEVIATION = 0.45, 0.225
+_PIXEL_MEAN, _PIXEL_DEVIATION = 0.45, 0.225
 #: The clustering heads, which are left aside: ``mlp_v``, ``mlp_a``, or ``mlp_v0``, ….
 HEADS = r"mlp_[va]\d*\."
 
@@ -80,7 +80,7 @@ def visual_features(network: nn.Module, pictures: np.ndarray) -> np.ndarray:
     rows = []
     for start in range(0, len(pictures), PICTURES):
         x = torch.from_numpy(pictures[start : start + PICTURES]).permute(0, 3, 1, 2).float() / 255
-        x = (_cropped(x) - _MEAN) / _DEVIATION
+        x = (_cropped(x) - _PIXEL_MEAN) / _PIXEL_DEVIATION
         rows.append(network(x.transpose(0, 1)[None]).flatten())
     return torch.stack(rows).numpy()
 
@@ -108,7 +108,7 @@ FILTERS = 257
 _FFT = 1024
 _WINDOW, _STEP = 882, 441  # 20 ms every 10 ms
 _PREEMPHASIS = 0.97
-_MEAN, _DEVIATION = 1.93, 17.89
+_LOG_MEL_MEAN, _LOG_MEL_DEVIATION = 1.93, 17.89
 
 
 def spectrogram(second: np.ndarray) -> Tensor:
@@ -132,7 +132,9 @@ def spectrogram(second: np.ndarray) -> Tensor:
     power = np.abs(np.fft.rfft(windows, _FFT)) ** 2 / _FFT
     energy = power @ mel_triangles().T
     energy[energy == 0] = np.finfo(np.float64).eps
-    return torch.from_numpy(((np.log(energy).T - _MEAN) / _DEVIATION).astype(np.float32))
+    return torch.from_numpy(
+        ((np.log(energy).T - _LOG_MEL_MEAN) / _LOG_MEL_DEVIATION).astype(np.float32)
+    )
 
 
 @lru_cache(maxsize=1)
