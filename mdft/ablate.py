@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from events.errors import unknown
+from mdft import reproducible
 from mdft.errors import require, run_main
 from mdft.experiments.ablations import distinct_rows
 from mdft.experiments.figure import write_figure
@@ -63,6 +64,8 @@ def chosen_rows(rows: Mapping[str, Row], only: Sequence[str]) -> list[Row]:
 def main() -> int:
     """The command line; 0 when every run is finished, 1 when one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.ablate")
+    if command.compute.reproducible:
+        reproducible.restart()
     require(command.system == "mdft", "--model", command.system, "mdft, whose parts these are")
     rows = distinct_rows(config_of(command))
     everything = plan(chosen_rows(rows, ()), command.seeds, command.out)

@@ -10,6 +10,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from mdft import reproducible
 from mdft.baselines.config import SystemName
 from mdft.errors import run_main
 from mdft.experiments.bits_plan import Tuning, float_jobs, tuned_jobs
@@ -53,6 +54,8 @@ class Command(SweepCommand):
 def main() -> int:
     """The command line; 0 when every run is finished, 1 when one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.bits")
+    if command.compute.reproducible:
+        reproducible.restart()
     rate = command.learning_rate / 10 if command.tune_rate is None else command.tune_rate
     tuning = Tuning(command.bits, command.tune_epochs, rate)
     floats = float_jobs(config_of(command), command.seeds, command.out, command.runs)

@@ -16,6 +16,7 @@ import tyro
 from rich.console import Console
 
 from events.cli import parse
+from mdft import reproducible
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError, run_main
 from mdft.evaluation import ScoredSplit, results_of, score_split
@@ -108,8 +109,11 @@ def row(evaluation: Evaluation, folder: Path) -> str:
 
 def main(command: Command) -> int:
     """The command line; 0 when the run is scored."""
-    found = evaluate(command.run, command.device)
     folder = run_folder(command.run)
+    if reproducible.possible() and read_config(folder).compute.reproducible:
+        reproducible.restart()
+        reproducible.begin()
+    found = evaluate(command.run, command.device)
     write_tables(folder, found.split, found.clips.classes, found.results.beta)
     if command.json:
         print(row(found, folder))

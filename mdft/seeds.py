@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mdft import reproducible
 from mdft.baselines.build import check_used
 from mdft.errors import run_main
 from mdft.experiments.spread import rate_table, spread_table
@@ -30,6 +31,8 @@ class Command(SweepCommand):
 def main() -> int:
     """The command line; 0 when every run is finished, 1 when one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.seeds")
+    if command.compute.reproducible:
+        reproducible.restart()
     config = config_of(command)
     check_used(config, RECIPES[recipe]())
     jobs = plan([Row(recipe, config)], command.seeds, command.out)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from events import cli
 from events.errors import unknown
+from mdft import reproducible
 from mdft.baselines.build import check_used
 from mdft.board import Board
 from mdft.config import ComputeConfig, TrainConfig
@@ -82,6 +83,8 @@ def train(
     check_folder(out, config, resume=resume)
     resolve_device(config.device)  # before minutes of drawing
     check_processes(config)
+    if config.compute.reproducible:
+        reproducible.begin()  # before the clips are drawn
     clips = after_first(lambda: load_clips(config.data))
     listeners: list[Callable[[dict[str, Any]], None]] = []
 
@@ -176,7 +179,8 @@ def check_same(out: Path, config: TrainConfig) -> None:
 def _result_depends_on(config: TrainConfig) -> TrainConfig:
     """The configuration without what a resumed run may change: device, compute and cache."""
     data = replace(config.data, cache=None)
-    return replace(config, device="auto", compute=ComputeConfig(), data=data)
+    compute = ComputeConfig(reproducible=config.compute.reproducible)
+    return replace(config, device="auto", compute=compute, data=data)
 
 
 def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
@@ -236,6 +240,8 @@ def main() -> int:
 
 def _run() -> int:
     recipe, command = parse(sys.argv[1:], Command, "mdft.train")
+    if command.compute.reproducible:
+        reproducible.restart()
     config = config_of(command)
     check_used(config, RECIPES[recipe]())
     tag = "" if config.system == "mdft" else f"-{config.system}"

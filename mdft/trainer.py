@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from mdft import gzsl
+from mdft import gzsl, reproducible
 from mdft.baselines.build import adam, build
 from mdft.baselines.interface import System
 from mdft.compute import compile_dense
@@ -71,6 +71,8 @@ class Trainer:
         self.report: Report = report if world().first else lambda record: None
         self.device = resolve_device(config.device)
         config.compute.check(self.device.type, config.system)
+        if config.compute.reproducible:
+            reproducible.begin()
         self.feed = feed_of(clips, self.device, config.compute.feed)
         self.progress = Progress()
         self.warned: set[str] = set()

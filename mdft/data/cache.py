@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mdft import reproducible
 from mdft.data import store
 from mdft.data.dataset import ClipSet
 from mdft.data.scale import Scale
@@ -23,13 +24,16 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Where data is kept once it is drawn or read.
 
     ``cache_dir`` if given, else ``$MDFT_CACHE``, else ``$XDG_CACHE_HOME/mdft``, else
-    ``~/.cache/mdft``.
+    ``~/.cache/mdft``; in it a folder of its own for `mdft.reproducible`.
     """
     if cache_dir is not None:
-        return Path(cache_dir)
-    if os.environ.get("MDFT_CACHE"):
-        return Path(os.environ["MDFT_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mdft"
+        folder = Path(cache_dir)
+    elif os.environ.get("MDFT_CACHE"):
+        folder = Path(os.environ["MDFT_CACHE"])
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mdft"
+    # Features that were computed otherwise differ in their last bits.
+    return folder / "reproducible" if reproducible.active() else folder
 
 
 def fingerprint(description: Mapping[str, object]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from mdft import reproducible
 from mdft.board import Board
 from mdft.config import TrainConfig
 from mdft.data.clips import load_clips
@@ -101,6 +102,8 @@ def work(job: Job, threads: int, channel: Connection) -> None:
 
 
 def _train(job: Job, channel: Connection) -> None:
+    if job.config.compute.reproducible:
+        reproducible.begin()
     clips = load_clips(job.config.data)
     with Board(job.folder) as board:
 
