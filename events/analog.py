@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from events.compiled import njit
 from events.kernels import OPTIONS, crossings, placed
 from events.noise import SHOT, draw, key_of, uniform
 

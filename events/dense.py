@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from events.compiled import njit
 from events.emission import TILE, cross, no_steps, settle
 from events.errors import whole
 from events.kernels import OPTIONS, SPARE, detect, placed

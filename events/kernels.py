@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from events.compiled import njit
 from events.response import TIE
 from events.simd import LANES, first_bit, ones, outside
 

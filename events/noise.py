@@ -25,9 +25,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from events.compiled import njit
 from events.errors import UserError, whole
 from events.kernels import OPTIONS
 

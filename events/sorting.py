@@ -10,8 +10,8 @@ bucket. Then the records are written one after another.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from events.compiled import njit
 from events.kernels import OPTIONS
 from events.sensor import EVENTS
 from events.simd import store

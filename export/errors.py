@@ -9,6 +9,7 @@ from events.cli import exit_status
 from events.errors import UserError as EventsUserError
 from hardware.errors import UserError as HardwareUserError
 from mdft.errors import UserError
+from mdft.machine import checked
 
 MISTAKES = (UserError, EventsUserError, HardwareUserError, OSError)
 
@@ -19,4 +20,4 @@ def run_main(main: Callable[[], int]) -> None:
     Args:
         main: returns the exit status.
     """
-    sys.exit(exit_status(main, MISTAKES))
+    sys.exit(exit_status(lambda: checked(main), MISTAKES))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from events.cli import exit_status
 from events.errors import UserError as EventsUserError
+from mdft.machine import checked
 
 
 class UserError(ValueError):
@@ -38,4 +39,4 @@ def run_main(main: Callable[[], int]) -> None:
     Args:
         main: returns the exit status.
     """
-    sys.exit(exit_status(main, (UserError, EventsUserError, OSError)))
+    sys.exit(exit_status(lambda: checked(main), (UserError, EventsUserError, OSError)))

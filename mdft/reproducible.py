@@ -18,10 +18,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-import llvmlite.binding
 import torch
 
 from mdft.errors import UserError
+from mdft.machine import features
 from mdft.parallel import world
 
 #: What every library has to be told before it is loaded.
@@ -80,8 +80,8 @@ def check_machine() -> None:
     here = f"{platform.system()} {platform.machine()}"
     if here != "Linux x86_64":
         raise UserError(f"--compute.reproducible on {here}: expected Linux on x86-64; leave it out")
-    features = llvmlite.binding.get_host_cpu_features()
-    missing = [name.upper() for name in _NEEDED if not features.get(name)]
+    has = features()
+    missing = [name.upper() for name in _NEEDED if not has.get(name)]
     if missing:
         raise UserError(
             f"--compute.reproducible: this processor has no {' and no '.join(missing)}; leave it "
