@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from events.kernels.compiled import njit
 from events.kernels.emission import TILE, cross, no_steps, settle
 from events.kernels.pixels import OPTIONS, SPARE, detect, placed
 from events.sensor import Sensor

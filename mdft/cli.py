@@ -18,6 +18,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from mdft.errors import UserError, unknown
+from mdft.machine import checked
 
 T = TypeVar("T")
 
@@ -130,4 +131,4 @@ def run_main(main: Callable[[], int]) -> None:
     Args:
         main: returns the exit status.
     """
-    sys.exit(exit_status(main))
+    sys.exit(exit_status(lambda: checked(main)))

@@ -44,12 +44,16 @@ def row(evaluation: Evaluation, folder: Path) -> str:
 def main(command: Command) -> int:
     """The command line; 0 when the run is scored."""
     # Imported here: --help and a mistyped flag are answered without torch.
-    from mdft.runs.folder import RESULTS, run_folder
+    from mdft.distributed import reproducible
+    from mdft.runs.folder import RESULTS, read_config, run_folder
     from mdft.training.evaluation import evaluate
     from mdft.training.tables import write_tables
 
-    found = evaluate(command.run, command.device)
     folder = run_folder(command.run)
+    if reproducible.possible() and read_config(folder).compute.reproducible:
+        reproducible.restart()
+        reproducible.begin()
+    found = evaluate(command.run, command.device)
     write_tables(folder, found.split, found.clips.classes, found.results.beta)
     if command.json:
         print(row(found, folder))

@@ -14,12 +14,23 @@ import pytest
 import torch
 from filelock import FileLock
 
+from mdft.errors import UserError
+from mdft.machine import check_capability
+
 # A shell's background jobs ignore Ctrl-C, and so would every command that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two noisy cores: a slow example is no failure.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
+
+
+def pytest_configure() -> None:
+    """End in one line where PyTorch would die of an illegal instruction, or warn in some test."""
+    try:
+        check_capability()
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.fixture(scope="session")

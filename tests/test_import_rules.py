@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Package → its rooms; each may import those listed before it.
 ROOMS = {
     "mdft": (
-        "cli errors files gzsl isolation",
+        "cli errors files gzsl isolation machine",
         "lif",
         "config",
         "distributed",

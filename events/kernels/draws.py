@@ -7,8 +7,8 @@ numbers on every machine.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from events.kernels.compiled import njit
 from events.kernels.pixels import OPTIONS
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from events.kernels.compiled import njit
 from events.kernels.pixels import (
     INLINE,
     OPTIONS,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from events.kernels.compiled import njit
 from events.kernels.simd import LANES, first_bit, ones, outside
 
 # A contrast this little short of a whole step is that step: a difference of two rounded

@@ -13,8 +13,8 @@ or with AVX-512 on an AMD processor (docs/performance.md).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from events.kernels.compiled import njit
 from events.kernels.pixels import OPTIONS
 from events.kernels.simd import store
 from events.records import EVENTS

@@ -14,6 +14,7 @@ ADDED = (
     "system",
     "init",
     "compute",
+    "compute.reproducible",
     "model.motion.arithmetic",
     "model.motion.weight_bits",
 )

@@ -21,7 +21,7 @@ CompileName = Literal["no", "default", "reduce-overhead"]
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How a run computes; a resumed run may change it."""
+    """How a run computes; a resumed run may change it, but for `reproducible`."""
 
     feed: FeedName = "auto"
     """device: all clips on the device; stream: read ahead from memory or disk; auto: device on a
@@ -31,6 +31,8 @@ class ComputeConfig:
     test."""
     compile: CompileName = "no"
     """torch.compile of RJLU and CRM, in this mode; reduce-overhead: with CUDA graphs."""
+    reproducible: bool = False
+    """The same bits on every x86-64 processor with AVX2, on one thread (docs/reproducible.md)."""
 
     def check(self, device: str, system: SystemName) -> None:
         """Raise a UserError that names the first field that does not go with the run."""
@@ -38,6 +40,11 @@ class ComputeConfig:
         require(gpu, "compute.autocast", f"on with device {device}", "off, or --device cuda")
         ours = system == "mdft" or self.compile == "no"
         require(ours, "compute.compile", self.compile, f"no with --model {system}")
+        if self.reproducible:
+            expected = "--device cpu, --model mdft, --compute.compile no"
+            found = f"on with {device}, {system}, {self.compile}"
+            alone = device == "cpu" and system == "mdft" and self.compile == "no"
+            require(alone, "compute.reproducible", found, expected)
 
 
 @dataclass(frozen=True)
@@ -75,5 +82,7 @@ class TrainConfig:
         self.data.check()
         self.model.check()
         self.loss.check()
+        folder = self.compute.reproducible and self.data.source == "folder"
+        require(not folder, "compute.reproducible", "on with clips of one's own", "rendered, files")
         ours = self.init is None or self.system == "mdft"
         require(ours, "init", self.init, "none for a baseline")

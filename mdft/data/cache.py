@@ -13,6 +13,7 @@ import numpy as np
 from mdft.data import store
 from mdft.data.dataset import ClipSet
 from mdft.data.scale import Scale
+from mdft.distributed import reproducible
 from mdft.errors import UserError
 
 _ARRAYS = ("events_MKD", "offsets_N1", "labels_N", "words_CW")
@@ -23,13 +24,16 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Where data is kept once it is drawn or read.
 
     ``cache_dir`` if given, else ``$MDFT_CACHE``, else ``$XDG_CACHE_HOME/mdft``, else
-    ``~/.cache/mdft``.
+    ``~/.cache/mdft``; in it a folder of its own for `mdft.distributed.reproducible`.
     """
     if cache_dir is not None:
-        return Path(cache_dir)
-    if os.environ.get("MDFT_CACHE"):
-        return Path(os.environ["MDFT_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mdft"
+        folder = Path(cache_dir)
+    elif os.environ.get("MDFT_CACHE"):
+        folder = Path(os.environ["MDFT_CACHE"])
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mdft"
+    # Features that were computed otherwise differ in their last bits.
+    return folder / "reproducible" if reproducible.active() else folder
 
 
 def fingerprint(description: Mapping[str, object]) -> str:

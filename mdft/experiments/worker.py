@@ -18,6 +18,7 @@ import torch
 
 from mdft.config.train import TrainConfig
 from mdft.data.sources import load_clips
+from mdft.distributed import reproducible
 from mdft.runs.folder import STATE
 from mdft.training.board import Board
 from mdft.training.trainer import Trainer
@@ -101,6 +102,8 @@ def work(job: Job, threads: int, channel: Connection) -> None:
 
 
 def _train(job: Job, channel: Connection) -> None:
+    if job.config.compute.reproducible:
+        reproducible.begin()
     clips = load_clips(job.config.data)
     with Board(job.folder) as board:
 

@@ -9,7 +9,8 @@ flat ones compile in half the time.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from events.kernels.compiled import njit
 
 # NumPy's error model: Python's would test every divisor for zero and end the vectorisation.
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from events.kernels.compiled import njit
 from events.kernels.simd import data_of, first_bit, ones, spread
 
 #: Inputs that are looked at together.

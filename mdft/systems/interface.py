@@ -25,7 +25,7 @@ class Spikes:
     mask_BT: Tensor
 
 
-NO_SPIKES = Spikes({}, torch.ones(0, 1, dtype=torch.bool))
+NO_SPIKES = Spikes({}, torch.empty(0, 1, dtype=torch.bool))
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,17 @@ class SweepCommand(TrainConfig):
 def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
     """The recipe's name, and a command whose flags start from that recipe.
 
+    With ``--compute.reproducible`` the process is replaced by one with the environment of
+    :mod:`mdft.distributed.reproducible`, unless it has that.
+
     Args:
         arguments: ``[RECIPE] [--flag value ...]``.
         command: a configuration with the command's own flags.
         module: name of the command's module, for ``--help``.
 
     Raises:
-        UserError: there is no such recipe, or a flag of another source of data was given.
+        UserError: there is no such recipe, a flag of another source of data was given, or this
+            machine cannot run reproducibly.
     """
     if not arguments or arguments[0].startswith("-"):
         arguments = [DEFAULT_RECIPE, *arguments]
@@ -53,6 +57,10 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
     from mdft.data.sources import check_flags
 
     check_flags(found.data, default.data)
+    if found.compute.reproducible:
+        from mdft.distributed.reproducible import restart
+
+        restart()
     return recipe, found
 
 

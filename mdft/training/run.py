@@ -15,6 +15,7 @@ from rich.console import Console
 from mdft.config.train import ComputeConfig, TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.data.sources import load_clips
+from mdft.distributed import reproducible
 from mdft.distributed.device import resolve_device
 from mdft.distributed.world import after_first, world
 from mdft.errors import UserError, require
@@ -91,6 +92,8 @@ def fit(
     check_folder(out, config, resume=resume)
     resolve_device(config.device)  # before minutes of drawing
     check_processes(config)
+    if config.compute.reproducible:
+        reproducible.begin()  # before the clips are drawn
     clips = after_first(lambda: load_clips(config.data))
     listeners: list[Report] = [] if progress is None else [progress]
 
@@ -175,7 +178,8 @@ def check_same(out: Path, config: TrainConfig) -> None:
 def _result_depends_on(config: TrainConfig) -> TrainConfig:
     """The configuration without what a resumed run may change: device, compute and cache."""
     data = replace(config.data, cache=None)
-    return replace(config, device="auto", compute=ComputeConfig(), data=data)
+    compute = ComputeConfig(reproducible=config.compute.reproducible)
+    return replace(config, device="auto", compute=compute, data=data)
 
 
 def check_processes(config: TrainConfig) -> None:

@@ -19,6 +19,7 @@ from mdft import gzsl
 from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES, Stage
+from mdft.distributed import reproducible
 from mdft.distributed.device import resolve_device
 from mdft.distributed.world import from_first, world
 from mdft.files import only_writer, write_atomic
@@ -63,6 +64,8 @@ class Trainer:
         self.report: Report = report if world().first else lambda record: None
         self.device = resolve_device(config.device)
         config.compute.check(self.device.type, config.system)
+        if config.compute.reproducible:
+            reproducible.begin()
         self.feed = feed_of(clips, self.device, config.compute.feed)
         self.progress = Progress()
         self.warned: set[str] = set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from events.kernels.compiled import njit
 
 
 @njit(nogil=True, cache=True, inline="always")
