@@ -65,24 +65,24 @@ def parse(
     except SystemExit as left:
         if not left.code:  # --help
             raise
-        raise _refused(_one_line(box.getvalue())) from None
+        raise _refusal(box.getvalue()) from None
 
 
-def _refused(said: str) -> UserError:
-    """Tyro's refusal; of a choice with the nearest one, which tyro leaves out."""
-    choice = re.match(r"invalid choice '([^']*)' for argument '([^']*)'\. [^(]*\(([^)]*)\)", said)
-    if not choice:
-        return UserError(said)
-    name, flag, known = choice.groups()
-    return unknown(flag, name, re.findall(r"'([^']+)'", known))
+def _refusal(box: str) -> UserError:
+    """The error of the text in tyro's box; of a choice with the nearest one, which tyro leaves out.
 
-
-def _one_line(box: str) -> str:
-    """The text of tyro's box without its title; its sections are parted by rules."""
+    The box is taken apart because tyro (1.0) hands out the text in no other public way:
+    ``console_outputs=False`` drops it, and the hook of ``tyro._errors`` is declared unstable.
+    """
     rules = r"(?m)^[ │]*(?:[╭╰].*|[─-]{8,})[ │]*$"
     sections = re.split(rules, box)[1:]  # where stdout is not UTF-8 the title is a section
     lines = (" ".join(section.replace("│", " ").split()) for section in sections)
-    return "; ".join(filter(None, lines))
+    text = "; ".join(filter(None, lines))
+    choice = re.match(r"invalid choice '([^']*)' for argument '([^']*)'\. [^(]*\(([^)]*)\)", text)
+    if not choice:
+        return UserError(text)
+    name, flag, known = choice.groups()
+    return unknown(flag, name, re.findall(r"'([^']+)'", known))
 
 
 def exit_status(main: Callable[[], int]) -> int:
