@@ -1,4 +1,9 @@
-"""Many runs: named configurations × seeds, several at once, resumable."""
+"""Many runs: named configurations × seeds, several at once, resumable.
+
+Each run has a process of its own and not a place in joblib's pool: where the system kills one
+process of that pool, as it does when memory runs out, joblib 1.6 ends all of them with a
+TerminatedWorkerError. Here the run is reported and the others go on.
+"""
 
 from __future__ import annotations
 

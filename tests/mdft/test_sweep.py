@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,7 +25,7 @@ from mdft.experiments import sweep
 from mdft.experiments.screen import SweepScreen, Track
 from mdft.experiments.spread import score_spreads, spread
 from mdft.experiments.sweep import Row, is_finished, plan, report_failures
-from mdft.experiments.worker import LOG, Job
+from mdft.experiments.worker import LOG, Job, start
 from mdft.training.trainer import Trainer
 from tests.mdft.runs_done import finish, results_of
 
@@ -201,13 +200,21 @@ def test_ctrl_c_ends_all_runs_quietly_and_the_next_call_resumes(tmp_path: Path, 
     assert weights == (whole / "model.safetensors").read_bytes()
 
 
-def test_a_killed_run_is_reported(tmp_path: Path):
-    job, failures = Job("a", debug(), tmp_path), []
-    with SweepScreen(quiet(), total=1, reused=0) as screen:
-        screen.started(job)
-        killed = SimpleNamespace(join=lambda: None, exitcode=-signal.SIGKILL)
-        sweep._end(job, killed, None, screen, failures)  # type: ignore[arg-type]
-    assert "a seed 0: ended with status -9; out of memory?" in failures[0]
+def test_a_killed_run_is_reported_and_does_not_stop_the_others(
+    tmp_path: Path, cache: Path, monkeypatch
+):
+    def start_and_kill(job: Job, threads: int):
+        channel, process = start(job, threads)
+        if job.row == "bad":
+            os.kill(process.pid or 0, signal.SIGKILL)
+        return channel, process
+
+    monkeypatch.setattr(sweep, "start", start_and_kill)
+    jobs = plan([Row("bad", tiny(cache)), Row("good", tiny(cache))], (5,), tmp_path)
+    outcome = sweep.sweep(jobs, tmp_path, at_once=2, console=quiet())
+    assert [run.seed for run in outcome.results["good"]] == [5]
+    (line,) = outcome.failures
+    assert line.startswith("bad seed 5: ended with status -9; out of memory? try fewer --jobs")
 
 
 def test_the_estimate_by_hand(tmp_path: Path):
