@@ -11,7 +11,7 @@ from torch import Tensor
 from mdft.lif import cpu_kernels as lif_numba
 from mdft.lif.loihi import state_limit
 from mdft.lif.neuron import LIFParams
-from mdft.lif.openmp import over_samples
+from mdft.lif.threads import over_samples
 
 
 def flat(x: Tensor) -> np.ndarray:

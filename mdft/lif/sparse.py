@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdft.lif.cpu import flat
-from mdft.lif.openmp import over_samples
 from mdft.lif.sparse_kernels import COLUMNS, LANES, add_outer, add_rows, transpose
+from mdft.lif.threads import over_samples
 
 #: Of the inputs that are not zero, from which on the matrix product is faster.
 DENSEST = 0.15

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mdft.lif import cpu_kernels as lif_numba
-from mdft.lif import openmp
+from mdft.lif import threads as loops
 from mdft.lif.layer import lif_sequence
 from mdft.lif.neuron import AtanSpike
 from tests.mdft.lif_inputs import PARAMS, inputs, weighted_sum
@@ -16,7 +16,7 @@ _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 
 
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(openmp, "GRAIN", 1)
+    monkeypatch.setattr(loops, "GRAIN", 1)
     given_ = inputs((5, 9, 16), dtype=torch.float32)
     results = []
     for number in (1, 2, 3, 8):
@@ -37,8 +37,8 @@ def _mean_in_child(queue: multiprocessing.Queue) -> None:
 
 @pytest.mark.subprocess
 def test_a_forked_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(openmp, "GRAIN", 1)
-    openmp.over_samples(lambda *block: None, 4, 4)  # the parent has threads
+    monkeypatch.setattr(loops, "GRAIN", 1)
+    loops.over_samples(lambda *block: None, 4, 4)  # the parent has threads
     with threads(2):
         expected = lif_sequence(torch.ones(4, 3, 2), PARAMS, AtanSpike())[0].mean().item()
         context = multiprocessing.get_context("fork")
