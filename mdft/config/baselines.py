@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, fields
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from mdft.errors import require
+from annotated_types import MultipleOf
+
+from mdft.config.ranges import Count, NotNegative, Positive, Share
 
 SystemName = Literal[
     "mdft",
@@ -27,31 +28,19 @@ Branches = Literal["audio", "visual", "both"]
 class BaselineConfig:
     """What every baseline has."""
 
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Of Adam."""
-    weight_decay: float = 0.0
+    weight_decay: NotNegative = 0.0
     """Of Adam: L2, added to the gradient."""
-
-    def check(self) -> None:
-        """Raise a UserError that names the first field out of its range."""
-        for name in (f.name for f in fields(self)):
-            value = getattr(self, name)
-            if name.startswith("dropout"):
-                require(0 <= value < 1, name, value, "0 <= it < 1")
-            elif isinstance(value, int) and not isinstance(value, bool):
-                require(value >= 1, name, value, "at least 1")
-            elif isinstance(value, float):
-                require(0 <= value < math.inf, name, value, "0 or more")
-        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "more than 0")
 
 
 @dataclass(frozen=True)
 class CompatibilityConfig(BaselineConfig):
     """SJE and DeViSE."""
 
-    margin: float = 0.1
+    margin: NotNegative = 0.1
     """Of the hinge."""
-    dropout: float = 0.2
+    dropout: Share = 0.2
     """Of features and word vectors."""
     normalise: bool = False
     """Features of unit length; published with C3D and VGGish features only."""
@@ -71,50 +60,45 @@ class APNConfig(BaselineConfig):
 class FVAEGANConfig(BaselineConfig):
     """f-VAEGAN-D2: a generator of features, then a classifier."""
 
-    beta1: float = 0.5
+    beta1: Share = 0.5
     """Of Adam, as usual for adversarial training."""
-    latent: int = 300
+    latent: Count = 300
     """Width of the noise."""
-    hidden_encoder: int = 300
+    hidden_encoder: Count = 300
     """Width of the encoder's hidden layer."""
-    hidden_generator: int = 512
+    hidden_generator: Count = 512
     """Width of the generator's hidden layer."""
-    hidden_critic: int = 512
+    hidden_critic: Count = 512
     """Width of the critic's hidden layer."""
-    critic_steps: int = 5
+    critic_steps: Count = 5
     """The generator learns in one step of so many."""
-    penalty: float = 10.0
+    penalty: NotNegative = 10.0
     """Weight of the gradient penalty."""
-    gan_weight: float = 10.0
+    gan_weight: NotNegative = 10.0
     """Weight of the critic's opinion in the generator's loss."""
-    synthetic: int = 1000
+    synthetic: Count = 1000
     """Clips to generate for each unseen class."""
-    classifier_epochs: int = 30
+    classifier_epochs: Count = 30
     """Of the second phase."""
-    classifier_batch: int = 1000
+    classifier_batch: Count = 1000
     """Clips a step of the second phase."""
-    classifier_rate: float = 1e-3
+    classifier_rate: NotNegative = 1e-3
     """Learning rate of the second phase."""
-
-    def check(self) -> None:
-        """Raise a UserError that names the first field out of its range."""
-        super().check()
-        require(self.beta1 < 1, "beta1", self.beta1, "0 <= it < 1")
 
 
 @dataclass(frozen=True)
 class CJMEConfig(BaselineConfig):
     """Coordinated Joint Multimodal Embeddings."""
 
-    joint: int = 64
+    joint: Count = 64
     """Width E of the joint space."""
-    hidden: int = 1024
+    hidden: Count = 1024
     """Width of the hidden layer of both encoders."""
-    dropout: float = 0.2
+    dropout: Share = 0.2
     """Of every hidden layer."""
-    margin: float = 1.0
+    margin: NotNegative = 1.0
     """Of the triplets."""
-    indifference: float = 0.1
+    indifference: NotNegative = 0.1
     """Entropies closer than this, in nats, prefer no modality."""
     attention: Literal["hard", "soft"] = "hard"
     """Score with the preferred modality alone, or with both in their shares."""
@@ -124,17 +108,17 @@ class CJMEConfig(BaselineConfig):
 class AVGZSLNetConfig(BaselineConfig):
     """AVGZSLNet."""
 
-    joint: int = 64
+    joint: Count = 64
     """Width E of the joint space."""
-    hidden: int = 1024
+    hidden: Count = 1024
     """Width of the hidden layer of both encoders."""
-    hidden_decoder: int = 64
+    hidden_decoder: Count = 64
     """Width of the decoder's hidden layer."""
-    dropout: float = 0.8
+    dropout: Share = 0.8
     """Of the encoders' hidden layers."""
-    dropout_decoder: float = 0.5
+    dropout_decoder: Share = 0.5
     """Of the decoder's hidden layer."""
-    margin: float = 1.0
+    margin: NotNegative = 1.0
     """Of the triplets."""
     score: Branches = "both"
     """Distances of which modality; both: their sum."""
@@ -144,29 +128,29 @@ class AVGZSLNetConfig(BaselineConfig):
 class AVCAConfig(BaselineConfig):
     """AVCA."""
 
-    weight_decay: float = 1e-5
+    weight_decay: NotNegative = 1e-5
     """Of Adam: L2, added to the gradient."""
-    dim: int = 300
+    dim: Count = 300
     """Width of the tokens."""
-    joint: int = 64
+    joint: Count = 64
     """Width E of the joint space."""
-    hidden: int = 512
+    hidden: Count = 512
     """Width of the hidden layers of encoders and projections."""
-    layers: int = 1
+    layers: Count = 1
     """Of the transformer."""
-    heads: int = 3
+    heads: Count = 3
     """Of attention."""
-    head: int = 100
+    head: Count = 100
     """Width of a head."""
-    mlp: int = 64
+    mlp: Count = 64
     """Width of the transformer's hidden layer."""
-    dropout_encoder: float = 0.2
+    dropout_encoder: Share = 0.2
     """Of encoders and transformer."""
-    dropout_projection: float = 0.3
+    dropout_projection: Share = 0.3
     """Of the projections of both modalities."""
-    dropout_words: float = 0.5
+    dropout_words: Share = 0.5
     """Of the projection of words and of the decoders."""
-    margin: float = 1.0
+    margin: NotNegative = 1.0
     """Of the triplets."""
     score: Branches = "visual"
     """Distances of which modality; visual, as in the published code."""
@@ -176,9 +160,9 @@ class AVCAConfig(BaselineConfig):
 class AVMSTConfig(AVCAConfig):
     """AVMST: AVCA whose features are gated by a spiking network."""
 
-    steps: int = 10
+    steps: Count = 10
     """Steps of the spiking network; each is given the whole input."""
-    theta: float = 1.0
+    theta: NotNegative = 1.0
     """Threshold of the integrate-and-fire neurons."""
 
 
@@ -186,45 +170,40 @@ class AVMSTConfig(AVCAConfig):
 class TCaFConfig(BaselineConfig):
     """TCaF."""
 
-    learning_rate: float = 7e-5
+    learning_rate: Positive = 7e-5
     """Of Adam."""
-    weight_decay: float = 1e-5
+    weight_decay: NotNegative = 1e-5
     """Of Adam: L2, added to the gradient."""
-    dim: int = 300
+    dim: Count = 300
     """Width of the tokens."""
-    joint: int = 64
+    joint: Count = 64
     """Width E of the joint space."""
-    hidden: int = 512
+    hidden: Count = 512
     """Width of the hidden layers of encoders, projection and decoder."""
-    layers: int = 6
+    layers: Count = 6
     """Of the transformer."""
-    heads: int = 8
+    heads: Count = 8
     """Of attention."""
-    head: int = 64
+    head: Count = 64
     """Width of a head."""
-    mlp: int = 128
+    mlp: Count = 128
     """Width of the transformer's hidden layer."""
-    place: int = 64
+    place: Annotated[Count, MultipleOf(2)] = 64
     """Width of the embeddings of modality and time; even."""
-    time_scale: float = 10.0
+    time_scale: NotNegative = 10.0
     """Each random frequency is the sum of two normal numbers of this deviation, cycles a second."""
-    dropout_encoder: float = 0.3
+    dropout_encoder: Share = 0.3
     """Of the encoders."""
-    dropout_place: float = 0.2
+    dropout_place: Share = 0.2
     """Of the tokens."""
-    dropout_transformer: float = 0.3
+    dropout_transformer: Share = 0.3
     """Of the transformer."""
-    dropout_projection: float = 0.1
+    dropout_projection: Share = 0.1
     """Of projection and decoder."""
-    dropout_words: float = 0.1
+    dropout_words: Share = 0.1
     """Of the projection of words and of their decoder."""
     normalise: Literal["none", "published"] = "none"
     """published: sound over 255, and each visual feature of unit length over the clip's time."""
-
-    def check(self) -> None:
-        """Raise a UserError that names the first field out of its range."""
-        super().check()
-        require(self.place % 2 == 0, "place", self.place, "an even number")
 
 
 @dataclass(frozen=True)
@@ -240,8 +219,3 @@ class BaselinesConfig:
     avca: AVCAConfig = field(default_factory=AVCAConfig)
     tcaf: TCaFConfig = field(default_factory=TCaFConfig)
     avmst: AVMSTConfig = field(default_factory=AVMSTConfig)
-
-    def check(self) -> None:
-        """Raise a UserError that names the first field out of its range."""
-        for name in (f.name for f in fields(self)):
-            getattr(self, name).check()

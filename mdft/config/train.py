@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from annotated_types import Ge
 
 from mdft.config.baselines import BaselinesConfig, SystemName
 from mdft.config.data import DataConfig
 from mdft.config.model import LossConfig, ModelConfig
+from mdft.config.ranges import Count, Positive, Seed, check_ranges
 from mdft.errors import require
 
 FeedName = Literal["auto", "device", "stream"]
@@ -51,13 +52,13 @@ class TrainConfig:
     """The architecture of MDFT."""
     loss: LossConfig = field(default_factory=LossConfig)
     """The three losses."""
-    epochs: int = 50
+    epochs: Count = 50
     """Epochs of each stage."""
-    batch_size: int = 256
+    batch_size: Annotated[int, Ge(2)] = 256
     """Clips a step, drawn class-balanced."""
-    learning_rate: float = 1e-4
+    learning_rate: Positive = 1e-4
     """Of Adam; a baseline has its own."""
-    seed: int = 0
+    seed: Seed = 0
     """Of weights, sampling and dropout."""
     init: Path | None = None
     """A finished run whose model is trained on: stage 2 alone, with its β, for --epochs epochs."""
@@ -70,14 +71,9 @@ class TrainConfig:
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""
+        check_ranges(self)
         self.data.check()
-        self.baseline.check()
         self.model.check()
         self.loss.check()
-        rate = self.learning_rate
-        require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
-        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2")
-        require(0 < rate < math.inf, "learning_rate", rate, "a positive number")
-        require(0 <= self.seed < 2**32, "seed", self.seed, "0 <= it < 2**32")
         ours = self.init is None or self.system == "mdft"
         require(ours, "init", self.init, "none for a baseline")

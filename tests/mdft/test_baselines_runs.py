@@ -141,16 +141,17 @@ def test_a_flag_of_another_system_is_refused(name: str):
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
-        ("dropout", 1.0, "dropout is 1.0, expected 0 <= it < 1"),
-        ("hidden", 0, "hidden is 0, expected at least 1"),
-        ("margin", float("nan"), "margin is nan, expected 0 or more"),
-        ("learning_rate", 0.0, "learning_rate is 0.0, expected more than 0"),
+        ("dropout", 1.0, "baseline.cjme.dropout is 1.0, expected less than 1"),
+        ("hidden", 0, "baseline.cjme.hidden is 0, expected at least 1"),
+        ("hidden", 2.5, "baseline.cjme.hidden is 2.5, expected a valid integer"),
+        ("margin", float("nan"), "baseline.cjme.margin is nan, expected less than inf"),
+        ("learning_rate", 0.0, "baseline.cjme.learning_rate is 0.0, expected greater than 0"),
     ],
 )
 def test_an_impossible_hyperparameter_is_named(field: str, value: Any, expected: str):
     with pytest.raises(UserError, match=expected):
         system_config("cjme", **{field: value}).check()
-    with pytest.raises(UserError, match="place is 7, expected an even number"):
+    with pytest.raises(UserError, match="place is 7, expected a multiple of 2"):
         system_config("tcaf", place=7).check()
 
 

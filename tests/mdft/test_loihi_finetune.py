@@ -173,7 +173,7 @@ def test_flags(monkeypatch, finished, capsys):
     assert config_of(command).init == finished.resolve()
     with pytest.raises(UserError, match="--stage is '1', expected none with --init"):
         start_of(dataclasses.replace(command, stage="1"))
-    with pytest.raises(UserError, match="weight_bits is 9, expected 2 to 8"):
+    with pytest.raises(UserError, match=r"model\.motion\.weight_bits is 9, expected at most 8"):
         changed(small_config(), {BITS: 9}).check()
     with pytest.raises(
         UserError, match=r"beta is 0\.0, expected more than 0 with arithmetic loihi"
