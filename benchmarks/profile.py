@@ -32,7 +32,7 @@ from mdft.model import crm, dab, health, layers, motion, rjlu
 from mdft.model import mdft as model
 from mdft.systems import mdft as ours
 from mdft.training import feed
-from mdft.training import step as learner
+from mdft.training import step as loop
 
 MOTION, LEAVES, REST = "motion: snapping to the grid", "gradients of weights added up", "the rest"
 #: What is ranged from outside: owner, the name of its function, and the part that it is.
@@ -48,7 +48,7 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (layers.Reconstruction, "forward", "projections"),
     (ours, "total_loss", "losses"),
     (ours, "firing_rates", "losses"),
-    (learner, "check_finite", "checks and counts"),
+    (loop, "check_finite", "checks and counts"),
     (health.FiringStatistics, "add", "checks and counts"),
 )
 _PRODUCTS = "motion: matrix products"

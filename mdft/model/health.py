@@ -31,7 +31,7 @@ class LayerHealth:
     neurons: int
 
     @property
-    def ailment(self) -> str:
+    def status(self) -> str:
         """``silent``, ``saturated``, ``dead`` (more than half of its neurons), or nothing."""
         low, high = HEALTHY
         if self.rate < low:
@@ -49,7 +49,7 @@ class LayerHealth:
             "silent": f"{rate}: nearly silent, {dead}",
             "saturated": f"{rate}: saturated; lower loss.rate_limit or raise loss.rate_weight",
             "dead": f"{layer}: {dead}; the others carry it",
-        }.get(self.ailment)
+        }.get(self.status)
 
 
 def health_record(health: dict[str, LayerHealth]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mdft.config.baselines import APNConfig
 from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch
 from mdft.systems.blocks import concatenated
-from mdft.systems.interface import Embedded, Lesson, Loss, System, joint, summed
+from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint, summed
 
 #: Weights start uniform between 0 and this.
 START = 2e-4
@@ -44,14 +44,14 @@ class APN(System):
         """The word vectors themselves."""
         return words_CW
 
-    def loss(self, lesson: Lesson) -> Loss:
+    def loss(self, batch: TrainingBatch) -> Loss:
         """Of each module, cross-entropy of ``attributes · w_y`` and squared error to ``w_y``."""
-        x_BF = concatenated(lesson.batch, normalise=self.config.normalise)
+        x_BF = concatenated(batch.clips, normalise=self.config.normalise)
         terms = {}
         for name, weight_WF in (("base", self.base_WF), ("prototypes", self.prototypes_WF)):
             attributes_BW = x_BF @ weight_WF.T
-            logits_BC = attributes_BW @ lesson.words_CW.T
-            terms[f"{name}_class"] = F.cross_entropy(logits_BC, lesson.targets_B)
-            own_BW = lesson.words_CW[lesson.targets_B]
+            logits_BC = attributes_BW @ batch.words_CW.T
+            terms[f"{name}_class"] = F.cross_entropy(logits_BC, batch.targets_B)
+            own_BW = batch.words_CW[batch.targets_B]
             terms[f"{name}_attributes"] = F.mse_loss(attributes_BW, own_BW)
         return summed(terms)

@@ -13,7 +13,7 @@ from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch
 from mdft.model.layers import Projection, norm_relu_block
 from mdft.systems.blocks import TransformerBlock, averaged, triplet, two_branches
-from mdft.systems.interface import NO_SPIKES, Embedded, Lesson, Loss, Spikes, System, summed
+from mdft.systems.interface import NO_SPIKES, Embedded, Loss, Spikes, System, TrainingBatch, summed
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class AVCA(System):
         """The word projection, (C,E)."""
         return self.word_projection(words_CW)
 
-    def loss(self, lesson: Lesson) -> Loss:
+    def loss(self, batch: TrainingBatch) -> Loss:
         """Triplets around words, clips and decoded words, and squared errors.
 
         Of each modality with θ, w = θ_w, ρ = decoder(θ) and ρ_w = decoder(w): four triplets
@@ -90,25 +90,25 @@ class AVCA(System):
         one ``(ρ_w,ρ,ρ⁻)``, and errors of θ to w, ρ to the word vector, rec(θ) to φ; and once
         that of ρ_w to the word vector.
         """
-        thought, margin = self.think(lesson.batch), self.config.margin
-        word_BW = lesson.words_CW[lesson.targets_B]
-        w_CE = self.embed_words(lesson.words_CW)
-        w_BE, rho_w_BW = w_CE[lesson.targets_B], self.decoder(w_CE)[lesson.targets_B]
-        w_other_BE = lesson.negative(w_BE)
+        thought, margin = self.think(batch.clips), self.config.margin
+        word_BW = batch.words_CW[batch.targets_B]
+        w_CE = self.embed_words(batch.words_CW)
+        w_BE, rho_w_BW = w_CE[batch.targets_B], self.decoder(w_CE)[batch.targets_B]
+        w_other_BE = batch.negative(w_BE)
         terms = {"words_decoded": F.mse_loss(rho_w_BW, word_BW)}
         reconstructions = self.audio_reconstruction, self.visual_reconstruction
         for m, (name, reconstruct) in enumerate(
             zip(("audio", "visual"), reconstructions, strict=True)
         ):
             o_BE, phi_BD = thought.theta_BME[:, m], thought.phi_BMD[:, m]
-            other_BE, rho_BW = lesson.negative(o_BE), self.decoder(o_BE)
+            other_BE, rho_BW = batch.negative(o_BE), self.decoder(o_BE)
             triplets_B = (
                 triplet(w_BE, o_BE, other_BE, margin)
                 + triplet(o_BE, w_BE, w_other_BE, margin)
                 + triplet(o_BE, w_BE, other_BE, margin)
                 + triplet(w_BE, o_BE, w_other_BE, margin)
             )
-            decoded_B = triplet(rho_w_BW, rho_BW, lesson.negative(rho_BW), margin)
+            decoded_B = triplet(rho_w_BW, rho_BW, batch.negative(rho_BW), margin)
             terms[f"{name}_triplets"] = triplets_B.mean()
             terms[f"{name}_decoded"] = decoded_B.mean() + F.mse_loss(rho_BW, word_BW)
             terms[f"{name}_alignment"] = F.mse_loss(o_BE, w_BE)

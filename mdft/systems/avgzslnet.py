@@ -11,7 +11,7 @@ from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch
 from mdft.model.losses import distance
 from mdft.systems.blocks import averaged, perceptron, triplet, two_branches
-from mdft.systems.interface import Embedded, Lesson, Loss, System, summed
+from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, summed
 
 
 class AVGZSLNet(System):
@@ -40,19 +40,19 @@ class AVGZSLNet(System):
         """The word projection, (C,E)."""
         return self.words(words_CW)
 
-    def loss(self, lesson: Lesson) -> Loss:
+    def loss(self, batch: TrainingBatch) -> Loss:
         """Composite triplets in the joint space, and the decoder's errors and triplets."""
-        audio_BD, visual_BD = averaged(lesson.batch)
+        audio_BD, visual_BD = averaged(batch.clips)
         a_BE, v_BE = self.audio(audio_BD), self.visual(visual_BD)
-        word_BW = lesson.words_CW[lesson.targets_B]
-        w_BE, margin = self.words(lesson.words_CW)[lesson.targets_B], self.config.margin
+        word_BW = batch.words_CW[batch.targets_B]
+        w_BE, margin = self.words(batch.words_CW)[batch.targets_B], self.config.margin
         a_BW, v_BW, w_BW = (F.normalize(self.decoder(o_BE)) for o_BE in (a_BE, v_BE, w_BE))
         errors = [distance(x_BW, word_BW).mean() for x_BW in (a_BW, v_BW, w_BW)]
         terms = {"reconstruction": torch.stack(errors).sum()}
         for name, o_BE, o_BW in (("audio", a_BE, a_BW), ("visual", v_BE, v_BW)):
-            word_to_clip_B = triplet(w_BE, o_BE, lesson.negative(o_BE), margin)
-            clip_to_word_B = triplet(o_BE, w_BE, lesson.negative(w_BE), margin)
-            decoded_B = triplet(w_BW, o_BW, lesson.negative(o_BW), margin)
+            word_to_clip_B = triplet(w_BE, o_BE, batch.negative(o_BE), margin)
+            clip_to_word_B = triplet(o_BE, w_BE, batch.negative(w_BE), margin)
+            decoded_B = triplet(w_BW, o_BW, batch.negative(o_BW), margin)
             terms[f"{name}_triplets"] = (word_to_clip_B + clip_to_word_B).mean()
             terms[f"{name}_decoded"] = decoded_B.mean()
         return summed(terms)

@@ -11,7 +11,7 @@ from mdft.config.baselines import CJMEConfig
 from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch
 from mdft.systems.blocks import averaged, perceptron, triplet
-from mdft.systems.interface import Embedded, Lesson, Loss, System, summed
+from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, summed
 
 
 class CJME(System):
@@ -46,13 +46,13 @@ class CJME(System):
         """The word projection, (C,E)."""
         return self.words(words_CW)
 
-    def loss(self, lesson: Lesson) -> Loss:
+    def loss(self, batch: TrainingBatch) -> Loss:
         """``(1 − α) l_ta + α l_tv + MSE(a, v) + MSE(α, α*)``, α the share of the pictures."""
-        audio_BE, visual_BE, share_B = self._embed(lesson.batch)
-        o_w_CE = self.embed_words(lesson.words_CW)
-        o_w_BE, margin = o_w_CE[lesson.targets_B], self.config.margin
-        ta_B = triplet(o_w_BE, audio_BE, lesson.negative(audio_BE), margin)
-        tv_B = triplet(o_w_BE, visual_BE, lesson.negative(visual_BE), margin)
+        audio_BE, visual_BE, share_B = self._embed(batch.clips)
+        o_w_CE = self.embed_words(batch.words_CW)
+        o_w_BE, margin = o_w_CE[batch.targets_B], self.config.margin
+        ta_B = triplet(o_w_BE, audio_BE, batch.negative(audio_BE), margin)
+        tv_B = triplet(o_w_BE, visual_BE, batch.negative(visual_BE), margin)
         wanted_B = self.preference(audio_BE.detach(), visual_BE.detach(), o_w_CE.detach())
         return summed(
             {

@@ -11,7 +11,7 @@ from mdft.config.baselines import CompatibilityConfig
 from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch
 from mdft.systems.blocks import concatenated
-from mdft.systems.interface import Embedded, Lesson, System, joint
+from mdft.systems.interface import Embedded, System, TrainingBatch, joint
 
 
 class Compatibility(System):
@@ -45,10 +45,10 @@ class Compatibility(System):
             return super().distances(clips, o_w_CE)
         return -(clips.o_BME[:, 0].double() @ o_w_CE.double().T).numpy(force=True)
 
-    def hinges(self, lesson: Lesson) -> Tensor:
+    def hinges(self, batch: TrainingBatch) -> Tensor:
         """``[γ + F(x, y) − F(x, y_x)]₊`` for every wrong class y of the stage, (B,C)."""
-        score_BC = self._project(lesson.batch) @ self.dropout(lesson.words_CW).T
-        own_B1 = lesson.targets_B[:, None]
+        score_BC = self._project(batch.clips) @ self.dropout(batch.words_CW).T
+        own_B1 = batch.targets_B[:, None]
         hinge_BC = F.relu(self.config.margin + score_BC - score_BC.gather(1, own_B1))
         return torch.scatter(hinge_BC, 1, own_B1, 0.0)
 

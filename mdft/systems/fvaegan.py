@@ -17,7 +17,7 @@ from mdft.data.dataset import Batch, ClipSet
 from mdft.data.stages import Stage
 from mdft.errors import UserError
 from mdft.systems.blocks import concatenated
-from mdft.systems.interface import Embedded, Lesson, Loss, System, joint, summed
+from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint, summed
 
 _READ = 256
 
@@ -62,13 +62,13 @@ class FVAEGAN(System):
         self.register_buffer("classifier_CF", torch.zeros(0, features + 1))
         self.register_buffer("classifier_words_CW", torch.zeros(0, W))
 
-    def loss(self, lesson: Lesson) -> Loss:
+    def loss(self, batch: TrainingBatch) -> Loss:
         """The critic's loss in every step, the generator's in one of ``critic_steps``.
 
         Each reaches its own networks only, so that one optimiser serves both.
         """
-        x_BF = concatenated(lesson.batch)
-        w_BW = lesson.words_CW[lesson.targets_B]
+        x_BF = concatenated(batch.clips)
+        w_BW = batch.words_CW[batch.targets_B]
         fake_BF = self.generate(w_BW)
         terms = self._critic_terms(x_BF, fake_BF.detach(), w_BW)
         if int(self.steps) % self.config.critic_steps == 0:

@@ -44,17 +44,17 @@ class Embedded:
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What one training step learns from.
+class TrainingBatch:
+    """What the loss of one training step is computed from.
 
     Attributes:
-        batch: B clips; where several processes share a step, this one's share of them.
+        clips: B of them; where several processes share a step, this one's share of them.
         words_CW: word vectors of the classes of the stage's training split.
         targets_B: row of each clip's class in it.
         negatives_B: index in the batch of a clip of another class, for systems that need one.
     """
 
-    batch: Batch
+    clips: Batch
     words_CW: Tensor
     targets_B: Tensor
     negatives_B: Tensor | None = None
@@ -82,7 +82,7 @@ class System(nn.Module):
     """A model that the two-stage protocol can train and test.
 
     Attributes:
-        needs_negatives: whether a lesson must name a negative for each clip.
+        needs_negatives: whether a batch must name a negative for each clip.
     """
 
     needs_negatives: bool = True
@@ -95,7 +95,7 @@ class System(nn.Module):
         """Embed C classes, (C,E), given their word vectors."""
         raise NotImplementedError
 
-    def loss(self, lesson: Lesson) -> Loss:
+    def loss(self, batch: TrainingBatch) -> Loss:
         """The loss of one training step; the harness takes the gradient of ``total``."""
         raise NotImplementedError
 

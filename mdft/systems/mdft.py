@@ -9,7 +9,7 @@ from mdft.distributed.world import gather, joint_mean
 from mdft.model.health import firing_rates
 from mdft.model.losses import total_loss
 from mdft.model.mdft import MDFT, Output
-from mdft.systems.interface import Embedded, Lesson, Loss, Spikes, System, joint
+from mdft.systems.interface import Embedded, Loss, Spikes, System, TrainingBatch, joint
 
 
 class MDFTSystem(MDFT, System):
@@ -28,19 +28,19 @@ class MDFTSystem(MDFT, System):
         """``O_av`` (B,1,E), eq. (12)."""
         return embedded(self(batch), batch)
 
-    def loss(self, lesson: Lesson) -> Loss:
+    def loss(self, batch: TrainingBatch) -> Loss:
         """``L_n + L_p + L_r`` and the bound on firing rates."""
-        assert lesson.negatives_B is not None
-        output = self(lesson.batch)
-        mask_BT, B = lesson.batch.mask_BT, len(lesson.targets_B)
+        assert batch.negatives_B is not None
+        output = self(batch.clips)
+        mask_BT, B = batch.clips.mask_BT, len(batch.targets_B)
         rates = list(firing_rates(output.spikes, mask_BT).values())
         terms = total_loss(
             gather(output.o_av_BE, B),
             gather(output.reconstructed_BW, B),
-            self.embed_words(lesson.words_CW),
-            lesson.words_CW,
-            lesson.targets_B,
-            lesson.negatives_B,
+            self.embed_words(batch.words_CW),
+            batch.words_CW,
+            batch.targets_B,
+            batch.negatives_B,
             joint_mean(rates, mask_BT.sum()),
             self.loss_config,
         )

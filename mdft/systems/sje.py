@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from mdft.systems.compatibility import Compatibility
-from mdft.systems.interface import Lesson, Loss, summed
+from mdft.systems.interface import Loss, TrainingBatch, summed
 
 
 class SJE(Compatibility):
     """Structured joint embedding: the most violating class alone counts."""
 
-    def loss(self, lesson: Lesson) -> Loss:
+    def loss(self, batch: TrainingBatch) -> Loss:
         """``max_y [γ + F(x, y) − F(x, y_x)]₊``, mean over the batch."""
-        return summed({"hinge": self.hinges(lesson).amax(1).mean()})
+        return summed({"hinge": self.hinges(batch).amax(1).mean()})

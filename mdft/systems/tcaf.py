@@ -13,7 +13,7 @@ from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch
 from mdft.model.layers import Projection, norm_relu_block
 from mdft.systems.blocks import TransformerBlock
-from mdft.systems.interface import Embedded, Lesson, Loss, System, joint, summed
+from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint, summed
 
 
 class TimeEmbedding(nn.Module):
@@ -92,19 +92,19 @@ class TCaF(System):
         """The word projection, (C,E)."""
         return self.word_projection(words_CW)
 
-    def loss(self, lesson: Lesson) -> Loss:
+    def loss(self, batch: TrainingBatch) -> Loss:
         """``CE_y(o · w_y) + MSE(o, w) + MSE(D_o(o), word) + MSE(D_w(w), word)``.
 
         The cross-entropy is over all classes of the stage's training split.
         """
-        o_BE = self.embed_clips(lesson.batch).o_BME[:, 0]
-        o_w_CE = self.embed_words(lesson.words_CW)
-        word_BW = lesson.words_CW[lesson.targets_B]
-        decoded_BW = self.word_decoder(o_w_CE)[lesson.targets_B]
+        o_BE = self.embed_clips(batch.clips).o_BME[:, 0]
+        o_w_CE = self.embed_words(batch.words_CW)
+        word_BW = batch.words_CW[batch.targets_B]
+        decoded_BW = self.word_decoder(o_w_CE)[batch.targets_B]
         return summed(
             {
-                "class": F.cross_entropy(o_BE @ o_w_CE.T, lesson.targets_B),
-                "alignment": F.mse_loss(o_BE, o_w_CE[lesson.targets_B]),
+                "class": F.cross_entropy(o_BE @ o_w_CE.T, batch.targets_B),
+                "alignment": F.mse_loss(o_BE, o_w_CE[batch.targets_B]),
                 "clip_decoded": F.mse_loss(self.decoder(o_BE), word_BW),
                 "words_decoded": F.mse_loss(decoded_BW, word_BW),
             }

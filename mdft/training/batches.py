@@ -12,13 +12,13 @@ from torch import Tensor
 from mdft.data.dataset import Batch, ClipSet
 from mdft.data.stages import Stage
 from mdft.distributed.world import world
-from mdft.systems.interface import Lesson
+from mdft.systems.interface import TrainingBatch
 from mdft.training.feed import Feed, Wanted
 from mdft.training.sampler import BalancedSampler, draw_negatives
 
 
-class Lessons:
-    """Draws the lessons of a stage: class-balanced batches, and negatives.
+class TrainingBatches:
+    """Draws the batches of a stage: class-balanced batches, and negatives.
 
     Every process draws the same clips, and reads its share of them.
 
@@ -26,7 +26,7 @@ class Lessons:
         clips: the data set.
         feed: of its batches.
         stage: whose training split it is.
-        batch_size: clips a lesson, of all processes together; fewer if the split has fewer.
+        batch_size: clips a batch, of all processes together; fewer if the split has fewer.
         generator: of every draw; on the feed's device.
     """
 
@@ -42,7 +42,7 @@ class Lessons:
         self.device = generator.device
         self.indices = clips.splits[stage.train]
         self.size = min(batch_size, len(self.indices))
-        #: Lessons of an epoch.
+        #: Batches of an epoch.
         self.steps = math.ceil(len(self.indices) / batch_size)
         self.sampler = BalancedSampler(self._labels(self.indices))
         classes = clips.classes_of(stage.train)
@@ -53,23 +53,23 @@ class Lessons:
         """A drawn batch, whole in every process."""
         return self.feed.batch(self._draw())
 
-    def epoch(self, *, negatives: bool) -> Iterator[tuple[np.ndarray, Lesson]]:
-        """The indices of each lesson's clips, of all processes, and the lesson.
+    def epoch(self, *, negatives: bool) -> Iterator[tuple[np.ndarray, TrainingBatch]]:
+        """The indices of each batch's clips, of all processes, and the batch.
 
         All draws come first, so that the feed can read ahead.
 
         Args:
             negatives: whether to draw a negative for each clip.
         """
-        drawn = [self._lesson(negatives) for _ in range(self.steps)]
-        batches = self.feed.batches([self._share(chosen) for chosen, *_ in drawn])
-        for (chosen, targets_B, other_B), batch in zip(drawn, batches, strict=True):
-            yield chosen, Lesson(batch, self.words_CW, targets_B, other_B)
+        drawn = [self._chosen(negatives) for _ in range(self.steps)]
+        read = self.feed.batches([self._share(chosen) for chosen, *_ in drawn])
+        for (chosen, targets_B, other_B), clips in zip(drawn, read, strict=True):
+            yield chosen, TrainingBatch(clips, self.words_CW, targets_B, other_B)
 
     def _draw(self) -> np.ndarray:
         return self.indices[self.sampler.draw(self.size, self.generator).numpy(force=True)]
 
-    def _lesson(self, negatives: bool) -> tuple[np.ndarray, Tensor, Tensor | None]:
+    def _chosen(self, negatives: bool) -> tuple[np.ndarray, Tensor, Tensor | None]:
         chosen = self._draw()
         labels_B = self._labels(chosen)
         other_B = draw_negatives(labels_B, self.generator) if negatives else None

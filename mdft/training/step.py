@@ -13,28 +13,28 @@ from torch.optim import Optimizer
 from mdft.config.train import ComputeConfig
 from mdft.distributed.world import world
 from mdft.model.health import FiringStatistics
-from mdft.systems.interface import Lesson, Loss, Spikes, System
-from mdft.training.batches import Lessons
+from mdft.systems.interface import Loss, Spikes, System, TrainingBatch
+from mdft.training.batches import TrainingBatches
 from mdft.training.compute import dense_precision
 from mdft.training.finite import check_finite
 
-LossOf = Callable[[Lesson], Loss]
+LossOf = Callable[[TrainingBatch], Loss]
 
 
-class Learner:
-    """A system that learns the lessons of a stage.
+class EpochLoop:
+    """The training steps of a stage: loss, gradient and update, an epoch at a time.
 
     Args:
         model: calibrated or restored.
         optimizer: of its parameters.
-        lessons: what it learns.
+        batches: of the stage.
         compute: precision of its dense part.
     """
 
     def __init__(
-        self, model: System, optimizer: Optimizer, lessons: Lessons, compute: ComputeConfig
+        self, model: System, optimizer: Optimizer, batches: TrainingBatches, compute: ComputeConfig
     ) -> None:
-        self.model, self.optimizer, self.lessons = model, optimizer, lessons
+        self.model, self.optimizer, self.batches = model, optimizer, batches
         self.compute = compute
         self.loss_of = shared_loss(model)
 
@@ -56,19 +56,19 @@ class Learner:
         self.model.train()
         loss: dict[str, float] = {}
         firing = FiringStatistics()
-        taught = self.lessons.epoch(negatives=self.model.needs_negatives)
-        for step, (indices, lesson) in enumerate(taught, start=1):
-            taken = self._step(where, indices, lesson)
+        batches = self.batches.epoch(negatives=self.model.needs_negatives)
+        for step, (indices, batch) in enumerate(batches, start=1):
+            taken = self._step(where, indices, batch)
             firing.add(taken.spikes.layers, taken.spikes.mask_BT)
             for name, value in taken.terms.items():
-                loss[name] = loss.get(name, 0.0) + value.item() / self.lessons.steps
+                loss[name] = loss.get(name, 0.0) + value.item() / self.batches.steps
             report(step)
         return loss, firing
 
-    def _step(self, where: str, indices: np.ndarray, lesson: Lesson) -> Loss:
-        with dense_precision(self.compute, self.lessons.device):
-            loss = self.loss_of(lesson)
-        check_finite(where, loss.terms, [self.lessons.clips.names[int(i)] for i in indices])
+    def _step(self, where: str, indices: np.ndarray, batch: TrainingBatch) -> Loss:
+        with dense_precision(self.compute, self.batches.device):
+            loss = self.loss_of(batch)
+        check_finite(where, loss.terms, [self.batches.clips.names[int(i)] for i in indices])
         self.optimizer.zero_grad(set_to_none=True)
         loss.terms["total"].backward()
         self.optimizer.step()
@@ -82,8 +82,8 @@ class _Loss(nn.Module):
         super().__init__()
         self.system = system
 
-    def forward(self, lesson: Lesson) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
-        loss = self.system.loss(lesson)
+    def forward(self, batch: TrainingBatch) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
+        loss = self.system.loss(batch)
         spikes = {name: [s.detach() for s in layers] for name, layers in loss.spikes.layers.items()}
         return loss.terms, spikes
 
@@ -108,8 +108,8 @@ def shared_loss(system: System) -> LossOf:
             _Loss(system), broadcast_buffers=False, static_graph=True
         )
 
-    def loss(lesson: Lesson) -> Loss:
-        terms, layers = parallel(lesson)
-        return Loss(terms, Spikes(layers, lesson.batch.mask_BT))
+    def loss(batch: TrainingBatch) -> Loss:
+        terms, layers = parallel(batch)
+        return Loss(terms, Spikes(layers, batch.clips.mask_BT))
 
     return loss

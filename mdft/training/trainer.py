@@ -30,7 +30,7 @@ from mdft.runs.preprocessing import preprocessing_of, write_preprocessing
 from mdft.runs.tensors import read_tensors, write_tensors
 from mdft.systems.build import adam, build
 from mdft.systems.interface import System
-from mdft.training.batches import Lessons
+from mdft.training.batches import TrainingBatches
 from mdft.training.checkpoint import capture, restore
 from mdft.training.compute import compile_dense
 from mdft.training.evaluation import ScoredSplit, results_of, score_split
@@ -38,7 +38,7 @@ from mdft.training.feed import feed_of
 from mdft.training.finetune import adopt, beginning
 from mdft.training.finite import check_finite_weights
 from mdft.training.protocol import Progress, check_fit, resumed
-from mdft.training.step import Learner
+from mdft.training.step import EpochLoop
 from mdft.training.tables import write_tables
 
 Report = Callable[[dict[str, Any]], None]
@@ -69,7 +69,7 @@ class Trainer:
         self.feed = feed_of(clips, self.device, config.compute.feed)
         self.progress = Progress()
         self.warned: set[str] = set()
-        self.unsaid: list[str] = []  # of the calibration, for the next epoch's record
+        self.pending_warnings: list[str] = []  # of the calibration, for the next epoch's record
 
     def run(self, *, resume: bool = False, start: Progress | None = None) -> Results:
         """Both stages and the test.
@@ -124,17 +124,17 @@ class Trainer:
         seed = self.config.seed * len(STAGES) + index
         torch.manual_seed(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
-        lessons = Lessons(self.clips, self.feed, stage, self.config.batch_size, generator)
+        batches = TrainingBatches(self.clips, self.feed, stage, self.config.batch_size, generator)
         self.model = model = build(self.config).to(self.device)
-        self._initialise(stage, model, lessons)
+        self._initialise(stage, model, batches)
         compile_dense(model, self.config.compute.compile)
         optimizer = Adam(model.parameters(), **adam(self.config), fused=True)
         if saved and self.progress.epoch > 0:
             restore(saved, model, optimizer, generator)
-        learner = Learner(model, optimizer, lessons, self.config.compute)
+        loop = EpochLoop(model, optimizer, batches, self.config.compute)
         while self.progress.epoch < self._epochs():
             start = time.perf_counter()
-            record = self._epoch(learner)
+            record = self._epoch(loop)
             record["thresholds"] = self._thresholds(stage, model)
             if index == 0:
                 self._validate(stage, model, record)
@@ -142,28 +142,28 @@ class Trainer:
             self.progress.seconds += time.perf_counter() - start
             self._save(record, model, optimizer, generator)
 
-    def _initialise(self, stage: Stage, model: System, lessons: Lessons) -> None:
+    def _initialise(self, stage: Stage, model: System, batches: TrainingBatches) -> None:
         if self.config.init is not None:
             adopt(model, self.config.init)
             return
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            model.calibrate(lessons.whole())
-        self.unsaid = [f"{stage.name}: {warning.message}" for warning in caught]
-        for text in self.unsaid:
+            model.calibrate(batches.whole())
+        self.pending_warnings = [f"{stage.name}: {warning.message}" for warning in caught]
+        for text in self.pending_warnings:
             self._warn(text, text)
 
-    def _epoch(self, learner: Learner) -> dict[str, Any]:
-        stage, steps = learner.lessons.stage, learner.lessons.steps
+    def _epoch(self, loop: EpochLoop) -> dict[str, Any]:
+        stage, steps = loop.batches.stage, loop.batches.steps
         record: dict[str, Any] = {"stage": stage.name, "epoch": self.progress.epoch}
         running = {**record, "epochs": self._epochs(), "steps": steps}
         when = f"{stage.name} epoch {self.progress.epoch + 1}"
-        loss, firing = learner.epoch(
+        loss, firing = loop.epoch(
             f"{self.folder}: {when}", lambda step: self.report({**running, "step": step})
         )
         health = firing.joint().layers()
         said = self._warn_of(health, when, stage.name)
-        self.unsaid, said = [], [*self.unsaid, *said]
+        self.pending_warnings, said = [], [*self.pending_warnings, *said]
         return {**record, "loss": loss, **health_record(health), "warnings": said}
 
     @torch.no_grad()
@@ -177,12 +177,12 @@ class Trainer:
         return {p: x.theta_BT1[batch.mask_BT].mean().item() for p, x in inputs.items()}
 
     def _warn_of(self, health: dict[str, LayerHealth], when: str, scope: str) -> list[str]:
-        """Warnings about sick layers; each ailment of a layer is reported once a scope."""
+        """Warnings about sick layers; each status of a layer is reported once a scope."""
         said = []
         for layer, state in health.items():
             if text := state.warning(layer):
                 said.append(f"{when}: {text}")
-                self._warn(f"{scope} {layer} {state.ailment}", said[-1])
+                self._warn(f"{scope} {layer} {state.status}", said[-1])
         return said
 
     def _warn(self, key: str, text: str) -> None:

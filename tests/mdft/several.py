@@ -31,7 +31,7 @@ from mdft.distributed.launch import joined
 from mdft.distributed.world import gather, joint_mean, of_all, total, world
 from mdft.errors import UserError
 from mdft.systems.build import build
-from mdft.training.batches import Lessons
+from mdft.training.batches import TrainingBatches
 from mdft.training.feed import feed_of
 from mdft.training.step import shared_loss
 from mdft.training.trainer import Trainer
@@ -126,14 +126,14 @@ def _gradients(config: TrainConfig) -> list[tuple[dict, dict, dict]]:
     generator = torch.Generator().manual_seed(0)
     clips = random_clips(ragged=True)
     feed = feed_of(clips, torch.device("cpu"))
-    lessons = Lessons(clips, feed, STAGES[0], config.batch_size, generator)
+    batches = TrainingBatches(clips, feed, STAGES[0], config.batch_size, generator)
     system = build(config)
-    system.calibrate(lessons.whole())
+    system.calibrate(batches.whole())
     loss_of, found = shared_loss(system.double().train()), []
-    for _, lesson in islice(lessons.epoch(negatives=True), 2):
-        words_CW = lesson.words_CW.double()
-        lesson = dataclasses.replace(lesson, batch=double(lesson.batch), words_CW=words_CW)
-        terms = loss_of(lesson).terms
+    for _, batch in islice(batches.epoch(negatives=True), 2):
+        words_CW = batch.words_CW.double()
+        batch = dataclasses.replace(batch, clips=double(batch.clips), words_CW=words_CW)
+        terms = loss_of(batch).terms
         system.zero_grad()
         terms["total"].backward()
         slopes = {

@@ -12,7 +12,7 @@ from mdft.config.baselines import BaselinesConfig
 from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.systems.build import BASELINES, OURS, build
-from mdft.systems.interface import Lesson, System
+from mdft.systems.interface import System, TrainingBatch
 from mdft.training.sampler import draw_negatives
 from tests.mdft.small import float64, in_double, random_clips, small_config, small_model
 
@@ -55,11 +55,11 @@ def system_config(name: str, *, drop: bool = False, **changes: Any) -> TrainConf
     return small_config(system=name, baseline=replace(baselines, **{name: own}))
 
 
-def lesson_of(clips: ClipSet, indices: np.ndarray) -> Lesson:
+def training_batch_of(clips: ClipSet, indices: np.ndarray) -> TrainingBatch:
     """A training step on these clips, among their own classes."""
     batch = clips.batch(indices)
     classes = np.unique(clips.labels_N[indices])
-    return Lesson(
+    return TrainingBatch(
         batch,
         torch.from_numpy(clips.words_CW[classes]),
         torch.from_numpy(np.searchsorted(classes, clips.labels_N[indices])),
@@ -67,15 +67,15 @@ def lesson_of(clips: ClipSet, indices: np.ndarray) -> Lesson:
     )
 
 
-def taught(system: System, lesson: Lesson, steps: int, rate: float) -> list[dict[str, float]]:
+def taught(system: System, batch: TrainingBatch, steps: int, rate: float) -> list[dict[str, float]]:
     """The loss terms of so many steps of Adam on one batch, with fresh negatives."""
     optimizer = torch.optim.Adam(system.parameters(), lr=rate)
     generator = torch.Generator().manual_seed(0)
     system.train()
     curve = []
     for _ in range(steps):
-        other_B = draw_negatives(lesson.batch.labels_B, generator)
-        terms = system.loss(replace(lesson, negatives_B=other_B)).terms
+        other_B = draw_negatives(batch.clips.labels_B, generator)
+        terms = system.loss(replace(batch, negatives_B=other_B)).terms
         optimizer.zero_grad()
         terms["total"].backward()
         optimizer.step()
@@ -89,5 +89,5 @@ def golden_curve(name: str) -> list[float]:
     clips = in_double(random_clips(ragged=True))
     with float64():
         system = build(system_config(name))
-        curve = taught(system, lesson_of(clips, np.arange(0, 64, 2)), steps=8, rate=1e-3)
+        curve = taught(system, training_batch_of(clips, np.arange(0, 64, 2)), steps=8, rate=1e-3)
     return [terms["total"] for terms in curve]

@@ -14,7 +14,13 @@ from mdft.systems.build import build
 from mdft.systems.fvaegan import FVAEGAN
 from mdft.systems.interface import System
 from tests.mdft.small import float64, in_double
-from tests.mdft.small_baselines import SYSTEMS, golden_curve, lesson_of, system_config, taught
+from tests.mdft.small_baselines import (
+    SYSTEMS,
+    golden_curve,
+    system_config,
+    taught,
+    training_batch_of,
+)
 
 pytestmark = pytest.mark.rounding
 
@@ -50,14 +56,14 @@ def test_it_overfits_ten_clips(ragged_clips: ClipSet, name: str):
     clips, own = in_double(ragged_clips), np.arange(10)
     axis = 0 if name == "cjme" else 1  # its loss ranks clips for a word, never words for a clip
     with float64():
-        system, lesson = build(system_config(name)), lesson_of(clips, TEN)
+        system, batch = build(system_config(name)), training_batch_of(clips, TEN)
         before = distances(ready(system, clips), clips).argmin(axis)
-        curve = taught(system, lesson, *PACE.get(name, (80, 3e-3)))
+        curve = taught(system, batch, *PACE.get(name, (80, 3e-3)))
         after = distances(ready(system, clips), clips).argmin(axis)
     assert (after == own).sum() >= 8
     if isinstance(system, FVAEGAN):  # what learns in the first phase is the generator
-        made_NF = system.generate(lesson.words_CW.repeat_interleave(20, 0))
-        nearest_N = torch.cdist(made_NF, concatenated(lesson.batch)).argmin(1)
+        made_NF = system.generate(batch.words_CW.repeat_interleave(20, 0))
+        nearest_N = torch.cdist(made_NF, concatenated(batch.clips)).argmin(1)
         right_N = nearest_N == torch.arange(10).repeat_interleave(20)
         assert right_N.double().mean() > 0.8  # 0.95 to 1 with seeds 0 to 4
     else:
@@ -69,7 +75,7 @@ def test_it_overfits_ten_clips(ragged_clips: ClipSet, name: str):
 def test_gradient_reaches_every_parameter(ragged_clips: ClipSet, name: str):
     system = build(system_config(name))
     system.calibrate(ragged_clips.batch(np.arange(0, 64, 2)))
-    system.loss(lesson_of(ragged_clips, np.arange(0, 64, 2))).terms["total"].backward()
+    system.loss(training_batch_of(ragged_clips, np.arange(0, 64, 2))).terms["total"].backward()
     without = [n for n, p in system.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
 
@@ -80,7 +86,7 @@ def test_no_clip_knows_its_neighbours_or_its_padding(ragged_clips: ClipSet, name
     clips, indices = in_double(ragged_clips), np.arange(0, 96, 5)
     with float64():
         system = build(system_config(name))
-        taught(system, lesson_of(clips, np.arange(0, 64, 2)), 5, 1e-3)
+        taught(system, training_batch_of(clips, np.arange(0, 64, 2)), 5, 1e-3)
         ready(system, clips)
     with torch.no_grad():
         together = system.embed_clips(clips.batch(indices))

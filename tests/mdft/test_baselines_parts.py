@@ -22,9 +22,9 @@ from mdft.systems.build import BASELINES, adam, build
 from mdft.systems.cjme import CJME
 from mdft.systems.compatibility import Compatibility
 from mdft.systems.fvaegan import FVAEGAN
-from mdft.systems.interface import Lesson, System, exact_distances
+from mdft.systems.interface import System, TrainingBatch, exact_distances
 from mdft.systems.tcaf import TCaF, across
-from tests.mdft.small_baselines import lesson_of, system_config
+from tests.mdft.small_baselines import system_config, training_batch_of
 
 pytestmark = pytest.mark.rounding
 
@@ -33,8 +33,8 @@ TRIPLET = nn.TripletMarginLoss(margin=1.0)
 
 
 @pytest.fixture
-def lesson(ragged_clips: ClipSet) -> Lesson:
-    return lesson_of(ragged_clips, SOME)
+def batch(ragged_clips: ClipSet) -> TrainingBatch:
+    return training_batch_of(ragged_clips, SOME)
 
 
 S = TypeVar("S", bound=System)
@@ -57,38 +57,38 @@ def test_averaged_features_by_hand(ragged_clips: ClipSet):
 
 
 @pytest.mark.parametrize("name", ["sje", "devise"])
-def test_sje_takes_the_worst_class_and_devise_all(lesson: Lesson, name: str):
+def test_sje_takes_the_worst_class_and_devise_all(batch: TrainingBatch, name: str):
     found = system(name, Compatibility, margin=0.3)
     total = 0.0
-    for row, x_F in enumerate(concatenated(lesson.batch)):
-        score = [float(found.map(x_F).detach() @ w) for w in lesson.words_CW]
-        own = int(lesson.targets_B[row])
+    for row, x_F in enumerate(concatenated(batch.clips)):
+        score = [float(found.map(x_F).detach() @ w) for w in batch.words_CW]
+        own = int(batch.targets_B[row])
         hinges = [max(0.0, 0.3 + s - score[own]) for c, s in enumerate(score) if c != own]
         total += max(hinges) if name == "sje" else sum(hinges)
-    expected = total / len(lesson.targets_B)
-    assert found.loss(lesson).terms["total"].item() == pytest.approx(expected, rel=1e-4)
+    expected = total / len(batch.targets_B)
+    assert found.loss(batch).terms["total"].item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_compatibility_scores_by_its_product(lesson: Lesson):
+def test_compatibility_scores_by_its_product(batch: TrainingBatch):
     found = system("sje", Compatibility, score="compatibility")
-    clips, words_CW = found.embed_clips(lesson.batch), lesson.words_CW
+    clips, words_CW = found.embed_clips(batch.clips), batch.words_CW
     expected = -(clips.o_BME[:, 0] @ words_CW.T).detach().numpy()
     np.testing.assert_allclose(found.distances(clips, words_CW), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_apn_by_hand(lesson: Lesson):
+def test_apn_by_hand(batch: TrainingBatch):
     found = system("apn", APN)
     with torch.no_grad():
         found.base_WF.normal_()
         found.prototypes_WF.normal_()
-    x_BF, own_BW = concatenated(lesson.batch), lesson.words_CW[lesson.targets_B]
+    x_BF, own_BW = concatenated(batch.clips), batch.words_CW[batch.targets_B]
     expected = 0.0
     for weight_WF in (found.base_WF, found.prototypes_WF):
         attributes_BW = x_BF @ weight_WF.T
-        share_BC = (attributes_BW @ lesson.words_CW.T).softmax(1)
-        expected -= share_BC.gather(1, lesson.targets_B[:, None]).log().mean()
+        share_BC = (attributes_BW @ batch.words_CW.T).softmax(1)
+        expected -= share_BC.gather(1, batch.targets_B[:, None]).log().mean()
         expected += ((attributes_BW - own_BW) ** 2).mean()
-    torch.testing.assert_close(found.loss(lesson).terms["total"], expected)
+    torch.testing.assert_close(found.loss(batch).terms["total"], expected)
 
 
 def test_cjme_prefers_the_surer_modality():
@@ -100,65 +100,65 @@ def test_cjme_prefers_the_surer_modality():
     assert found.preference(audio_BE, visual_BE, words_CE).tolist() == [1.0, 0.0, 0.5]
 
 
-def test_cjme_by_hand(lesson: Lesson):
+def test_cjme_by_hand(batch: TrainingBatch):
     found = system("cjme", CJME)
-    clips, w_CE = found.embed_clips(lesson.batch), found.embed_words(lesson.words_CW)
+    clips, w_CE = found.embed_clips(batch.clips), found.embed_words(batch.words_CW)
     a_BE, v_BE = clips.o_BME.unbind(1)
-    share_B = torch.sigmoid(found.attention(concatenated(lesson.batch)))[:, 0]
+    share_B = torch.sigmoid(found.attention(concatenated(batch.clips)))[:, 0]
     assert torch.equal(clips.weight_BM[:, 1], (share_B >= 0.5).float())
     hinges = []
-    for i, other in enumerate(lesson.negatives_B.tolist()):  # type: ignore[union-attr]
-        w_E = w_CE[lesson.targets_B[i]]
+    for i, other in enumerate(batch.negatives_B.tolist()):  # type: ignore[union-attr]
+        w_E = w_CE[batch.targets_B[i]]
         for share, o_BE in ((1 - share_B[i], a_BE), (share_B[i], v_BE)):
             near, far = (w_E - o_BE[i]).norm().item(), (w_E - o_BE[other]).norm().item()
             hinges.append(share.item() * max(0.0, 1.0 + near - far))
-    terms = found.loss(lesson).terms
+    terms = found.loss(batch).terms
     assert terms["triplet"].item() == pytest.approx(sum(hinges) / len(SOME), rel=1e-4)
     torch.testing.assert_close(terms["modalities"], ((a_BE - v_BE) ** 2).mean())
 
 
-def test_avgzslnet_is_the_sum_of_its_published_terms(lesson: Lesson):
+def test_avgzslnet_is_the_sum_of_its_published_terms(batch: TrainingBatch):
     found = system("avgzslnet", AVGZSLNet)
-    a_BD, v_BD = averaged(lesson.batch)
-    word_BW = lesson.words_CW[lesson.targets_B]
+    a_BD, v_BD = averaged(batch.clips)
+    word_BW = batch.words_CW[batch.targets_B]
     a, v, w = found.audio(a_BD), found.visual(v_BD), found.words(word_BW)
-    a_, v_, w_ = (lesson.negative(x) for x in (a, v, w))
+    a_, v_, w_ = (batch.negative(x) for x in (a, v, w))
     da, dv, dw = (F.normalize(found.decoder(x)) for x in (a, v, w))
     expected = TRIPLET(w, a, a_) + TRIPLET(a, w, w_) + TRIPLET(w, v, v_) + TRIPLET(v, w, w_)
-    expected += TRIPLET(dw, da, lesson.negative(da)) + TRIPLET(dw, dv, lesson.negative(dv))
+    expected += TRIPLET(dw, da, batch.negative(da)) + TRIPLET(dw, dv, batch.negative(dv))
     expected += sum((x - word_BW).norm(dim=1).mean() for x in (da, dv, dw))
-    torch.testing.assert_close(found.loss(lesson).terms["total"], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.loss(batch).terms["total"], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["avca", "avmst"])
-def test_avca_is_the_sum_of_its_published_terms(lesson: Lesson, name: str):
+def test_avca_is_the_sum_of_its_published_terms(batch: TrainingBatch, name: str):
     found = system(name, AVCA)
     assert "position_MD" in dict(found.named_parameters())  # trained, unlike in the published code
-    thought = found.think(lesson.batch)
+    thought = found.think(batch.clips)
     (a, v), (phi_a, phi_v) = thought.theta_BME.unbind(1), thought.phi_BMD.unbind(1)
-    word = lesson.words_CW[lesson.targets_B]
+    word = batch.words_CW[batch.targets_B]
     w, rho_w = found.embed_words(word), found.decoder(found.embed_words(word))
-    a_, v_, w_ = (lesson.negative(x) for x in (a, v, w))
+    a_, v_, w_ = (batch.negative(x) for x in (a, v, w))
     rho_a, rho_v = found.decoder(a), found.decoder(v)
     mse = nn.MSELoss()
     basic = TRIPLET(a, w, a_) + TRIPLET(v, w, v_) + TRIPLET(w, a, w_) + TRIPLET(w, v, w_)
     composite = TRIPLET(w, a, a_) + TRIPLET(a, w, w_) + TRIPLET(w, v, v_) + TRIPLET(v, w, w_)
-    decoded = TRIPLET(rho_w, rho_a, lesson.negative(rho_a))
-    decoded += TRIPLET(rho_w, rho_v, lesson.negative(rho_v))
+    decoded = TRIPLET(rho_w, rho_a, batch.negative(rho_a))
+    decoded += TRIPLET(rho_w, rho_v, batch.negative(rho_v))
     errors = mse(rho_v, word) + mse(rho_a, word) + mse(rho_w, word) + mse(a, w) + mse(v, w)
     errors += mse(found.audio_reconstruction(a), phi_a)
     errors += mse(found.visual_reconstruction(v), phi_v)
     expected = basic + composite + decoded + errors
-    torch.testing.assert_close(found.loss(lesson).terms["total"], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.loss(batch).terms["total"], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["avca", "avgzslnet"])
-def test_a_score_of_both_is_the_sum_of_the_two(lesson: Lesson, name: str):
+def test_a_score_of_both_is_the_sum_of_the_two(batch: TrainingBatch, name: str):
     measured = {}
     for score in ("audio", "visual", "both"):
         torch.manual_seed(0)
         found = build(system_config(name, score=score)).eval()
-        clips, o_w_CE = found.embed_clips(lesson.batch), found.embed_words(lesson.words_CW)
+        clips, o_w_CE = found.embed_clips(batch.clips), found.embed_words(batch.words_CW)
         measured[score] = found.distances(clips, o_w_CE)
         branch = {"audio": 0, "visual": 1}.get(score)
         if branch is not None:
@@ -186,11 +186,11 @@ def test_integrate_and_fire_in_plain_loops():
     assert 0 < found[1].mean() < 1
 
 
-def test_avmst_keeps_the_modalities_apart_before_they_meet(lesson: Lesson):
-    found, batch = system("avmst", AVMST), lesson.batch
-    before, spikes = found.encode(batch)
-    batch.audio_BTD.add_(1.0)
-    after, other = found.encode(batch)
+def test_avmst_keeps_the_modalities_apart_before_they_meet(batch: TrainingBatch):
+    found, clips = system("avmst", AVMST), batch.clips
+    before, spikes = found.encode(clips)
+    clips.audio_BTD.add_(1.0)
+    after, other = found.encode(clips)
     assert torch.equal(before[:, 1], after[:, 1]) and not torch.equal(before[:, 0], after[:, 0])
     assert torch.equal(spikes.layers["visual"][0], other.layers["visual"][0])
     assert not torch.equal(spikes.layers["audio"][0], other.layers["audio"][0])
@@ -205,19 +205,19 @@ def test_tcaf_attends_across_modalities_only():
     assert allowed[1] == short
 
 
-def test_tcaf_by_hand(lesson: Lesson):
+def test_tcaf_by_hand(batch: TrainingBatch):
     found = system("tcaf", TCaF)
-    o_BE = found.embed_clips(lesson.batch).o_BME[:, 0]
-    w_CE, word_BW = found.embed_words(lesson.words_CW), lesson.words_CW[lesson.targets_B]
-    w_BE = w_CE[lesson.targets_B]
-    own_B = (o_BE @ w_CE.T).log_softmax(1).gather(1, lesson.targets_B[:, None])
+    o_BE = found.embed_clips(batch.clips).o_BME[:, 0]
+    w_CE, word_BW = found.embed_words(batch.words_CW), batch.words_CW[batch.targets_B]
+    w_BE = w_CE[batch.targets_B]
+    own_B = (o_BE @ w_CE.T).log_softmax(1).gather(1, batch.targets_B[:, None])
     expected = -own_B.mean() + ((o_BE - w_BE) ** 2).mean()
     expected += ((found.decoder(o_BE) - word_BW) ** 2).mean()
     expected += ((found.word_decoder(w_BE) - word_BW) ** 2).mean()
-    torch.testing.assert_close(found.loss(lesson).terms["total"], expected)
+    torch.testing.assert_close(found.loss(batch).terms["total"], expected)
 
 
-def test_tcaf_knows_when_a_second_is(lesson: Lesson):
+def test_tcaf_knows_when_a_second_is(batch: TrainingBatch):
     found = system("tcaf", TCaF)
     place_TP = found.time.linear.weight.new_tensor([0.0, 1.0, 2.0])
     angle_TF = 2 * math.pi * place_TP[:, None] * found.time.frequencies
@@ -241,14 +241,14 @@ def test_tcaf_normalises_over_time_on_demand(ragged_clips: ClipSet):
     assert not torch.allclose(found, plain.embed_clips(batch).o_BME)
 
 
-def test_the_generators_loss_never_reaches_the_critic(lesson: Lesson):
+def test_the_generators_loss_never_reaches_the_critic(batch: TrainingBatch):
     found = system("fvaegan", FVAEGAN, critic_steps=3)
     gradients = []
     for steps in (0, 1, 2, 3):
         assert int(found.steps) == steps
         torch.manual_seed(1)
         found.zero_grad()
-        terms = found.loss(lesson).terms
+        terms = found.loss(batch).terms
         assert ("generator" in terms) == (steps % 3 == 0)
         terms["total"].backward()
         gradients.append([p.grad.clone() for p in found.critic.parameters()])  # type: ignore[union-attr]

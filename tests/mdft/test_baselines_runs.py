@@ -22,7 +22,7 @@ from mdft.systems.mdft import MDFTSystem
 from mdft.systems.sje import SJE
 from mdft.training.evaluation import results_of, score_split
 from mdft.training.trainer import Trainer
-from tests.mdft.small_baselines import SYSTEMS, lesson_of, system_config
+from tests.mdft.small_baselines import SYSTEMS, system_config, training_batch_of
 from tests.mdft.test_baselines_parts import SOME
 
 pytestmark = pytest.mark.rounding
@@ -80,37 +80,37 @@ def test_what_is_chosen_owes_nothing_to_the_test(ragged_clips: ClipSet, tmp_path
 def test_a_lesson_names_the_classes_of_the_training_split_alone(
     ragged_clips: ClipSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    lessons, loss = [], SJE.loss
-    monkeypatch.setattr(SJE, "loss", lambda self, x: lessons.append(x) or loss(self, x))
+    batches, loss = [], SJE.loss
+    monkeypatch.setattr(SJE, "loss", lambda self, x: batches.append(x) or loss(self, x))
     run(ragged_clips, tmp_path / "r", "sje")
-    assert {len(lesson.words_CW) for lesson in lessons} == {8, 10}  # of 12, in the order of both
-    for lesson in lessons:
-        found_CW = torch.from_numpy(ragged_clips.words_CW[: len(lesson.words_CW)])
-        assert torch.equal(lesson.words_CW, found_CW)
-        assert torch.equal(lesson.targets_B, lesson.batch.labels_B)
+    assert {len(batch.words_CW) for batch in batches} == {8, 10}  # of 12, in the order of both
+    for batch in batches:
+        found_CW = torch.from_numpy(ragged_clips.words_CW[: len(batch.words_CW)])
+        assert torch.equal(batch.words_CW, found_CW)
+        assert torch.equal(batch.targets_B, batch.clips.labels_B)
 
 
 def test_ours_is_the_model_with_its_losses(ragged_clips: ClipSet):
-    config, lesson = system_config("mdft"), lesson_of(ragged_clips, SOME)
+    config, batch = system_config("mdft"), training_batch_of(ragged_clips, SOME)
     torch.manual_seed(0)
     system = build(config)
-    assert isinstance(system, MDFTSystem) and lesson.negatives_B is not None
+    assert isinstance(system, MDFTSystem) and batch.negatives_B is not None
     system.eval()
-    output = system(lesson.batch)
-    clips = system.embed_clips(lesson.batch)
+    output = system(batch.clips)
+    clips = system.embed_clips(batch.clips)
     assert torch.equal(clips.o_BME[:, 0], output.o_av_BE) and (clips.weight_BM == 1).all()
     loss = dataclasses.replace(config.loss, rate_limit=1.0)
     expected = total_loss(
         output.o_av_BE,
         output.reconstructed_BW,
-        system.embed_words(lesson.words_CW),
-        lesson.words_CW,
-        lesson.targets_B,
-        lesson.negatives_B,
+        system.embed_words(batch.words_CW),
+        batch.words_CW,
+        batch.targets_B,
+        batch.negatives_B,
         [],
         loss,
     )
-    found = system.loss(lesson)
+    found = system.loss(batch)
     for name in ("triplet", "projection", "reconstruction"):
         torch.testing.assert_close(found.terms[name], expected[name])
     assert "rate" in found.terms and set(found.spikes.layers) == {"audio", "visual"}

@@ -12,7 +12,7 @@ from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES
 from mdft.errors import UserError
 from mdft.systems.build import TITLES, build
-from mdft.training.batches import Lessons
+from mdft.training.batches import TrainingBatches
 from mdft.training.compute import compile_dense, dense_precision
 from mdft.training.feed import feed_of
 from mdft.training.run import check_same
@@ -27,22 +27,22 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("name", TITLES)
 def test_every_system_learns_in_bfloat16_what_it_learns_in_float32(name, ragged_clips: ClipSet):
     config = small_config(system=name)
-    lessons = Lessons(
+    batches = TrainingBatches(
         ragged_clips, feed_of(ragged_clips, CPU), STAGES[0], 24, torch.Generator().manual_seed(0)
     )
     torch.manual_seed(0)
     system = build(config)
-    system.calibrate(lessons.whole())
+    system.calibrate(batches.whole())
     system.eval()  # no dropout: both see the same
-    _, lesson = next(lessons.epoch(negatives=system.needs_negatives))
+    _, batch = next(batches.epoch(negatives=system.needs_negatives))
 
     def learn(compute: ComputeConfig) -> tuple[float, list[torch.Tensor]]:
         torch.manual_seed(1)  # f-VAEGAN draws noise, and trains critic and generator in turns
-        learner = copy.deepcopy(system)
+        loop = copy.deepcopy(system)
         with dense_precision(compute, CPU):
-            loss = learner.loss(lesson).terms["total"]
+            loss = loop.loss(batch).terms["total"]
         loss.backward()
-        return loss.item(), [p.grad for p in learner.parameters() if p.grad is not None]
+        return loss.item(), [p.grad for p in loop.parameters() if p.grad is not None]
 
     plain, _ = learn(ComputeConfig())
     loss, slopes = learn(ComputeConfig(autocast=True))
@@ -90,12 +90,12 @@ def one_step(clips: ClipSet, device: torch.device, compute: ComputeConfig) -> li
     with float64():
         system = build(small_config(model=small_model(**none))).to(device)
     generator = torch.Generator(device).manual_seed(0)
-    lessons = Lessons(clips, feed_of(clips, device, "stream"), STAGES[0], 24, generator)
-    system.calibrate(lessons.whole())
+    batches = TrainingBatches(clips, feed_of(clips, device, "stream"), STAGES[0], 24, generator)
+    system.calibrate(batches.whole())
     names = list(system.state_dict())
     compile_dense(system, compute.compile)
-    _, lesson = next(lessons.epoch(negatives=True))
-    loss = system.train().loss(lesson).terms["total"]
+    _, batch = next(batches.epoch(negatives=True))
+    loss = system.train().loss(batch).terms["total"]
     loss.backward()
     assert list(system.state_dict()) == names, "a checkpoint would not be read without compiling"
     return [loss.detach(), *(p.grad for p in system.parameters() if p.grad is not None)]

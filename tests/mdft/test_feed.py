@@ -15,7 +15,7 @@ from mdft.data.dataset import Batch, ClipSet
 from mdft.data.stages import STAGES
 from mdft.data.standardise import standardised
 from mdft.errors import UserError
-from mdft.training.batches import Lessons
+from mdft.training.batches import TrainingBatches
 from mdft.training.feed import Feed, Resident, Streamed, feed_of, resident_bytes
 from mdft.training.trainer import Trainer
 from tests.mdft.small import random_clips, small_config
@@ -102,18 +102,18 @@ def test_a_run_is_the_same_bit_for_bit_whatever_feeds_it(tmp_path: Path):
 def test_an_epoch_is_drawn_before_it_is_read_and_no_lesson_differs():
     """Draws of clips and negatives take turns, whoever reads the batches."""
     generator = torch.Generator().manual_seed(3)
-    lessons = Lessons(CLIPS, Streamed(CLIPS, CPU), STAGES[0], 8, generator)
-    found = list(lessons.epoch(negatives=True))
+    batches = TrainingBatches(CLIPS, Streamed(CLIPS, CPU), STAGES[0], 8, generator)
+    found = list(batches.epoch(negatives=True))
     again = torch.Generator().manual_seed(3)
-    single = Lessons(CLIPS, Resident(CLIPS, CPU), STAGES[0], 8, again)
-    for (chosen, lesson), (chosen_2, lesson_2) in zip(
+    single = TrainingBatches(CLIPS, Resident(CLIPS, CPU), STAGES[0], 8, again)
+    for (chosen, batch), (chosen_2, lesson_2) in zip(
         found, single.epoch(negatives=True), strict=True
     ):
         np.testing.assert_array_equal(chosen, chosen_2)
-        assert lesson.negatives_B is not None and lesson_2.negatives_B is not None
-        assert torch.equal(lesson.negatives_B, lesson_2.negatives_B)
-        assert (lesson.targets_B[lesson.negatives_B] != lesson.targets_B).all()
-    assert len(found) == lessons.steps
+        assert batch.negatives_B is not None and lesson_2.negatives_B is not None
+        assert torch.equal(batch.negatives_B, lesson_2.negatives_B)
+        assert (batch.targets_B[batch.negatives_B] != batch.targets_B).all()
+    assert len(found) == batches.steps
 
 
 def test_auto_streams_on_a_cpu_and_stays_on_a_gpu_that_has_room(monkeypatch):

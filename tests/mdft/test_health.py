@@ -63,4 +63,4 @@ def test_a_sick_layer_is_named(health: LayerHealth, words: str):
 @pytest.mark.parametrize("rate", [0.02, 0.1, 0.30])
 def test_nothing_is_said_of_a_healthy_layer(rate: float):
     state = LayerHealth(rate, 0.05, 10, 512)
-    assert (state.warning("audio.lif_1"), state.ailment) == (None, "")
+    assert (state.warning("audio.lif_1"), state.status) == (None, "")

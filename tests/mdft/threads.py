@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mdft.systems.build import OURS, build
 from tests.mdft import small
-from tests.mdft.small_baselines import lesson_of, system_config, taught
+from tests.mdft.small_baselines import system_config, taught, training_batch_of
 
 STEPS = (0, 1, 10, 100)
 
@@ -42,12 +42,12 @@ def trained(steps: int, width: int) -> tuple[Tensor, float, Tensor]:
         clips = small.random_clips(ragged=True)
         if torch.get_default_dtype() == torch.float64:
             clips = small.in_double(clips)
-        lesson = lesson_of(clips, np.arange(0, 64, 2))
+        batch = training_batch_of(clips, np.arange(0, 64, 2))
         system = build(system_config(OURS))
-        curve = taught(system, lesson, steps, rate=1e-3)
+        curve = taught(system, batch, steps, rate=1e-3)
     system.eval()
     with torch.no_grad():
-        layers = system.embed_clips(lesson.batch).spikes.layers
+        layers = system.embed_clips(batch.clips).spikes.layers
     weights = torch.cat([p.detach().flatten() for p in system.parameters()])
     spikes = torch.cat([x.flatten() for pathway in layers.values() for x in pathway])
     return weights, curve[-1]["total"] if curve else float("nan"), spikes
