@@ -1,5 +1,5 @@
 """A .nir file parsed in this process, for tests of what comes after: a child takes a third of a
-second, and its limits are tested where it starts (tests/hardware/test_nir_file.py)."""
+second, and its limits are tested where it starts (tests/hardware/graph/test_nir_file.py)."""
 
 from __future__ import annotations
 

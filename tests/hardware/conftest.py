@@ -7,7 +7,7 @@ from pathlib import Path
 import nir
 import pytest
 
-from tests.hardware.test_graph import affine, lif, single
+from tests.hardware.graph.test_graph import affine, lif, single
 from tests.nir_here import _nir_files_are_parsed_here  # noqa: F401, for every test here
 
 

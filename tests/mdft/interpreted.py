@@ -1,6 +1,6 @@
 """A pytest plugin: the LIF of tensors on the CPU takes Triton's kernels, in its interpreter.
 
-``TRITON_INTERPRET=1 python -m pytest -p tests.mdft.interpreted tests/mdft/test_lif_fused.py``
+``TRITON_INTERPRET=1 python -m pytest -p tests.mdft.interpreted tests/mdft/lif/test_lif_fused.py``
 """
 
 import pytest

@@ -1,0 +1,170 @@
+"""Feature files on the disk become the clips that they hold, once, and are then mapped."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from mdft.data.dataset import ClipSet
+from mdft.data.files import benchmark
+from mdft.data.sources import load_clips
+from mdft.errors import UserError
+from tests.mdft.data.layouts import files_config, write_small
+
+
+def raw(clips: ClipSet, name: str) -> tuple[np.ndarray, np.ndarray]:
+    rows, _ = clips.rows(np.array([clips.names.index(name)]))
+    return clips.audio_MD[rows], clips.visual_MD[rows]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "bench"
+
+
+def test_every_clip_has_its_own_features_label_and_split(root: Path):
+    written = write_small(root)
+    clips = benchmark.load(files_config(root))
+    assert sorted(clips.names) == sorted(written) and len(clips) == 28
+    assert clips.classes == ["D, d", "a", "b", "c", "e", "nan", "none"]
+    for name, (audio, video) in written.items():
+        found = raw(clips, name)
+        T = min(len(audio), len(video))
+        assert np.array_equal(found[0], audio[:T]) and np.array_equal(found[1], video[:T])
+        index = clips.names.index(name)
+        part, rest = name.split(" ", 1)
+        assert clips.classes[clips.labels_N[index]] == rest.rsplit(" ", 1)[0]
+        split = part.removeprefix("stage_1_" if "val" in part else "stage_2_")
+        assert index in clips.splits[part if part == "stage_1_train" else split]
+
+
+def test_stage_2_trains_on_training_and_validation_clips(root: Path):
+    write_small(root)
+    splits = benchmark.load(files_config(root)).splits
+    parts = [splits[s] for s in ("stage_1_train", "val_seen", "val_unseen")]
+    assert np.array_equal(splits["stage_2_train"], np.concatenate(parts))
+    assert [len(splits[s]) for s in splits] == [12, 3, 4, 5, 4, 19]
+
+
+def test_both_formats_of_one_second_give_the_same_clips(tmp_path: Path):
+    """Clips of one second are their own average."""
+    sets = []
+    for suffix in (".pkl", ".h5"):
+        write_small(tmp_path / suffix, suffix, longest=1)
+        sets.append(benchmark.load(files_config(tmp_path / suffix)))
+    one, other = sets
+    for name in ("audio_MD", "visual_MD", "events_MKD", "offsets_N1", "labels_N", "words_CW"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+    assert one.names == other.names and one.classes == other.classes
+    assert all(np.array_equal(one.splits[s], other.splits[s]) for s in one.splits)
+
+
+def test_averaged_features_are_one_second_without_events(root: Path):
+    written = write_small(root, ".h5")
+    clips = benchmark.load(files_config(root))
+    assert (clips.seconds_N == 1).all() and not clips.events_MKD.any()
+    assert len(clips.notes) == 2 and "averaged" in clips.notes[1]
+    for name, pair in written.items():
+        for found, given in zip(raw(clips, name), pair, strict=True):
+            np.testing.assert_allclose(found[0], given.mean(axis=0), rtol=1e-6)
+
+
+def test_sound_and_pictures_meet_by_name_and_not_by_position(root: Path):
+    written = write_small(root)
+    path = root / "features" / "own" / "video" / "stage_1_train" / "b.pkl"
+    content = pickle.loads(path.read_bytes())
+    content["features"].reverse()
+    content["video_names"] = content["video_names"][::-1].copy()
+    path.write_bytes(pickle.dumps(content))
+    clips = benchmark.load(files_config(root))
+    for name, (_, video) in written.items():
+        assert np.array_equal(raw(clips, name)[1], video)
+
+
+def test_file_names_may_differ_in_case(root: Path):
+    write_small(root)
+    folder = root / "features" / "own" / "audio" / "stage_1_train"
+    (folder / "D, d.pkl").rename(folder / "d, D.pkl")
+    assert len(benchmark.load(files_config(root))) == 28
+
+
+def test_a_list_may_have_a_mark_blank_lines_and_another_line_end(root: Path):
+    write_small(root)
+    before = benchmark.load(files_config(root))
+    for path in (root / "class-split").rglob("*.*"):
+        text = path.read_text().replace("\n", "\r\n")
+        path.write_bytes(b"\xef\xbb\xbf" + f"{text}\r\n\r\n".encode())
+    after = benchmark.load(files_config(root))
+    assert before.classes == after.classes and before.names == after.names
+    assert np.array_equal(before.words_CW, after.words_CW)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f8", ">f4", "u1", "i4"])
+def test_other_number_types_are_converted(root: Path, dtype: str):
+    write_small(root)
+    path = root / "features" / "own" / "audio" / "stage_1_train" / "b.pkl"
+    content = pickle.loads(path.read_bytes())
+    content["features"] = [(20 + 5 * np.asarray(f)).astype(dtype) for f in content["features"]]
+    path.write_bytes(pickle.dumps(content))
+    clips = benchmark.load(files_config(root))
+    found = raw(clips, content["video_names"][0].decode())[0]
+    assert np.array_equal(found, content["features"][0].astype(np.float32))
+
+
+def test_batches_are_standardised_by_the_training_clips_alone(root: Path):
+    written = write_small(root)
+    clips = benchmark.load(files_config(root))
+    train = [v for k, v in written.items() if k.startswith("stage_1_train")]
+    index = clips.names.index("stage_2_test_unseen a 1")
+    batch = clips.batch(np.array([index, 0]))
+    for i, found in enumerate((batch.audio_BTD, batch.visual_BTD)):
+        seen = np.concatenate([pair[i] for pair in train]).astype(np.float64)
+        T = clips.seconds_N[index]
+        given = written["stage_2_test_unseen a 1"][i]
+        expected = (given - seen.mean(axis=0)) / seen.std(axis=0)
+        np.testing.assert_allclose(found[0, :T].numpy(), expected, rtol=1e-5, atol=1e-6)
+        assert not found[0, T:].any()
+
+
+def test_the_middle_of_a_long_clip_is_kept(root: Path):
+    written = write_small(root)
+    clips = benchmark.load(files_config(root, max_seconds=2))
+    assert clips.seconds_N.max() == 2
+    for name, (audio, _) in written.items():
+        start = max(0, len(audio) - 2) // 2
+        assert np.array_equal(raw(clips, name)[0], audio[start : start + 2])
+
+
+def test_the_feature_set_must_be_named_where_there_are_two(root: Path):
+    write_small(root)
+    shutil.copytree(root / "features" / "own", root / "features" / "other")
+    with pytest.raises(UserError, match=r"data\.features is not given.*other, own"):
+        benchmark.load(files_config(root))
+    assert len(benchmark.load(files_config(root, features="other"))) == 28
+    with pytest.raises(UserError, match=r"'others'.*other, own"):
+        benchmark.load(files_config(root, features="others"))
+
+
+def test_pixels_cannot_be_had_from_feature_files_alone(root: Path):
+    write_small(root, ".h5")
+    with pytest.raises(UserError, match=r"events"):
+        benchmark.load(files_config(root, events="pixel"))
+    with pytest.raises(UserError, match=r"--data\.root is missing"):
+        load_clips(replace(files_config(root), root=None))
+
+
+def test_an_h5_with_variable_length_names_reads_the_same(root: Path):
+    write_small(root, ".h5")
+    before = benchmark.load(files_config(root))
+    path = root / "features" / "own" / "audio" / "stage_1_train" / "b.h5"
+    with h5py.File(path, "a") as file:
+        names = [n.decode() for n in file["video_urls"][()]]  # type: ignore[index]
+        del file["video_urls"]
+        file["video_urls"] = names
+    assert benchmark.load(files_config(root)).names == before.names
