@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from events.dense import count_by_cell, count_events, window_of
+from events.dense import count_by_cell, window_of
+from events.kernels.counting import count_events
 from events.records import EVENTS
 from events.sensor import Sensor
 from mdft.errors import UserError, whole

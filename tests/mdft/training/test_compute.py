@@ -157,4 +157,9 @@ def test_what_is_compiled_is_called(ragged_clips: ClipSet, monkeypatch):
 
 def test_the_default_changes_nothing():
     plain = dataclasses.asdict(ComputeConfig())
-    assert plain == {"feed": "auto", "autocast": False, "compile": "no"}
+    assert plain == {
+        "feed": "auto",
+        "autocast": False,
+        "compile": "no",
+        "reproducible": False,
+    }
