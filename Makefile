@@ -6,13 +6,15 @@ BACKENDS := reference_float lava_float lava_fixed
 export PYTHONUNBUFFERED := 1
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: demo release test coverage mutate lint api setup clean
+.PHONY: demo release test test-fast test-machines coverage mutate lint api setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   train on the embedded benchmark, export to NIR, run in Lava (RUN=$(RUN))"
 	@echo "make release   the demo again, and its files in mdft/released, with a model card"
+	@echo "make test-fast   the tests for the inner loop: no Lava, no other process, nothing slow"
 	@echo "make test   the whole test suite"
+	@echo "make test-machines   what could depend on the processor, on six emulated ones"
 	@echo "make coverage   the suite again, with its branch coverage; under 90 % is an error"
 	@echo "make mutate FILE=mdft/gzsl.py   change the file a little, a hundred times: who notices?"
 	@echo "make lint   ruff and pyright"
@@ -42,6 +44,13 @@ release:
 # One thread each: the suite itself runs on every core.
 test: setup
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto
+
+# For the inner loop: what is left out needs Lava, starts other processes or takes ten seconds.
+test-fast: setup
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto -m "not slow and not lava and not subprocess"
+
+test-machines: setup
+	@$(PYTHON) -m tests.machines
 
 coverage: setup
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto --cov --cov-report=term

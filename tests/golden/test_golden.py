@@ -38,6 +38,12 @@ def test_the_losses_of_a_run_are_the_golden_ones():
     assert differences(golden, found, GOLDEN["losses.json"].rtol) == []
 
 
+def test_what_is_drawn_is_the_golden_benchmark():
+    """Else raise RENDERER_VERSION, and record it: python -m tests.golden.make --force."""
+    golden, found = read(FOLDER / "rendered.json"), traces.rendered()
+    assert differences(golden, found, GOLDEN["rendered.json"].rtol) == []
+
+
 @every_backend
 def test_every_backend_records_the_golden_spikes_and_membranes(backend: str):
     network = lower(nir.read(FOLDER / "network.nir"))

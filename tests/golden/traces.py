@@ -21,6 +21,10 @@ from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
 from hardware.graph.network import Network, Recording
 from hardware.reference_float import reference_float
+from mdft.config.rendered import RenderedConfig
+from mdft.data.rendered.benchmark import RENDERER_VERSION
+from mdft.data.rendered.classes import make_classes, word_vectors
+from mdft.data.rendered.clip import render_clip
 from mdft.lif.grid import THRESHOLD_OFFSET
 from mdft.model.motion import MotionBranch
 from mdft.training.protocol import Progress
@@ -44,6 +48,34 @@ DENSE: dict[str, Any] = {"seconds": 1, "bins_per_second": 4, "grid": 8}
 def baselines() -> Trace:
     """Loss of every system over eight steps, by its name."""
     return {name: np.array(golden_curve(name)) for name in SYSTEMS}
+
+
+def rendered() -> Trace:
+    """What is drawn of the first clip of every class, and the version that the cache is named by.
+
+    A change of the drawing changes one of these: mean red, green and blue of every frame, all
+    events, mean square of the sound, and the mean square of the word vector's first half.
+    """
+    config = RenderedConfig(seconds=1, size=32)
+    found: dict[str, list[Any]] = {"version": [float(RENDERER_VERSION)]}
+    classes = make_classes(config.seed, config.counts)
+    words_CW = word_vectors(config.seed, classes, config.word_noise)
+    for i, kind in enumerate(classes):
+        clip = render_clip(config, kind, i, 0)
+        counts = events.frames_to_bins(
+            events.rgb_to_luma(clip.frames),
+            clip.times_us,
+            seconds=config.seconds,
+            bins_per_second=config.bins_per_second,
+            threshold=config.event_threshold,
+        )
+        found[kind.name] = [
+            *clip.frames.mean((1, 2)).ravel().tolist(),
+            float(counts.sum(dtype=np.int64)),
+            float(np.square(clip.sound, dtype=np.float64).mean()),
+            float(np.square(words_CW[i, :150], dtype=np.float64).mean()),
+        ]
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def losses() -> Trace:

@@ -33,7 +33,7 @@ from mdft.errors import UserError
 __all__ = ["ClassCounts", "RenderedConfig", "export_mp4", "load"]
 
 #: Part of the name of every cached benchmark. Raise it when a change alters what is drawn, heard or
-#: measured; ``tests/mdft/data/test_rendered.py`` compares that with a recorded digest.
+#: measured: ``tests/golden/rendered.json`` holds a summary of it, which a test compares.
 RENDERER_VERSION = 2
 
 
