@@ -31,8 +31,6 @@ ENVIRONMENT = {
     # Matrix products and elementwise functions of MKL, which is in PyTorch: its AVX2 branch
     # computes differently on AMD; this one promises the same results on Intel and AMD.
     "MKL_CBWR": "COMPATIBLE",
-    # Our compiled loops: vectors of 8, for a sum that may be reordered takes one lane each.
-    "NUMBA_CPU_NAME": "haswell",
     # NumPy: no kernel for AVX-512, whose functions round differently; the others are left.
     "NPY_DISABLE_CPU_FEATURES": (
         "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
@@ -43,9 +41,9 @@ ENVIRONMENT = {
     # Sums are shared out by the number of threads.
     "OMP_NUM_THREADS": "1",
 }
-#: What would undo a part of it: features beside a processor's name, NumPy's other list, and the C
-#: library's choice of its functions.
-_ABSENT = ("NUMBA_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "GLIBC_TUNABLES")
+#: What would undo a part of it. Our compiled loops sum in one order on every processor, but need
+#: its fused multiply-add, and so do the C library's sine and exponential.
+_ABSENT = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "GLIBC_TUNABLES")
 _NEEDED = ("avx2", "fma")
 _active = False
 

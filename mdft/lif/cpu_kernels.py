@@ -1,7 +1,7 @@
 """The compiled inner loops of the LIF (numba, cached on disk, without the GIL).
 
-One pass over (B,S,N) each way. No fast-math where spikes are decided: the same operations in the
-same order as :func:`mdft.lif.neuron.lif_loop`, none contracted into a fused multiply-add, so that
+One pass over (B,S,N) each way. No fast-math: the same operations in the same order as
+:func:`mdft.lif.neuron.lif_loop`, none contracted into a fused multiply-add, so that
 spikes and membranes equal it bit for bit. Arrays are flat, C-ordered and of one floating dtype:
 flat ones compile in half the time.
 """
@@ -107,13 +107,22 @@ def forward_integer(
         outside[step // steps] += far
 
 
-@njit(fastmath={"reassoc"}, **_OPTIONS)
-def _sum(row):
-    """Sum in as many lanes as the processor's vectors have, then over the lanes."""
-    total = row.dtype.type(0)
-    for n in range(row.size):
-        total += row[n]
-    return total
+@njit(inline="always", **_OPTIONS)
+def _sum(row, folded):
+    """Sum by halves, ``x[n] + x[n + half]``: an order that no vector width changes.
+
+    folded: of the row's size, overwritten.
+    """
+    size = row.size
+    for n in range(size):
+        folded[n] = row[n]
+    while size > 1:
+        half = (size + 1) // 2
+        low, high = folded[:half], folded[half:size]
+        for n in range(high.size):
+            low[n] += high[n]
+        size = half
+    return folded[0]
 
 
 @njit(**_OPTIONS)
@@ -130,7 +139,7 @@ def backward(
     """
     neurons = membranes.size // grad_threshold.size
     one, zero = membranes.dtype.type(1), membranes.dtype.type(0)
-    later = np.zeros(neurons, membranes.dtype)
+    later, folded = np.zeros(neurons, membranes.dtype), np.zeros(neurons, membranes.dtype)
     for i in range(first, last):
         total = grad_bias[i * neurons : (i + 1) * neurons]
         for n in range(neurons):
@@ -148,4 +157,4 @@ def backward(
                 later[n] = beta * g
             for n in range(neurons):
                 total[n] += found[n]
-            grad_threshold[step] = _sum(found)
+            grad_threshold[step] = _sum(found, folded)
