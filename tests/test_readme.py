@@ -1,4 +1,4 @@
-"""The README's commands and outputs: each is run, here or by the test that is named."""
+"""The commands and outputs of the README and of docs/usage.md: each is run, here or elsewhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.commands import run
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+USAGE = (ROOT / "docs" / "usage.md").read_text()
 TESTS = "\n".join(f.read_text() for f in (ROOT / "tests").rglob("test_*.py"))
 CLASS = "striped_ball-bounces-hum"
 
@@ -27,6 +28,7 @@ TYPED = {
     "hardware.report GRAPH PROBE --out report.html": "GRAPH PROBE --out OUT/report.html",
     "hardware.netx GRAPH PROBE OUT.net": "GRAPH PROBE OUT/branch.net",
     "export.summary RUN": "RUN",
+    "export.predict RUN CLIP --backend NAME": "RUN CLIP --backend reference_int",
     "mdft.predict RUN CLIP [--explain OUT.html]": "RUN CLIP --explain OUT/why.html",
     "export.figures RUN CLIP": "RUN CLIP --out OUT/figures",
     "events.convert CLIP OUT.h5 --preview OUT.mp4": "CLIP OUT/e.h5 --preview OUT/e.mp4",
@@ -53,8 +55,8 @@ ELSEWHERE = {
 
 
 def commands() -> set[str]:
-    """Every command of the README, without ``python -m``; benchmarks are no part of the package."""
-    plain = README.replace("\\|", "|")
+    """Every command of both pages, without ``python -m``; benchmarks are no part of the package."""
+    plain = (README + USAGE).replace("\\|", "|")
     found = re.findall(r"`python -m ([^`]+)`|^python -m (.+)$", plain, re.M)
     named = {" ".join((a or b).split()) for a, b in found}
     return {name for name in named if not name.startswith("benchmarks.")}
@@ -96,8 +98,8 @@ def test_the_last_screen_of_the_demo_is_that_of_the_released_weights(tmp_path: P
 
 
 def said_and_shown() -> list[tuple[list[str], list[str]]]:
-    """Each ``$ python -m …`` of the README: its words, and what it shows between ellipses."""
-    (block,) = (b for b in README.split("```\n") if b.startswith("$ "))
+    """Each ``$ python -m …`` of docs/usage.md: its words, and its output between ellipses."""
+    (block,) = (b for b in USAGE.split("```\n") if b.startswith("$ "))
     pieces = [piece.split("\n", 1) for piece in block[2:].split("\n$ ")]
     return [(typed.split()[2:], shown.strip("\n").split("…")) for typed, shown in pieces]
 
