@@ -137,3 +137,7 @@ def _exec() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**kept, **ENVIRONMENT})
+
+
+if __name__ == "__main__":  # for the Makefile: the flag, where this machine can follow it
+    print("--compute.reproducible" if possible() else "")
