@@ -26,8 +26,8 @@ starting point for `--init`. It was not trained on real videos.
 
 ## Scores
 
-Mean per-class recall on the test clips, per cent, for one seed. Scores of other seeds differ by some
-points (docs/ablations.md in the repository reports three seeds).
+Mean per-class recall on the test clips, per cent, for one seed. Scores of other seeds differ by
+some points (docs/ablations.md in the repository reports three seeds).
 
 | S | U | HM | ZSL | classes to choose from |
 |---:|---:|---:|---:|---|
