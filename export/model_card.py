@@ -1,4 +1,4 @@
-"""What a released run is, in words and numbers that come from its own files."""
+"""The model card of a released run, written from the files of the run."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ _TEXT = """\
 # Model card
 
 MDFT, trained on the embedded benchmark of this package: {classes} rendered classes of moving,
-sounding objects. For trying things out, for tests of simulators and NIR readers, and as a start
-for `--init`; it knows nothing of real videos.
+sounding objects. Use it to try the package, to test simulators and NIR readers, and as a
+starting point for `--init`. It was not trained on real videos.
 
 | | |
 |---|---|
 | made by | `make release`, one thread |
 | data | {data} |
-| model | {dim} wide, {heads} heads, {layers} spiking layers a pathway, joint space {joint} |
+| model | {dim} wide, {heads} heads, {layers} spiking layers per pathway, joint space {joint} |
 | training | {training} |
 | size | {bytes:,} bytes, graphs and probe included |
 | licence | MIT |
 
 ## Scores
 
-Mean per-class recall on the test, per cent, one seed; other seeds differ by some points
-(docs/ablations.md in the repository has three).
+Mean per-class recall on the test clips, per cent, for one seed. Scores of other seeds differ by
+some points (docs/ablations.md in the repository reports three seeds).
 
 | S | U | HM | ZSL | classes to choose from |
 |---:|---:|---:|---:|---|
@@ -35,7 +35,7 @@ Mean per-class recall on the test, per cent, one seed; other seeds differ by som
 
 ## Firing rates
 
-Per cent of neuron-steps on the test clips; dead neurons never fire there.
+Spikes per neuron and step on the test clips, per cent. A dead neuron fires on none of them.
 
 | layer | rate | dead |
 |---|---:|---:|
@@ -49,25 +49,26 @@ Spikes of the exported graphs on the probe's clips.
 |---|---|---|---:|---:|
 {parity}
 
-A dash: another arithmetic than the training's, reported and not required.
+A dash marks an arithmetic that differs from that of the training: the number is only reported, and
+need not be 0.
 
 ## Limits
 
-- The benchmark is rendered. Scores say nothing of real recordings.
-- Features of its clips come from a frozen, seeded network; other clips must go through the same
-  one (`python -m mdft.predict` does that).
-- Simulators of Loihi were compared, no chip.
+- The benchmark is rendered. The scores do not predict those on real recordings.
+- The features come from a frozen network with random, seeded weights. Features of other clips must
+  come from the same network (`python -m mdft.predict` uses it).
+- The graphs were compared in simulators of Loihi, not on a chip.
 """
 
 
 def model_card(config: TrainConfig, results: Results, rows: Sequence[Agreement], size: int) -> str:
-    """The card, in Markdown.
+    """The model card, in Markdown.
 
     Args:
-        config: of the run.
-        results: of its test.
-        rows: how far the simulators agree.
-        size: of the released files, in bytes.
+        config: configuration of the run.
+        results: its results on the test clips.
+        rows: agreement of each simulator with the reference.
+        size: size of the released files, in bytes.
     """
     model, drawn = config.model, config.data.rendered
     rates = (
@@ -83,7 +84,7 @@ def model_card(config: TrainConfig, results: Results, rows: Sequence[Agreement],
     return _TEXT.format(
         classes=results.candidates,
         data=f"rendered, seed {drawn.seed}; clips of {drawn.seconds} s, {drawn.size} × "
-        f"{drawn.size} pixels, {drawn.bins_per_second} event bins a second",
+        f"{drawn.size} pixels, {drawn.bins_per_second} event bins per second",
         dim=model.dim,
         heads=model.heads,
         layers=model.motion.layers,

@@ -51,9 +51,10 @@ def _(mo):
     mo.md("""
     # From a clip to a label
 
-    The recipe `debug` is trained here, in seconds: 12 small classes, two epochs. Its scores mean
-    nothing; what goes through it is what goes through the real one. `python -m mdft.train` trains
-    that, and `mdft.load("runs/embedded-seed0")` puts it in this one's place.
+    This notebook trains the recipe `debug`: 12 small classes, two epochs, a few seconds. Its
+    scores are meaningless, but its data pass through the same steps as in a full run. To use a
+    full model instead, train it with `python -m mdft.train` and replace `model` below by
+    `mdft.load("runs/embedded-seed0")`.
     """)
     return
 
@@ -73,9 +74,9 @@ def _(mo):
     mo.md("""
     ## The clip, and its events
 
-    One clip of a class that training has never seen. A pixel fires when its log intensity has
-    moved by the contrast C since it last fired, eqs. (4) and (5): red brighter, blue darker. A
-    still background says nothing.
+    The clip belongs to a class that is not in the training data. A pixel emits an event when its
+    log intensity has changed by the contrast C since its last event, eqs. (4) and (5): red where
+    it becomes brighter, blue where it becomes darker. A still background emits no events.
     """)
     return
 
@@ -119,9 +120,10 @@ def _(mo):
     mo.md("""
     ## Events, threshold, spikes
 
-    E_v pools the events on 16 × 16 cells, twice: 256 channels of OFF, then 256 of ON, K bins a
-    second. The threshold θ follows context and motion, eq. (7), once a second. It reaches the
-    spiking layers as a current, so that the exported neurons keep a constant threshold.
+    E_v pools the events on 16 × 16 cells for each polarity: 256 OFF channels, then 256 ON
+    channels, in K bins per second. The threshold θ depends on context and motion, eq. (7), and
+    changes once per second. It enters the spiking layers as a current, so that the exported
+    neurons keep a constant threshold.
     """)
     return
 
@@ -155,16 +157,16 @@ def _(config, motion, np, output, plt):
         extent=(0, _steps, _x_SD.shape[1], 0),
         interpolation="nearest",
     )
-    _axes[0].set(ylabel="channel", title="E_v: events a pixel of each cell")
+    _axes[0].set(ylabel="channel", title="E_v: events per pixel of each cell")
     _theta_S = np.repeat(_given.theta_BT1[0, :, 0].numpy(), _bins)
     _axes[1].stairs(_theta_S, np.arange(_steps + 1), baseline=None)
-    _axes[1].set(ylabel="θ", title="threshold of each second")
+    _axes[1].set(ylabel="θ", title="threshold in each second")
     for _i, _spikes in enumerate(_layers):
         _step, _neuron = np.nonzero(_spikes[0].numpy())
         _axes[2 + _i].hlines(_neuron, _step, _step + 1, color="black", linewidth=0.4)
         _rate = 100 * _spikes.mean().item()
-        _axes[2 + _i].set(ylabel="neuron", title=f"lif_{_i + 1}: {_rate:.1f} % fire a step")
-    _axes[-1].set(xlabel=f"step, {_bins} a second", xlim=(0, _steps))
+        _axes[2 + _i].set(ylabel="neuron", title=f"lif_{_i + 1}: {_rate:.1f} % fire per step")
+    _axes[-1].set(xlabel=f"step, {_bins} per second", xlim=(0, _steps))
     spikes_figure
     return (spikes_figure,)
 
@@ -174,8 +176,8 @@ def _(mo):
     mo.md("""
     ## Embedding and label
 
-    Spikes gate what the attention looks at; the clip and the word vector of every class end in
-    one space, and the nearest class that training has not seen is the answer (ZSL).
+    The spikes gate the input of the attention. The clip and the word vector of every class are
+    embedded in one space; the prediction is the nearest of the unseen classes (ZSL).
     """)
     return
 
@@ -198,14 +200,14 @@ def _(answer, distances, named, plt, truth):
     _colours = ["tab:green" if name == truth else "tab:grey" for name in named]
     _axis.barh(named, distances, color=_colours)
     _axis.invert_yaxis()
-    _axis.set(xlabel="distance to the clip", title=f"{truth} (green) is taken for {answer}")
+    _axis.set(xlabel="distance to the clip", title=f"{truth} (green) is classified as {answer}")
     label_figure
     return (label_figure,)
 
 
 @app.cell
 def _(answer, mo, truth):
-    mo.md(f"The clip is of **{truth}**; the model says **{answer}**.")
+    mo.md(f"The class of the clip is **{truth}**; the prediction is **{answer}**.")
     return
 
 

@@ -11,12 +11,14 @@ import io
 import os
 import re
 import runpy
+import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,6 +123,19 @@ def run(module: str, *arguments: object, folder: Path, **environment: str) -> tu
         os.chdir(folder)
         stack.callback(os.chdir, before)
         stack.enter_context(mock.patch.dict(os.environ, environment))
+
+        def replaced(python: str, _: list[str], variables: dict[str, str]) -> NoReturn:
+            """A command that starts itself anew would end the tests: it gets a process."""
+            command = [python, "-m", module, *map(str, arguments)]
+            path = os.pathsep.join([str(ROOT), variables.get("PYTHONPATH", "")])
+            done = subprocess.run(
+                command, env={**variables, "PYTHONPATH": path}, capture_output=True, text=True
+            )
+            out.write(done.stdout)
+            err.write(done.stderr)
+            raise SystemExit(done.returncode)
+
+        stack.enter_context(mock.patch.object(os, "execve", replaced))
         stack.enter_context(mock.patch.object(sys, "argv", [module, *map(str, arguments)]))
         stack.enter_context(warnings.catch_warnings())
         # runpy's: the module was imported before, by another one.
