@@ -80,20 +80,20 @@ def total(x: Tensor) -> Tensor:
     return x if world().size == 1 else _Sum.apply(x)
 
 
-def gather(x_RX: Tensor, rows: int) -> Tensor:
+def gather(x_BX: Tensor, rows: int) -> Tensor:
     """The rows of all processes, in the order of ranks, with their gradient.
 
     Args:
-        x_RX: of this process, its :meth:`World.rows`.
+        x_BX: of this process, its :meth:`World.rows`.
         rows: how many there are in all.
     """
     here = world()
     if here.size == 1:
-        return x_RX
+        return x_BX
     # Zeros plus the one share that is not zero: exact, and shares need not be equally long.
     mine = here.rows(rows)
-    before, after = x_RX.new_zeros(mine.start, *x_RX.shape[1:]), rows - mine.stop
-    return total(torch.cat([before, x_RX, x_RX.new_zeros(after, *x_RX.shape[1:])]))
+    before, after = x_BX.new_zeros(mine.start, *x_BX.shape[1:]), rows - mine.stop
+    return total(torch.cat([before, x_BX, x_BX.new_zeros(after, *x_BX.shape[1:])]))
 
 
 def joint_mean(values: Sequence[Tensor], weight: Tensor) -> Sequence[Tensor]:

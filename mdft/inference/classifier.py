@@ -144,7 +144,7 @@ class Classifier:
         Raises:
             UserError: as :meth:`read`, or the features do not fit the run.
         """
-        found = [o_ME.squeeze(0) for x in self._embedded(_listed(clips)) for o_ME in x.o_BME]
+        found = [o_RE.squeeze(0) for x in self._embedded(_listed(clips)) for o_RE in x.o_BRE]
         return found[0] if isinstance(clips, Clip) else found
 
     @overload

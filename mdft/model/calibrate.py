@@ -58,7 +58,7 @@ def fold(
 def calibrate(
     branch: MotionBranch,
     x_BSF: Tensor,
-    current_BSM: Tensor,
+    current_BSA: Tensor,
     *,
     rate: float = 0.12,
     mask_BS: Tensor | None = None,
@@ -78,7 +78,7 @@ def calibrate(
     Args:
         branch: changed in place.
         x_BSF: a batch of real inputs.
-        current_BSM: its threshold currents.
+        current_BSA: its threshold currents.
         rate: spikes per neuron and step to aim at.
         mask_BS: bool, True where the step exists; None if all do.
 
@@ -98,10 +98,10 @@ def calibrate(
     with full_precision(x_BSF.device.type):
         for index in range(branch.layers):
             linear = branch.linear(index)
-            if not _normalise(branch, linear, signal_BSF, current_BSM, rate, mask_BS):
+            if not _normalise(branch, linear, signal_BSF, current_BSA, rate, mask_BS):
                 constant.append(index + 1)
             branch.choose_weight_step(index)
-            signal_BSF, _ = branch.layer(index, signal_BSF, current_BSM)
+            signal_BSF, _ = branch.layer(index, signal_BSF, current_BSA)
             reached.append(signal_BSF[mask_BS].mean().item())
     _warn(branch.name, reached, constant, rate)
     return reached
@@ -111,7 +111,7 @@ def _normalise(
     branch: MotionBranch,
     linear: nn.Linear,
     signal_BSF: Tensor,
-    current_BSM: Tensor,
+    current_BSA: Tensor,
     rate: float,
     mask_BS: Tensor,
 ) -> bool:
@@ -140,7 +140,7 @@ def _normalise(
             gain * raw_BSN,
             branch.params,
             branch.spike,
-            threshold_current=current_BSM,
+            threshold_current=current_BSA,
             fused=branch.fused,
             overwrite=True,
         )

@@ -106,9 +106,9 @@ class CrossModalLayer(nn.Module):
         self.attention = Attention(dim, heads)
         self.tail = ResidualMLP(dim)
 
-    def forward(self, x_BTD: Tensor, context_BMD: Tensor, mask_BM: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, context_BJD: Tensor, mask_BJ: Tensor) -> Tensor:
         """(B,T,D) from the queries (B,T,D) and the context tokens that exist."""
-        return self.tail(self.attention(self.norm(x_BTD), context_BMD, mask_BM) + x_BTD)
+        return self.tail(self.attention(self.norm(x_BTD), context_BJD, mask_BJ) + x_BTD)
 
 
 class CrossModalTransformer(nn.Module):
@@ -130,11 +130,11 @@ class CrossModalTransformer(nn.Module):
     ) -> Tensor:
         """``F_av`` (B,T,D) of both modalities and the joint knowledge (None: without it)."""
         context = [P_a_BTD] if h_BTD is None else [P_a_BTD, h_BTD]
-        context_BMD = self.context_norm(torch.cat(context, dim=1))
-        mask_BM = torch.cat([mask_BT] * len(context), dim=1)
+        context_BJD = self.context_norm(torch.cat(context, dim=1))
+        mask_BJ = torch.cat([mask_BT] * len(context), dim=1)
         x_BTD = P_v_BTD
         for layer in self.layers:
-            x_BTD = layer(x_BTD, context_BMD, mask_BM)
+            x_BTD = layer(x_BTD, context_BJD, mask_BJ)
         return x_BTD
 
 

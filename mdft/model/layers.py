@@ -33,29 +33,29 @@ class Attention(nn.Module):
         """Width and heads."""
         return f"dim={self.dim}, heads={self.heads}"
 
-    def forward(self, query_BLD: Tensor, context_BMD: Tensor, mask_BM: Tensor | None = None):
-        """Attend from L query tokens to M context tokens.
+    def forward(self, query_BLD: Tensor, context_BJD: Tensor, mask_BJ: Tensor | None = None):
+        """Attend from L query tokens to J context tokens.
 
         Args:
             query_BLD: queries.
-            context_BMD: what keys and values are made of.
-            mask_BM: bool, True where a context token exists.
+            context_BJD: what keys and values are made of.
+            mask_BJ: bool, True where a context token exists.
 
         Returns:
             (B,L,D).
         """
-        return self.attend(self.query(query_BLD), self.key_value(context_BMD), mask_BM)
+        return self.attend(self.query(query_BLD), self.key_value(context_BJD), mask_BJ)
 
-    def attend(self, q_BLD: Tensor, kv_BMD: Tensor, mask_BM: Tensor | None = None) -> Tensor:
+    def attend(self, q_BLD: Tensor, kv_BJD: Tensor, mask_BJ: Tensor | None = None) -> Tensor:
         """As :meth:`forward`, of queries and keys-and-values that are projected already.
 
         Args:
             q_BLD: ``query(...)`` of the queries.
-            kv_BMD: ``key_value(...)`` of the context, (B,M,2D).
-            mask_BM: bool, True where a context token exists.
+            kv_BJD: ``key_value(...)`` of the context, (B,J,2D).
+            mask_BJ: bool, True where a context token exists.
         """
-        k, v = (self._split(x) for x in kv_BMD.chunk(2, dim=-1))
-        mask = None if mask_BM is None else mask_BM[:, None, None, :]
+        k, v = (self._split(x) for x in kv_BJD.chunk(2, dim=-1))
+        mask = None if mask_BJ is None else mask_BJ[:, None, None, :]
         heads = F.scaled_dot_product_attention(self._split(q_BLD), k, v, attn_mask=mask)
         return self.out(heads.transpose(1, 2).flatten(2))
 

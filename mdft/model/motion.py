@@ -162,18 +162,18 @@ class MotionBranch(nn.Module):
         weight_NF = snap(at_least_float32(linear.weight), step, -high, high, window=WINDOW)
         return weight_NF, snap(at_least_float32(linear.bias), GRID, -GRID_MAX, GRID_MAX)
 
-    def threshold_current(self, theta_BSM: Tensor) -> Tensor:
+    def threshold_current(self, theta_BSA: Tensor) -> Tensor:
         """The second input, from the threshold of every step: ``b = β δ(t−1) − δ(t)``.
 
         Args:
-            theta_BSM: θ(t), (B,S,1) for all neurons or (B,S,N) for each.
+            theta_BSA: θ(t), (B,S,1) for all neurons or (B,S,N) for each.
 
         Returns:
-            The threshold current (B,S,M), from δ = θ − θ0 on the grid, float32 or better.
+            The threshold current (B,S,A), from δ = θ − θ0 on the grid, float32 or better.
         """
         limit = round(2**17 * self.theta_0)  # far outside; the clamp of snap must not bite
-        delta_BSM = snap(at_least_float32(theta_BSM) - self.theta_0, GRID, -limit, limit)
-        return threshold_current(delta_BSM, self.beta)
+        delta_BSA = snap(at_least_float32(theta_BSA) - self.theta_0, GRID, -limit, limit)
+        return threshold_current(delta_BSA, self.beta)
 
     def trace(
         self,
@@ -187,11 +187,11 @@ class MotionBranch(nn.Module):
         Arguments and errors are those of :meth:`forward`. The membranes are those of the constant
         threshold θ0, u = v − δ, and carry no gradient.
         """
-        current_BSM = self._current(x_BSF, theta, threshold_current)
+        current_BSA = self._current(x_BSF, theta, threshold_current)
         layers, signal_BSF = [], x_BSF
         with full_precision(x_BSF.device.type):
             for index in range(self.layers):
-                layers.append(self.layer(index, signal_BSF, current_BSM))
+                layers.append(self.layer(index, signal_BSF, current_BSA))
                 signal_BSF = layers[-1][0]
         return layers
 
@@ -232,13 +232,13 @@ class MotionBranch(nn.Module):
         """
         return self.spikes(x_BSF, theta=theta, threshold_current=threshold_current)[-1]
 
-    def layer(self, index: int, signal_BSF: Tensor, current_BSM: Tensor) -> tuple[Tensor, Tensor]:
+    def layer(self, index: int, signal_BSF: Tensor, current_BSA: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes and membranes before the reset of one layer, (B,S,N).
 
         Args:
             index: from 0.
             signal_BSF: the branch's input, or spikes of the layer below.
-            current_BSM: threshold current, (B,S,1) or (B,S,N).
+            current_BSA: threshold current, (B,S,1) or (B,S,N).
 
         Raises:
             UserError: arithmetic ``loihi``: a current or a membrane leaves the range of its state.
@@ -252,7 +252,7 @@ class MotionBranch(nn.Module):
             spike_linear(signal_BSF.to(weight_NF), weight_NF),
             params,
             self.spike,
-            threshold_current=current_BSM,
+            threshold_current=current_BSA,
             bias=bias_N,
             fused=self.fused,
             overwrite=True,
@@ -288,7 +288,7 @@ class MotionBranch(nn.Module):
         like_BSN = at_least_float32(x_BSF[..., :1]).expand(-1, -1, self.neurons)
         if threshold_current is not None:
             return broadcast("MotionBranch: threshold current", threshold_current, like_BSN)
-        theta_BSM = broadcast(
+        theta_BSA = broadcast(
             "MotionBranch: threshold", self.theta_0 if theta is None else theta, like_BSN
         )
-        return self.threshold_current(theta_BSM)
+        return self.threshold_current(theta_BSA)

@@ -21,13 +21,13 @@ class Thought:
     """Both modalities on their way.
 
     Attributes:
-        phi_BMD: φ, encoded, before attention.
-        theta_BME: θ, in the joint space.
+        phi_BRD: φ, encoded, before attention.
+        theta_BRE: θ, in the joint space.
         spikes: of the encoders.
     """
 
-    phi_BMD: Tensor
-    theta_BME: Tensor
+    phi_BRD: Tensor
+    theta_BRE: Tensor
     spikes: Spikes
 
 
@@ -67,15 +67,15 @@ class AVCA(System):
 
     def think(self, batch: Batch) -> Thought:
         """``θ_m = proj_m(φ_m + T(φ + pos)_m)`` for m of sound and pictures."""
-        phi_BMD, spikes = self.encode(batch)
-        seen_BMD = phi_BMD + self.transformer(phi_BMD + self.position_MD)
-        theta = self.audio_projection(seen_BMD[:, 0]), self.visual_projection(seen_BMD[:, 1])
-        return Thought(phi_BMD, torch.stack(theta, dim=1), spikes)
+        phi_BRD, spikes = self.encode(batch)
+        attended_BRD = phi_BRD + self.transformer(phi_BRD + self.position_MD)
+        theta = self.audio_projection(attended_BRD[:, 0]), self.visual_projection(attended_BRD[:, 1])
+        return Thought(phi_BRD, torch.stack(theta, dim=1), spikes)
 
     def embed_clips(self, batch: Batch) -> Embedded:
         """Both modalities, (B,2,E)."""
         thought = self.think(batch)
-        audio_BE, visual_BE = thought.theta_BME.unbind(1)
+        audio_BE, visual_BE = thought.theta_BRE.unbind(1)
         return two_branches(audio_BE, visual_BE, self.config.score, thought.spikes)
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class AVCA(System):
         for m, (name, reconstruct) in enumerate(
             zip(("audio", "visual"), reconstructions, strict=True)
         ):
-            o_BE, phi_BD = thought.theta_BME[:, m], thought.phi_BMD[:, m]
+            o_BE, phi_BD = thought.theta_BRE[:, m], thought.phi_BRD[:, m]
             other_BE, rho_BW = batch.negative(o_BE), self.decoder(o_BE)
             triplets_B = (
                 triplet(w_BE, o_BE, other_BE, margin)

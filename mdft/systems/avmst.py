@@ -61,12 +61,12 @@ class AVMST(AVCA):
 
     def encode(self, batch: Batch) -> tuple[Tensor, Spikes]:
         """``φ_m ← T([φ_m, φ_m ⊙ softmax(r_m)] + pos_m)_m``, r the firing rates; what spiked."""
-        phi_BMD, _ = super().encode(batch)
+        phi_BRD, _ = super().encode(batch)
         audio_BD, visual_BD = averaged(batch)
         spikes = {"audio": self.spiking_audio(audio_BD), "visual": self.spiking_visual(visual_BD)}
         fused = []
         for m, layers in enumerate(spikes.values()):
-            phi_BD, rate_BD = phi_BMD[:, m], layers[-1].mean(1)
+            phi_BD, rate_BD = phi_BRD[:, m], layers[-1].mean(1)
             pair_B2D = torch.stack([phi_BD, phi_BD * rate_BD.softmax(-1)], dim=1)
             fused.append(self.transformer(pair_B2D + self.position_MD[m])[:, m])
         mask_BT = batch.mask_BT.any(1, keepdim=True)  # an averaged clip has one second

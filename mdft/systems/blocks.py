@@ -61,8 +61,8 @@ def two_branches(
         score: which count.
         spikes: of the forward pass.
     """
-    weight_BM = audio_BE.new_tensor(SHARES[score]).expand(len(audio_BE), 2)
-    return Embedded(torch.stack([audio_BE, visual_BE], dim=1), weight_BM, spikes)
+    weight_BR = audio_BE.new_tensor(SHARES[score]).expand(len(audio_BE), 2)
+    return Embedded(torch.stack([audio_BE, visual_BE], dim=1), weight_BR, spikes)
 
 
 def perceptron(width_in: int, hidden: int, width_out: int, dropout: float) -> nn.Sequential:

@@ -39,8 +39,8 @@ class CJME(System):
         audio_BE, visual_BE, share_B = self._embed(batch)
         if self.config.attention == "hard":
             share_B = (share_B >= 0.5).to(share_B)
-        weight_BM = torch.stack([1 - share_B, share_B], dim=1)
-        return Embedded(torch.stack([audio_BE, visual_BE], dim=1), weight_BM)
+        weight_BR = torch.stack([1 - share_B, share_B], dim=1)
+        return Embedded(torch.stack([audio_BE, visual_BE], dim=1), weight_BR)
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
         """The word projection, (C,E)."""

@@ -43,7 +43,7 @@ class Compatibility(System):
         """``‖xᵀ M − w_y‖₂``, or ``−F(x, y)`` with ``score = "compatibility"``."""
         if self.config.score == "euclidean":
             return super().distances(clips, o_w_CE)
-        return -(clips.o_BME[:, 0].double() @ o_w_CE.double().T).numpy(force=True)
+        return -(clips.o_BRE[:, 0].double() @ o_w_CE.double().T).numpy(force=True)
 
     def hinges(self, batch: TrainingBatch) -> Tensor:
         """``[γ + F(x, y) − F(x, y_x)]₊`` for every wrong class y of the stage, (B,C)."""

@@ -102,7 +102,7 @@ class FVAEGAN(System):
 
     def distances(self, clips: Embedded, o_w_CE: Tensor) -> np.ndarray:
         """``−log softmax_y(x · w_y + b_y)`` over the candidates, (B,C)."""
-        logits_BC = clips.o_BME[:, 0].double() @ o_w_CE.double().T
+        logits_BC = clips.o_BRE[:, 0].double() @ o_w_CE.double().T
         return -logits_BC.log_softmax(1).numpy(force=True)
 
     def prepare(self, clips: ClipSet, stage: Stage) -> None:

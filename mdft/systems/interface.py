@@ -33,13 +33,13 @@ class Embedded:
     """Clips in the space where they meet the classes.
 
     Attributes:
-        o_BME: embeddings of each clip by M branches; M = 1 for a joint output.
-        weight_BM: share of each branch in a clip's distances.
+        o_BRE: embeddings of each clip by M branches; M = 1 for a joint output.
+        weight_BR: share of each branch in a clip's distances.
         spikes: of the forward pass.
     """
 
-    o_BME: Tensor
-    weight_BM: Tensor
+    o_BRE: Tensor
+    weight_BR: Tensor
     spikes: Spikes = NO_SPIKES
 
 
@@ -110,8 +110,8 @@ class System(nn.Module):
             clips: of :meth:`embed_clips`.
             o_w_CE: of :meth:`embed_words`, for the candidates.
         """
-        branches = np.stack([exact_distances(o_BE, o_w_CE) for o_BE in clips.o_BME.unbind(1)])
-        return np.einsum("bm,mbc->bc", clips.weight_BM.double().numpy(force=True), branches)
+        branches = np.stack([exact_distances(o_BE, o_w_CE) for o_BE in clips.o_BRE.unbind(1)])
+        return np.einsum("bm,mbc->bc", clips.weight_BR.double().numpy(force=True), branches)
 
     @property
     def spiking(self) -> bool:

@@ -97,7 +97,7 @@ class TCaF(System):
 
         The cross-entropy is over all classes of the stage's training split.
         """
-        o_BE = self.embed_clips(batch.clips).o_BME[:, 0]
+        o_BE = self.embed_clips(batch.clips).o_BRE[:, 0]
         o_w_CE = self.embed_words(batch.words_CW)
         word_BW = batch.words_CW[batch.targets_B]
         decoded_BW = self.word_decoder(o_w_CE)[batch.targets_B]

@@ -98,7 +98,7 @@ def test_ours_is_the_model_with_its_losses(ragged_clips: ClipSet):
     system.eval()
     output = system(batch.clips)
     clips = system.embed_clips(batch.clips)
-    assert torch.equal(clips.o_BME[:, 0], output.o_av_BE) and (clips.weight_BM == 1).all()
+    assert torch.equal(clips.o_BRE[:, 0], output.o_av_BE) and (clips.weight_BR == 1).all()
     loss = dataclasses.replace(config.loss, rate_limit=1.0)
     expected = total_loss(
         output.o_av_BE,
