@@ -38,7 +38,7 @@ class Attention(nn.Module):
 
         Args:
             query_BLD: queries.
-            context_BJD: what keys and values are made of.
+            context_BJD: context tokens, which keys and values are computed from.
             mask_BJ: bool, True where a context token exists.
 
         Returns:
@@ -47,7 +47,7 @@ class Attention(nn.Module):
         return self.attend(self.query(query_BLD), self.key_value(context_BJD), mask_BJ)
 
     def attend(self, q_BLD: Tensor, kv_BJD: Tensor, mask_BJ: Tensor | None = None) -> Tensor:
-        """As :meth:`forward`, of queries and keys-and-values that are projected already.
+        """As :meth:`forward`, but from projected queries, keys and values.
 
         Args:
             q_BLD: ``query(...)`` of the queries.
@@ -64,11 +64,11 @@ class Attention(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """``MLP(LN(x)) + x``, the tail of eqs. (2), (10) and (11).
+    """``MLP(LN(x)) + x``, the last step of eqs. (2), (10) and (11).
 
     Args:
         dim: width D.
-        expansion: hidden width over D.
+        expansion: hidden width divided by D.
     """
 
     def __init__(self, dim: int, expansion: int = 2) -> None:
@@ -100,9 +100,9 @@ def norm_relu_block(width_in: int, width_out: int, dropout: float) -> nn.Sequent
 
 
 class Encoder(nn.Module):
-    """``E_aud`` and ``E_vis``: two blocks ``f_1, f_2``, applied to each second on its own.
+    """``E_aud`` and ``E_vis``: two blocks ``f_1, f_2``, applied to each second separately.
 
-    Seconds that do not exist are left out, so padding never enters a batch statistic.
+    Seconds that do not exist are excluded, so that padding never enters a batch statistic.
 
     >>> encoder = Encoder(features=24, dim=16, dropout=0.2)
     >>> exists = torch.arange(10).expand(4, 10) < 7

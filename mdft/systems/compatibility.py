@@ -1,4 +1,4 @@
-"""A bilinear compatibility of features and words, and what SJE and DeViSE share of it."""
+"""A bilinear compatibility of features and words, the common base of SJE and DeViSE."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mdft.systems.interface import Embedded, System, TrainingBatch, joint
 
 
 class Compatibility(System):
-    """``F(x, y) = xᵀ M w_y`` on averaged features of both modalities side by side.
+    """``F(x, y) = xᵀ M w_y`` on averaged, concatenated features of both modalities.
 
     Args:
-        widths: of the data.
+        widths: the widths of the data.
         config: hyperparameters.
     """
 

@@ -134,7 +134,7 @@ def test_avgzslnet_is_the_sum_of_its_published_terms(batch: TrainingBatch):
 def test_avca_is_the_sum_of_its_published_terms(batch: TrainingBatch, name: str):
     found = system(name, AVCA)
     assert "position_MD" in dict(found.named_parameters())  # trained, unlike in the published code
-    thought = found.think(batch.clips)
+    thought = found.modalities(batch.clips)
     (a, v), (phi_a, phi_v) = thought.theta_BRE.unbind(1), thought.phi_BRD.unbind(1)
     word = batch.words_CW[batch.targets_B]
     w, rho_w = found.embed_words(word), found.decoder(found.embed_words(word))
@@ -269,7 +269,7 @@ def test_fvaegan_scores_candidates_that_it_was_prepared_for(ragged_clips: ClipSe
         clips = found.embed_clips(ragged_clips.batch(SOME))
         distances = found.distances(clips, found.embed_words(words_CW[classes]))
     np.testing.assert_allclose(np.exp(-distances).sum(1), 1)
-    with pytest.raises(UserError, match="knows 10 classes, and 2 of those asked for are not"):
+    with pytest.raises(UserError, match="2 of the requested classes are not among the 10 classes"):
         found.embed_words(words_CW)
 
 
