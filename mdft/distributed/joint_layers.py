@@ -1,4 +1,4 @@
-"""Batch normalisation and dropout of a batch that several processes share."""
+"""Batch normalisation and dropout over a batch that several processes share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mdft.distributed.world import gather, lengths, world
 class JointBatchNorm(nn.BatchNorm1d):
     """``(x − μ) / √(σ² + ε) · w + b`` with μ and σ² over the rows of all processes.
 
-    As :class:`torch.nn.BatchNorm1d` of the rows laid together, running statistics too;
-    :class:`torch.nn.SyncBatchNorm` refuses the CPU. Sums are float64.
+    Equals :class:`torch.nn.BatchNorm1d` on the concatenated rows, including running statistics;
+    :class:`torch.nn.SyncBatchNorm` does not support the CPU. Sums are float64.
     """
 
     def forward(self, x_BD: Tensor) -> Tensor:
@@ -21,12 +21,12 @@ class JointBatchNorm(nn.BatchNorm1d):
         if not self.training:
             return super().forward(x_BD)
         mean_D, var_D, count = _moments(x_BD)
-        self._remember(mean_D.detach(), var_D.detach() * (count / (count - 1)))
+        self._update_running(mean_D.detach(), var_D.detach() * (count / (count - 1)))
         scale_D = self.weight * (var_D + self.eps).rsqrt().to(x_BD.dtype)
         return x_BD * scale_D + (self.bias - mean_D.to(x_BD.dtype) * scale_D)
 
     @torch.no_grad()
-    def _remember(self, mean_D: Tensor, var_D: Tensor) -> None:
+    def _update_running(self, mean_D: Tensor, var_D: Tensor) -> None:
         mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
         assert mean is not None and var is not None and batches is not None
         assert self.momentum is not None
@@ -38,11 +38,11 @@ class JointBatchNorm(nn.BatchNorm1d):
 def _moments(x_BD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and biased variance of each feature over the rows of all processes, and their number.
 
-    From those of each process: ``μ = Σ n_r μ_r / n``, ``σ² = Σ n_r (σ_r² + (μ_r − μ)²) / n``, which
-    one exchange suffices for.
+    They follow from those of each process, ``μ = Σ n_r μ_r / n`` and
+    ``σ² = Σ n_r (σ_r² + (μ_r − μ)²) / n``, with a single exchange.
     """
     mean_D = x_BD.mean(0, dtype=torch.float64)
-    # A constant here: Σ (x − μ)² does not change with μ to first order.
+    # detach: the derivative of Σ (x − μ)² with respect to μ is zero.
     apart_BD = x_BD - mean_D.detach().to(x_BD.dtype)
     var_D = apart_BD.square().mean(0, dtype=torch.float64)
     own_3D = torch.stack([mean_D, var_D, torch.full_like(mean_D, len(x_BD))])
@@ -54,10 +54,10 @@ def _moments(x_BD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class JointDropout(nn.Dropout):
-    """Dropout whose mask is the one that a single process would draw for the rows of all.
+    """Dropout with the mask that a single process would draw for the rows of all processes.
 
-    Each process draws the whole mask and takes its rows. So the generators of all stay equal, and
-    the result does not depend on how many processes there are.
+    Each process draws the whole mask and uses its rows. All random generators therefore stay equal,
+    and the result does not depend on the number of processes.
     """
 
     def forward(self, x_BD: Tensor) -> Tensor:
@@ -76,9 +76,9 @@ _JOINT: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def join_rows(module: nn.Module) -> None:
-    """Make the normalisations and dropouts of a module see the rows of all processes, in place.
+    """Replace batch norm and dropout in a module, in place, by those over all processes.
 
-    Parameters, buffers and their names stay.
+    Parameters, buffers and their names are unchanged.
     """
     for layer in module.modules():
         if type(layer) in _JOINT:
