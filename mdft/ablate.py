@@ -31,7 +31,12 @@ class Command(SweepCommand):
 def main() -> int:
     """Run the command; return 0 if every run is finished, 1 if one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.ablate")
-    require(command.system == "mdft", "--model", command.system, "mdft: the ablations change parts of that model")
+    require(
+        command.system == "mdft",
+        "--model",
+        command.system,
+        "mdft: the ablations change parts of that model",
+    )
     # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 

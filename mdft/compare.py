@@ -31,8 +31,8 @@ class Command(TrainConfig):
     seeds: int = 5
     """Number of seeds; the seeds are 0, 1, …"""
     tune: int = 1
-    """Hyperparameter settings to try for each system, with seed 0; the best validation HM is chosen.
-    1: the published hyperparameters only."""
+    """Hyperparameter settings to try per system with seed 0, choosing by validation HM; 1: only the
+    published hyperparameters."""
     jobs: int = 2
     """Number of runs at a time; they share the CPU cores."""
     only: tuple[str, ...] = ()

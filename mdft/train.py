@@ -44,7 +44,9 @@ def start_of(command: Command) -> Progress | None:
             or a single stage together with ``--init``.
     """
     alone = command.init is None or command.stage == "both"
-    require(alone, "--stage", command.stage, "no --stage together with --init, which runs stage 2 alone")
+    require(
+        alone, "--stage", command.stage, "no --stage together with --init, which runs stage 2 alone"
+    )
     given = command.epoch is not None or command.beta is not None
     if command.stage != "2":
         require(not given, "--epoch or --beta", "given", "none without --stage 2")

@@ -84,7 +84,7 @@ def check_machine() -> None:
     missing = [name.upper() for name in _NEEDED if not has.get(name)]
     if missing:
         raise UserError(
-            f"--compute.reproducible: this processor has no {' and no '.join(missing)}; leave the flag "
+            f"--compute.reproducible: this processor has no {' and no '.join(missing)}; leave it "
             "out; scores then differ by a few points"
         )
 

@@ -33,7 +33,7 @@ class World:
         return self.rank == 0
 
     def rows(self, total: int) -> slice:
-        """This process's share of ``total`` rows: contiguous, in the order of ranks.
+        """Share of this process in ``total`` rows: contiguous, in the order of ranks.
 
         The lengths of the shares differ by one at most.
 
@@ -49,8 +49,7 @@ class World:
 
 
 def world() -> World:
-    """The process group of :func:`mdft.distributed.launch.joined`; without it a single process.
-    """
+    """The process group of :func:`mdft.distributed.launch.joined`; without it a single process."""
     if dist.is_available() and dist.is_initialized():
         return World(dist.get_rank(), dist.get_world_size())
     return World()

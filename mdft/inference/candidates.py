@@ -69,7 +69,9 @@ def candidates(
     """
     if names is None:
         if vectors is not None:
-            raise UserError(f"--vectors {vectors}: has no effect without --classes; leave it out or add --classes")
+            raise UserError(
+                f"--vectors {vectors}: has no effect without --classes; add it or leave both out"
+            )
         chosen = np.flatnonzero(context.tested_C)
         known = [context.classes[int(c)] for c in chosen]
         return Candidates(known, context.words_CW[chosen], context.seen_C[chosen])

@@ -25,7 +25,7 @@ def significant(x: Tensor, bits: int) -> Tensor:
 
 
 def coarse_step(weight_NF: Tensor) -> float:
-    """The power of two of which a layer's largest weight is a multiple with ``WEIGHT_BITS`` bits."""
+    """The power of two whose multiple with ``WEIGHT_BITS`` bits is the layer's largest weight."""
     exponent = torch.frexp(weight_NF.abs().max())[1].item()
     return 2.0 ** (exponent - WEIGHT_BITS)
 
@@ -93,7 +93,9 @@ def calibrate(
     if not 0 < rate < 1:
         raise UserError(f"calibrate: rate is {rate}, expected between 0 and 1")
     if not mask_BS.any():
-        raise UserError("calibrate: the batch has no step, expected at least one clip of at least one second")
+        raise UserError(
+            "calibrate: the batch has no step, expected at least one clip of at least one second"
+        )
     reached, constant, signal_BSF = [], [], x_BSF
     with full_precision(x_BSF.device.type):
         for index in range(branch.layers):

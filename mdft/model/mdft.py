@@ -197,7 +197,9 @@ class MDFT(nn.Module):
         found = {}
         for pathway, given in inputs.items():
             current_BS1 = given.current_BS1
-            if self.config.motion.threshold == "fixed":  # otherwise calibration would compensate for its value
+            if (
+                self.config.motion.threshold == "fixed"
+            ):  # otherwise calibration would compensate for its value
                 current_BS1 = torch.zeros_like(current_BS1)
             branch, rate = self.branch(pathway), self.config.motion.rate
             found[pathway] = calibrate(branch, given.x_BSD, current_BS1, rate=rate, mask_BS=mask_BS)

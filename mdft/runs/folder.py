@@ -98,7 +98,9 @@ def read_config(folder: Path) -> TrainConfig:
     try:
         found = json.loads(path.read_bytes())
     except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}), expected a file written by mdft.train") from error
+        raise UserError(
+            f"{path}: not JSON ({error}), expected a file written by mdft.train"
+        ) from error
     found = completed(found, _CONFIG.dump_python(TrainConfig(), mode="json"))
     config = _validate(_CONFIG, json.dumps(found).encode(), path)
     # Otherwise missing fields would get today's defaults, and unknown fields would be dropped.

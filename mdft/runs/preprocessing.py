@@ -134,7 +134,9 @@ class Preprocessing:
         except (TypeError, AttributeError) as error:
             raise UserError(f"{PREPROCESSING}: invalid feature extraction ({error})") from error
         if config.described() != self.extract:
-            raise UserError(f"--checkpoint {path}: its weights differ from those that the run was trained with")
+            raise UserError(
+                f"--checkpoint {path}: its weights differ from those that the run was trained with"
+            )
         return config
 
 
@@ -192,6 +194,4 @@ def read_preprocessing(folder: Path) -> Preprocessing:
             **rest,
         )
     except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a preprocessing file of this release ({error})"
-        ) from error
+        raise UserError(f"{path}: not a preprocessing file of this release ({error})") from error

@@ -52,7 +52,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     digest = header.pop("sha256", None)
     if version > 1 and digest != _digest(tensors, header):
-        raise UserError(f"{path}: the file was changed after it was written; restore it or train again")
+        raise UserError(
+            f"{path}: the file was changed after it was written; restore it or train again"
+        )
     del header["format_version"]
     return tensors, header
 

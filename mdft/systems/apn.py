@@ -46,7 +46,7 @@ class APN(System):
         return words_CW
 
     def loss(self, batch: TrainingBatch) -> Loss:
-        """For each module the cross-entropy of ``attributes · w_y`` and squared error to ``w_y``."""
+        """Per module the cross-entropy of ``attributes · w_y`` and squared error to ``w_y``."""
         x_BF = concatenated(batch.clips, normalise=self.config.normalise)
         terms = {}
         for name, weight_WF in (("base", self.base_WF), ("prototypes", self.prototypes_WF)):

@@ -69,7 +69,10 @@ class AVCA(System):
         """``θ_m = proj_m(φ_m + T(φ + pos)_m)`` for both modalities m."""
         phi_BRD, spikes = self.encode(batch)
         attended_BRD = phi_BRD + self.transformer(phi_BRD + self.position_MD)
-        theta = self.audio_projection(attended_BRD[:, 0]), self.visual_projection(attended_BRD[:, 1])
+        theta = (
+            self.audio_projection(attended_BRD[:, 0]),
+            self.visual_projection(attended_BRD[:, 1]),
+        )
         return Modalities(phi_BRD, torch.stack(theta, dim=1), spikes)
 
     def embed_clips(self, batch: Batch) -> Embedded:

@@ -94,8 +94,8 @@ class FVAEGAN(System):
         same_CC = (words_CW[:, None] == self.classifier_words_CW).all(-1)
         if not same_CC.any(1).all():
             raise UserError(
-                f"f-VAEGAN: {int((~same_CC.any(1)).sum())} of the requested classes are not among the "
-                f"{len(self.classifier_words_CW)} classes of its classifier; it can score only the "
+                f"f-VAEGAN: {int((~same_CC.any(1)).sum())} of the requested classes are not among "
+                f"the {len(self.classifier_words_CW)} classes of its classifier; it can score only the "
                 "candidates of its last stage"
             )
         return self.classifier_CF[same_CC.int().argmax(1)]
@@ -132,9 +132,7 @@ class FVAEGAN(System):
         (slope_BF,) = torch.autograd.grad(score, between_BF, create_graph=True)
         penalty = (slope_BF.norm(dim=1) - 1).square().mean()
         return {
-            "critic": (
-                self._critic_score(fake_BF, w_BW) - self._critic_score(x_BF, w_BW)
-            ).mean(),
+            "critic": (self._critic_score(fake_BF, w_BW) - self._critic_score(x_BF, w_BW)).mean(),
             "penalty": self.config.penalty * penalty,
         }
 
@@ -179,7 +177,10 @@ class FVAEGAN(System):
         return weight_CF.detach()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        for name in ("classifier_CF", "classifier_words_CW"):  # the number of classes depends on the last stage
+        for name in (
+            "classifier_CF",
+            "classifier_words_CW",
+        ):  # the number of classes depends on the last stage
             saved = state_dict.get(prefix + name)
             if saved is not None:
                 setattr(self, name, torch.empty_like(saved, device=self.steps.device))

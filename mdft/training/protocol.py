@@ -96,7 +96,9 @@ def check_fit(config: TrainConfig, clips: ClipSet) -> None:
     if config.system == "mdft":  # baselines use no events
         dim, channels = config.model.dim, clips.events_MKD.shape[-1]
         cells = coarser(channels, dim) if config.data.events == "pixel" else None
-        expected = f"{channels}, the number of event channels in the data; add --model.dim {channels}"
+        expected = (
+            f"{channels}, the number of event channels in the data; add --model.dim {channels}"
+        )
         require(bool(cells) or dim == channels, "model.dim", dim, expected)
     found, words = config.model.words, clips.words_CW.shape[-1]
     expected = f"{words}, the width of the data's word vectors; add --model.words {words}"

@@ -157,7 +157,9 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
         raise UserError(f"--out {out}: a file of that name exists, expected a folder")
     if any((out / name).exists() for name in (STATE, MODEL)):
         if not resume:
-            raise UserError(f"--out {out}: already contains a run; add --resume or name another folder")
+            raise UserError(
+                f"--out {out}: already contains a run; add --resume or name another folder"
+            )
         check_same(out, config)
 
 

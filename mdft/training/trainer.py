@@ -70,7 +70,9 @@ class Trainer:
         self.feed = feed_of(clips, self.device, config.compute.feed)
         self.progress = Progress()
         self.warned: set[str] = set()
-        self.pending_warnings: list[str] = []  # from the calibration, for the record of the next epoch
+        self.pending_warnings: list[
+            str
+        ] = []  # from the calibration, for the record of the next epoch
 
     def run(self, *, resume: bool = False, start: Progress | None = None) -> Results:
         """Run both stages and the test.

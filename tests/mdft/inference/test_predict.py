@@ -204,7 +204,9 @@ def test_features_of_another_width_or_network_are_refused(own: Path, tmp_path: P
         np.zeros((2, 128), np.float32), np.zeros((2, 512), np.float32),
         np.zeros((2, 8, 512), np.uint8), 25.0,
     )  # fmt: skip
-    with pytest.raises(UserError, match="audio features have width 128, the run was trained on 512"):
+    with pytest.raises(
+        UserError, match="audio features have width 128, the run was trained on 512"
+    ):
         context.batch([given])
     published = replace(context, extract=None)
     with pytest.raises(UserError, match="do not record their network"):
@@ -212,7 +214,9 @@ def test_features_of_another_width_or_network_are_refused(own: Path, tmp_path: P
     assert published.features("frozen", None) == FeatureConfig()
     assert context.extract is not None
     other = replace(context, extract={**context.extract, "checkpoint": "0" * 64})
-    with pytest.raises(UserError, match="its weights differ from those that the run was trained with"):
+    with pytest.raises(
+        UserError, match="its weights differ from those that the run was trained with"
+    ):
         other.features(None, None)
 
 
