@@ -1,4 +1,4 @@
-"""``python -m mdft.ablate [RECIPE]``: the paper's Tables 2, 3, 4 and Figure 5 over seeds."""
+"""``python -m mdft.ablate [RECIPE]``: repeat the paper's Tables 2, 3, 4 and Figure 5."""
 
 from __future__ import annotations
 
@@ -14,24 +14,30 @@ from mdft.training.command_line import SweepCommand, config_of, parse
 
 @dataclass(frozen=True)
 class Command(SweepCommand):
-    """Run every ablation of the paper; call it again to resume. Takes all flags of mdft.train.
+    """Train and test every ablation of the paper with several seeds.
 
-    Writes OUT/ROW/seedK, a run's folder each, and the report with its figure.
+    Writes one run folder OUT/ROW/seedK per ablation and seed, and a report with a figure. Repeat
+    the command to resume it. Accepts the flags of mdft.train.
     """
 
     out: Path = Path("runs/ablate")
-    """Folder of the runs."""
+    """Folder that the runs are written to."""
     table: Path = Path("docs/ablations.md")
-    """The report; its figure goes beside it, as .svg."""
+    """The report to write; its figure goes to the same path with the ending .svg."""
     only: tuple[str, ...] = ()
-    """Run these rows only; the report shows whatever is finished."""
+    """Names of the ablations to run; default: all. The report contains every finished run."""
 
 
 def main() -> int:
-    """The command line; 0 when every run is finished, 1 when one failed."""
+    """Run the command; return 0 if every run is finished, 1 if one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.ablate")
-    require(command.system == "mdft", "--model", command.system, "mdft, whose parts these are")
-    # Imported here: --help and a mistyped flag are answered without torch.
+    require(
+        command.system == "mdft",
+        "--model",
+        command.system,
+        "mdft: the ablations change parts of that model",
+    )
+    # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 
     from mdft.experiments.ablations import chosen_rows, distinct_rows
@@ -48,7 +54,7 @@ def main() -> int:
     rows = distinct_rows(config_of(command))
     everything = plan(chosen_rows(rows, ()), command.seeds, command.out)
     names = {row.name for row in chosen_rows(rows, command.only)}
-    read_texts(command.table)  # damage is met before hours of training, not after
+    read_texts(command.table)  # refuse a damaged report before hours of training
     outcome = sweep(
         [job for job in everything if job.row in names],
         command.out,

@@ -1,4 +1,4 @@
-"""``python -m mdft.bits [RECIPE]``: HM against weight bits, fine-tuned in Loihi's arithmetic."""
+"""``python -m mdft.bits [RECIPE]``: measure HM against the number of bits of a weight."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from mdft.training.command_line import SweepCommand, config_of, parse
 
 @dataclass(frozen=True)
 class Command(SweepCommand):
-    """Train in float, then fine-tune in Loihi's arithmetic with fewer and fewer weight bits.
+    """Train in floating point, then fine-tune in Loihi's integer arithmetic for each bit width.
 
-    Call it again to resume. Takes all flags of mdft.train, for the float runs. Writes
-    OUT/ROW/seedK, a run's folder each, and the report with its figure.
+    Writes one run folder OUT/ROW/seedK per row and seed, and a report with a figure. Repeat the
+    command to resume it. Accepts the flags of mdft.train, which apply to the floating-point runs.
     """
 
     system: tyro.conf.Suppress[SystemName] = "mdft"
     out: Path = Path("runs/bits")
-    """Folder of the runs."""
+    """Folder that the runs are written to."""
     runs: Path | None = None
-    """Folder of finished float runs, seedK each, of this configuration; default: trained here."""
+    """Folder that holds finished float runs of this configuration in seedK; default: train them."""
     bits: tuple[int, ...] = (8, 7, 6, 5, 4, 3, 2)
-    """Bits of a weight, one row each."""
+    """Numbers of bits of a weight; each becomes one row of the report."""
     tune_epochs: int = 3
-    """Epochs of fine-tuning."""
+    """Number of fine-tuning epochs."""
     tune_rate: float | None = None
-    """Adam's learning rate of fine-tuning; default: a tenth of --learning-rate."""
+    """Adam's learning rate for fine-tuning; default: a tenth of --learning-rate."""
     table: Path = Path("docs/bits.md")
-    """The report; its figure goes beside it, as .svg."""
+    """The report to write; its figure goes to the same path with the ending .svg."""
 
 
 def main() -> int:
-    """The command line; 0 when every run is finished, 1 when one failed."""
+    """Run the command; return 0 if every run is finished, 1 if one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.bits")
-    # Imported here: --help and a mistyped flag are answered without torch.
+    # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 
     from mdft.experiments.bits_plan import Tuning, float_jobs, tuned_jobs
@@ -54,7 +54,7 @@ def main() -> int:
     tuning = Tuning(command.bits, command.tune_epochs, rate)
     floats = float_jobs(config_of(command), command.seeds, command.out, command.runs)
     tuned = tuned_jobs(floats, tuning, command.out)
-    texts = read_texts(command.table, KEYS)  # damage is met before hours of training, not after
+    texts = read_texts(command.table, KEYS)  # refuse a damaged report before hours of training
     console = Console(stderr=True)
     outcome = sweep(floats, command.out, at_once=command.jobs, console=console)
     if not outcome.failures:

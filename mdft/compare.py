@@ -1,4 +1,4 @@
-"""``python -m mdft.compare [RECIPE] --seeds 5``: every system of the field in one harness."""
+"""``python -m mdft.compare [RECIPE] --seeds 5``: train and test MDFT and all baselines."""
 
 from __future__ import annotations
 
@@ -18,33 +18,36 @@ from mdft.training.command_line import config_of, parse
 
 @dataclass(frozen=True)
 class Command(TrainConfig):
-    """Train and test every system; call it again to resume. Takes the flags of mdft.train.
+    """Train and test MDFT and all baselines on the same clips, with several seeds.
 
-    Writes OUT/SYSTEM/seedK, a run's folder each, OUT/tuned.json, and the report with its figure.
+    Writes one run folder OUT/SYSTEM/seedK per system and seed, OUT/tuned.json with the chosen
+    hyperparameters, and a report with a figure. Repeat the command to resume it. Accepts the
+    flags of mdft.train.
     """
 
     system: tyro.conf.Suppress[SystemName] = "mdft"
     seed: tyro.conf.Suppress[int] = 0
     init: tyro.conf.Suppress[Path | None] = None
     seeds: int = 5
-    """How many: 0, 1, …"""
+    """Number of seeds; the seeds are 0, 1, …"""
     tune: int = 1
-    """Trials of each system on seed 0, by validation HM; 1: as published, untuned."""
+    """Hyperparameter settings to try per system with seed 0, choosing by validation HM; 1: only the
+    published hyperparameters."""
     jobs: int = 2
-    """Runs at once; the cores are shared between them."""
+    """Number of runs at a time; they share the CPU cores."""
     only: tuple[str, ...] = ()
-    """Run these systems only; the report shows whatever is finished."""
+    """Names of the systems to run; default: all. The report contains every finished run."""
     out: Path = Path("runs/compare")
-    """Folder of the runs."""
+    """Folder that the runs are written to."""
     table: Path = Path("docs/results.md")
-    """The report; its figure goes beside it, as .svg."""
+    """The report to write; its figure goes to the same path with the ending .svg."""
 
 
 def main() -> int:
-    """The command line; 0 when every run is finished, 1 when one failed."""
+    """Run the command; return 0 if every run is finished, 1 if one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.compare")
     require(command.seeds >= 1, "--seeds", command.seeds, "at least 1")
-    # Imported here: --help and a mistyped flag are answered without torch.
+    # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 
     from mdft.experiments.compare_report import KEYS
@@ -57,7 +60,7 @@ def main() -> int:
     from mdft.systems.build import TITLES
 
     config, names = config_of(command), chosen_systems(command.only)
-    texts = read_texts(command.table, KEYS)  # damage is met before hours of training, not after
+    texts = read_texts(command.table, KEYS)  # refuse a damaged report before hours of training
     tried = {name: trials(config, name, command.tune) for name in TITLES}
     comparison = Comparison(tried, range(command.seeds), command.out)
     screen = Console(stderr=True)
@@ -70,9 +73,9 @@ def main() -> int:
     measured = facts(typed, recipe, comparison.seeds, command.jobs, runs)
     measured["trials of each system"] = str(command.tune)
     write_comparison(command.table, entries, texts, measured)
-    shown = {TITLES[name]: entries[name].results for name in names}
-    Console().print(spread_table(shown, "Comparison"), f"\nreport {command.table}")
-    # A first trial that failed is the first final run too: say each line once.
+    rows = {TITLES[name]: entries[name].results for name in names}
+    Console().print(spread_table(rows, "Comparison"), f"\nreport {command.table}")
+    # A failed first trial may also be the first final run: print each line once.
     return report_failures(Outcome({}, list(dict.fromkeys([*tuned.failures, *outcome.failures]))))
 
 

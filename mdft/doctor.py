@@ -1,8 +1,8 @@
-"""``python -m mdft.doctor``: what works on this machine, and what to do about the rest.
+"""``python -m mdft.doctor``: check the installation on this machine, and suggest fixes.
 
-What imports PyTorch alone is checked here. The road through NIR and the simulators belongs to
-``export`` and ``hardware``, which this package does not import: their own commands are called, on
-a tiny branch, in child processes, so that a library that crashes is a line of the table.
+Checks that need only PyTorch run here. NIR export and the simulators belong to ``export`` and
+``hardware``, which this package does not import: their commands are called on a tiny branch in
+child processes, so that a crash in a library becomes a failed check.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from mdft.cli import parse, run_main
 
 Status = Literal["PASS", "FAIL", "SKIP"]
 COLOURS: dict[Status, str] = {"PASS": "green", "FAIL": "red", "SKIP": "yellow"}
-#: Bytes free in the cache's folder: the embedded benchmark takes less than half of it.
+#: Free bytes that the cache's folder needs: the embedded benchmark takes less than half of them.
 _ROOM = 2**30
 _LIMIT_S = 120.0
-#: What stands for the temporary folder in a line to repeat.
+#: Replaces the temporary folder in the command lines that the user may repeat.
 _FOLDER = Path("doctor")
 _NO_LAVA = (
     "train, export and run the NumPy references here; for Lava, in a checkout of mdft: "
     "uv sync --python 3.10"
 )
-#: What is checked → the arguments of hardware.run after the two files.
+#: Name of a check → the arguments of hardware.run after the two files.
 SIMULATORS = {
     "NumPy float reference": "--backend reference_float",
     "NumPy integer reference": "--backend reference_int",
@@ -54,10 +54,10 @@ SIMULATORS = {
 
 @dataclass(frozen=True)
 class Command:
-    """Check what works on this machine: PASS, FAIL or SKIP, and what to do.
+    """Check the installation; print PASS, FAIL or SKIP for each check, and how to fix failures.
 
-    Takes about a minute of processor time; writes into a temporary folder alone. Exit status: 0,
-    or 1 if a check fails. A SKIP is something that this machine or this Python does not have.
+    Takes about a minute of CPU time and writes only to a temporary folder. The exit status is 0,
+    or 1 if a check fails. SKIP: this machine or this Python lacks an optional component.
     """
 
     json: bool = False
@@ -69,10 +69,10 @@ class Check:
     """One line of the table.
 
     Attributes:
-        name: what was checked.
+        name: name of the check.
         status: PASS, FAIL or SKIP.
-        found: what was found.
-        todo: what to do about it; empty of a PASS.
+        found: the result in words.
+        todo: how to fix it; empty if the status is PASS.
     """
 
     name: str
@@ -82,14 +82,13 @@ class Check:
 
 
 def check_python() -> Check:
-    """The interpreter, which is new enough or this would not be installed."""
+    """Report the Python version; the package installs only on versions that it supports."""
     return Check("Python", "PASS", f"{platform.python_version()}, {platform.system()}")
 
 
 def check_torch() -> Check:
-    """One gradient through a spiking layer, on the CPU."""
-    # Imported here and below: --help is answered without torch, and a check that cannot import
-    # what it checks is a line of the table.
+    """Compute one gradient through a spiking layer on the CPU."""
+    # Imported here and below: --help needs no torch, and a failed import is a failed check.
     import torch
 
     from mdft.model.motion import MotionBranch
@@ -104,7 +103,7 @@ def check_torch() -> Check:
 
 
 def check_gpu() -> Check:
-    """A product on the first CUDA device, against the CPU's."""
+    """Compare a matrix product on the first CUDA device with the same product on the CPU."""
     import torch
 
     name = "CUDA"
@@ -119,11 +118,11 @@ def check_gpu() -> Check:
 
 
 def check_cache() -> Check:
-    """Whether the cache's folder can be written, and the room there."""
+    """Check that the cache's folder is writable and has enough free space."""
     from mdft.data.cache import cache_folder
 
     name, folder = "cache", cache_folder()
-    todo = "set MDFT_CACHE to a folder with 1 GB of room"
+    todo = "set MDFT_CACHE to a writable folder with 1 GB of free space"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -136,7 +135,7 @@ def check_cache() -> Check:
 
 
 def check_video(folder: Path) -> Check:
-    """A film of a moving bar, encoded, decoded and turned into events by events.convert."""
+    """Encode a video of a moving bar and convert it to events with events.convert."""
     import numpy as np
 
     from events.preview.film import Film
@@ -144,22 +143,22 @@ def check_video(folder: Path) -> Check:
     clip = folder / "bar.mp4"
     with Film(clip, (64, 48), Fraction(10)) as film:
         for i in range(5):
-            picture = np.zeros((48, 64, 3), np.uint8)
-            picture[:, 10 * i : 10 * i + 8] = 255
-            film.add(picture, 100_000 * i)
+            frame = np.zeros((48, 64, 3), np.uint8)
+            frame[:, 10 * i : 10 * i + 8] = 255
+            film.add(frame, 100_000 * i)
         film.close()
     check = call("video to events", "events.convert", str(clip), str(folder / "bar.h5"))
     if check.status == "PASS":
         return check
-    # The film is gone with the folder.
+    # The temporary video cannot be used again.
     return replace(check, todo="repeat it: python -m events.convert CLIP.mp4 out.h5 --debug")
 
 
 def call(name: str, module: str, *arguments: str) -> Check:
-    """Run one of our commands in a child process."""
+    """Run a command of this project in a child process."""
     words = [sys.executable, "-m", module, *arguments]
-    shown = [_FOLDER / Path(a).name if Path(a).is_absolute() else a for a in arguments]
-    again = f"repeat it: python -m {module} {' '.join(map(str, shown))} --debug"
+    typed = [_FOLDER / Path(a).name if Path(a).is_absolute() else a for a in arguments]
+    again = f"repeat it: python -m {module} {' '.join(map(str, typed))} --debug"
     if module == "hardware.run":
         again += f", after python -m export.check {_FOLDER}"
     begin = time.monotonic()
@@ -169,12 +168,12 @@ def call(name: str, module: str, *arguments: str) -> Check:
         return Check(name, "FAIL", f"no answer in {_LIMIT_S:.0f} s", again)
     if done.returncode == 0:
         return Check(name, "PASS", f"{time.monotonic() - begin:.1f} s")
-    said = (done.stderr.strip() or done.stdout.strip() or "nothing said").splitlines()[-1]
-    return Check(name, "FAIL", f"exit {done.returncode}: {said[:200]}", again)
+    output = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+    return Check(name, "FAIL", f"exit {done.returncode}: {output[:200]}", again)
 
 
 def check_simulators(graph: Path, probe: Path) -> Iterator[Check]:
-    """Every backend of hardware.run on the tiny branch, several at a time."""
+    """Run every backend of hardware.run on the tiny branch, several at a time."""
 
     def check(name: str) -> Check:
         if "NumPy" not in name and find_spec("lava") is None:
@@ -188,7 +187,7 @@ def check_simulators(graph: Path, probe: Path) -> Iterator[Check]:
 
 
 def guarded(name: str, check: Callable[[], Check]) -> Check:
-    """A check; whatever it raises is a FAIL."""
+    """Run a check; turn any exception into a FAIL."""
     try:
         return check()
     except Exception as error:
@@ -196,10 +195,10 @@ def guarded(name: str, check: Callable[[], Check]) -> Check:
 
 
 def checks(folder: Path) -> Iterator[Check]:
-    """All checks, in the order in which one needs the other.
+    """Run all checks; later ones depend on earlier ones.
 
     Args:
-        folder: for files; removed by the caller.
+        folder: folder for temporary files, which the caller removes.
     """
     yield check_python()
     yield guarded("PyTorch", check_torch)
@@ -214,12 +213,12 @@ def checks(folder: Path) -> Iterator[Check]:
     if exported.status == "PASS":
         yield from check_simulators(graph, probe)
     else:
-        todo = "mend the NIR file first"
+        todo = "fix the NIR export first"
         yield from (Check(name, "SKIP", "nothing to run", todo) for name in SIMULATORS)
 
 
 def table(found: list[Check]) -> Table:
-    """The checks for a person."""
+    """The results as a table for a terminal."""
     out = Table(show_lines=False)
     for heading in ("", "checked", "found", "what to do"):
         out.add_column(heading, overflow="fold")
@@ -230,11 +229,11 @@ def table(found: list[Check]) -> Table:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; 1 if a check fails."""
+    """Run the command; return 1 if a check fails, else 0."""
     config = parse(Command, "python -m mdft.doctor", arguments)
     found: list[Check] = []
     progress = Console(stderr=True)
-    with tempfile.TemporaryDirectory() as folder, progress.status("looking") as status:
+    with tempfile.TemporaryDirectory() as folder, progress.status("checking") as status:
         for check in checks(Path(folder)):
             found.append(check)
             status.update(f"{check.name}: {check.status}")

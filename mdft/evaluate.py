@@ -1,7 +1,7 @@
-"""``python -m mdft.evaluate RUN``: test a saved run again and print the row it was trained to.
+"""``python -m mdft.evaluate RUN``: test a trained run again and compare with its results.
 
-Writes ``per_class.csv`` and ``confusion.csv`` into the run's folder. Only the test splits can be
-scored: the saved model was trained on the validation clips.
+Writes ``per_class.csv`` and ``confusion.csv`` into the run's folder. Only the test splits are
+scored, because stage 2 trained the saved model on the validation clips.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Command:
-    """Test a saved run again; writes its per-class tables.
+    """Test a trained run again, compare with its results.json and write its per-class tables.
 
     Attributes:
-        run: the run's folder, or the checkpoint file in it.
+        run: folder of the trained run, or the checkpoint file in it.
         json: print one line of JSON and nothing else.
-        device: auto, cpu or cuda; as in training if it is not given.
+        device: auto, cpu or cuda; default: the device setting of the training.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -36,14 +36,14 @@ class Command:
 
 
 def row(evaluation: Evaluation, folder: Path) -> str:
-    """One line of JSON: ``results.json`` as found now, ``run`` and ``changed``."""
+    """One line of JSON: the new results, ``run``, and ``changed``, the fields that differ."""
     found = {"run": str(folder), **asdict(evaluation.results), "changed": evaluation.changed}
     return json.dumps(found)
 
 
 def main(command: Command) -> int:
-    """The command line; 0 when the run is scored."""
-    # Imported here: --help and a mistyped flag are answered without torch.
+    """Run the command; return 0."""
+    # Imported here: --help and a mistyped flag need no torch.
     from mdft.distributed import reproducible
     from mdft.runs.folder import RESULTS, read_config, run_folder
     from mdft.training.evaluation import evaluate
@@ -61,7 +61,7 @@ def main(command: Command) -> int:
         _show(found, folder)
     for name in found.changed:
         now, before = getattr(found.results, name), getattr(found.saved, name)
-        print(f"note: {name} is {now}, {RESULTS} says {before}", file=sys.stderr)
+        print(f"note: {name} is {now}, {RESULTS} has {before}", file=sys.stderr)
     return 0
 
 
@@ -78,7 +78,7 @@ def _show(found: Evaluation, folder: Path) -> None:
     if found.results.firing_rates:
         console.print(rates_table(found.results), "")
     if not found.changed:
-        console.print(f"equal to {RESULTS}, to the last digit")
+        console.print(f"identical to {RESULTS}")
     console.print(f"classes   {folder / PER_CLASS}\nconfusion {folder / CONFUSION}", soft_wrap=True)
 
 

@@ -1,8 +1,9 @@
-"""``python -m mdft.features FOLDER OUT``: clips become features and events to train on.
+"""``python -m mdft.features FOLDER OUT``: extract features and events from a folder of videos.
 
-FOLDER holds one subfolder of clips a class. OUT becomes a benchmark in TCaF's layout, with event
-bins beside sound and pictures: ``python -m mdft.train folder --data.source files --data.root OUT``.
-Finished clips are not done again; a clip that cannot be read is named and skipped.
+FOLDER holds one subfolder of videos per class. OUT becomes a data set in TCaF's layout with audio
+features, visual features and event bins; train on it with
+``python -m mdft.train folder --data.source files --data.root OUT``. A repeated call skips finished
+clips; a clip that cannot be read is reported and skipped.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ from mdft.config.features import FeatureConfig
 
 @dataclass(frozen=True)
 class Command:
-    """Turn a folder of class-named subfolders of clips into features and events.
+    """Extract features and events from a folder that has one subfolder of videos per class.
 
     Attributes:
-        folder: one subfolder of clips a class.
-        out: folder of the benchmark.
-        features: the networks and the event camera.
-        splits: csv with columns clip (CLASS/NAME.mp4) and part; default: drawn by --split-seed.
-        split_seed: decides which classes are unseen, and which clips are for tests.
-        vectors: file of word vectors (word2vec, GloVe, npz); default: made of the letters.
-        jobs: clips at a time; -1 is one a core.
-        engine: loky (processes), threading, sequential, or the dask cluster at dask://HOST:PORT,
-            whose workers must see the same folders.
+        folder: folder with one subfolder of videos per class; its name is the class name.
+        out: folder to write the data set to.
+        features: feature networks and event camera.
+        splits: CSV file with the columns clip (CLASS/NAME.mp4) and part; default: splits drawn at
+            random from --split-seed.
+        split_seed: seed that chooses the unseen classes and the test clips.
+        vectors: file of word vectors (word2vec, GloVe, npz); default: vectors computed from the
+            letters of the class names.
+        jobs: number of clips processed at a time; -1: one per CPU core.
+        engine: loky (processes), threading, sequential, or dask://HOST:PORT for a dask cluster
+            whose workers can read the same folders.
     """
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
@@ -46,8 +49,8 @@ class Command:
 
 
 def main(command: Command) -> int:
-    """The command line; 0, or 1 if a clip failed."""
-    # Imported here: --help and a mistyped flag are answered without torch.
+    """Run the command; return 0, or 1 if a clip failed."""
+    # Imported here: --help and a mistyped flag need no torch.
     from mdft.data.video.prepare import prepare
 
     found = prepare(

@@ -1,4 +1,4 @@
-"""``python -m mdft.predict RUN CLIP…``: name the class of video files."""
+"""``python -m mdft.predict RUN CLIP…``: predict the class of video files."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Command:
-    """Name the class of video files with a trained run.
+    """Predict the class of video files with a trained model.
 
     Attributes:
-        run: the run's folder, or the checkpoint file in it.
-        clips: one video file or more.
-        classes: file of class names to choose from, one a line; default: those of the run's test.
-        vectors: file of word vectors (word2vec, GloVe, npz) for classes that the run does not
-            know.
-        top: how many classes to show.
-        backbone: network of the features, for a run that does not say: frozen, selavi or
+        run: folder of the trained run, or the checkpoint file in it.
+        clips: one or more video files.
+        classes: file of candidate class names, one per line; default: the test classes of the run.
+        vectors: file of word vectors (word2vec, GloVe, npz) for class names that the run does not
+            have.
+        top: number of classes to print per clip.
+        backbone: feature network, for a run that does not record it: frozen, selavi or
             torchvision:NAME.
-        checkpoint: its weights, if they are no longer where they were in training.
-        explain: HTML page to write about one clip: what was seen, what spiked, what it is near
-            to, and the answer without motion.
-        json: print one line of JSON a clip and nothing else.
+        checkpoint: weights of the feature network, if the file was moved since training.
+        explain: HTML page to write about one clip: its frames and events, the spikes, the nearest
+            classes, and the prediction without motion.
+        json: print one line of JSON per clip and nothing else.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -53,24 +53,24 @@ class Command:
 
     @property
     def feature_network(self) -> dict[str, Any]:
-        """Arguments of :func:`mdft.load` that name the network of the features."""
+        """Arguments of :func:`mdft.load` that select the feature network."""
         return {"backbone": self.backbone, "checkpoint": self.checkpoint}
 
 
 def main(command: Command) -> int:
-    """The command line; 0, or 1 if a clip could not be read."""
+    """Run the command; return 0, or 1 if a clip could not be read."""
     check(command)
-    # Imported here: --help and a mistyped flag are answered without torch.
+    # Imported here: --help and a mistyped flag need no torch.
     from mdft.inference.classifier import load
 
     return label(command, load(command.run, **command.feature_network))
 
 
 def check(command: Command) -> None:
-    """Check the flags, before anything is read.
+    """Check the flags before any file is read.
 
     Raises:
-        UserError: one is missing or cannot be met.
+        UserError: an argument is missing or invalid.
     """
     require(bool(command.clips), "CLIP", "missing", "at least one video file")
     require(command.top >= 1, "--top", command.top, "at least 1")
@@ -87,14 +87,14 @@ def check(command: Command) -> None:
 def label(command: Command, classifier: Classifier) -> int:
     """Print the nearest classes of every clip.
 
-    A clip that cannot be read is named on stderr, and the others are labelled.
+    A clip that cannot be read is reported on stderr; the other clips are still labelled.
 
     Args:
-        command: the clips, and how the answer is shown.
-        classifier: the trained run.
+        command: the clips and the output options.
+        classifier: the trained model.
 
     Returns:
-        How the command ends: 0, or 1 if a clip could not be read.
+        The exit status: 0, or 1 if a clip could not be read.
 
     Raises:
         UserError: the class names or the feature network do not fit the run.
@@ -130,8 +130,8 @@ def _show(
     command: Command, path: Path, clip: ClipFeatures, guesses: list[Guess], console: Console
 ) -> None:
     if command.json:
-        shown = [asdict(guess) for guess in guesses[: command.top]]
-        print(json.dumps({"clip": str(path), "guesses": shown, "remarks": clip.remarks}))
+        nearest = [asdict(guess) for guess in guesses[: command.top]]
+        print(json.dumps({"clip": str(path), "guesses": nearest, "remarks": clip.remarks}))
         return
     console.print(guess_table(printable(path.name), guesses[: command.top], len(guesses)))
     for remark in clip.remarks:
@@ -145,8 +145,8 @@ def guess_table(title: str, guesses: list[Guess], of: int) -> Table:
 
     Args:
         title: name of the clip.
-        guesses: to show.
-        of: how many candidates there are.
+        guesses: the classes to list.
+        of: number of candidate classes.
     """
     table = Table(title=f"{escape(title)}, {of} classes to choose from", title_justify="left")
     table.add_column("", justify="right")

@@ -1,4 +1,4 @@
-"""``python -m mdft.seeds [RECIPE]``: one recipe over several seeds, mean ± deviation."""
+"""``python -m mdft.seeds [RECIPE]``: train a recipe with several seeds; report mean ± deviation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from mdft.training.command_line import SweepCommand, config_of, parse
 
 @dataclass(frozen=True)
 class Command(SweepCommand):
-    """Train and test a recipe over seeds; call it again to resume. Takes all flags of mdft.train.
+    """Train and test a recipe with several seeds.
 
-    Writes OUT/RECIPE/seedK, a run's folder for each seed, and OUT/RECIPE/summary.json.
+    Writes one run folder OUT/RECIPE/seedK per seed, and OUT/RECIPE/summary.json. Repeat the
+    command to resume it. Accepts the flags of mdft.train.
     """
 
     out: Path = Path("runs")
-    """Folder of the runs."""
+    """Folder that the runs are written to."""
 
 
 def main() -> int:
-    """The command line; 0 when every run is finished, 1 when one failed."""
+    """Run the command; return 0 if every run is finished, 1 if one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.seeds")
-    # Imported here: --help and a mistyped flag are answered without torch.
+    # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 
     from mdft.experiments.spread import rate_table, spread_table

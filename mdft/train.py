@@ -21,29 +21,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Command(TrainConfig):
-    """Train and test a model; writes a run's folder."""
+    """Train and test a model with the two-stage protocol; write everything to a run folder."""
 
     out: Path | None = None
-    """Folder of the run; default runs/RECIPE-seedS, of a baseline runs/RECIPE-MODEL-seedS."""
+    """Run folder; default: runs/RECIPE-seedS, or runs/RECIPE-MODEL-seedS for a baseline."""
     resume: bool = False
-    """Continue the run in --out after its last whole epoch; a new run if there is none."""
+    """Continue the run in --out after its last finished epoch; start a new run if there is none."""
     stage: Literal["both", "1", "2"] = "both"
-    """1: choose epoch and β on validation classes and stop; --resume goes on from there.
-    2: train for the test at once, with the --epoch and --beta of an earlier stage 1."""
+    """1: choose epoch and β on the validation classes, then stop; continue later with --resume.
+    2: train for the test directly, with --epoch and --beta from an earlier stage 1."""
     epoch: int | None = None
-    """Of --stage 2: the chosen epoch, counted from 0 as in results.json."""
+    """Epoch to train up to in --stage 2, counted from 0 as in results.json."""
     beta: float | None = None
-    """Of --stage 2: the chosen β, added to the distances of seen classes."""
+    """Calibration β for --stage 2, added to the distances of seen classes."""
 
 
 def start_of(command: Command) -> Progress | None:
-    """Where the run that a command asks for begins; None: at the beginning.
+    """The starting point of the run; None: the default start.
 
     Raises:
-        UserError: ``--stage 2`` without its epoch and β, or these without it, or with ``--init``.
+        UserError: ``--stage 2`` without ``--epoch`` and ``--beta``, these without ``--stage 2``,
+            or a single stage together with ``--init``.
     """
     alone = command.init is None or command.stage == "both"
-    require(alone, "--stage", command.stage, "none with --init, which is of stage 2")
+    require(
+        alone, "--stage", command.stage, "no --stage together with --init, which runs stage 2 alone"
+    )
     given = command.epoch is not None or command.beta is not None
     if command.stage != "2":
         require(not given, "--epoch or --beta", "given", "none without --stage 2")
@@ -61,14 +64,14 @@ def start_of(command: Command) -> Progress | None:
 
 
 def main() -> int:
-    """The command line; 0 when the run is finished. Under torchrun one process of several."""
+    """Run the command, under torchrun as one of its processes; return 0."""
     with joined():
         return _run()
 
 
 def _run() -> int:
     recipe, command = parse(sys.argv[1:], Command, "mdft.train")
-    # Imported here: --help and a mistyped flag are answered without torch.
+    # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 
     from mdft.systems.build import check_used

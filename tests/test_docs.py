@@ -71,7 +71,7 @@ def test_the_data_set_of_the_extending_page_trains(tmp_path, monkeypatch, capsys
     )
     guesses = mdft.load("runs/mine").predict(features)
     assert {guess.name for guess in guesses} == set(mdft.load("runs/mine").classes)
-    with pytest.raises(UserError, match="do not say what made them; name it: --backbone"):
+    with pytest.raises(UserError, match="do not record their network; name it: --backbone"):
         mdft.load("runs/mine").predict("clip.mp4")
 
 

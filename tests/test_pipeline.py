@@ -102,7 +102,7 @@ def test_the_checkpoint_file_names_the_run_too(run: Path):
 def test_a_finished_run_is_not_overwritten_and_resumes_at_once(run: Path):
     status, _, refused = command("mdft.train", "debug", "--out", run)
     assert status == 2 and refused.count("\n") == 1
-    assert "holds a run already; add --resume" in refused
+    assert "already contains a run; add --resume" in refused
     status, _, changed = command("mdft.train", "debug", "--out", run, "--resume", "--seed", 5)
     assert status == 2
     assert "was made with another" in changed and "seed" in changed

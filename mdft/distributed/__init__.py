@@ -1,1 +1,1 @@
-"""Several processes that train one model, and the device of each."""
+"""Training with several processes, devices, and reproducible computation."""

@@ -1,4 +1,4 @@
-"""The device that a run computes on."""
+"""Choose the device of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def resolve_device(name: str) -> torch.device:
     """``auto`` is the first CUDA device if there is one, else the CPU.
 
     Raises:
-        UserError: the device is not there.
+        UserError: the device does not exist.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

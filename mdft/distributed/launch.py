@@ -1,4 +1,4 @@
-"""Starting under torchrun: joining the other processes, and saying what is wrong once."""
+"""Start under torchrun: join the other processes, and report an error only once."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from datetime import timedelta
 
-#: Of a collective: the first process may draw clips for hours while the others wait for it. One
-#: that dies is noticed at once, by torchrun and by its closed sockets.
+#: Timeout of a collective: the others may wait hours while the first process renders clips. A
+#: process that dies is detected at once, by torchrun and by its closed sockets.
 _TIMEOUT = timedelta(days=1)
 _TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Be one of the processes that torchrun has started; nothing without it, or if it is alone.
+    """Join the process group of torchrun; do nothing without torchrun or with one process.
 
-    Gloo carries tensors of the CPU, NCCL those of a GPU; each process has the GPU of its local
-    rank. Only the first one has a stdout. Of the processes that fail one raises its error, the
-    first to fail; the others, whose error is the same or follows from it, exit with status 2.
+    Gloo transfers CPU tensors, NCCL those of a GPU; each process uses the GPU of its local rank.
+    Only the first process prints to stdout. Only the first process that fails raises its error;
+    the others, whose error is the same or a consequence, exit with status 2.
     """
     if any(name not in os.environ for name in _TORCHRUN) or os.environ["WORLD_SIZE"] == "1":
         yield
         return
-    # Imported here: a process alone reads its arguments, and answers --help, without torch.
+    # Imported here: --help and a mistyped flag need no torch.
     import torch
     import torch.distributed as dist
     from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage]
@@ -32,8 +32,8 @@ def joined() -> Iterator[None]:
 
     store, rank, size = next(rendezvous("env://", timeout=_TIMEOUT))
     if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
-        # torchrun keeps its store over restarts, with the addresses of the dead in it (pytorch
-        # issue 135712); several machines have no count of restarts in common.
+        # torchrun keeps its store over restarts, including addresses of processes that died
+        # (pytorch issue 135712). Restart counts of several machines may differ.
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         store = PrefixStore(f"attempt_{attempt}", store)
     local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -54,11 +54,11 @@ def joined() -> Iterator[None]:
 
 
 def _first_to_fail(add: Callable[[str, int], int], gone: type[Exception]) -> bool:
-    """Whether no other process has failed before this one; asked once by each that fails.
+    """Whether this process is the first to fail; each failing process calls it once.
 
     Args:
-        add: of the store that the processes share: adds to a number there and returns the sum.
-        gone: what ``add`` raises if the process that held the store is gone.
+        add: method of the shared store that adds to a number and returns the sum.
+        gone: the exception of ``add`` if the process that hosts the store has ended.
     """
     try:
         return add("failed", 1) == 1

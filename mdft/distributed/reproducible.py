@@ -1,13 +1,13 @@
-"""The same bits on every x86-64 processor: what has to hold of a process, and its start.
+"""Bit-identical results on every x86-64 processor with AVX2 and FMA.
 
-Sums round differently with the order of their terms, and libraries choose that order by the
-processor: its vector width, its vendor, its number of cores. Each library reads a variable when it
-is loaded that makes the choice for it, so a command that finds another environment starts itself
-again with this one. What is left is one instruction set, AVX2 with FMA, which processors have
-since 2013 (Intel) and 2015 (AMD).
+The rounding of a sum depends on the order of its terms, and libraries choose that order by the
+processor's vector width, vendor and number of cores. Environment variables, which each library
+reads when it is loaded, fix that choice; a command that was started without them restarts itself
+with them. All code paths then use AVX2 with FMA, which processors have had since 2013 (Intel) and
+2015 (AMD).
 
-The bits are those of one set of library versions, of ``uv.lock``, and of one C library, whose sine
-and exponential draw the clips.
+Results are identical only for the same library versions (``uv.lock``) and the same C library, whose
+sine and exponential are used to render the clips.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from mdft.distributed.world import world
 from mdft.errors import UserError
 from mdft.machine import features
 
-#: What every library has to be told before it is loaded.
+#: Environment variables that must be set before the libraries are loaded.
 ENVIRONMENT = {
-    # PyTorch's own kernels: the ones for AVX2, which machines with AVX-512 have, too.
+    # PyTorch's own kernels: use those for AVX2, also on machines with AVX-512.
     "ATEN_CPU_CAPABILITY": "avx2",
-    # Matrix products and elementwise functions of MKL, which is in PyTorch: its AVX2 branch
-    # computes differently on AMD; this one promises the same results on Intel and AMD.
+    # Matrix products and elementwise functions of MKL, a part of PyTorch. Its AVX2 branch differs
+    # between Intel and AMD; this one guarantees the same results on both.
     "MKL_CBWR": "COMPATIBLE",
-    # NumPy: no kernel for AVX-512, whose functions round differently; the others are left.
+    # NumPy: disable the AVX-512 kernels, whose functions round differently.
     "NPY_DISABLE_CPU_FEATURES": (
         "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
     ),
-    # Matrix products of NumPy, in the features of the sound: the kernel for AVX2, one thread.
+    # Matrix products of NumPy, in the audio features: the kernel for AVX2, one thread.
     "OPENBLAS_CORETYPE": "Haswell",
     "OPENBLAS_NUM_THREADS": "1",
-    # Sums are shared out by the number of threads.
+    # The number of threads changes the order of sums.
     "OMP_NUM_THREADS": "1",
 }
-#: What would undo a part of it. Our compiled loops sum in one order on every processor, but need
-#: its fused multiply-add, and so do the C library's sine and exponential.
+#: Variables that must not be set. Our compiled loops sum in one order on every processor, but use
+#: fused multiply-adds, and so do the C library's sine and exponential.
 _ABSENT = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "GLIBC_TUNABLES")
 _NEEDED = ("avx2", "fma")
 _active = False
@@ -54,10 +54,10 @@ def active() -> bool:
 
 
 def differing() -> list[str]:
-    """What this process was started without: ``NAME=value``, or ``NAME unset``, sorted.
+    """The settings that the process was started without: ``NAME=value`` or ``NAME unset``, sorted.
 
-    A variable that Python code sets later comes too late for a library that is loaded, so this
-    looks at the environment that the process was given.
+    A variable that Python sets later has no effect on a loaded library, so this reads the
+    environment that the process was started with.
     """
     given = _given()
     wrong = [f"{name}={value}" for name, value in ENVIRONMENT.items() if given.get(name) != value]
@@ -70,10 +70,10 @@ def _given() -> dict[str, str]:
 
 
 def check_machine() -> None:
-    """Check that this machine can run what :data:`ENVIRONMENT` chooses.
+    """Check that this machine supports the code paths of :data:`ENVIRONMENT`.
 
     Raises:
-        UserError: it is no x86-64 under Linux, or has no AVX2 or FMA.
+        UserError: it is not x86-64 under Linux, or its processor lacks AVX2 or FMA.
     """
     here = f"{platform.system()} {platform.machine()}"
     if here != "Linux x86_64":
@@ -83,7 +83,7 @@ def check_machine() -> None:
     if missing:
         raise UserError(
             f"--compute.reproducible: this processor has no {' and no '.join(missing)}; leave it "
-            "out, the scores then differ by some points"
+            "out; scores then differ by a few points"
         )
 
 
@@ -97,13 +97,13 @@ def possible() -> bool:
 
 
 def begin() -> None:
-    """Make this process compute the same bits on every machine, to its end.
+    """Make this process compute bit-identical results on every machine from now on.
 
-    One thread, and convolutions without oneDNN, which compiles them for the processor at hand.
+    It uses one thread and disables oneDNN, which compiles convolutions for the present processor.
 
     Raises:
-        UserError: it was not started with :data:`ENVIRONMENT`, it is one of several under
-            torchrun, or as :func:`check_machine`.
+        UserError: the process was not started with :data:`ENVIRONMENT`, torchrun started several
+            processes, or as :func:`check_machine`.
     """
     global _active
     check_machine()
@@ -120,9 +120,9 @@ def begin() -> None:
 
 
 def restart() -> None:
-    """Replace this process by the same command with :data:`ENVIRONMENT`, unless it has that.
+    """Restart this command with :data:`ENVIRONMENT`, unless it was started with it.
 
-    Under torchrun it does nothing: :func:`begin` refuses that.
+    Does nothing under torchrun, where :func:`begin` raises an error.
 
     Raises:
         UserError: as :func:`check_machine`.

@@ -1,4 +1,4 @@
-"""Several processes that train one model: who I am among them, and what we exchange."""
+"""Training with several processes: ranks, and the exchange of tensors and objects."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class World:
     """The processes of a run.
 
     Attributes:
-        rank: which one this is, from 0.
-        size: how many there are.
+        rank: rank of this process, from 0.
+        size: number of processes.
     """
 
     rank: int = 0
@@ -29,13 +29,13 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and talks to the person."""
+        """Whether this is the process that writes files and prints messages."""
         return self.rank == 0
 
     def rows(self, total: int) -> slice:
-        """The share of this process of ``total`` rows: contiguous, in the order of ranks.
+        """Share of this process in ``total`` rows: contiguous, in the order of ranks.
 
-        Shares differ by one row at most.
+        The lengths of the shares differ by one at most.
 
         Raises:
             UserError: there are fewer rows than processes.
@@ -49,10 +49,7 @@ class World:
 
 
 def world() -> World:
-    """The processes that :func:`mdft.distributed.launch.joined` has joined.
-
-    Without it one, the first.
-    """
+    """The process group of :func:`mdft.distributed.launch.joined`; without it a single process."""
     if dist.is_available() and dist.is_initialized():
         return World(dist.get_rank(), dist.get_world_size())
     return World()
@@ -71,37 +68,37 @@ class _Sum(torch.autograd.Function):
 
 
 def total(x: Tensor) -> Tensor:
-    """``Σ_r x_r`` over the processes, the same bits in all of them, with its gradient.
+    """``Σ_r x_r`` over the processes, bit-identical in all of them, with gradient.
 
-    The gradient of this sum is a sum too, so that a backward pass in all processes differentiates
-    ``Σ_r L_r``: ``R · L`` where all R compute the same loss L, which the mean over processes that
-    DistributedDataParallel takes makes L again, whatever was exchanged on the way.
+    The gradient is also summed over the processes, so that their backward passes differentiate
+    ``Σ_r L_r``. If all R processes compute the same loss L this is ``R · L``, and the mean over
+    processes in DistributedDataParallel makes it L again.
     """
     return x if world().size == 1 else _Sum.apply(x)
 
 
-def gather(x_RX: Tensor, rows: int) -> Tensor:
-    """The rows of all processes, in the order of ranks, with their gradient.
+def gather(x_BX: Tensor, rows: int) -> Tensor:
+    """Concatenate the rows of all processes in the order of ranks, with gradient.
 
     Args:
-        x_RX: of this process, its :meth:`World.rows`.
-        rows: how many there are in all.
+        x_BX: the rows of this process, as in :meth:`World.rows`.
+        rows: total number of rows.
     """
     here = world()
     if here.size == 1:
-        return x_RX
-    # Zeros plus the one share that is not zero: exact, and shares need not be equally long.
+        return x_BX
+    # A sum in which all but one term are zero: exact, and shares may differ in length.
     mine = here.rows(rows)
-    before, after = x_RX.new_zeros(mine.start, *x_RX.shape[1:]), rows - mine.stop
-    return total(torch.cat([before, x_RX, x_RX.new_zeros(after, *x_RX.shape[1:])]))
+    before, after = x_BX.new_zeros(mine.start, *x_BX.shape[1:]), rows - mine.stop
+    return total(torch.cat([before, x_BX, x_BX.new_zeros(after, *x_BX.shape[1:])]))
 
 
 def joint_mean(values: Sequence[Tensor], weight: Tensor) -> Sequence[Tensor]:
-    """``Σ_r w_r v_r / Σ_r w_r`` of each value over the processes, with its gradient.
+    """``Σ_r w_r v_r / Σ_r w_r`` of each value over the processes, with gradient.
 
     Args:
-        values: scalars.
-        weight: w of this process, a scalar.
+        values: scalars v of this process.
+        weight: scalar weight w of this process.
     """
     if world().size == 1 or not values:
         return values
@@ -111,7 +108,7 @@ def joint_mean(values: Sequence[Tensor], weight: Tensor) -> Sequence[Tensor]:
 
 
 def lengths(own: int) -> list[int]:
-    """A number of each process, by rank."""
+    """Gather one integer per process, in the order of ranks."""
     here = world()
     own_R = torch.zeros(here.size, dtype=torch.int64)
     own_R[here.rank] = own
@@ -120,7 +117,7 @@ def lengths(own: int) -> list[int]:
 
 
 def of_all(value: T) -> list[T]:
-    """An object of each process, by rank; tensors in it must be on the CPU."""
+    """Gather one object per process, in the order of ranks; its tensors must be on the CPU."""
     here = world()
     found = [value] * here.size
     if here.size > 1:
@@ -129,7 +126,7 @@ def of_all(value: T) -> list[T]:
 
 
 def from_first(load: Callable[[], T]) -> T:
-    """What the first process loads; the others are sent it."""
+    """Call ``load`` in the first process only and broadcast its result."""
     here = world()
     if here.size == 1:
         return load()
@@ -139,10 +136,10 @@ def from_first(load: Callable[[], T]) -> T:
 
 
 def after_first(load: Callable[[], T]) -> T:
-    """What each process loads; the first one before the others, which find its cache."""
+    """Call ``load`` in each process, first in the first one, whose cache the others then use."""
     here = world()
     if not here.first:
-        lengths(0)  # waits for the first one's, as at a barrier
+        lengths(0)  # a barrier: wait until the first process has loaded
     value = load()
     if here.first and here.size > 1:
         lengths(0)

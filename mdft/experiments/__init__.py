@@ -1,1 +1,1 @@
-"""Many runs at once: sweeps over configurations and seeds, and the paper's ablations."""
+"""Sweeps over configurations and seeds, the paper's ablations, and their reports."""

@@ -1,6 +1,6 @@
-"""The ablations of the paper's Tables 2, 3, 4 and Figure 5, each a change of the recipe.
+"""The ablations of the paper's Tables 2, 3, 4 and Figure 5, as changes of a configuration.
 
-The printed numbers are those of UCF-GZSL: S, U, HM, ZSL in per cent.
+The numbers printed in the paper are for UCF-GZSL: S, U, HM, ZSL in per cent.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Ablation:
     """One row of a table.
 
     Attributes:
-        name: of its folder and for ``--only``.
-        label: what the paper calls it.
+        name: name of the row's folder, and its name in ``--only``.
+        label: the paper's name of the row.
         change: dotted field of the configuration → value.
-        printed: S, U, HM and ZSL that the paper prints; None where it draws a bar only.
+        printed: S, U, HM and ZSL printed in the paper; None if it only draws a bar.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Comparison:
     """One table of the paper.
 
     Attributes:
-        key: names its text block.
-        title: what is compared.
-        rows: in the paper's order.
+        key: name of its text block.
+        title: title of the table.
+        rows: the rows in the paper's order.
     """
 
     key: str
@@ -70,7 +70,7 @@ TABLE_3 = (
     Ablation("no_crm", "w/o CRM", {"model.crm": False}, (44.72, 21.92, 29.44, 27.67)),
     _full("MDFT"),
 )
-# The printed L_c is taken for L_p: there is no L_c in the text.
+# L_c in the paper's table is read as L_p, since its text defines no L_c.
 TABLE_4 = (
     Ablation(
         "only_p", "only L_p (w/o L_n + L_r)", {L_N: False, L_R: False}, (28.71, 8.52, 13.14, 10.11)
@@ -83,7 +83,7 @@ TABLE_4 = (
     Ablation("no_p", "w/o L_p", {L_P: False}, (43.17, 19.27, 26.65, 23.11)),
     _full("MDFT", zsl=29.34),
 )
-#: Name → label and change of a threshold; the first is ours.
+#: Name → label and change of a threshold; the first is that of MDFT.
 THRESHOLDS = {
     "dynamic": ("dynamic (relative)", {MODE: "relative"}),
     "fixed_0.5": ("fixed 0.5", {MODE: "fixed", THETA: 0.5}),
@@ -109,10 +109,10 @@ COMPARISONS = (
 
 
 def changed(config: T, change: Mapping[str, Any]) -> T:
-    """A configuration with some of its fields replaced.
+    """Return a configuration with some fields replaced.
 
     Args:
-        config: a dataclass of dataclasses.
+        config: a dataclass, possibly with nested dataclasses.
         change: dotted field → value.
     """
     for name, value in change.items():
@@ -123,7 +123,7 @@ def changed(config: T, change: Mapping[str, Any]) -> T:
 
 
 def distinct_rows(config: TrainConfig) -> dict[str, Row]:
-    """Name of every ablation → the row to run for it; ablations that are one share a row.
+    """Name of every ablation → the row to run for it; equal configurations share a row.
 
     Args:
         config: the full model.
@@ -140,14 +140,14 @@ def distinct_rows(config: TrainConfig) -> dict[str, Row]:
 
 
 def chosen_rows(rows: Mapping[str, Row], only: Sequence[str]) -> list[Row]:
-    """Each row to run, once.
+    """The rows to run, without duplicates.
 
     Args:
         rows: name of every ablation → its row.
-        only: names asked for; empty: all.
+        only: requested names; empty: all.
 
     Raises:
-        UserError: there is no such ablation.
+        UserError: an ablation is unknown.
     """
     for name in only:
         if name not in rows:

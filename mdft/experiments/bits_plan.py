@@ -1,4 +1,4 @@
-"""What the measurement of weight bits runs: float runs, and runs fine-tuned from them."""
+"""The runs that measure the effect of weight bits: float runs, and runs fine-tuned from them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from mdft.experiments.sweep import Row, is_finished, plan
 from mdft.experiments.worker import Job
 from mdft.lif.grid import FEWEST_BITS, MOST_BITS
 
-#: The float runs, and those that go on in float as long as the others do.
+#: The float runs, and the control: float runs fine-tuned in float for as many epochs.
 FLOAT, CONTROL = "float", "float_tuned"
 
 
 def row_name(bits: int) -> str:
-    """Row of so many weight bits in Loihi's arithmetic."""
+    """Name of the row with ``bits`` weight bits in Loihi's arithmetic."""
     return f"loihi_{bits}"
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How every float run is trained on.
+    """Settings of the fine-tuning.
 
     Attributes:
-        bits: weight bits, one row each.
-        epochs: of fine-tuning.
-        learning_rate: of fine-tuning.
+        bits: numbers of weight bits, one row each.
+        epochs: number of fine-tuning epochs.
+        learning_rate: learning rate of fine-tuning.
     """
 
     bits: Sequence[int]
@@ -37,7 +37,7 @@ class Tuning:
     learning_rate: float
 
     def check(self) -> None:
-        """Raise a UserError for bits that weights cannot have, or twice."""
+        """Raise a UserError for numbers of bits out of range or given twice."""
         right = all(FEWEST_BITS <= b <= MOST_BITS for b in self.bits)
         once = 0 < len(set(self.bits)) == len(self.bits)
         expected = f"some of {MOST_BITS} to {FEWEST_BITS}, none twice"
@@ -47,17 +47,17 @@ class Tuning:
 def float_jobs(
     config: TrainConfig, seeds: Sequence[int], out: Path, runs: Path | None = None
 ) -> list[Job]:
-    """The float runs, one a seed.
+    """The float runs, one per seed.
 
     Args:
-        config: of them.
-        seeds: differ.
-        out: where they are trained, in ``out/float/seed<k>``.
-        runs: where they are instead, in ``runs/seed<k>``.
+        config: their configuration.
+        seeds: the seeds, without duplicates.
+        out: folder to train them in, as ``out/float/seed<k>``.
+        runs: folder of finished runs to use instead, as ``runs/seed<k>``.
 
     Raises:
-        UserError: the configuration is not float with 8 bits, or one of ``runs`` is not finished
-            or of another configuration.
+        UserError: the configuration is not float with 8 bits, or one of ``runs`` is unfinished or
+            has another configuration.
     """
     motion = config.model.motion
     right = motion.enabled and motion.network == "snn" and motion.arithmetic == "float"
@@ -78,12 +78,12 @@ def float_jobs(
 
 
 def tuned_jobs(floats: Sequence[Job], tuning: Tuning, out: Path) -> list[Job]:
-    """Every float run trained on: in float as the control, and in integers with fewer bits.
+    """The fine-tuning runs of every float run: in float as the control, and in integers.
 
     Args:
-        floats: of :func:`float_jobs`.
-        tuning: how.
-        out: each goes to ``out/<row>/seed<k>``.
+        floats: the jobs of :func:`float_jobs`.
+        tuning: the settings.
+        out: folder of the runs, as ``out/<row>/seed<k>``.
     """
     tuning.check()
     start = {job.config.seed: job.folder.resolve() for job in floats}

@@ -1,4 +1,4 @@
-"""``docs/bits.md`` and its figure: HM against the bits of a weight."""
+"""``docs/bits.md`` and its figure: HM against the number of bits of a weight."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from mdft.runs.folder import Results
 KEYS = ("summary", "firing-rates")
 
 _INTRODUCTION = """\
-Per cent, mean ± standard deviation (n − 1) over seeds. ΔHM: HM minus that of the float run of the
-same seed. Each seed's float run is trained by the two-stage protocol. The other rows start from its
-model and train on for the epochs that the table above says, on the training and validation
-classes, with its β: nothing is chosen anew, and nothing on test classes. `float, trained on` is
-the control: what the additional epochs do without any change of arithmetic. The other rows have
-Loihi's integer membranes and weights of so many bits, multiples of one power of two a layer, of
-at least 1/64; biases keep 8 bits. Weights are multiples of 1/64 of 8 bits in float runs too."""
+Per cent, mean ± standard deviation (n − 1) over seeds. ΔHM: HM minus that of the float run with the
+same seed. The float run of each seed is trained with the two-stage protocol. The other rows start
+from its model and are fine-tuned for the number of epochs in the table above, on the training and
+validation classes, with the same β; no hyperparameter is chosen again, and test classes are not
+used. `float, trained on` is the control: the same additional epochs in float. The other rows have
+Loihi's integer membranes and weights with the given number of bits, multiples of one power of two
+per layer, at least 1/64; biases keep 8 bits. In float runs, too, weights are 8-bit multiples of
+1/64."""
 
 
 def bits_report(
@@ -37,16 +38,16 @@ def bits_report(
 
     Args:
         results: row → finished runs.
-        bits: in the order of the table.
-        texts: key of ``KEYS`` → text.
-        facts: how it was measured.
+        bits: numbers of bits, in the order of the table.
+        texts: key of ``KEYS`` → hand-written text.
+        facts: the conditions of the measurement.
         figure: link to the figure.
     """
     rows = {FLOAT: ("float", "8"), CONTROL: ("float, trained on", "8")}
     rows |= {row_name(b): ("loihi", str(b)) for b in bits}
     parts = [
         "# Weight bits",
-        "Written by `python -m mdft.bits`; only what stands between the text markers is kept.",
+        "Written by `python -m mdft.bits`; a rerun keeps only text between text markers.",
         facts_table(facts),
         _INTRODUCTION,
         _scores(results, rows),
@@ -62,12 +63,12 @@ def bits_report(
 def write_bits_figure(
     path: Path, results: Mapping[str, Sequence[Results]], bits: Sequence[int]
 ) -> None:
-    """Draw HM against bits, a dot for each seed; float runs are lines.
+    """Draw HM against bits with a dot per seed; float runs are lines.
 
     Args:
-        path: of the figure; its ending says the format.
+        path: path of the figure; its ending sets the format.
         results: row → finished runs.
-        bits: that were asked for.
+        bits: the requested numbers of bits.
     """
 
     def draw(figure: Figure) -> None:
@@ -91,7 +92,7 @@ def write_bits_figure(
         for place, hms in found.items():
             axes.plot([place + 0.1] * len(hms), hms, ".", color=OURS, markersize=4, alpha=0.6)
         axes.set_xticks(sorted(bits))
-        axes.set_xlabel("bits of a weight")
+        axes.set_xlabel("bits per weight")
         axes.set_ylabel("HM, %")
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False, loc="lower right")

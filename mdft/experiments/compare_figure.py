@@ -1,4 +1,4 @@
-"""``docs/results.svg``: HM of every system against the time that its training takes."""
+"""``docs/results.svg``: HM of every system against its training time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_comparison_figure(path: Path, results: Mapping[str, Sequence[Results]]
     """Draw the figure; the same numbers give the same file.
 
     Args:
-        path: of the figure; its ending says the format.
+        path: path of the figure; its ending sets the format.
         results: system → finished runs.
     """
 
@@ -46,7 +46,7 @@ def write_comparison_figure(path: Path, results: Mapping[str, Sequence[Results]]
 
 
 def _write_labels(axes: Axes, labels: Sequence[tuple[str, tuple[float, float], str]]) -> None:
-    """A label beside each point, in the first of four corners where it covers no other one."""
+    """Write a label beside each point, in the first of four corners where it overlaps no other."""
     taken: list[Bbox] = []
     for text, place, colour in labels:
         for up, across in product((5, -5), (5, -5)):

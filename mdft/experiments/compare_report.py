@@ -1,4 +1,4 @@
-"""``docs/results.md``: every system of the field on the same clips, and how each was tuned."""
+"""``docs/results.md``: MDFT and all baselines on the same clips, and the tuning of each."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mdft.systems.build import TITLES
 KEYS = ("summary", "tuning")
 
 _INTRODUCTION = """\
-All systems see the same clips, batches, two stages, β grid and word vectors, for the same number
-of epochs; [baselines.md](baselines.md) says what each is. Per cent, mean ± standard deviation
-(n − 1) over seeds; the best mean of a column is bold. Parameters: those that are trained,
-but for f-VAEGAN's classifier. Training: wall seconds of both stages, with validation."""
+All systems use the same clips, batches, two stages, β grid and word vectors, for the same number
+of epochs; [baselines.md](baselines.md) describes each one. Per cent, mean ± standard deviation
+(n − 1) over seeds; the best mean of a column is bold. Parameters: number of trained parameters
+without f-VAEGAN's classifier. Training: wall-clock seconds of both stages, including validation."""
 _TUNING = """\
-Every system had the same number of whole runs of seed 0: a learning rate and one choice of its
-own, the first run as published. The best HM on the validation classes decided; the test classes
-had no part in it."""
+Every system had the same number of complete runs with seed 0, over a learning rate and one
+hyperparameter of its own; the first run uses the published values. The best HM on the validation
+classes was chosen; the test classes were not used."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Entry:
     """One system of the comparison.
 
     Attributes:
-        results: its finished runs, one a seed.
-        parameters: how many numbers are trained.
-        choice: how it was tuned; None if none of its runs is finished.
+        results: its finished runs, one per seed.
+        parameters: number of trained parameters.
+        choice: the chosen trial; None if none of its runs is finished.
     """
 
     results: Sequence[Results]
@@ -46,14 +46,14 @@ def comparison_report(
     """The whole report.
 
     Args:
-        entries: system → what is known of it, in the order of the table.
-        texts: key of ``KEYS`` → text.
-        facts: of :func:`mdft.experiments.report.facts`.
+        entries: system → its entry, in the order of the table.
+        texts: key of ``KEYS`` → hand-written text.
+        facts: the result of :func:`mdft.experiments.report.facts`.
         figure: link to the figure.
     """
     parts = [
         "# Results",
-        "Written by `python -m mdft.compare`; only what stands between the text markers is kept.",
+        "Written by `python -m mdft.compare`; a rerun keeps only text between text markers.",
         facts_table(facts),
         _INTRODUCTION,
         _scores(entries),
@@ -84,7 +84,7 @@ def _scores(entries: Mapping[str, Entry]) -> str:
 
 
 def _best(entries: Mapping[str, Entry]) -> dict[str, str]:
-    """Score → the system of the best mean; the first one of equal means."""
+    """Score → the system with the best mean; the first one of equal means."""
     found = {s: score_spreads(e.results) for s, e in entries.items() if e.results}
     return {name: max(found, key=lambda s: found[s][name].mean) for name in SCORES if found}
 

@@ -1,7 +1,8 @@
-"""What the comparison tunes: for every system the same number of whole runs of seed 0.
+"""Hyperparameter search of the comparison: the same number of trials for every system.
 
-A trial is a learning rate and one choice of the system's own. The first trial is the recipe with
-the published hyperparameters; the others are the rest of a 3×3 grid, in one order for all systems.
+A trial is a complete run with seed 0, with a learning rate and one hyperparameter of the system's
+own. The first trial uses the published values; the others are the rest of a 3×3 grid, in the same
+order for all systems.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from mdft.runs.folder import METRICS
 from mdft.systems.build import OURS
 
 RATES = (3e-4, 1e-3, 3e-3)
-#: System → the field that is its own choice, and its values.
+#: System → its own tuned field, and the values to try.
 CHOICES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "sje": ("baseline.sje.dropout", (0.0, 0.2, 0.5)),
     "devise": ("baseline.devise.dropout", (0.0, 0.2, 0.5)),
@@ -35,7 +36,7 @@ CHOICES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "avmst": ("baseline.avmst.dropout_encoder", (0.0, 0.2, 0.5)),
     OURS: ("model.dropout_encoder", (0.0, 0.2, 0.5)),
 }
-#: As many trials as every system has.
+#: Largest number of trials that every system has.
 MOST = len(RATES) * 3
 
 
@@ -44,8 +45,8 @@ class Trial:
     """One setting of a system.
 
     Attributes:
-        row: what to run.
-        change: dotted field → value, against the recipe; empty: as published.
+        row: the row to run.
+        change: dotted field → value, relative to the recipe; empty: as published.
     """
 
     row: Row
@@ -54,10 +55,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Choice:
-    """The trial that a system is compared with.
+    """The chosen trial of a system.
 
     Attributes:
-        trial: the first one of the best validation HM.
+        trial: the first trial with the best validation HM.
         hms: validation HM of each trial, as a fraction; None where it failed.
     """
 
@@ -71,10 +72,10 @@ def trials(config: TrainConfig, system: str, count: int) -> list[Trial]:
     Args:
         config: the recipe.
         system: its name.
-        count: how many, 1 to ``MOST``; 1: as published, untuned.
+        count: number of trials, 1 to ``MOST``; 1: as published, untuned.
 
     Raises:
-        UserError: so many there are not.
+        UserError: ``count`` is out of range.
     """
     require(1 <= count <= MOST, "--tune", count, f"1 to {MOST}")
     config = changed(config, {"system": system})
@@ -91,11 +92,11 @@ def trials(config: TrainConfig, system: str, count: int) -> list[Trial]:
 
 
 def choose(tried: Sequence[Trial], jobs: Mapping[str, Job]) -> Choice | None:
-    """The first trial of the best validation HM; None if none is finished.
+    """The first trial with the best validation HM; None if none is finished.
 
     Args:
-        tried: of :func:`trials`.
-        jobs: row → its run of seed 0.
+        tried: the result of :func:`trials`.
+        jobs: row → its run with seed 0.
     """
     hms = [validation_hm(jobs[t.row.name]) for t in tried]
     finished = [hm for hm in hms if hm is not None]
@@ -103,7 +104,7 @@ def choose(tried: Sequence[Trial], jobs: Mapping[str, Job]) -> Choice | None:
 
 
 def validation_hm(job: Job) -> float | None:
-    """The HM by which a run chose its epoch; None while it is not finished."""
+    """The best validation HM of a run, which chose its epoch; None if the run is unfinished."""
     if not is_finished(job):
         return None
     records = map(json.loads, (job.folder / METRICS).read_text().splitlines())
@@ -111,7 +112,7 @@ def validation_hm(job: Job) -> float | None:
 
 
 def choices_json(choices: Mapping[str, Choice], tried: Mapping[str, Sequence[Trial]]) -> str:
-    """``tuned.json``: system → the chosen trial and what every trial reached."""
+    """``tuned.json``: system → the chosen trial and the validation HM of every trial."""
     content = {
         system: {
             "chosen": tried[system].index(choice.trial),
@@ -126,5 +127,5 @@ def choices_json(choices: Mapping[str, Choice], tried: Mapping[str, Sequence[Tri
 
 
 def file_of(out: Path) -> Path:
-    """Where the choices are recorded."""
+    """Path of the file that records the choices."""
     return out / "tuned.json"

@@ -1,4 +1,4 @@
-"""Every system of the field in one harness: their trials, the best of each, and the report."""
+"""Compare MDFT with all baselines: run the trials, choose the best of each, write the report."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mdft.systems.build import TITLES, build
 
 @dataclass(frozen=True)
 class Comparison:
-    """What to run.
+    """The runs of a comparison.
 
     Attributes:
         tried: system → its trials.
-        seeds: of the final runs.
+        seeds: seeds of the final runs.
         out: folder of the runs.
     """
 
@@ -37,7 +37,7 @@ class Comparison:
         return sweep(plan(rows, (0,), self.out), self.out, at_once=at_once, console=console)
 
     def choices(self) -> dict[str, Choice]:
-        """System → its best trial, of those systems that have a finished one."""
+        """System → its best trial, for the systems that have a finished trial."""
         found = {}
         for name, tried in self.tried.items():
             jobs = {job.row: job for job in plan([t.row for t in tried], (0,), self.out)}
@@ -54,7 +54,7 @@ class Comparison:
         return sweep(plan(rows, self.seeds, self.out), self.out, at_once=at_once, console=console)
 
     def entries(self) -> dict[str, Entry]:
-        """System → what is finished, with its number of trained parameters."""
+        """System → its finished runs and its number of trained parameters."""
         choices, entries = self.choices(), {}
         for name, tried in self.tried.items():
             choice = choices.get(name)
@@ -70,10 +70,10 @@ def chosen_systems(only: Sequence[str]) -> list[str]:
     """The systems to run, in the order of the table.
 
     Args:
-        only: names asked for; empty: all.
+        only: requested names; empty: all.
 
     Raises:
-        UserError: there is no such system.
+        UserError: a system is unknown.
     """
     for name in only:
         if name not in TITLES:
@@ -87,13 +87,13 @@ def write_comparison(
     texts: Mapping[str, str],
     measured: Mapping[str, str],
 ) -> None:
-    """Write the report and the figure beside it; hand-written text stays.
+    """Write the report and its figure; hand-written text is kept.
 
     Args:
-        path: of the report.
-        entries: system → what is known of it.
-        texts: key of ``KEYS`` → text.
-        measured: of :func:`mdft.experiments.report.facts`.
+        path: path of the report.
+        entries: system → its entry.
+        texts: key of ``KEYS`` → hand-written text.
+        measured: the result of :func:`mdft.experiments.report.facts`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = path.with_suffix(".svg")

@@ -1,4 +1,4 @@
-"""What every figure has: one style, and one way to a file."""
+"""The common style of all figures, and writing them to files."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from matplotlib.figure import Figure
 
 from mdft.files import write_atomic
 
-#: Colours of what is ours, of what it is compared with, and of marks on top.
+#: Colours of MDFT, of other systems, and of marks drawn on top.
 OURS, OTHER, INK = "#1f5f99", "#b9c7d6", "#333333"
 
 _STYLE = {"svg.hashsalt": "mdft", "font.size": 9, "axes.edgecolor": "#999999"}
 
 
 def write_drawing(path: Path, size: tuple[float, float], draw: Callable[[Figure], None]) -> None:
-    """Draw a figure into a file; the same numbers give the same file.
+    """Draw a figure to a file; the same numbers give the same file.
 
     Args:
-        path: its ending says the format.
+        path: path of the figure; its ending sets the format.
         size: width and height in inches.
-        draw: fills an empty figure.
+        draw: function that draws on an empty figure.
     """
     content, kind = io.BytesIO(), path.suffix.removeprefix(".")
     with matplotlib.rc_context(_STYLE):
@@ -37,7 +37,7 @@ def write_drawing(path: Path, size: tuple[float, float], draw: Callable[[Figure]
 
 
 def plain(axes: Axes, title: str, along: Literal["x", "y", "both"]) -> None:
-    """A title on the left, grey lines along an axis, no frame."""
+    """Set a title on the left and grey grid lines along an axis, and remove the frame."""
     axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=along, color="#e3e3e3")

@@ -20,7 +20,7 @@ def write_figure(path: Path, results: Mapping[str, Sequence[Results]]) -> None:
     """Draw the figure; the same numbers give the same file.
 
     Args:
-        path: of the figure; its ending says the format.
+        path: path of the figure; its ending sets the format.
         results: name of every ablation → finished runs.
     """
 
@@ -38,7 +38,7 @@ def write_figure(path: Path, results: Mapping[str, Sequence[Results]]) -> None:
 
 
 def _bars(axes: Axes, comparison: Comparison, results: Mapping[str, Sequence[Results]]) -> None:
-    """One bar a row, the paper's first row on top."""
+    """Draw one bar per row, with the paper's first row on top."""
     for place, row in enumerate(comparison.rows):
         values = [100 * r.hm for r in results[row.name]]
         _bar(axes, place, values, 0.7, OURS if row.name == FULL else OTHER, upright=False)
@@ -49,7 +49,7 @@ def _bars(axes: Axes, comparison: Comparison, results: Mapping[str, Sequence[Res
 
 
 def _thresholds(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]) -> None:
-    """A group of bars a threshold, a bar a modality, as in the paper's Figure 5."""
+    """Draw a group of bars per threshold and a bar per modality, as in the paper's Figure 5."""
     width = 0.26
     for group, name in enumerate(THRESHOLDS):
         for place, modality in enumerate(MODALITIES):
@@ -75,7 +75,7 @@ def _bar(
     *,
     upright: bool = True,
 ) -> None:
-    """A bar of the mean, a whisker of the standard deviation, a dot for each seed."""
+    """Draw the mean as a bar, the standard deviation as a whisker and each seed as a dot."""
     if not values:
         return
     value = spread(values)

@@ -1,4 +1,4 @@
-"""``docs/ablations.md``: measured beside printed, and the text that people write in between."""
+"""``docs/ablations.md``: measured and printed scores, with blocks of hand-written text."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ _BEGIN, _END = "<!-- text: {} -->", "<!-- end of text -->"
 _BLOCK = re.compile(r"<!-- text: (\S+) -->\n(.*?)<!-- end of text -->", re.DOTALL)
 
 _INTRODUCTION = """\
-Ours: the recipe named below, per cent, mean ± standard deviation (n − 1) over seeds. ΔHM: HM minus
-that of the full model, seed by seed. Paper: UCF-GZSL as printed, another data set, to compare the
-order and not the numbers. The paper contradicts itself: ZSL of the full model is 31.53 in its
-Tables 1 to 3 and 29.34 in Table 4 and in the text; HM without L_n is 23.78 in Table 4 and 23.91 in
-the text; ZSL of the MLP lies below its U, which the protocol makes impossible; the ablations
-of its Table 3 have HM 26.34, 26.44 and 29.44, but 2SU/(S+U) of what stands beside them is 26.28,
-26.49 and 29.42. Its Figure 5 has no numbers."""
+Ours: the recipe in the table above, per cent, mean ± standard deviation (n − 1) over seeds. ΔHM: HM
+minus that of the full model with the same seed. Paper: as printed for UCF-GZSL, another data set:
+compare the order of the rows and not the numbers. The paper contradicts itself: ZSL of the full
+model is 31.53 in its Tables 1 to 3 and 29.34 in Table 4 and in the text; HM without L_n is 23.78 in
+Table 4 and 23.91 in the text; ZSL of the MLP lies below its U, which the protocol makes impossible;
+the ablations of its Table 3 have HM 26.34, 26.44 and 29.44, but 2SU/(S+U) of the S and U in these
+rows is 26.28, 26.49 and 29.42. Its Figure 5 has no numbers."""
 
 
 def read_texts(path: Path, keys: Sequence[str] = KEYS) -> dict[str, str]:
-    """The hand-written blocks of an earlier report; empty ones where there is none.
+    """Read the hand-written blocks of an earlier report; missing ones are empty.
 
     Args:
-        path: of the report; need not exist.
+        path: path of the report, which need not exist.
         keys: names of the blocks that it may have.
 
     Returns:
         Key → text.
 
     Raises:
-        UserError: a marker is damaged, so that text would be lost.
+        UserError: a marker is damaged, which would lose text.
     """
     content = path.read_text() if path.exists() else ""
     blocks = _BLOCK.findall(content)
@@ -57,9 +57,9 @@ def read_texts(path: Path, keys: Sequence[str] = KEYS) -> dict[str, str]:
         or len(set(found)) < len(found)
     ):
         raise UserError(
-            f"{path}: {markers[0]} markers begin and {markers[1]} end a text, named "
-            f"{', '.join(found) or 'nothing'}; expected whole pairs among {', '.join(keys)}; "
-            "mend them or move the file away"
+            f"{path}: {markers[0]} begin markers and {markers[1]} end markers of texts, named "
+            f"{', '.join(found) or 'nothing'}; expected pairs named {', '.join(keys)}; "
+            "fix them or move the file away"
         )
     return dict.fromkeys(keys, "") | dict(blocks)
 
@@ -74,13 +74,13 @@ def report(
 
     Args:
         results: name of every ablation → finished runs.
-        texts: of :func:`read_texts`.
-        facts: how it was measured, of :func:`facts`.
+        texts: the result of :func:`read_texts`.
+        facts: the result of :func:`facts`.
         figure: link to the figure.
     """
     parts = [
         "# Ablations",
-        "Written by `python -m mdft.ablate`; only what stands between the text markers is kept.",
+        "Written by `python -m mdft.ablate`; a rerun keeps only text between text markers.",
         facts_table(facts),
         _INTRODUCTION,
         f"![HM of every row]({figure})",
@@ -93,20 +93,20 @@ def report(
             text_block(comparison.key, texts),
         ]
     own = {name: found for name, found in results.items() if found != results[FULL]}
-    shown = {FULL: results[FULL], **own}  # rows that are the full model are one row
-    parts += ["## Firing rates", rates(shown), text_block(RATES, texts)]
+    distinct = {FULL: results[FULL], **own}  # rows equal to the full model become one row
+    parts += ["## Firing rates", rates(distinct), text_block(RATES, texts)]
     return "\n\n".join(parts) + "\n"
 
 
 def write_report(
     path: Path, results: Mapping[str, Sequence[Results]], measured: Mapping[str, str]
 ) -> None:
-    """Write the report and the figure beside it; hand-written text stays.
+    """Write the report and its figure; hand-written text is kept.
 
     Args:
-        path: of the report.
+        path: path of the report.
         results: name of every ablation → finished runs.
-        measured: of :func:`facts`.
+        measured: the result of :func:`facts`.
     """
     texts = read_texts(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,14 +118,14 @@ def write_report(
 def facts(
     command: str, recipe: str, seeds: Sequence[int], at_once: int, results: Sequence[Results]
 ) -> dict[str, str]:
-    """How the numbers came about.
+    """The conditions of a measurement, as rows of a table.
 
     Args:
         command: the command line.
-        recipe: its name.
-        seeds: asked for.
-        at_once: runs at once.
-        results: of every run, each once.
+        recipe: name of the recipe.
+        seeds: the requested seeds.
+        at_once: number of runs at a time.
+        results: results of all runs, without duplicates.
     """
     threads = max(1, torch.get_num_threads() // at_once)
     times = [r.seconds for r in results]
@@ -142,7 +142,7 @@ def facts(
 
 
 def machine() -> str:
-    """Processor, cores, system and versions; no names of hosts or people."""
+    """Processor, cores, system and versions; no host or user names."""
     cpu = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -156,7 +156,7 @@ def machine() -> str:
 
 
 def difference(results: Sequence[Results], full: Sequence[Results]) -> Spread:
-    """Spread of ``HM − HM of the full model`` over the seeds that both have."""
+    """Spread of ``HM − HM of the full model`` over their common seeds."""
     reference = {r.seed: r.hm for r in full}
     return spread(r.hm - reference[r.seed] for r in results if r.seed in reference)
 
@@ -182,7 +182,7 @@ def _row(row: Ablation, results: Mapping[str, Sequence[Results]], printed: bool)
 
 
 def rates(results: Mapping[str, Sequence[Results]]) -> str:
-    """Firing rate of every layer, a line for each row in which something spikes.
+    """Firing rate of every layer, one line per row that has spiking layers.
 
     Args:
         results: name of every row → finished runs.
@@ -208,12 +208,12 @@ def facts_table(facts: Mapping[str, str]) -> str:
 
 
 def with_seeds(label: str, finished: int, most: int) -> str:
-    """A row's label, with a note where it has some seeds and others have more.
+    """A row's label, with a note if fewer seeds are finished than in other rows.
 
     Args:
-        label: of the row.
-        finished: how many seeds it has.
-        most: how many any row has.
+        label: label of the row.
+        finished: number of its finished seeds.
+        most: largest number of finished seeds of any row.
     """
     return f"{label} ({finished} of {most} seeds)" if 0 < finished < most else label
 

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live table, or one line a finished run when piped."""
+"""Terminal output of a sweep: a live table, or one line per finished run when piped."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ _REFRESH_S = 0.25
 
 @dataclass
 class Track:
-    """A run under way.
+    """A run in progress.
 
     Attributes:
         job: the run.
-        began: when, on the monotonic clock.
-        at: stage and epoch, in words.
+        began: start time on the monotonic clock.
+        at: stage and epoch, as text.
         hm: best validation HM so far; None before the first epoch ends.
-        share: how much of the run is done, 0 to 1; the length of stage 2 counts as known only
-            once it has begun.
-        share_before: how much was done already when it was resumed.
+        share: finished share of the run, 0 to 1; each stage counts as half of it.
+        share_before: share that was already finished when the run was resumed.
     """
 
     job: Job
@@ -40,7 +39,7 @@ class Track:
     share_before: float | None = None
 
     def follow(self, record: dict[str, Any]) -> None:
-        """Take in one record of :class:`mdft.training.trainer.Trainer`."""
+        """Update from one record of :class:`mdft.training.trainer.Trainer`."""
         if "step" in record:
             stages = [stage.name for stage in STAGES]
             stage = stages.index(record["stage"])
@@ -57,25 +56,25 @@ class Track:
 
 
 class SweepScreen:
-    """Progress of a sweep.
+    """Displays the progress of a sweep.
 
     Args:
-        console: where to draw.
+        console: the console to print to.
         total: number of runs.
-        reused: how many of them were finished before.
+        reused: number of runs that were already finished.
     """
 
     def __init__(self, console: Console, total: int, reused: int) -> None:
         self.console, self.total, self.reused = console, total, reused
         self.tracks: dict[str, Track] = {}
         self.done = self.bad = 0
-        self.work = 0.0  # in runs, of this call
+        self.work = 0.0  # work of this call, in runs
         self.began = self.shown = time.monotonic()
         self.live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> SweepScreen:
         if self.reused:
-            self._say(f"{self.reused} of {self.total} runs are finished already")
+            self._print(f"{self.reused} of {self.total} runs are already finished")
         if self.console.is_terminal:
             self.live.start()
         return self
@@ -89,36 +88,36 @@ class SweepScreen:
         self.live.stop()
 
     def started(self, job: Job) -> None:
-        """A run has begun."""
+        """Add a run that has started."""
         self.tracks[str(job)] = Track(job, time.monotonic())
 
     def record(self, job: Job, record: dict[str, Any]) -> None:
-        """A run has reported."""
+        """Update a run from a record."""
         self.tracks[str(job)].follow(record)
 
     def finished(self, job: Job, results: Results) -> None:
-        """A run is finished."""
+        """Remove a run that has finished, and print its scores."""
         self.done += 1
         took = _clock(self._remove(job))
-        self._say(
+        self._print(
             f"{job}: HM {100 * results.hm:.1f} %, ZSL {100 * results.zsl:.1f} %, {took} "
             f"({self._count()})"
         )
 
     def failed(self, job: Job, error: str) -> None:
-        """A run has failed."""
+        """Remove a run that has failed, and print its error."""
         self.bad += 1
         self._remove(job)
-        self._say(f"{job}: failed: {error} ({self._count()})")
+        self._print(f"{job}: failed: {error} ({self._count()})")
 
     def show(self) -> None:
-        """Draw the table again, if it is on a terminal and old enough."""
+        """Redraw the table on a terminal, at most once per refresh interval."""
         if self.live.is_started and time.monotonic() - self.shown > _REFRESH_S:
             self.shown = time.monotonic()
             self.live.update(self.table(), refresh=True)
 
     def table(self) -> Table:
-        """The runs under way, and how long all of them will take."""
+        """Table of the runs in progress, with the estimated remaining time of the sweep."""
         now = time.monotonic()
         table = Table(title=self._title(now), title_justify="left")
         table.add_column("row", style="bold")
@@ -133,10 +132,10 @@ class SweepScreen:
         return table
 
     def remaining(self, now: float) -> float | None:
-        """Seconds that the whole will still take, at the pace so far; None without a pace.
+        """Estimated remaining seconds of the sweep; None if too little work is done to estimate.
 
         Args:
-            now: on the monotonic clock.
+            now: time on the monotonic clock.
         """
         under_way = sum(t.share - (t.share_before or 0.0) for t in self.tracks.values())
         work = self.work + under_way
@@ -154,12 +153,12 @@ class SweepScreen:
         return f"{self.reused + self.done} of {self.total} runs done{bad}"
 
     def _remove(self, job: Job) -> float:
-        """Forget a run that has ended; the seconds it took here."""
+        """Remove a run that has ended; return its seconds in this call."""
         track = self.tracks.pop(str(job))
         self.work += 1.0 - (track.share_before or 0.0)
         return time.monotonic() - track.began
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mdft.runs.folder import Results
 
-#: Field of ``Results`` → the paper's name of it.
+#: Field of ``Results`` → its name in the paper.
 SCORES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
 
 
@@ -20,9 +20,9 @@ class Spread:
     """Mean ± standard deviation of n values.
 
     Attributes:
-        mean: ``Σ x / n``; NaN of no values.
-        std: ``√(Σ (x − mean)² / (n − 1))``; NaN of fewer than two values.
-        n: how many.
+        mean: ``Σ x / n``; NaN without values.
+        std: ``√(Σ (x − mean)² / (n − 1))``; NaN with fewer than two values.
+        n: number of values.
     """
 
     mean: float
@@ -30,7 +30,7 @@ class Spread:
     n: int
 
     def percent(self, sign: bool = False) -> str:
-        """``12.3 ± 0.4``, in per cent; a dash where there is no value.
+        """``12.3 ± 0.4``, in per cent; a dash without values.
 
         Args:
             sign: write ``+`` before a positive mean.
@@ -42,7 +42,7 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """The spread of a few numbers."""
+    """Mean and standard deviation of some numbers."""
     numbers = list(values)
     mean = statistics.fmean(numbers) if numbers else math.nan
     std = statistics.stdev(numbers) if len(numbers) > 1 else math.nan
@@ -55,7 +55,7 @@ def score_spreads(results: Sequence[Results]) -> dict[str, Spread]:
 
 
 def rate_spreads(results: Sequence[Results]) -> dict[str, Spread]:
-    """``pathway.layer`` → spread of its firing rate; empty where nothing spikes."""
+    """``pathway.layer`` → spread of its firing rate; empty without spiking layers."""
     names = results[0].firing_rates if results else ()
     return {name: spread(r.firing_rates[name] for r in results) for name in names}
 
@@ -64,8 +64,8 @@ def spread_table(rows: dict[str, Sequence[Results]], title: str) -> Table:
     """S, U, HM and ZSL of every row, in per cent, for a terminal.
 
     Args:
-        rows: label → finished runs, one a seed.
-        title: what is shown.
+        rows: label → finished runs, one per seed.
+        title: title of the table.
     """
     table = Table(title=f"{title}, % ± standard deviation over seeds", title_justify="left")
     table.add_column("row", style="bold")
@@ -80,7 +80,7 @@ def spread_table(rows: dict[str, Sequence[Results]], title: str) -> Table:
 
 
 def rate_table(results: Sequence[Results]) -> Table:
-    """Firing rate of every spiking layer, per cent of neuron-steps, over seeds."""
+    """Firing rate of every spiking layer over seeds, in per cent of neuron-steps."""
     table = Table(title="Firing rate over seeds, %", title_justify="left")
     table.add_column("layer", style="bold")
     table.add_column("rate", justify="right")

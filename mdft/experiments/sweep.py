@@ -1,8 +1,8 @@
-"""Many runs: named configurations × seeds, several at once, resumable.
+"""Sweeps: train named configurations × seeds, several runs at a time, resumable.
 
-Each run has a process of its own and not a place in joblib's pool: where the system kills one
-process of that pool, as it does when memory runs out, joblib 1.6 ends all of them with a
-TerminatedWorkerError. Here the run is reported and the others go on.
+Each run has its own process instead of a worker of joblib's pool: if the system kills one process
+of that pool, for example when memory runs out, joblib 1.6 ends all of them with a
+TerminatedWorkerError. Here the killed run is reported and the others continue.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Row:
     """One configuration of a sweep.
 
     Attributes:
-        name: of its folder.
-        config: its seed is not used.
+        name: name of its folder.
+        config: the configuration; its seed is not used.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a sweep.
+    """The results of a sweep.
 
     Attributes:
         results: row → its finished runs, in the order of the seeds.
@@ -68,17 +68,19 @@ def plan(rows: Iterable[Row], seeds: Sequence[int], out: Path) -> list[Job]:
     """Every run of a sweep, all rows of a seed before the next seed.
 
     Args:
-        rows: names differ.
-        seeds: differ.
-        out: each run goes to ``out/<row>/seed<k>``.
+        rows: the configurations, with distinct names.
+        seeds: the seeds, without duplicates.
+        out: folder of the runs, as ``out/<row>/seed<k>``.
 
     Raises:
-        UserError: no seeds, a seed twice, or an impossible configuration.
+        UserError: there is no seed, a seed is given twice, or a configuration is invalid.
     """
     rows = list(rows)
     names = [row.name for row in rows]
     assert len(set(names)) == len(names) and all(_NAME.fullmatch(n) for n in names), names
-    require(0 < len(set(seeds)) == len(seeds), "seeds", tuple(seeds), "at least one, none twice")
+    require(
+        0 < len(set(seeds)) == len(seeds), "seeds", tuple(seeds), "at least one, without duplicates"
+    )
     jobs = [
         Job(row.name, replace(row.config, seed=seed), out / row.name / f"seed{seed}")
         for seed in seeds
@@ -93,20 +95,20 @@ def plan(rows: Iterable[Row], seeds: Sequence[int], out: Path) -> list[Job]:
 
 
 def sweep(jobs: Sequence[Job], out: Path, *, at_once: int, console: Console) -> Outcome:
-    """Run what is not finished yet; call it again after an interruption.
+    """Run all unfinished jobs; call it again after an interruption.
 
-    A finished run is reused, a half-done one resumed. A run that fails is reported and the
-    others go on. Call it from the main thread: it handles Ctrl-C.
+    Finished runs are reused and interrupted runs resumed. A run that fails is reported and the
+    others continue. Call it from the main thread, since it handles Ctrl-C.
 
     Args:
-        jobs: of :func:`plan`.
-        out: their common folder, of which one sweep at a time may have hold.
-        at_once: runs at once, each with its share of torch's threads.
-        console: where progress is shown.
+        jobs: the result of :func:`plan`.
+        out: their common folder, locked for this sweep.
+        at_once: number of runs at a time, each with its share of torch's threads.
+        console: console for the progress display.
 
     Raises:
-        UserError: a run's folder holds a run of another configuration, or another process
-            writes to ``out``, or the clips cannot be had.
+        UserError: a run's folder contains a run of another configuration, another process writes
+            to ``out``, or the clips cannot be loaded.
     """
     require(at_once >= 1, "jobs", at_once, "at least 1")
     _prepare_clips(job for job in jobs if not is_finished(job))
@@ -119,10 +121,10 @@ def sweep(jobs: Sequence[Job], out: Path, *, at_once: int, console: Console) -> 
 
 
 def is_finished(job: Job) -> bool:
-    """Whether a run of this very configuration is finished in its folder.
+    """Whether the folder of a job contains its finished run.
 
     Raises:
-        UserError: a run of another configuration is there.
+        UserError: the folder contains a run of another configuration.
     """
     if any((job.folder / name).exists() for name in (STATE, MODEL, RESULTS)):
         check_same(job.folder, job.config)
@@ -130,10 +132,10 @@ def is_finished(job: Job) -> bool:
 
 
 def finished_results(jobs: Iterable[Job]) -> dict[str, list[Results]]:
-    """Row → results of its finished runs; rows without any are there, empty.
+    """Row → results of its finished runs, an empty list if there are none.
 
     Raises:
-        UserError: a run of another configuration is in the way.
+        UserError: a folder contains a run of another configuration.
     """
     results: dict[str, list[Results]] = {}
     for job in jobs:
@@ -146,7 +148,7 @@ def finished_results(jobs: Iterable[Job]) -> dict[str, list[Results]]:
 def write_summary(folder: Path, results: Sequence[Results]) -> None:
     """Write ``summary.json``: seeds, and mean and deviation of each score, as fractions.
 
-    The deviation is null where there is one seed.
+    The deviation is null with a single seed.
     """
     content: dict[str, object] = {"seeds": [r.seed for r in results]}
     for name, value in score_spreads(results).items():
@@ -155,7 +157,7 @@ def write_summary(folder: Path, results: Sequence[Results]) -> None:
 
 
 def _prepare_clips(jobs: Iterable[Job]) -> None:
-    """Fill the cache once, before several processes would, and meet a bad data set here."""
+    """Fill the cache before the processes start, and check the data sets."""
     met: list[DataConfig] = []
     for config in (job.config for job in jobs):
         if config.data not in met:
@@ -164,7 +166,7 @@ def _prepare_clips(jobs: Iterable[Job]) -> None:
 
 
 def _run(jobs: Iterable[Job], at_once: int, screen: SweepScreen) -> list[str]:
-    """Run jobs, ``at_once`` at a time; one line for each that failed."""
+    """Run jobs, ``at_once`` at a time; return one line for each that failed."""
     waiting, failures = deque(jobs), []
     running: dict[Connection, tuple[Job, BaseProcess]] = {}
     errors: dict[Connection, str] = {}
@@ -197,15 +199,15 @@ def _run(jobs: Iterable[Job], at_once: int, screen: SweepScreen) -> list[str]:
 def _end(
     job: Job, process: BaseProcess, error: str | None, screen: SweepScreen, failures: list[str]
 ) -> None:
-    """Report a run whose pipe is closed."""
+    """Report the end of a run whose pipe is closed."""
     process.join()
     if process.exitcode == 0:
         screen.finished(job, read_results(job.folder))
         return
-    if error is None:  # killed from outside: negative is a signal's number
+    if error is None:  # killed from outside: a negative status is a signal's number
         hint = "; out of memory? try fewer --jobs" if process.exitcode == -SIGKILL else ""
         error = f"ended with status {process.exitcode}{hint}"
-    failures.append(f"{job}: {error} (all of it in {job.folder / LOG})")
+    failures.append(f"{job}: {error} (full log: {job.folder / LOG})")
     screen.failed(job, error)
 
 
@@ -219,7 +221,7 @@ def _stop(processes: Sequence[BaseProcess]) -> None:
 
 
 def report_failures(outcome: Outcome) -> int:
-    """Name the runs that failed on stderr; the exit status, 1 if there are any."""
+    """Print the runs that failed to stderr; return the exit status, 1 if there are any."""
     for line in outcome.failures:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if outcome.failures else 0

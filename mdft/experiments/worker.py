@@ -1,4 +1,4 @@
-"""One run of a sweep, in a process of its own."""
+"""Run one job of a sweep in its own process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mdft.training.board import Board
 from mdft.training.trainer import Trainer
 
 LOG = "log.txt"
-#: Imported once for all runs; Adam imports the second when it is made.
+#: Modules that the fork server imports once for all runs; creating Adam imports the second.
 _PRELOAD = ["mdft.experiments.worker", "torch._dynamo"]
 
 
@@ -34,8 +34,8 @@ class Job:
 
     Attributes:
         row: name of the configuration.
-        config: with the run's own seed.
-        folder: of the run.
+        config: the configuration with the run's seed.
+        folder: the run's folder.
     """
 
     row: str
@@ -50,26 +50,26 @@ def start(job: Job, threads: int) -> tuple[Connection, BaseProcess]:
     """Start a run.
 
     Args:
-        job: what to run.
-        threads: torch threads it may use.
+        job: the job.
+        threads: number of torch threads.
 
     Returns:
-        The end of a pipe that delivers the trainer's records, and ``{"error": line}`` before a
-        failure; and the process. The process ends when the pipe's reader is gone.
+        The reading end of a pipe, and the process. The pipe delivers the trainer's records, and
+        ``{"error": line}`` if the run fails. The process ends when the reading end is closed.
     """
-    # Plain fork after torch has run threads hangs, spawn imports torch for every run.
+    # fork hangs after torch has started threads; spawn would import torch for every run.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=work, args=(job, threads, writer), name=str(job))
-    with _deaf_to_ctrl_c():  # inherited: the parent alone decides when to stop
+    with _ignoring_ctrl_c():  # the child inherits this: only the parent decides when to stop
         process.start()
     writer.close()
     return reader, process
 
 
 @contextmanager
-def _deaf_to_ctrl_c():
+def _ignoring_ctrl_c():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -78,15 +78,17 @@ def _deaf_to_ctrl_c():
 
 
 def work(job: Job, threads: int, channel: Connection) -> None:
-    """Train and test; what would be printed goes to ``log.txt`` in the run's folder.
+    """Train and test; redirect all output to ``log.txt`` in the run's folder.
 
     Args:
-        job: what to run.
-        threads: torch threads it may use.
-        channel: where records go.
+        job: the job.
+        threads: number of torch threads.
+        channel: pipe that the records are sent to.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwind: leave no half file
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # unwind, so that no partial file is left
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
         _redirect_output(job.folder / LOG)
@@ -112,12 +114,12 @@ def _train(job: Job, channel: Connection) -> None:
             board(record)
 
         Trainer(job.config, clips, job.folder, report).run(resume=True)
-    # A finished run needs no moments of Adam: three times the size of the model.
+    # A finished run does not need the trainer's state, three times the size of the model.
     (job.folder / STATE).unlink(missing_ok=True)
 
 
 def _redirect_output(path: Path) -> None:
-    """Send stdout and stderr, those of C libraries too, to the end of a file."""
+    """Append stdout and stderr, including those of C libraries, to a file."""
     with path.open("a") as log:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

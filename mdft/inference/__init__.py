@@ -1,1 +1,1 @@
-"""From a trained run and a clip to labels, embeddings and explanations."""
+"""Predict labels, compute embeddings and explain predictions with a trained run."""

@@ -1,4 +1,4 @@
-"""The classes that a clip may be: those of the run, or a user's own names."""
+"""Candidate classes of a prediction: those of the run, or names that the user gives."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Candidates:
     """Classes to choose from.
 
     Attributes:
-        names: of C classes.
+        names: names of the C classes.
         words_CW: (C, W) float32, their word vectors.
-        seen_C: (C,) bool, whether the run was trained on clips of them.
-        notes: what a user must know, line by line.
+        seen_C: (C,) bool, True for classes that the run was trained on.
+        notes: notes for the user, one line each.
     """
 
     names: Sequence[str]
@@ -34,13 +34,13 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Guess:
-    """A class, and how near a clip is to it.
+    """A candidate class and its distance from a clip.
 
     Attributes:
-        name: of the class.
-        distance: Euclidean, in the joint space.
-        calibrated: what ranks it: plus the run's β if the class is seen.
-        seen: whether the run was trained on clips of it.
+        name: name of the class.
+        distance: Euclidean distance in the joint space.
+        calibrated: the distance plus, for a seen class, the run's β; candidates are sorted by it.
+        seen: whether the run was trained on clips of the class.
     """
 
     name: str
@@ -52,23 +52,26 @@ class Guess:
 def candidates(
     context: Preprocessing, names: Sequence[str] | None = None, vectors: Path | None = None
 ) -> Candidates:
-    """Word vectors of classes.
+    """Candidate classes with their word vectors.
 
-    A name that the run knows, by its spelling or else by its words, keeps the run's vector. Others
-    get one of ``vectors``; or of their letters, if the run's are made so.
+    A name that equals a class of the run, or has the same words, gets that class's vector. Other
+    names get their vector from ``vectors``, or from their letters if the run's vectors are computed
+    from letters.
 
     Args:
-        context: of the run.
-        names: of the classes; None: those of the run's test.
-        vectors: file of word vectors, the one that the run's vectors are from.
+        context: the preprocessing of the run.
+        names: class names; None: the test classes of the run.
+        vectors: the file of word vectors that the run was trained with.
 
     Raises:
-        UserError: a name without a vector, two names of one class, or vectors that are not like
-            the run's.
+        UserError: a name has no vector, two names mean one class, or the vectors do not fit those
+            of the run.
     """
     if names is None:
         if vectors is not None:
-            raise UserError(f"--vectors {vectors}: for classes of --classes, which names none")
+            raise UserError(
+                f"--vectors {vectors}: has no effect without --classes; add it or leave both out"
+            )
         chosen = np.flatnonzero(context.tested_C)
         known = [context.classes[int(c)] for c in chosen]
         return Candidates(known, context.words_CW[chosen], context.seen_C[chosen])
@@ -78,7 +81,7 @@ def candidates(
     new_CW, notes = name_vectors(new, vectors) if new else (context.words_CW[:0], [])
     if new_CW.shape[1] != context.words_CW.shape[1]:
         raise UserError(
-            f"{vectors}: vectors {new_CW.shape[1]} wide, the run was trained with "
+            f"{vectors}: vectors have width {new_CW.shape[1]}, the run was trained with "
             f"{context.words_CW.shape[1]}"
         )
     if new and vectors is not None and vectors.name != context.words:
@@ -90,7 +93,7 @@ def candidates(
 
 
 def _known(names: Sequence[str], classes: Sequence[str]) -> list[int | None]:
-    """The id of each name's class in the run; None if it is of none."""
+    """The class index in the run of each name; None for a class that the run does not have."""
     if not names or isinstance(names, str):
         raise UserError(f"classes: found {names!r}, expected a list of at least one name")
     words = [words_of(name) for name in classes]
@@ -102,14 +105,14 @@ def _known(names: Sequence[str], classes: Sequence[str]) -> list[int | None]:
             c = words.index(own)
         other = before.setdefault(name.casefold() if c is None else c, name)
         if len(before) == len(found):
-            same = "there twice" if other == name else f"the same class as {other!r}"
+            same = "given twice" if other == name else f"the same class as {other!r}"
             raise UserError(f"classes: {name!r} is {same}")
         found.append(c)
     return found
 
 
 def _check_source(context: Preprocessing, new: Sequence[str], vectors: Path | None) -> None:
-    """Refuse new names whose vectors would be of another kind than the run's."""
+    """Raise a UserError if the vectors of new names would be of another kind than the run's."""
     if new and vectors is None and context.words != LETTERS:
         raise UserError(
             f"class {new[0]!r} is unknown to the run{closest(new[0], context.classes)}; for new "
@@ -118,18 +121,18 @@ def _check_source(context: Preprocessing, new: Sequence[str], vectors: Path | No
         )
     if new and vectors is not None and context.words == LETTERS:
         raise UserError(
-            f"--vectors {vectors}: the run's vectors are made of the letters of names, and those "
-            "of a file do not go with them; leave it out, or train with --data.vectors"
+            f"--vectors {vectors}: the run's vectors are computed from the letters of class names, "
+            "and vectors of a file do not fit them; leave it out, or train with --data.vectors"
         )
 
 
 def ranked(choice: Candidates, distances_C: np.ndarray, beta: float) -> list[Guess]:
-    """All candidates, nearest first: ``d_c + β·1[c seen]``, the first of equals first.
+    """All candidates, sorted by ``d_c + β·1[c seen]``; equal ones keep their order.
 
     Args:
         choice: the candidates.
-        distances_C: (C,) float64.
-        beta: of the run.
+        distances_C: (C,) float64, distances of a clip.
+        beta: β of the run.
     """
     calibrated_C = distances_C + beta * choice.seen_C
     columns = (distances_C.tolist(), calibrated_C.tolist(), choice.seen_C.tolist())

@@ -1,4 +1,4 @@
-"""A trained run as one object: from video files to embeddings and labels."""
+"""The classifier of a trained run, which maps video files to embeddings and labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mdft.runs.load import load_model
 from mdft.runs.preprocessing import Preprocessing, read_preprocessing
 from mdft.systems.interface import Embedded, System
 
-#: Clips that are embedded together.
+#: Number of clips that are embedded together.
 BATCH = 32
 
 Clip = Path | str | ClipFeatures
@@ -30,15 +30,15 @@ Clip = Path | str | ClipFeatures
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained model with all that it needs to label a video file.
+    """A trained model with the preprocessing that it needs to label a video file.
 
     Attributes:
-        model: in eval mode; a ``torch.nn.Module`` (:class:`mdft.model.MDFT` or a baseline).
-        folder: of the run.
-        backbone: network of the features, for a run that does not record it.
-        checkpoint: its weights, if they are no longer where they were in training.
-        embedder: embeds a batch in place of ``model.embed_clips``, such as one with the motion
-            branch in a simulator (``export.simulated.SimulatedMotion``).
+        model: the ``torch.nn.Module`` in eval mode (:class:`mdft.model.MDFT` or a baseline).
+        folder: the run's folder.
+        backbone: feature network, for a run that does not record it.
+        checkpoint: weights of the feature network, if the file was moved since training.
+        embedder: replaces ``model.embed_clips``, for example to run the motion branch in a
+            simulator (``export.simulated.SimulatedMotion``).
 
     Example:
         >>> import mdft
@@ -55,10 +55,10 @@ class Classifier:
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
-        """How clips become the model's input, and the classes of the run.
+        """The preprocessing of the model's input, and the classes of the run.
 
         Raises:
-            UserError: the run has none, as one that is not finished, or it is damaged.
+            UserError: the file is missing, as in an unfinished run, or damaged.
         """
         return read_preprocessing(self.folder)
 
@@ -67,7 +67,7 @@ class Classifier:
         """The test scores of the run, and its β.
 
         Raises:
-            UserError: the run has none, or they are damaged.
+            UserError: the file is missing or damaged.
         """
         if not (self.folder / RESULTS).is_file():
             raise UserError(f"{self.folder}: no {RESULTS} there; finish the training")
@@ -75,7 +75,7 @@ class Classifier:
 
     @cached_property
     def features(self) -> FeatureConfig:
-        """How features are taken from a clip, as they were for training.
+        """The configuration of the feature extraction, the same as in training.
 
         Raises:
             UserError: as :meth:`mdft.runs.preprocessing.Preprocessing.features`.
@@ -84,7 +84,7 @@ class Classifier:
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes that :meth:`predict` chooses from, unless it is given others."""
+        """Names of the default candidate classes of :meth:`predict`."""
         return list(self.candidates().names)
 
     @property
@@ -101,11 +101,11 @@ class Classifier:
     def candidates(
         self, classes: Sequence[str] | None = None, vectors: Path | str | None = None
     ) -> Candidates:
-        """The classes to choose from and their word vectors.
+        """The candidate classes with their word vectors.
 
         Args:
-            classes: their names; None: those of the run's test.
-            vectors: file of word vectors, for classes that the run does not know.
+            classes: class names; None: the test classes of the run.
+            vectors: file of word vectors, for classes that the run does not have.
 
         Raises:
             UserError: as :func:`mdft.inference.candidates.candidates`.
@@ -113,11 +113,11 @@ class Classifier:
         return candidates(self.preprocessing, classes, Path(vectors) if vectors else None)
 
     def read(self, clip: Clip, *, keep_footage: bool = False) -> ClipFeatures:
-        """Features and events of a clip, taken as for the run's training.
+        """Extract the features and events of a clip as in the run's training.
 
         Args:
-            clip: a video file; features that were taken already are returned as they are.
-            keep_footage: whether the decoded pictures and sound are returned, too.
+            clip: a video file; extracted features are returned unchanged.
+            keep_footage: whether to return the decoded frames and sound as well.
 
         Raises:
             UserError: the file cannot be read, or the run does not record its features.
@@ -132,19 +132,19 @@ class Classifier:
     def embed(self, clips: Sequence[Clip]) -> list[Tensor]: ...
     @torch.no_grad()
     def embed(self, clips: Clip | Sequence[Clip]) -> Tensor | list[Tensor]:
-        """Where clips lie in the joint space, ``O_av`` of eq. (12).
+        """Embed clips in the joint space, ``O_av`` of eq. (12).
 
         Args:
-            clips: a video file or its features, or a sequence of them. Those of a sequence are
-                embedded ``BATCH`` at a time, which changes a result by rounding alone.
+            clips: a video file or its features, or a sequence of them. A sequence is embedded in
+                batches of ``BATCH`` clips, which changes results only by rounding.
 
         Returns:
-            (E,), or (M,E) of a baseline with M branches; a list of them for a sequence.
+            (E,), or (R,E) for a baseline with R representations; a list of them for a sequence.
 
         Raises:
             UserError: as :meth:`read`, or the features do not fit the run.
         """
-        found = [o_ME.squeeze(0) for x in self._embedded(_listed(clips)) for o_ME in x.o_BME]
+        found = [o_RE.squeeze(0) for x in self._embedded(_listed(clips)) for o_RE in x.o_BRE]
         return found[0] if isinstance(clips, Clip) else found
 
     @overload
@@ -168,13 +168,13 @@ class Classifier:
         classes: Sequence[str] | Candidates | None = None,
         vectors: Path | str | None = None,
     ) -> list[Guess] | list[list[Guess]]:
-        """The classes of clips, nearest first: by ``‖O_av − O_w‖₂``, plus β if seen.
+        """Predict the classes of clips, sorted by ``‖O_av − O_w‖₂``, plus β for seen classes.
 
         Args:
             clips: as for :meth:`embed`.
-            classes: to choose from, their names or what :meth:`candidates` gave; None: those of
-                the run's test.
-            vectors: file of word vectors, for classes that the run does not know.
+            classes: candidate class names, or the result of :meth:`candidates`; None: the test
+                classes of the run.
+            vectors: file of word vectors, for classes that the run does not have.
 
         Returns:
             All candidates for a clip, nearest first; a list of such lists for a sequence.
@@ -201,13 +201,13 @@ def _listed(clips: Clip | Sequence[Clip]) -> Sequence[Clip]:
 def load(
     run: Path | str, *, backbone: str | None = None, checkpoint: Path | str | None = None
 ) -> Classifier:
-    """A trained run, on the CPU, in eval mode.
+    """Load a trained run, on the CPU, in eval mode.
 
     Args:
         run: the run's folder or the checkpoint file in it.
-        backbone: network of the features, for a run that does not record it: ``frozen``,
-            ``selavi`` or ``torchvision:NAME``.
-        checkpoint: its weights, if they are no longer where they were in training.
+        backbone: feature network, for a run that does not record it: ``frozen``, ``selavi`` or
+            ``torchvision:NAME``.
+        checkpoint: weights of the feature network, if the file was moved since training.
 
     Raises:
         UserError: there is no finished run, or its weights do not fit its configuration.

@@ -1,4 +1,4 @@
-"""Why a clip got its label: what the model saw, what spiked, and the answer without motion."""
+"""Explain a prediction: the input, the spikes, and the prediction without motion."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mdft.systems.mdft import embedded
 
 @dataclass(frozen=True)
 class Pathway:
-    """What one pathway of the motion branch did.
+    """Activity of one pathway of the motion branch for a clip.
 
     Attributes:
         name: ``audio`` or ``visual``.
-        theta_S: its threshold at every step; the mean over neurons where each has its own.
-        spikes: (S, N) of every layer.
+        theta_S: threshold at every step; the mean over neurons if each has its own.
+        spikes: spikes of every layer, (S, N).
     """
 
     name: str
@@ -34,19 +34,19 @@ class Pathway:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a page about a clip shows.
+    """The content of a page that explains a prediction.
 
     Attributes:
-        footage: pictures, sound and events.
-        steps_per_second: event bins, and steps of the spiking branch.
-        pathways: of the motion branch.
-        guesses: with motion, nearest first.
-        without: the same without motion.
-        clip_E: where the clip lies in the joint space.
-        clip_without_E: where it would lie without motion.
-        classes_CE: where the candidates lie, in their own order.
-        names: of the candidates.
-        seen_C: which of them are seen.
+        footage: frames, sound and events of the clip.
+        steps_per_second: event bins, and steps of the spiking branch, per second.
+        pathways: activity of the motion branch's pathways.
+        guesses: candidates with motion, nearest first.
+        without: candidates without motion, nearest first.
+        clip_E: embedding of the clip.
+        clip_without_E: embedding of the clip without motion.
+        classes_CE: embeddings of the candidates, in the order of ``names``.
+        names: names of the candidates.
+        seen_C: bool, True for seen candidates.
     """
 
     footage: Footage
@@ -65,16 +65,16 @@ class Explanation:
 def explain(
     classifier: Classifier, clip: ClipFeatures, choice: Candidates, guesses: Sequence[Guess]
 ) -> Explanation:
-    """Look into the answer for one clip.
+    """Explain the prediction for one clip, as in the paper's Figure 6.
 
-    Without motion means: no neuron of the last layer fires, so that the gates of eq. (10) are
-    the same everywhere; all else is as it was. This is the paper's Figure 6.
+    Without motion, no neuron of the last layer fires, so that the gates of eq. (10) are the same
+    everywhere; everything else is unchanged.
 
     Args:
-        classifier: of a model with a spiking motion branch.
-        clip: read with its footage.
+        classifier: the classifier, whose model has a spiking motion branch.
+        clip: the clip's features, read with ``keep_footage``.
         choice: the candidates.
-        guesses: the answer.
+        guesses: the prediction.
 
     Raises:
         UserError: the model has no spiking motion branch.
@@ -82,7 +82,7 @@ def explain(
     model, footage = classifier.model, clip.footage
     if not (isinstance(model, MDFT) and model.spiking):
         raise UserError("--explain: the run has no spiking motion branch")
-    assert footage is not None, "the clip was read without its footage"
+    assert footage is not None, "read the clip with keep_footage=True"
     batch = classifier.preprocessing.batch([clip])
     semantics, inputs = model.semantics(batch), model.motion_inputs(batch)
     layers = {

@@ -1,4 +1,4 @@
-"""The figures of a page about a clip, as PNG in memory."""
+"""The figures of an explanation page, as PNG in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mdft.inference.explain import Explanation, Pathway
 
 SEEN, UNSEEN, CLIP, OFF, ON = "#4c72b0", "#55a868", "#c44e52", "#3465a4", "#cc3311"
 _WIDE = 10.5
-_MOST_PICTURES, _MOST_NAMES = 8, 12
+_MOST_FRAMES, _MOST_NAMES = 8, 12
 
 
 def _png(figure: Figure) -> bytes:
@@ -31,44 +31,45 @@ def _plain(axes: Any, title: str) -> None:
 
 
 def moments(footage: Footage, count: int) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-    """Moments spread over a clip: the time in seconds, the picture, and the events of its bin.
+    """Frames and events at times spread evenly over a clip.
 
     Args:
-        footage: of the clip.
-        count: how many at most; a short clip has fewer pictures.
+        footage: decoded clip.
+        count: number of times; a clip with fewer frames yields fewer.
 
     Yields:
-        Time, (H,W,3) uint8, and (16,16,3) in [0, 1]: ON red, OFF blue, silence white.
+        Time in seconds, the frame (H,W,3) uint8, and its event bin as an image (16,16,3) in [0, 1]:
+        ON red, OFF blue, no event white.
     """
-    pictures, bins = footage.pictures, footage.bins
+    frames, bins = footage.pictures, footage.bins
     images = event_images(bins.reshape(-1, bins.shape[-1]))
-    count = min(count, len(pictures))
-    for index in ((np.arange(count) + 0.5) * len(pictures) / count).astype(int):
-        time = (index + 0.5) / len(pictures) * footage.seconds
-        yield time, pictures[index], images[int(time * len(images) / footage.seconds)]
+    count = min(count, len(frames))
+    for index in ((np.arange(count) + 0.5) * len(frames) / count).astype(int):
+        time = (index + 0.5) / len(frames) * footage.seconds
+        yield time, frames[index], images[int(time * len(images) / footage.seconds)]
 
 
-def pictures_and_events(page: Explanation) -> bytes:
-    """Pictures from the whole clip, and under each the events of its bin on the 16 × 16 grid."""
-    shown = list(moments(page.footage, _MOST_PICTURES))
-    height, width = shown[0][1].shape[:2]
-    tall = 2 * _WIDE / len(shown) * height / width + 0.4
+def frames_and_events(page: Explanation) -> bytes:
+    """Frames of the whole clip, each above the events of its bin on the 16 × 16 grid."""
+    found = list(moments(page.footage, _MOST_FRAMES))
+    height, width = found[0][1].shape[:2]
+    tall = 2 * _WIDE / len(found) * height / width + 0.4
     figure = Figure(figsize=(_WIDE, tall), layout="constrained")
-    rows = figure.subplots(2, len(shown), squeeze=False)
-    for column, (time, picture, events) in enumerate(shown):
-        rows[0, column].imshow(picture)
+    rows = figure.subplots(2, len(found), squeeze=False)
+    for column, (time, frame, events) in enumerate(found):
+        rows[0, column].imshow(frame)
         rows[0, column].set_title(f"{time:.1f} s", fontsize=9)
         rows[1, column].imshow(events, extent=(0, width, height, 0), interpolation="nearest")
     for axes in rows.flat:
         axes.set_xticks([])
         axes.set_yticks([])
-    rows[0, 0].set_ylabel("pictures", fontsize=9)
+    rows[0, 0].set_ylabel("frames", fontsize=9)
     rows[1, 0].set_ylabel("events", fontsize=9)
     return _png(figure)
 
 
 def over_time(page: Explanation) -> bytes:
-    """Sound, events a pixel and second, and each pathway's threshold, on one clock."""
+    """Sound, events per pixel and second, and each pathway's threshold over time."""
     seconds, K = page.footage.seconds, page.footage.bins.shape[1]
     figure = Figure(figsize=(_WIDE, 4.6), layout="constrained")
     sound, events, theta = figure.subplots(3, 1, sharex=True)
@@ -88,7 +89,7 @@ def over_time(page: Explanation) -> bytes:
     for polarity, colour, name in ((1, ON, "ON (brighter)"), (0, OFF, "OFF (darker)")):
         events.stairs(rate[:, polarity], time, color=colour, label=name)
     events.legend(frameon=False, fontsize=8, loc="upper right")
-    _plain(events, "events a pixel and second")
+    _plain(events, "events per pixel and second")
     for pathway, style in zip(page.pathways, ("-", "--"), strict=False):
         steps = np.arange(len(pathway.theta_S) + 1) / page.steps_per_second
         theta.stairs(pathway.theta_S, steps, baseline=None, ls=style, label=pathway.name)
@@ -100,7 +101,7 @@ def over_time(page: Explanation) -> bytes:
 
 
 def raster(pathway: Pathway, steps_per_second: int) -> bytes:
-    """Every spike of every layer: steps across, neurons down, busiest on top."""
+    """Every spike of every layer: steps on x, neurons on y, sorted by firing rate."""
     figure = Figure(figsize=(_WIDE, 2.9), layout="constrained")
     for i, axes in enumerate(figure.subplots(1, len(pathway.spikes), squeeze=False)[0]):
         spikes_SN = pathway.spikes[i]
@@ -116,7 +117,7 @@ def raster(pathway: Pathway, steps_per_second: int) -> bytes:
             extent=(0, shape[0] / steps_per_second, shape[1], 0),
         )
         axes.set_title(
-            f"layer {i + 1}, {100 * spikes_SN.mean():.1f} % fire", loc="left", fontsize=9
+            f"layer {i + 1}, {100 * spikes_SN.mean():.1f} % firing rate", loc="left", fontsize=9
         )
         axes.set_xlabel("seconds", fontsize=8)
         axes.tick_params(labelsize=8)
@@ -124,12 +125,12 @@ def raster(pathway: Pathway, steps_per_second: int) -> bytes:
 
 
 def neighbours(page: Explanation) -> bytes:
-    """The joint space in its two widest directions, and the distances of the nearest classes."""
+    """The joint space in its first two principal axes, and distances of the nearest classes."""
     figure = Figure(figsize=(_WIDE, 4.2), layout="constrained")
     plane, bars = figure.subplots(1, 2, width_ratios=(1, 1))
     points = np.concatenate([page.classes_CE, page.clip_E[None], page.clip_without_E[None]])
     centred = points - page.classes_CE.mean(0)
-    # As many directions as there are: two classes span a line.
+    # Two classes span only one direction.
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     flat = centred @ directions[:2].T
     classes, clip, still = flat[:-2], flat[-2], flat[-1]
@@ -147,16 +148,16 @@ def neighbours(page: Explanation) -> bytes:
     plane.legend(frameon=False, fontsize=8)
     plane.set_xticks([])
     plane.set_yticks([])
-    _plain(plane, "joint space, its two widest directions")
-    shown = page.guesses[:_MOST_NAMES]
-    rows, labels = range(len(shown)), [f"{place[g.name]}  {_short(g.name)}" for g in shown]
-    colours = [SEEN if guess.seen else UNSEEN for guess in shown]
-    bars.scatter([g.calibrated for g in shown], rows, s=45, c="none", edgecolors=colours)
-    bars.scatter([guess.distance for guess in shown], rows, s=45, c=colours)
+    _plain(plane, "joint space, first two principal axes")
+    nearest = page.guesses[:_MOST_NAMES]
+    rows, labels = range(len(nearest)), [f"{place[g.name]}  {_short(g.name)}" for g in nearest]
+    colours = [SEEN if guess.seen else UNSEEN for guess in nearest]
+    bars.scatter([g.calibrated for g in nearest], rows, s=45, c="none", edgecolors=colours)
+    bars.scatter([guess.distance for guess in nearest], rows, s=45, c=colours)
     bars.set_yticks(rows, labels, fontsize=8, parse_math=False)
     bars.grid(axis="y", lw=0.5, alpha=0.5)
     bars.invert_yaxis()
-    _plain(bars, "distance (circle: with β, which seen classes get)")
+    _plain(bars, "distance (circle: with β, which is added for seen classes)")
     return _png(figure)
 
 
@@ -167,7 +168,7 @@ def _short(name: str) -> str:
 def figures(page: Explanation) -> Sequence[tuple[str, bytes]]:
     """Heading and PNG of every figure, in order."""
     return [
-        ("What was seen", pictures_and_events(page)),
+        ("Frames and events", frames_and_events(page)),
         ("Over time", over_time(page)),
         *(
             (f"Spikes, {pathway.name} pathway", raster(pathway, page.steps_per_second))

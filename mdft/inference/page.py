@@ -1,4 +1,4 @@
-"""A page about one clip: the template `page.html`, filled in; one file that loads no other."""
+"""The HTML page that explains a prediction, from the template `page.html`; a single file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _ENVIRONMENT = Environment(
 
 
 def write_page(path: Path, title: str, page: Explanation) -> None:
-    """Write the page, whole or not at all.
+    """Write the page atomically.
 
     Args:
-        path: of the HTML file.
+        path: path of the HTML file.
         title: name of the clip.
-        page: what it shows.
+        page: content of the page.
     """
     write_atomic(path, render(title, page).encode())
 

@@ -13,19 +13,19 @@ from mdft.lif.layer import lif_sequence
 from mdft.lif.precision import full_precision
 from mdft.model.motion import MotionBranch
 
-#: Bits of the largest weight of a layer, of a mean, and significant bits of a scale, before they
-#: are multiplied: a float32 holds the products, of 22 and 24 bits.
+#: Bits of a layer's largest weight and of a mean, and significant bits of a scale. Their products
+#: have 22 and 24 bits, which a float32 represents exactly.
 WEIGHT_BITS, MEAN_BITS, SCALE_BITS = 14, 16, 8
 
 
 def significant(x: Tensor, bits: int) -> Tensor:
-    """``x`` rounded to so many significant bits."""
+    """``x`` rounded to ``bits`` significant bits."""
     mantissa, exponent = torch.frexp(x)
     return torch.ldexp(torch.round(mantissa * 2**bits), exponent - bits)
 
 
 def coarse_step(weight_NF: Tensor) -> float:
-    """The power of two in which the largest weight of a layer has ``WEIGHT_BITS`` bits."""
+    """The power of two whose multiple with ``WEIGHT_BITS`` bits is the layer's largest weight."""
     exponent = torch.frexp(weight_NF.abs().max())[1].item()
     return 2.0 ** (exponent - WEIGHT_BITS)
 
@@ -33,20 +33,20 @@ def coarse_step(weight_NF: Tensor) -> float:
 def fold(
     weight_NF: Tensor, bias_N: Tensor, mean_N: Tensor, scale_N: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A normalisation with frozen statistics, folded into the Linear before it.
+    """Fold a normalisation with frozen statistics into the Linear before it.
 
     ``s · (W x + b − μ) = W' x + b'`` with ``W' = s W`` and ``b' = s (b − μ)``, row by row.
 
-    It is exact, to the last bit in float64 and with ``W'`` and ``b'`` stored in float32, where W
-    and ``b − μ`` are multiples of :func:`coarse_step`, of at most ``WEIGHT_BITS`` and
-    ``MEAN_BITS`` bits, s has ``SCALE_BITS`` bits, and x lies on the grid of events or spikes. What
-    acts in a :class:`mdft.model.motion.MotionBranch` is the nearest point of its grid.
+    The result is exact in float64, and with ``W'`` and ``b'`` stored in float32, if W and
+    ``b − μ`` are multiples of :func:`coarse_step` with at most ``WEIGHT_BITS`` and ``MEAN_BITS``
+    bits, s has ``SCALE_BITS`` bits, and x is on the grid of events or spikes. A
+    :class:`mdft.model.motion.MotionBranch` then uses the quantised values of ``W'`` and ``b'``.
 
     Args:
         weight_NF: W.
         bias_N: b.
-        mean_N: μ of every neuron.
-        scale_N: s of every neuron.
+        mean_N: μ, one per neuron.
+        scale_N: s, one per neuron.
 
     Returns:
         ``W'`` and ``b'``.
@@ -58,32 +58,32 @@ def fold(
 def calibrate(
     branch: MotionBranch,
     x_BSF: Tensor,
-    current_BSM: Tensor,
+    current_BSA: Tensor,
     *,
     rate: float = 0.12,
     mask_BS: Tensor | None = None,
 ) -> list[float]:
-    """Scale and shift each layer's parameters so that it fires at ``rate`` on real input.
+    """Scale and shift each layer's parameters so that it fires at ``rate`` on real clips.
 
     Layer by layer, with the spikes of the layers below as input, every neuron's current is
     normalised over the batch, ``g (W x − μ) / σ``, and ``g`` is bisected until the layer fires at
-    ``rate``. The statistics are frozen and :func:`fold` makes them part of the Linear: nothing
-    remains at run time. It is the initialisation of Mishkin & Matas (LSUV, ICLR 2016) with the
-    firing rate as its target.
+    ``rate``. :func:`fold` makes the frozen statistics part of the Linear, so that the trained
+    model has no normalisation layer. This is the initialisation of Mishkin & Matas (LSUV, ICLR
+    2016) with the firing rate as its target.
 
-    A neuron whose current does not change over the batch keeps its weights, with a bias of zero.
-    A layer without one that does (no event in the batch), or one that misses the rate by more
-    than three times, is named in a ``UserWarning``.
+    A neuron whose current is constant over the batch keeps its weights and gets a zero bias. A
+    ``UserWarning`` names a layer in which all currents are constant (the batch has no events),
+    and one whose rate differs from ``rate`` by more than a factor of three.
 
     Args:
-        branch: changed in place.
+        branch: the motion branch, changed in place.
         x_BSF: a batch of real inputs.
-        current_BSM: its threshold currents.
-        rate: spikes per neuron and step to aim at.
-        mask_BS: bool, True where the step exists; None if all do.
+        current_BSA: the threshold currents of the batch.
+        rate: target firing rate, spikes per neuron and step.
+        mask_BS: bool, True where the step exists; None: all steps exist.
 
     Returns:
-        The firing rate that each layer reached, with its parameters on the grid.
+        The firing rate of each layer after calibration, with quantised parameters.
 
     Raises:
         UserError: the rate is not between 0 and 1, or no step exists.
@@ -93,15 +93,17 @@ def calibrate(
     if not 0 < rate < 1:
         raise UserError(f"calibrate: rate is {rate}, expected between 0 and 1")
     if not mask_BS.any():
-        raise UserError("calibrate: the batch has no step, expected one clip or more with a second")
+        raise UserError(
+            "calibrate: the batch has no step, expected at least one clip of at least one second"
+        )
     reached, constant, signal_BSF = [], [], x_BSF
     with full_precision(x_BSF.device.type):
         for index in range(branch.layers):
             linear = branch.linear(index)
-            if not _normalise(branch, linear, signal_BSF, current_BSM, rate, mask_BS):
+            if not _normalise(branch, linear, signal_BSF, current_BSA, rate, mask_BS):
                 constant.append(index + 1)
             branch.choose_weight_step(index)
-            signal_BSF, _ = branch.layer(index, signal_BSF, current_BSM)
+            signal_BSF, _ = branch.layer(index, signal_BSF, current_BSA)
             reached.append(signal_BSF[mask_BS].mean().item())
     _warn(branch.name, reached, constant, rate)
     return reached
@@ -111,14 +113,14 @@ def _normalise(
     branch: MotionBranch,
     linear: nn.Linear,
     signal_BSF: Tensor,
-    current_BSM: Tensor,
+    current_BSA: Tensor,
     rate: float,
     mask_BS: Tensor,
 ) -> bool:
-    """Fold mean, deviation and the gain that reaches the rate into a layer; False: it is constant.
+    """Fold mean, deviation and gain into a layer; return False if its current is constant.
 
-    The current is computed once. The gains are tried on it without the grid of the folded weights,
-    whose rounding moves the rate little with 8 bits, and with real membranes.
+    The current is computed once. The gains are tried with unquantised weights, because rounding
+    to 8 bits hardly changes the rate, and with real-valued membranes.
     """
     weight_NF = linear.weight.double()
     step = coarse_step(weight_NF)
@@ -140,7 +142,7 @@ def _normalise(
             gain * raw_BSN,
             branch.params,
             branch.spike,
-            threshold_current=current_BSM,
+            threshold_current=current_BSA,
             fused=branch.fused,
             overwrite=True,
         )
@@ -154,21 +156,21 @@ def _normalise(
 
 
 def _warn(name: str, reached: list[float], constant: list[int], rate: float) -> None:
-    """One warning that names every layer with constant input or a rate far off."""
+    """Warn once, naming every layer with a constant current or a rate far from the target."""
     off = [i for i, r in enumerate(reached, 1) if i not in constant and not rate / 3 < r < rate * 3]
-    said = []
+    messages = []
     if constant:
         names = ", ".join(map(str, constant))
-        said.append(
-            f"layer {names}: its input does not change over the calibration batch (no events? one "
-            "clip? averaged features?); its weights stay as they were"
+        messages.append(
+            f"layer {names}: its input is constant over the calibration batch (no events? one "
+            "clip? averaged features?); its weights are unchanged"
         )
     if off:
         names = ", ".join(map(str, off))
         rates = ", ".join(f"{reached[i - 1]:.4f}" for i in off)
-        said.append(
+        messages.append(
             f"layer {names}: fires at {rates} a step after calibration, expected about {rate} "
-            "(a threshold far from theta_0, or weights beyond the range of the grid)"
+            "(the threshold is far from theta_0, or weights exceed the quantisation range)"
         )
-    if said:
-        warnings.warn(f"{name} " + "; ".join(said), UserWarning, stacklevel=3)
+    if messages:
+        warnings.warn(f"{name} " + "; ".join(messages), UserWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""The discrepancy analysis block, eq. (6): what moves in the sound."""
+"""The discrepancy analysis block (DAB), eq. (6): audio events from visual events."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ BETA_MIN = 1e-3
 def discrepancy(a: Tensor, events: Tensor, beta: Tensor) -> Tensor:
     """Equation (6), elementwise: ``E_a = a + 1 − exp(−((E_v − a)/β)²)``.
 
-    Printed with a scalar norm, which saturates at D = 512 (``1 − exp(−361) = 1``, no gradient),
-    yet called a matrix in the text.
+    The paper prints a scalar norm, which saturates at D = 512 (``1 − exp(−361) = 1``, no
+    gradient), but its text calls E_a a matrix; here the equation is elementwise.
 
     Args:
         a: audio features, (..., D).
-        events: visual events E_v, the mean over the bins of the second, (..., D).
-        beta: positive scale, broadcast against them.
+        events: visual events E_v, the mean over the bins of each second, (..., D).
+        beta: positive scale, broadcast against ``a`` and ``events``.
 
     Returns:
         E_a, the shape of ``a``.
@@ -31,8 +31,8 @@ def discrepancy(a: Tensor, events: Tensor, beta: Tensor) -> Tensor:
 class DiscrepancyAnalysis(nn.Module):
     """The DAB, eq. (6): :func:`discrepancy` with a learned ``β = softplus(raw) + ε``.
 
-    ``E_a = a + 1 − exp(−((E_v − a)/β)²)``. softplus is 1 at the start. Computed in float32 or
-    better, under autocast too: what it gives is rounded to the grid of the spiking branch.
+    ``E_a = a + 1 − exp(−((E_v − a)/β)²)``. Initially softplus(raw) is 1. Computed in float32 or
+    better, also under autocast, because the result is rounded to the grid of the spiking branch.
 
     >>> import torch
     >>> block = DiscrepancyAnalysis()

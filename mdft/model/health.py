@@ -1,4 +1,4 @@
-"""Spiking health: how often each layer and each neuron fires, and what is wrong with it."""
+"""Firing statistics of spiking layers, and warnings about silent or saturated ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ HEALTHY = (0.02, 0.30)
 
 @dataclass(frozen=True)
 class LayerHealth:
-    """One spiking layer over many clips.
+    """Firing statistics of one spiking layer over many clips.
 
     Attributes:
         rate: ``r = mean_N r_n``, spikes per neuron and step.
         spread: standard deviation of the neurons' own rates ``r_n``.
-        dead: how many neurons never fired.
-        neurons: how many there are.
+        dead: number of neurons that never fired.
+        neurons: number of neurons.
     """
 
     rate: float
@@ -32,7 +32,7 @@ class LayerHealth:
 
     @property
     def status(self) -> str:
-        """``silent``, ``saturated``, ``dead`` (more than half of its neurons), or nothing."""
+        """``silent``, ``saturated``, ``dead`` (more than half of the neurons) or an empty string."""
         low, high = HEALTHY
         if self.rate < low:
             return "silent"
@@ -41,19 +41,19 @@ class LayerHealth:
         return "dead" if self.dead > self.neurons // 2 else ""
 
     def warning(self, layer: str) -> str | None:
-        """What a person should know about the layer of this name, None if it is well."""
+        """A warning about the layer of this name; None if it is healthy."""
         low, high = HEALTHY
         rate = f"{layer} fires at {100 * self.rate:.1f} %, expected {low:.0%} to {high:.0%}"
         dead = f"{self.dead} of {self.neurons} neurons are dead"
         return {
             "silent": f"{rate}: nearly silent, {dead}",
             "saturated": f"{rate}: saturated; lower loss.rate_limit or raise loss.rate_weight",
-            "dead": f"{layer}: {dead}; the others carry it",
+            "dead": f"{layer}: {dead}; only the others carry information",
         }.get(self.status)
 
 
 def health_record(health: dict[str, LayerHealth]) -> dict[str, Any]:
-    """The fields of ``metrics.jsonl`` and ``results.json`` about firing, layer by layer."""
+    """The firing statistics in ``metrics.jsonl`` and ``results.json``, per layer."""
     return {
         "firing_rates": {layer: state.rate for layer, state in health.items()},
         "firing_spread": {layer: state.spread for layer, state in health.items()},
@@ -86,7 +86,7 @@ class FiringStatistics:
             self.steps[layer] = self.steps.get(layer, 0) + steps
 
     def joint(self) -> FiringStatistics:
-        """The counts of all processes together; one that had no clips adds none."""
+        """The sum of the counts of all processes, some of which may have counted no clips."""
         if world().size == 1:
             return self
         joint = FiringStatistics()
@@ -98,7 +98,7 @@ class FiringStatistics:
         return joint
 
     def layers(self) -> dict[str, LayerHealth]:
-        """``pathway.lif_i`` → its health so far."""
+        """``pathway.lif_i`` → its statistics so far."""
         return {layer: self._layer(layer) for layer in self.spikes_N}
 
     def _layer(self, layer: str) -> LayerHealth:

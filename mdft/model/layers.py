@@ -33,29 +33,29 @@ class Attention(nn.Module):
         """Width and heads."""
         return f"dim={self.dim}, heads={self.heads}"
 
-    def forward(self, query_BLD: Tensor, context_BMD: Tensor, mask_BM: Tensor | None = None):
-        """Attend from L query tokens to M context tokens.
+    def forward(self, query_BLD: Tensor, context_BJD: Tensor, mask_BJ: Tensor | None = None):
+        """Attend from L query tokens to J context tokens.
 
         Args:
             query_BLD: queries.
-            context_BMD: what keys and values are made of.
-            mask_BM: bool, True where a context token exists.
+            context_BJD: context tokens, which keys and values are computed from.
+            mask_BJ: bool, True where a context token exists.
 
         Returns:
             (B,L,D).
         """
-        return self.attend(self.query(query_BLD), self.key_value(context_BMD), mask_BM)
+        return self.attend(self.query(query_BLD), self.key_value(context_BJD), mask_BJ)
 
-    def attend(self, q_BLD: Tensor, kv_BMD: Tensor, mask_BM: Tensor | None = None) -> Tensor:
-        """As :meth:`forward`, of queries and keys-and-values that are projected already.
+    def attend(self, q_BLD: Tensor, kv_BJD: Tensor, mask_BJ: Tensor | None = None) -> Tensor:
+        """As :meth:`forward`, but from projected queries, keys and values.
 
         Args:
             q_BLD: ``query(...)`` of the queries.
-            kv_BMD: ``key_value(...)`` of the context, (B,M,2D).
-            mask_BM: bool, True where a context token exists.
+            kv_BJD: ``key_value(...)`` of the context, (B,J,2D).
+            mask_BJ: bool, True where a context token exists.
         """
-        k, v = (self._split(x) for x in kv_BMD.chunk(2, dim=-1))
-        mask = None if mask_BM is None else mask_BM[:, None, None, :]
+        k, v = (self._split(x) for x in kv_BJD.chunk(2, dim=-1))
+        mask = None if mask_BJ is None else mask_BJ[:, None, None, :]
         heads = F.scaled_dot_product_attention(self._split(q_BLD), k, v, attn_mask=mask)
         return self.out(heads.transpose(1, 2).flatten(2))
 
@@ -64,11 +64,11 @@ class Attention(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """``MLP(LN(x)) + x``, the tail of eqs. (2), (10) and (11).
+    """``MLP(LN(x)) + x``, the last step of eqs. (2), (10) and (11).
 
     Args:
         dim: width D.
-        expansion: hidden width over D.
+        expansion: hidden width divided by D.
     """
 
     def __init__(self, dim: int, expansion: int = 2) -> None:
@@ -100,9 +100,9 @@ def norm_relu_block(width_in: int, width_out: int, dropout: float) -> nn.Sequent
 
 
 class Encoder(nn.Module):
-    """``E_aud`` and ``E_vis``: two blocks ``f_1, f_2``, applied to each second on its own.
+    """``E_aud`` and ``E_vis``: two blocks ``f_1, f_2``, applied to each second separately.
 
-    Seconds that do not exist are left out, so padding never enters a batch statistic.
+    Seconds that do not exist are excluded, so that padding never enters a batch statistic.
 
     >>> encoder = Encoder(features=24, dim=16, dropout=0.2)
     >>> exists = torch.arange(10).expand(4, 10) < 7

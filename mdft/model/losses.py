@@ -13,7 +13,8 @@ from mdft.config.model import LossConfig
 
 def distance(x: Tensor, y: Tensor) -> Tensor:
     """Euclidean distance ``‖x − y‖₂`` over the last axis; its gradient is 0 where it is 0."""
-    # Its root is the processor's; that of torch.sqrt is MKL's, and rounds as the vendor guesses.
+    # vector_norm uses the processor's square root; torch.sqrt uses MKL's, which rounds differently
+    # on Intel and AMD.
     return torch.linalg.vector_norm(x - y, dim=-1)
 
 
@@ -22,8 +23,8 @@ def triplet_loss(
 ) -> Tensor:
     """Equation (13): ``[γ + d(O,W) − d(O⁻,W)]₊ + [γ + d(O,W) − d(O,W⁻)]₊``, mean over the batch.
 
-    Printed on raw vectors, and its second term would attract negatives; so: two hinges on L2
-    distances, with a negative clip and a negative word of another class.
+    The paper prints raw vectors, and its second term would attract negatives. Here both terms are
+    hinges on L2 distances, with a clip and a word of another class as negatives.
 
     Args:
         o_av: (B,E) audio-visual embeddings.
@@ -49,7 +50,7 @@ def reconstruction_loss(reconstructed: Tensor, words: Tensor) -> Tensor:
 
 
 def rate_penalty(rates: Iterable[Tensor], limit: float) -> Tensor:
-    """``Σ_layers [r − r_max]₊²``: keeps spiking layers sparse. Not in the paper.
+    """``Σ_layers [r − r_max]₊²``: keeps spiking layers sparse. It is not in the paper.
 
     Without it the rates of all layers rise with training, past a third by the twentieth epoch of
     the embedded benchmark.
@@ -71,7 +72,7 @@ def total_loss(
     rates: Iterable[Tensor],
     config: LossConfig,
 ) -> dict[str, Tensor]:
-    """``L_all = L_n + L_p + L_r``, plus our bound on firing rates, and the terms.
+    """``L_all = L_n + L_p + L_r`` plus the penalty on firing rates, and the terms.
 
     Args:
         o_av_BE: audio-visual embeddings.
@@ -81,7 +82,7 @@ def total_loss(
         targets_B: row of each clip's class in the two tables above.
         negatives_B: index in the batch of each clip's negative.
         rates: firing rate of each spiking layer.
-        config: which terms, and γ.
+        config: which terms are enabled, and γ.
 
     Returns:
         The enabled terms and their sum under ``total``.
@@ -98,6 +99,6 @@ def total_loss(
         terms["reconstruction"] = reconstruction_loss(reconstructed_BW, words_CW[targets_B])
     if config.rate_limit < 1:
         penalty = rate_penalty(rates, config.rate_limit)
-        # Without a spiking layer it is a zero on the CPU.
+        # Without a spiking layer the penalty is a zero on the CPU.
         terms["rate"] = config.rate_weight * penalty.to(o_av_BE.device)
     return {**terms, "total": torch.stack(list(terms.values())).sum()}

@@ -28,13 +28,13 @@ PATHWAYS = ("audio", "visual")
 
 @dataclass(frozen=True)
 class MotionInput:
-    """What one pathway of the motion branch is given.
+    """The inputs of one pathway of the motion branch.
 
     Attributes:
-        x_BSD: its events E_a or E_v of every step, 8-bit graded spikes on ``INPUT_GRID``.
-        current_BS1: its threshold current of every step; (B,S,N) with a threshold a neuron;
-            zero without a spiking network.
-        theta_BT1: the threshold of each second that the current stands for; or (B,T,N).
+        x_BSD: events E_a or E_v of every step, 8-bit graded spikes on ``INPUT_GRID``.
+        current_BS1: threshold current of every step; (B,S,N) with one threshold per neuron; zero
+            without a spiking network.
+        theta_BT1: threshold θ of each second, which the current encodes; or (B,T,N).
     """
 
     x_BSD: Tensor
@@ -44,7 +44,7 @@ class MotionInput:
 
 @dataclass(frozen=True)
 class Semantics:
-    """What the dense stream knows before motion: encoded features and joint knowledge.
+    """Output of the contextual stream: encoded features and joint knowledge.
 
     ``h_BTD`` is None in the ablation without RJLU.
     """
@@ -57,7 +57,7 @@ class Semantics:
 
 @dataclass(frozen=True)
 class Output:
-    """What the model says of a batch.
+    """Output of the model for a batch.
 
     Attributes:
         o_av_BE: audio-visual embeddings, eq. (12).
@@ -89,7 +89,7 @@ class MDFT(nn.Module):
         super().__init__()
         D, E, motion = config.dim, config.joint, config.motion
         self.config = config
-        #: Which motion branches there are.
+        #: The pathways that have a motion branch.
         self.pathways = tuple(
             p for p in PATHWAYS if motion.enabled and config.modality in ("both", p)
         )
@@ -109,7 +109,7 @@ class MDFT(nn.Module):
         self.reconstruct = Reconstruction(E, D, config.words, config.dropout_projection)
 
     def extra_repr(self) -> str:
-        """The switches that the modules below do not show."""
+        """The settings that the submodules do not print."""
         motion = self.config.motion
         return (
             f"modality={self.config.modality!r}, events={motion.events}, "
@@ -118,13 +118,13 @@ class MDFT(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Output:
-        """Figure 2, left to right.
+        """Compute Figure 2 from left to right.
 
         Args:
             batch: features, events and mask of B clips.
 
         Returns:
-            The embeddings, their reconstruction and every spike.
+            The embeddings, their reconstructed word vectors and the spikes of every layer.
         """
         semantics = self.semantics(batch)  # encoders, RJLU: eqs. (1)-(3)
         inputs = self._motion_inputs(semantics, batch)  # EGM, DAB, threshold: eqs. (4)-(7)
@@ -136,7 +136,7 @@ class MDFT(nn.Module):
 
     @property
     def spiking(self) -> bool:
-        """Whether there is a spiking network in this model."""
+        """Whether this model has a spiking network."""
         return bool(self.pathways) and self.config.motion.network == "snn"
 
     def semantics(self, batch: Batch) -> Semantics:
@@ -149,7 +149,7 @@ class MDFT(nn.Module):
         return Semantics(a_BTD, v_BTD, S_BTD, h_BTD)
 
     def motion_inputs(self, batch: Batch) -> dict[str, MotionInput]:
-        """What each pathway of the motion branch is given for a batch, eqs. (4) to (7)."""
+        """The inputs of each pathway of the motion branch for a batch, eqs. (4) to (7)."""
         return self._motion_inputs(self.semantics(batch), batch)
 
     def reason(self, semantics: Semantics, motion: dict[str, Tensor], mask_BT: Tensor) -> Tensor:
@@ -182,10 +182,10 @@ class MDFT(nn.Module):
         """Data-dependent initialisation of the spiking layers; see :mod:`mdft.model.calibrate`.
 
         Args:
-            batch: real clips; batch statistics are used and not kept.
+            batch: real clips; running batch statistics are restored afterwards.
 
         Returns:
-            pathway → firing rate that each layer reached.
+            pathway → firing rate of each layer after calibration.
         """
         if not self.spiking:
             return {}
@@ -197,14 +197,16 @@ class MDFT(nn.Module):
         found = {}
         for pathway, given in inputs.items():
             current_BS1 = given.current_BS1
-            if self.config.motion.threshold == "fixed":  # else the weights would undo its value
+            if (
+                self.config.motion.threshold == "fixed"
+            ):  # otherwise calibration would compensate for its value
                 current_BS1 = torch.zeros_like(current_BS1)
             branch, rate = self.branch(pathway), self.config.motion.rate
             found[pathway] = calibrate(branch, given.x_BSD, current_BS1, rate=rate, mask_BS=mask_BS)
         return found
 
     def _present(self, modality: str, x: Tensor) -> Tensor:
-        """A modality's input; zeros if the model is of the other modality alone."""
+        """The input of a modality; zeros if the model uses only the other modality."""
         return x if self.config.modality in ("both", modality) else torch.zeros_like(x)
 
     def _layers(self, pathway: str, given: MotionInput) -> list[Tensor]:
@@ -252,7 +254,7 @@ class MDFT(nn.Module):
 
 
 def motion_network(config: ModelConfig, pathway: str) -> MotionBranch | MotionMLP:
-    """The network of one pathway that a configuration asks for."""
+    """The motion network of one pathway, spiking or MLP as configured."""
     D, motion = config.dim, config.motion
     if motion.network == "mlp":
         return MotionMLP(D, D, motion.layers)

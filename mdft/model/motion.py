@@ -1,4 +1,4 @@
-"""The spiking motion branch of one pathway: the box that becomes NIR and runs in Lava."""
+"""The spiking motion branch of one pathway, the part that is exported to NIR and run in Lava."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ class MotionBranch(nn.Module):
     """``layers`` blocks of Linear + LIF, eqs. (8) and (9), section 3.2 of the paper.
 
     Layer i computes ``I_i(t) = W_i s_{i−1}(t) + b_i + b(t)`` and fires by
-    :func:`mdft.lif.neuron.lif_step`; ``s_0`` is the input, ``b(t)`` the threshold current. Weights
-    and biases act through their nearest multiple of ``GRID``, with straight-through gradients:
-    what is trained is what is exported. Weights of fewer than 8 bits act through a coarser step of
-    each layer, :func:`mdft.lif.loihi.weight_step`; biases keep 8, since Loihi holds them in its
-    neurons and not among its synapses.
+    :func:`mdft.lif.neuron.lif_step`; ``s_0`` is the input, ``b(t)`` the threshold current. Training
+    uses quantised weights and biases, rounded to multiples of ``GRID`` with straight-through
+    gradients; the export contains the same values. Weights of fewer than 8 bits are rounded to a
+    coarser step of each layer, :func:`mdft.lif.loihi.weight_step`; biases keep 8 bits, since Loihi
+    stores them in its neurons and not in its synapses.
 
     With arithmetic ``loihi`` membranes are the integers of Lava's fixed-point LIF times
-    :func:`mdft.lif.loihi.state_unit`: spikes and membranes are those of the exported graph in
-    ``hardware.fixed_point.reference_int``, gradients those of real membranes (straight through).
+    :func:`mdft.lif.loihi.state_unit`: spikes and membranes equal those of the exported graph in
+    ``hardware.fixed_point.reference_int``; gradients are those of real-valued membranes.
 
-    State starts at rest for each sample and is kept over all of its steps. Currents, membranes and
-    comparisons are float32, or float64 in a ``.double()`` module, under autocast too: bfloat16
-    would change a third of the last layer's spikes. TF32 changes none as long as the input is an
-    8-bit multiple of ``INPUT_GRID``: 8 bits times 8 bits are exact, and so is their sum in float32.
+    The state is zero at the start of each sample and is kept over all of its steps. Currents,
+    membranes and comparisons are float32, or float64 in a ``.double()`` module, also under
+    autocast: bfloat16 would change a third of the last layer's spikes. TF32 changes none if the
+    input is an 8-bit multiple of ``INPUT_GRID``, since products of 8-bit numbers and their sum are
+    exact in float32.
 
     :meth:`forward`, :meth:`spikes` and :meth:`trace` take the threshold θ of eq. (7), or the
-    threshold current that it becomes, by keyword; with neither the threshold is θ0.
+    equivalent threshold current, as keyword arguments; without either the threshold is θ0.
 
     >>> import torch
     >>> branch = MotionBranch(features=4, neurons=3, layers=2)
@@ -62,20 +63,20 @@ class MotionBranch(nn.Module):
         features: width of the input.
         neurons: width of every layer.
         layers: number of blocks.
-        beta: leak a step, 1 − dt/τ; a multiple of 1/32, so that the threshold current stays on a
-            grid that Loihi's weights can express.
+        beta: leak per step, 1 − dt/τ; a multiple of 1/32, so that the threshold current stays on
+            a grid that Loihi's weights can represent.
         theta_0: resting threshold θ0, a multiple of ``GRID``.
         alpha: sharpness of the surrogate gradient.
-        fused: False takes the plain loop over steps, which can be differentiated twice.
+        fused: False uses a plain loop over steps, which supports second derivatives.
         arithmetic: ``float``, or ``loihi`` for integer membranes.
-        weight_bits: bits of a weight, 2 to 8, its sign among them.
-        name: what errors and warnings call the branch.
+        weight_bits: bits of a weight, 2 to 8, including the sign.
+        name: name of the branch in errors and warnings.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
 
-    weight_steps_L: Tensor  # of weights of fewer than 8 bits; there is none for 8
+    weight_steps_L: Tensor  # exists only with weights of fewer than 8 bits
 
     def __init__(
         self,
@@ -112,10 +113,10 @@ class MotionBranch(nn.Module):
         self.spike, self.fused = AtanSpike(alpha), fused
         widths = [features] + [neurons] * (layers - 1)
         self.linears = nn.ModuleList(nn.Linear(width, neurons) for width in widths)
-        if weight_bits < MOST_BITS:  # 8 bits leave no choice of the step, and nothing to keep
+        if weight_bits < MOST_BITS:  # with 8 bits the step is always GRID
             self.register_buffer("weight_steps_L", torch.empty(layers))
         for index in range(layers):
-            # An eighth of the inputs active with unit value gives a current of deviation 0.5 θ0.
+            # If an eighth of the inputs are 1, the current's standard deviation is 0.5 θ0.
             linear = self.linear(index)
             nn.init.normal_(linear.weight, std=0.5 * theta_0 * math.sqrt(8 / linear.in_features))
             nn.init.zeros_(linear.bias)
@@ -123,12 +124,12 @@ class MotionBranch(nn.Module):
 
     @property
     def params(self) -> LIFParams:
-        """β and θ0 of every layer, with real membranes."""
+        """β and θ0 of every layer, for real-valued membranes."""
         return LIFParams(self.beta, self.v_threshold)
 
     @property
     def current_grid(self) -> float:
-        """Power of two that the threshold current is a multiple of.
+        """The power of two of which the threshold current is a multiple.
 
         ``b = β δ(t−1) − δ(t)`` with δ on ``GRID`` and ``β = m/2^k`` lies on ``GRID/2^k``.
         """
@@ -136,7 +137,7 @@ class MotionBranch(nn.Module):
 
     @torch.no_grad()
     def choose_weight_step(self, index: int) -> None:
-        """Choose and keep the step of layer ``index``, by :func:`mdft.lif.loihi.weight_step`."""
+        """Set the quantisation step of layer ``index`` with :func:`mdft.lif.loihi.weight_step`."""
         if self.weight_bits < MOST_BITS:
             weight_NF = at_least_float32(self.linear(index).weight)
             self.weight_steps_L[index] = weight_step(weight_NF, self.weight_bits)
@@ -148,32 +149,32 @@ class MotionBranch(nn.Module):
         return linear
 
     def grid_parameters(self) -> list[tuple[Tensor, Tensor]]:
-        """Weight (N,F) and bias (N,) of each layer as they act: multiples of ``GRID``."""
+        """Quantised weight (N,F) and bias (N,) of each layer: multiples of ``GRID``."""
         return list(map(self.on_grid, range(self.layers)))
 
     def on_grid(self, index: int) -> tuple[Tensor, Tensor]:
-        """Weight (N,F) and bias (N,) of layer ``index`` as they act, float32 or better.
+        """Quantised weight (N,F) and bias (N,) of layer ``index``, float32 or better.
 
-        Multiples of ``GRID``, at most 127 of them; a weight of fewer than 8 bits is ``k·s`` with
-        the step s of its layer. Gradients pass where weight and bias are in the range of 8 bits.
+        They are ``k·GRID`` with ``|k| ≤ 127``; a weight of fewer than 8 bits is ``k·s`` with the
+        step s of its layer. Gradients pass where weight and bias are in the range of 8 bits.
         """
         linear, high = self.linear(index), largest_multiple(self.weight_bits)
         step = GRID if self.weight_bits == MOST_BITS else self.weight_steps_L[index].item()
         weight_NF = snap(at_least_float32(linear.weight), step, -high, high, window=WINDOW)
         return weight_NF, snap(at_least_float32(linear.bias), GRID, -GRID_MAX, GRID_MAX)
 
-    def threshold_current(self, theta_BSM: Tensor) -> Tensor:
-        """The second input, from the threshold of every step: ``b = β δ(t−1) − δ(t)``.
+    def threshold_current(self, theta_BSA: Tensor) -> Tensor:
+        """Threshold current that is equivalent to a threshold: ``b = β δ(t−1) − δ(t)``.
 
         Args:
-            theta_BSM: θ(t), (B,S,1) for all neurons or (B,S,N) for each.
+            theta_BSA: θ(t), (B,S,1) for all neurons or (B,S,N) for each.
 
         Returns:
-            The threshold current (B,S,M), from δ = θ − θ0 on the grid, float32 or better.
+            The threshold current (B,S,A), from δ = θ − θ0 rounded to the grid, float32 or better.
         """
-        limit = round(2**17 * self.theta_0)  # far outside; the clamp of snap must not bite
-        delta_BSM = snap(at_least_float32(theta_BSM) - self.theta_0, GRID, -limit, limit)
-        return threshold_current(delta_BSM, self.beta)
+        limit = round(2**17 * self.theta_0)  # so large that snap never clamps δ
+        delta_BSA = snap(at_least_float32(theta_BSA) - self.theta_0, GRID, -limit, limit)
+        return threshold_current(delta_BSA, self.beta)
 
     def trace(
         self,
@@ -184,14 +185,14 @@ class MotionBranch(nn.Module):
     ) -> list[tuple[Tensor, Tensor]]:
         """Spikes and membranes before the reset of each layer, all (B,S,N).
 
-        Arguments and errors are those of :meth:`forward`. The membranes are those of the constant
-        threshold θ0, u = v − δ, and carry no gradient.
+        Arguments and errors are those of :meth:`forward`. The membranes are those with constant
+        threshold θ0, u = v − δ, and have no gradient.
         """
-        current_BSM = self._current(x_BSF, theta, threshold_current)
+        current_BSA = self._current(x_BSF, theta, threshold_current)
         layers, signal_BSF = [], x_BSF
         with full_precision(x_BSF.device.type):
             for index in range(self.layers):
-                layers.append(self.layer(index, signal_BSF, current_BSM))
+                layers.append(self.layer(index, signal_BSF, current_BSA))
                 signal_BSF = layers[-1][0]
         return layers
 
@@ -220,25 +221,25 @@ class MotionBranch(nn.Module):
 
         Args:
             x_BSF: input of every step.
-            theta: threshold θ, a number or what broadcasts to (B,S,1) or, for a threshold of each
-                neuron, (B,S,N). ``θ − θ0`` is rounded to the grid.
-            threshold_current: what :meth:`threshold_current` makes of θ, in the same shapes; for
-                who has it already. With neither, the threshold is θ0.
+            theta: threshold θ, a number or a tensor that broadcasts to (B,S,1), or to (B,S,N) for
+                one threshold per neuron. ``θ − θ0`` is rounded to the grid.
+            threshold_current: the output of :meth:`threshold_current`, in the same shapes, instead
+                of ``theta``. Without either the threshold is θ0.
 
         Raises:
-            TypeError: both θ and a threshold current are given.
-            ValueError: a shape other than these, or no step.
+            TypeError: both ``theta`` and ``threshold_current`` are given.
+            ValueError: a shape is wrong, or there is no step.
             UserError: arithmetic ``loihi``: a current or a membrane leaves the range of its state.
         """
         return self.spikes(x_BSF, theta=theta, threshold_current=threshold_current)[-1]
 
-    def layer(self, index: int, signal_BSF: Tensor, current_BSM: Tensor) -> tuple[Tensor, Tensor]:
+    def layer(self, index: int, signal_BSF: Tensor, current_BSA: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes and membranes before the reset of one layer, (B,S,N).
 
         Args:
-            index: from 0.
-            signal_BSF: the branch's input, or spikes of the layer below.
-            current_BSM: threshold current, (B,S,1) or (B,S,N).
+            index: index of the layer, from 0.
+            signal_BSF: the branch's input, or the spikes of the layer below.
+            current_BSA: threshold current, (B,S,1) or (B,S,N).
 
         Raises:
             UserError: arithmetic ``loihi``: a current or a membrane leaves the range of its state.
@@ -252,7 +253,7 @@ class MotionBranch(nn.Module):
             spike_linear(signal_BSF.to(weight_NF), weight_NF),
             params,
             self.spike,
-            threshold_current=current_BSM,
+            threshold_current=current_BSA,
             bias=bias_N,
             fused=self.fused,
             overwrite=True,
@@ -260,16 +261,16 @@ class MotionBranch(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Widths, number of layers, β and θ0; the rest where it is not the default."""
-        said = (
+        """Widths, number of layers, β, θ0 and α; other arguments if they are not the default."""
+        text = (
             f"features={self.features}, neurons={self.neurons}, layers={self.layers}, "
             f"beta={self.beta}, theta_0={self.theta_0}, alpha={self.spike.alpha}"
         )
         if self.arithmetic != "float":
-            said += f", arithmetic={self.arithmetic!r}"
+            text += f", arithmetic={self.arithmetic!r}"
         if self.weight_bits != MOST_BITS:
-            said += f", weight_bits={self.weight_bits}"
-        return said if self.fused else f"{said}, fused=False"
+            text += f", weight_bits={self.weight_bits}"
+        return text if self.fused else f"{text}, fused=False"
 
     def _current(
         self, x_BSF: Tensor, theta: Tensor | float | None, threshold_current: Tensor | None
@@ -278,7 +279,7 @@ class MotionBranch(nn.Module):
         if theta is not None and threshold_current is not None:
             raise TypeError(
                 f"{self.name}: both theta and threshold_current are given, expected one of them: "
-                "the current is what threshold_current() makes of theta"
+                "the current is computed from theta by threshold_current()"
             )
         if x_BSF.ndim != 3 or x_BSF.shape[-1] != self.features:
             raise ValueError(
@@ -288,7 +289,7 @@ class MotionBranch(nn.Module):
         like_BSN = at_least_float32(x_BSF[..., :1]).expand(-1, -1, self.neurons)
         if threshold_current is not None:
             return broadcast("MotionBranch: threshold current", threshold_current, like_BSN)
-        theta_BSM = broadcast(
+        theta_BSA = broadcast(
             "MotionBranch: threshold", self.theta_0 if theta is None else theta, like_BSN
         )
-        return self.threshold_current(theta_BSM)
+        return self.threshold_current(theta_BSA)

@@ -1,4 +1,4 @@
-"""The ablation of Table 2: three layers of an MLP in the place of the spiking ones."""
+"""The ablation of Table 2: an MLP in place of the spiking layers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class MotionMLP(nn.Module):
-    """``layers`` blocks of Linear + ReLU, each event bin on its own: no state, no spikes.
+    """``layers`` blocks of Linear + ReLU, applied to each event bin separately, without state.
 
     Args:
         features: width of the input.

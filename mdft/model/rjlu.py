@@ -11,10 +11,10 @@ from mdft.model.layers import Attention, ResidualMLP
 
 
 class Projected(NamedTuple):
-    """What a token is in each attention of the RJLU, (..., D) or (..., 2D).
+    """A token's projections in the attentions of the RJLU, (..., D) or (..., 2D).
 
     Attributes:
-        own_q: query of (1), of the modality's own attention.
+        own_q: query of (1), in the modality's own attention.
         own_kv: keys and values of (1).
         joint_q: query of (2).
         joint_kv: keys and values of (2).
@@ -33,9 +33,9 @@ class RJLU(nn.Module):
     (2) ``SA = SA([a^t, h^{t−1}, v^t])``, ``S^t = mean_3(MLP(LN(SA)) + SA)``;
     (3) ``g = σ(C_a^t + C_v^t)``, ``h^t = g ⊙ h^{t−1} + (1 − g) ⊙ S^t``.
 
-    Printed ``h^t`` on the right of (1) is ``h^{t−1}``; attention onto the single pooled token as
-    printed would be constant (softmax of one score is 1), so the keys are the two tokens; the
-    gate is squashed, as (3) needs it within (0,1). ``h^0`` is learned.
+    Three deviations from the printed equations: ``h^t`` on the right of (1) is ``h^{t−1}``; the
+    keys are the two tokens, since attention to one pooled token would be constant (the softmax of
+    one score is 1); and g has a sigmoid, since (3) needs it in (0,1). ``h^0`` is a parameter.
 
     >>> import torch
     >>> unit = RJLU(dim=16, heads=2)
@@ -44,8 +44,8 @@ class RJLU(nn.Module):
     >>> h.shape
     torch.Size([4, 10, 16])
 
-    Clips of different length come with a mask; here all last 7 of the 10 seconds, and what the
-    others hold changes nothing:
+    Clips of different lengths need a mask. Here all clips last 7 of the 10 seconds, and the
+    values in the other seconds have no effect:
 
     >>> exists = torch.arange(10).expand(4, 10) < 7
     >>> S, h = unit(audio, visual, exists)
@@ -94,7 +94,7 @@ class RJLU(nn.Module):
         return S_BD, gate_BD * h_BD + (1 - gate_BD) * S_BD
 
     def project(self, attention: Attention, x: Tensor) -> Projected:
-        """Queries, keys and values of a modality's own tokens: they do not depend on ``h``.
+        """Queries, keys and values of a modality's own tokens, which do not depend on ``h``.
 
         Args:
             attention: ``audio_attention`` or ``visual_attention``.
@@ -108,18 +108,18 @@ class RJLU(nn.Module):
     def forward(
         self, a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """All seconds of a sample, from ``h^0``.
+        """Process all seconds of a sample, starting from ``h^0``.
 
         Args:
             a_BTD: audio features.
             v_BTD: visual features.
-            mask_BT: bool; a second that does not exist leaves ``h`` as it is. None: all exist.
+            mask_BT: bool; ``h`` stays unchanged in a second that does not exist. None: all exist.
 
         Returns:
             ``S_BTD`` and ``h_BTD``.
 
         Raises:
-            ValueError: a shape other than these, no second, or a mask that is not bool.
+            ValueError: a shape is wrong, there is no second, or the mask is not bool.
         """
         if mask_BT is None:
             mask_BT = torch.ones(a_BTD.shape[:2], dtype=torch.bool, device=a_BTD.device)

@@ -13,7 +13,7 @@ from mdft.lif.precision import at_least_float32
 
 
 def phi(S_BTD: Tensor) -> Tensor:
-    """``φ = σ(mean_D S)``, (B,T,1): how much semantic context there is."""
+    """``φ = σ(mean_D S)``, (B,T,1): the amount of semantic context."""
     # A sum of quotients, since the sum of large features could overflow.
     return torch.sigmoid((S_BTD / S_BTD.shape[-1]).sum(-1, keepdim=True))
 
@@ -21,27 +21,27 @@ def phi(S_BTD: Tensor) -> Tensor:
 def omega_elementwise(S_BTD: Tensor, events_BTD: Tensor) -> Tensor:
     """``ω_d = (D/log D) N_d · log(1/N_d + |E_d|)``, (B,T,D), with ``N = softmax_D(S)``.
 
-    Equation (7) as printed is elementwise: a threshold for each neuron. :func:`omega` is its
-    mean over D.
+    ω is the entropy of the scene, raised by motion. Equation (7) as printed is elementwise, with
+    one threshold per neuron; :func:`omega` is the mean over D.
 
-    The entropy of the scene, raised by motion. With ``1/N`` inside the logarithm the printed
-    minus sign would make ω ≤ 0, against the text ("a high entropy raises the threshold"); any
-    normaliser but the softmax makes the logarithm's argument negative or infinite.
+    The printed minus sign is omitted: with ``1/N`` inside the logarithm it would make ω ≤ 0,
+    against the text ("a high entropy raises the threshold"). N is a softmax, because any other
+    normalisation makes the logarithm's argument negative or infinite.
 
     Args:
         S_BTD: joint audio-visual features.
         events_BTD: E_v (visual pathway) or E_a (audio pathway), the mean over the bins.
 
     Raises:
-        ValueError: D is 1; the entropy of one feature has no scale.
+        ValueError: D is 1, where ``log D`` is 0.
     """
     D = S_BTD.shape[-1]
     if D < 2:
         raise ValueError(f"omega: S has {D} feature, expected at least 2")
-    # Below −1000 N is 0 in any precision; unclamped, 0 · log 0 would be NaN.
+    # exp(−1000) is 0 in any precision; without the clamp, 0 · log 0 would be NaN.
     log_n = torch.log_softmax(S_BTD, dim=-1).clamp_min(-1000.0)
     n = log_n.exp()
-    # log(1/N + |E|) = −log N + log(1 + N |E|) never divides by an underflown N.
+    # log(1/N + |E|) = −log N + log(1 + N |E|) does not divide by N, which may underflow to 0.
     surprise = -log_n + torch.log1p(n * events_BTD.abs())
     return n * surprise * (D / math.log(D))
 
@@ -73,7 +73,7 @@ def dynamic_threshold(
     ``relative``: ``V^t = clamp((φ + ω) θ0, θ_min, θ_max)``.
     ``fixed``: ``V^t = θ0``.
 
-    Computed in float32 or better, under autocast too: it decides about spikes.
+    Computed in float32 or better, also under autocast, because spikes depend on it.
 
     >>> S, calm, events = torch.zeros(1, 1, 8), torch.zeros(1, 1, 8), torch.full((1, 1, 8), 8.0)
     >>> bounds = {"theta_0": 1.0, "theta_min": 0.5, "theta_max": 2.0}
@@ -89,10 +89,10 @@ def dynamic_threshold(
         theta_0: θ0.
         theta_min: lower bound.
         theta_max: upper bound.
-        per_neuron: whether ω is :func:`omega_elementwise`; then D is the number of neurons.
+        per_neuron: whether to use :func:`omega_elementwise`; D is then the number of neurons.
 
     Raises:
-        ValueError: there is no such mode.
+        ValueError: the mode is unknown.
     """
     if mode not in get_args(ThresholdMode):
         modes = ", ".join(get_args(ThresholdMode))

@@ -29,15 +29,15 @@ class Results:
         unseen: U.
         hm: HM.
         zsl: ZSL.
-        beta: chosen on validation data in stage 1.
-        epoch: chosen in stage 1, counted from 0.
-        seed: of the run.
+        beta: β, chosen on validation data in stage 1.
+        epoch: epoch chosen in stage 1, counted from 0.
+        seed: the run's seed.
         firing_rates: ``pathway.layer`` → spikes per neuron and step on the test clips.
         firing_spread: ``pathway.layer`` → standard deviation of that rate over its neurons.
-        dead_neurons: ``pathway.layer`` → how many of its neurons never fired on them.
-        candidates: number of candidate classes; chance of S, U and HM is one over it.
-        candidates_unseen: number of unseen candidates; chance of ZSL is one over it.
-        seconds: wall time of training.
+        dead_neurons: ``pathway.layer`` → number of neurons that never fired on the test clips.
+        candidates: number of candidate classes; chance level of S, U and HM is 1 / candidates.
+        candidates_unseen: number of unseen candidates; chance level of ZSL is its inverse.
+        seconds: wall-clock time of training.
     """
 
     seen: float
@@ -62,14 +62,14 @@ def run_folder(run: Path | str) -> Path:
     """The folder of a run, given the folder or the checkpoint file in it.
 
     Raises:
-        UserError: there is no trained model there.
+        UserError: the path contains no trained model.
     """
     path = Path(run)
     if path.is_file() and path.name != MODEL:
         raise UserError(f"{path}: expected a run's folder or the {MODEL} in it")
     if not path.exists():
         raise UserError(
-            f"{path}: no such folder, expected that of a finished run; "
+            f"{path}: no such folder, expected the folder of a finished run; "
             "make one with `python -m mdft.train`"
         )
     folder = path.parent if path.is_file() else path
@@ -98,10 +98,12 @@ def read_config(folder: Path) -> TrainConfig:
     try:
         found = json.loads(path.read_bytes())
     except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}), expected what mdft.train wrote") from error
+        raise UserError(
+            f"{path}: not JSON ({error}), expected a file written by mdft.train"
+        ) from error
     found = completed(found, _CONFIG.dump_python(TrainConfig(), mode="json"))
     config = _validate(_CONFIG, json.dumps(found).encode(), path)
-    # Missing fields would silently become today's defaults, unknown ones be dropped.
+    # Otherwise missing fields would get today's defaults, and unknown fields would be dropped.
     where = _first_difference(found, _CONFIG.dump_python(config, mode="json"))
     if where:
         raise UserError(f"{path}: field {where} is missing, unknown or of another type")

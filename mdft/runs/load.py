@@ -1,4 +1,4 @@
-"""The trained model of a run, and its clips."""
+"""Load the trained model of a run, and its clips."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mdft.systems.mdft import MDFTSystem
 
 
 def load_model(run: Path | str) -> System:
-    """The trained model of a run alone, on the CPU, in eval mode.
+    """Load the trained model of a run, on the CPU, in eval mode.
 
     Args:
         run: the run's folder or the checkpoint file in it.
 
     Raises:
-        UserError: no finished run there, or its weights do not fit its configuration.
+        UserError: there is no finished run, or its weights do not fit its configuration.
     """
     folder = run_folder(run)
     model = build(read_config(folder))
@@ -34,21 +34,21 @@ def load_model(run: Path | str) -> System:
 
 
 def clips_of(run: Path | str) -> ClipSet:
-    """The clips that a run was trained and tested on."""
+    """Load the clips that a run was trained and tested on."""
     return load_clips(read_config(run_folder(run)).data)
 
 
 def load_ours(run: Path | str) -> MDFTSystem:
-    """The trained model of a run of MDFT, as :func:`load_model`.
+    """Load the trained model of a run of MDFT, as :func:`load_model`.
 
     Raises:
-        UserError: it is a baseline's run; or as :func:`load_model`.
+        UserError: the run is a baseline's; or as :func:`load_model`.
     """
     model = load_model(run)
     if not isinstance(model, MDFTSystem):
         system = read_config(run_folder(run)).system
         raise UserError(
-            f"{run}: a run of the baseline {system}, which has no motion branch; "
+            f"{run}: this is a run of the baseline {system}, which has no motion branch; "
             "expected a run of --model mdft"
         )
     return model

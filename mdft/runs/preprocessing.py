@@ -1,7 +1,7 @@
-"""``classes.safetensors`` of a run: how clips become the input of its model.
+"""``classes.safetensors`` of a run: the preprocessing of its model's input.
 
-Class names and word vectors, which classes are seen, how features are standardised, and how they
-were taken from video files: enough to label a clip without the data set.
+The file contains class names, word vectors, which classes are seen, the standardisation of the
+features and the feature extraction, so that a clip can be labelled without the data set.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ PREPROCESSING = "classes.safetensors"
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How clips become the input of a trained model, and which classes it was trained on.
+    """The preprocessing of a trained model's input, and the classes it was trained on.
 
     Attributes:
         classes: names of all classes of the data set.
-        words_CW: (C, W) float32, their word vectors.
-        seen_C: (C,) bool, those trained on in stage 2.
-        tested_C: (C,) bool, the candidates of the test.
-        scales: of the audio and the visual features.
-        extract: how features are taken from clips, in JSON with the SHA-256 of the checkpoint;
-            None if the data set does not say.
-        checkpoint: where that was; empty if there is none.
-        events: ``pixel`` or ``feature``, what E_v was made of.
-        feature_threshold: C of feature events.
+        words_CW: (C, W) float32, word vectors of the classes.
+        seen_C: (C,) bool, True for classes that stage 2 trained on.
+        tested_C: (C,) bool, True for candidates of the test.
+        scales: standardisation of the audio and the visual features.
+        extract: configuration of the feature extraction, as JSON with the SHA-256 of the
+            checkpoint; None if the data set does not record it.
+        checkpoint: path of the checkpoint; empty if there is none.
+        events: ``pixel`` or ``feature``, the source of E_v.
+        feature_threshold: threshold C of feature events.
         averaged: whether a clip is one vector, the mean over its seconds.
-        words: ``letters``, or the name of what the word vectors come from.
+        words: ``letters``, or the name of the source of the word vectors.
     """
 
     classes: Sequence[str]
@@ -59,13 +59,13 @@ class Preprocessing:
     words: str
 
     def batch(self, clips: Sequence[ClipFeatures]) -> Batch:
-        """Clips as the model takes them: standardised as in training, padded to the longest.
+        """The model's input for some clips: standardised as in training, padded to the longest.
 
         Args:
-            clips: their features, not standardised.
+            clips: features of the clips, not standardised.
 
         Raises:
-            UserError: features of another width than in training.
+            UserError: the features have another width than in training.
         """
         self._check_widths(clips)
         audio, visual = [c.audio_TD for c in clips], [c.visual_TD for c in clips]
@@ -98,25 +98,26 @@ class Preprocessing:
                 expected = len(self.scales[name].mean_D)
                 if values_TD.shape[1] != expected:
                     raise UserError(
-                        f"{name} features are {values_TD.shape[1]} wide, the run was trained on "
-                        f"{expected}; name its network with --backbone"
+                        f"{name} features have width {values_TD.shape[1]}, the run was trained on "
+                        f"{expected}; name its feature network with --backbone"
                     )
 
     def features(self, backbone: str | None, checkpoint: Path | None) -> FeatureConfig:
-        """How to take features from a clip as they were taken for training.
+        """The configuration of the feature extraction that was used for training.
 
         Args:
-            backbone: for a run that does not say; must agree with one that does.
-            checkpoint: where its weights are now; None: where they were.
+            backbone: feature network, for a run that does not record it; it must agree with the
+                network of a run that does.
+            checkpoint: path of its weights; None: the path in training.
 
         Raises:
-            UserError: the run does not say, or was trained on another network's features.
+            UserError: the run does not record its feature network, or used another one.
         """
         if self.extract is None:
             if backbone is None:
                 raise UserError(
-                    "the run was trained on feature files that do not say what made them; name "
-                    "it: --backbone frozen, selavi or torchvision:NAME (published ones: selavi)"
+                    "the run was trained on feature files that do not record their network; name "
+                    "it: --backbone frozen, selavi or torchvision:NAME (published files: selavi)"
                 )
             config = FeatureConfig(backbone=backbone, checkpoint=checkpoint)
             config.check()
@@ -131,9 +132,11 @@ class Preprocessing:
             config = FeatureConfig(**{**self.extract, "checkpoint": path})
             config.check()
         except (TypeError, AttributeError) as error:
-            raise UserError(f"{PREPROCESSING}: no way of taking features ({error})") from error
+            raise UserError(f"{PREPROCESSING}: invalid feature extraction ({error})") from error
         if config.described() != self.extract:
-            raise UserError(f"--checkpoint {path}: other weights than the run was trained with")
+            raise UserError(
+                f"--checkpoint {path}: its weights differ from those that the run was trained with"
+            )
         return config
 
 
@@ -141,10 +144,10 @@ def preprocessing_of(config: DataConfig, clips: ClipSet) -> Preprocessing:
     """The preprocessing of a run on these clips.
 
     Args:
-        config: which events E_v stands for.
-        clips: as their source loaded them, with their provenance.
+        config: configuration of the data, which sets the kind of events.
+        clips: the loaded clips with their provenance.
     """
-    assert clips.provenance is not None, "check_fit comes first"
+    assert clips.provenance is not None, "call check_fit first"
     index = np.arange(len(clips.classes))
     stage = STAGES[-1]
     return Preprocessing(
@@ -163,7 +166,7 @@ def preprocessing_of(config: DataConfig, clips: ClipSet) -> Preprocessing:
 
 
 def write_preprocessing(folder: Path, found: Preprocessing) -> None:
-    """Write the preprocessing of a run into its folder."""
+    """Write the preprocessing of a run to its folder."""
     arrays = {"words": found.words_CW, "seen": found.seen_C, "tested": found.tested_C}
     arrays |= {f"scale.{k}": np.stack([s.mean_D, s.deviation_D]) for k, s in found.scales.items()}
     names = ("extract", "checkpoint", "events", "feature_threshold", "averaged", "words")
@@ -172,10 +175,10 @@ def write_preprocessing(folder: Path, found: Preprocessing) -> None:
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:
-    """The preprocessing of a run.
+    """Read the preprocessing of a run.
 
     Raises:
-        UserError: there is none, as in a run of an older release, or it is damaged.
+        UserError: the file is missing, as in a run of an older release, or damaged.
     """
     path = folder / PREPROCESSING
     if not path.is_file():
@@ -191,6 +194,4 @@ def read_preprocessing(folder: Path) -> Preprocessing:
             **rest,
         )
     except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not the preprocessing of a run of this release ({error})"
-        ) from error
+        raise UserError(f"{path}: not a preprocessing file of this release ({error})") from error

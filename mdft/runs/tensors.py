@@ -1,4 +1,4 @@
-"""Tensors and a JSON value in one safetensors file, with a version and a digest."""
+"""Store tensors and a JSON value in one safetensors file, with a version and a digest."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ READABLE = (1, 2)  # 1 has no digest
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write tensors and a JSON value to one safetensors file, atomically.
 
-    The header holds the format's version and the digest of everything else.
+    The header contains the format version and the SHA-256 of everything else.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {**metadata, "format_version": FORMAT_VERSION}
     header["sha256"] = _digest(contiguous, header)
-    # One key: safetensors writes several in an order that changes from run to run.
+    # A single key, because safetensors writes several keys in a random order.
     write_atomic(path, save(contiguous, metadata={"mdft": json.dumps(header)}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and JSON value of a file that :func:`write_tensors` wrote.
+    """Read the tensors and the JSON value of a file written by :func:`write_tensors`.
 
     Raises:
-        UserError: the file is damaged, changed, foreign, or of another format version.
+        UserError: the file is damaged, was changed, or has another format or version.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -48,11 +48,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if version not in READABLE:
         known = " or ".join(map(str, READABLE))
         raise UserError(
-            f"{path}: format version {version}, expected {known}, of a file that mdft.train wrote"
+            f"{path}: format version {version}, expected {known} in a file written by mdft.train"
         )
     digest = header.pop("sha256", None)
     if version > 1 and digest != _digest(tensors, header):
-        raise UserError(f"{path}: was changed after it was written; restore it or train again")
+        raise UserError(
+            f"{path}: the file was changed after it was written; restore it or train again"
+        )
     del header["format_version"]
     return tensors, header
 

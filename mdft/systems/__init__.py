@@ -1,1 +1,1 @@
-"""The field's baselines and ours behind one interface; see docs/baselines.md."""
+"""MDFT and the baselines behind one interface; see docs/baselines.md."""

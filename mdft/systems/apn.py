@@ -1,4 +1,4 @@
-"""APN: Xu et al., Attribute Prototype Network, NeurIPS 2020, on given features."""
+"""APN: Xu et al., Attribute Prototype Network, NeurIPS 2020, on extracted features."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from mdft.data.dataset import Batch
 from mdft.systems.blocks import concatenated
 from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint, summed
 
-#: Weights start uniform between 0 and this.
+#: Weights are initialised uniformly between 0 and this value.
 START = 2e-4
 
 
 class APN(System):
-    """Features to attributes twice, by the base module and by the prototypes.
+    """Maps features to attributes with two linear maps, the base module and the prototypes.
 
-    An attribute is an entry of the word vector. On feature vectors there are no places to
-    attend to, and no image encoder that the prototypes could teach: the base module alone scores.
+    An attribute is an entry of the word vector. Feature vectors have no spatial positions to
+    attend to and no image encoder that the prototypes could train, so that only the base module
+    is used for scoring.
 
     Args:
-        widths: of the data.
+        widths: the widths of the data.
         config: hyperparameters.
     """
 
@@ -45,7 +46,7 @@ class APN(System):
         return words_CW
 
     def loss(self, batch: TrainingBatch) -> Loss:
-        """Of each module, cross-entropy of ``attributes · w_y`` and squared error to ``w_y``."""
+        """Per module the cross-entropy of ``attributes · w_y`` and squared error to ``w_y``."""
         x_BF = concatenated(batch.clips, normalise=self.config.normalise)
         terms = {}
         for name, weight_WF in (("base", self.base_WF), ("prototypes", self.prototypes_WF)):

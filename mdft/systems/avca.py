@@ -17,25 +17,25 @@ from mdft.systems.interface import NO_SPIKES, Embedded, Loss, Spikes, System, Tr
 
 
 @dataclass(frozen=True)
-class Thought:
-    """Both modalities on their way.
+class Modalities:
+    """The representations of both modalities, R = 2.
 
     Attributes:
-        phi_BMD: φ, encoded, before attention.
-        theta_BME: θ, in the joint space.
-        spikes: of the encoders.
+        phi_BRD: φ, the encoded features before attention.
+        theta_BRE: θ, the embeddings in the joint space.
+        spikes: the spikes of the encoders.
     """
 
-    phi_BMD: Tensor
-    theta_BME: Tensor
+    phi_BRD: Tensor
+    theta_BRE: Tensor
     spikes: Spikes
 
 
 class AVCA(System):
-    """Averaged sound and pictures as two tokens of a transformer, then each into the joint space.
+    """Averaged audio and visual features as two tokens of a transformer, each then projected.
 
     Args:
-        widths: of the data.
+        widths: the widths of the data.
         config: hyperparameters.
     """
 
@@ -60,23 +60,26 @@ class AVCA(System):
         self.visual_reconstruction = norm_relu_block(E, dim, c.dropout_words)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Spikes]:
-        """φ (B,M,D) of sound and pictures, and what spiked."""
+        """φ (B,R,D) of both modalities, and the spikes of the encoders."""
         audio_BD, visual_BD = averaged(batch)
         phi = self.audio_encoder(audio_BD), self.visual_encoder(visual_BD)
         return torch.stack(phi, dim=1), NO_SPIKES
 
-    def think(self, batch: Batch) -> Thought:
-        """``θ_m = proj_m(φ_m + T(φ + pos)_m)`` for m of sound and pictures."""
-        phi_BMD, spikes = self.encode(batch)
-        seen_BMD = phi_BMD + self.transformer(phi_BMD + self.position_MD)
-        theta = self.audio_projection(seen_BMD[:, 0]), self.visual_projection(seen_BMD[:, 1])
-        return Thought(phi_BMD, torch.stack(theta, dim=1), spikes)
+    def modalities(self, batch: Batch) -> Modalities:
+        """``θ_m = proj_m(φ_m + T(φ + pos)_m)`` for both modalities m."""
+        phi_BRD, spikes = self.encode(batch)
+        attended_BRD = phi_BRD + self.transformer(phi_BRD + self.position_MD)
+        theta = (
+            self.audio_projection(attended_BRD[:, 0]),
+            self.visual_projection(attended_BRD[:, 1]),
+        )
+        return Modalities(phi_BRD, torch.stack(theta, dim=1), spikes)
 
     def embed_clips(self, batch: Batch) -> Embedded:
-        """Both modalities, (B,2,E)."""
-        thought = self.think(batch)
-        audio_BE, visual_BE = thought.theta_BME.unbind(1)
-        return two_branches(audio_BE, visual_BE, self.config.score, thought.spikes)
+        """Embeddings of both modalities, (B,2,E)."""
+        found = self.modalities(batch)
+        audio_BE, visual_BE = found.theta_BRE.unbind(1)
+        return two_branches(audio_BE, visual_BE, self.config.score, found.spikes)
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
         """The word projection, (C,E)."""
@@ -85,12 +88,12 @@ class AVCA(System):
     def loss(self, batch: TrainingBatch) -> Loss:
         """Triplets around words, clips and decoded words, and squared errors.
 
-        Of each modality with θ, w = θ_w, ρ = decoder(θ) and ρ_w = decoder(w): four triplets
+        For each modality with θ, w = θ_w, ρ = decoder(θ) and ρ_w = decoder(w): four triplets
         ``(w,θ,θ⁻)``, ``(θ,w,w⁻)``, ``(θ,w,θ⁻)``, ``(w,θ,w⁻)`` as (anchor, positive, negative),
-        one ``(ρ_w,ρ,ρ⁻)``, and errors of θ to w, ρ to the word vector, rec(θ) to φ; and once
-        that of ρ_w to the word vector.
+        one triplet ``(ρ_w,ρ,ρ⁻)``, and the errors of θ to w, of ρ to the word vector and of
+        rec(θ) to φ. Once for both modalities: the error of ρ_w to the word vector.
         """
-        thought, margin = self.think(batch.clips), self.config.margin
+        found, margin = self.modalities(batch.clips), self.config.margin
         word_BW = batch.words_CW[batch.targets_B]
         w_CE = self.embed_words(batch.words_CW)
         w_BE, rho_w_BW = w_CE[batch.targets_B], self.decoder(w_CE)[batch.targets_B]
@@ -100,7 +103,7 @@ class AVCA(System):
         for m, (name, reconstruct) in enumerate(
             zip(("audio", "visual"), reconstructions, strict=True)
         ):
-            o_BE, phi_BD = thought.theta_BME[:, m], thought.phi_BMD[:, m]
+            o_BE, phi_BD = found.theta_BRE[:, m], found.phi_BRD[:, m]
             other_BE, rho_BW = batch.negative(o_BE), self.decoder(o_BE)
             triplets_B = (
                 triplet(w_BE, o_BE, other_BE, margin)
@@ -113,4 +116,4 @@ class AVCA(System):
             terms[f"{name}_decoded"] = decoded_B.mean() + F.mse_loss(rho_BW, word_BW)
             terms[f"{name}_alignment"] = F.mse_loss(o_BE, w_BE)
             terms[f"{name}_reconstruction"] = F.mse_loss(reconstruct(o_BE), phi_BD)
-        return summed(terms, thought.spikes)
+        return summed(terms, found.spikes)

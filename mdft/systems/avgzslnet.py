@@ -15,10 +15,10 @@ from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, summed
 
 
 class AVGZSLNet(System):
-    """Sound, pictures and words in one space, from which one decoder must find the words again.
+    """Audio, visual and word embeddings in one space, with a decoder to word vectors.
 
     Args:
-        widths: of the data.
+        widths: the widths of the data.
         config: hyperparameters.
     """
 
@@ -32,7 +32,7 @@ class AVGZSLNet(System):
         self.decoder = perceptron(E, config.hidden_decoder, W, config.dropout_decoder)
 
     def embed_clips(self, batch: Batch) -> Embedded:
-        """Both modalities, (B,2,E)."""
+        """Embeddings of both modalities, (B,2,E)."""
         audio_BD, visual_BD = averaged(batch)
         return two_branches(self.audio(audio_BD), self.visual(visual_BD), self.config.score)
 
@@ -41,7 +41,7 @@ class AVGZSLNet(System):
         return self.words(words_CW)
 
     def loss(self, batch: TrainingBatch) -> Loss:
-        """Composite triplets in the joint space, and the decoder's errors and triplets."""
+        """Triplets in the joint space, and errors and triplets of the decoded word vectors."""
         audio_BD, visual_BD = averaged(batch.clips)
         a_BE, v_BE = self.audio(audio_BD), self.visual(visual_BD)
         word_BW = batch.words_CW[batch.targets_B]

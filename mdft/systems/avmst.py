@@ -16,16 +16,16 @@ from mdft.systems.interface import Spikes
 
 
 class SpikingEncoder(nn.Module):
-    """Two blocks of Linear and integrate-and-fire, given the same input at every step.
+    """Two blocks of Linear and integrate-and-fire with a constant input over all steps.
 
-    ``u(t) = u(t−1) + I(t)``; a spike where ``u(t) > θ``, then ``u(t) = 0`` there.
+    ``u(t) = u(t−1) + I(t)``; a neuron spikes if ``u(t) > θ``, and then ``u(t)`` becomes 0.
 
     Args:
         features: width of the input.
         hidden: width of the first layer.
-        dim: width of the second.
-        steps: S.
-        theta: θ.
+        dim: width of the second layer.
+        steps: number of steps S.
+        theta: threshold θ.
     """
 
     def __init__(self, features: int, hidden: int, dim: int, steps: int, theta: float) -> None:
@@ -44,10 +44,10 @@ class SpikingEncoder(nn.Module):
 
 
 class AVMST(AVCA):
-    """AVCA whose tokens first attend to themselves, gated by the rates of a spiking network.
+    """AVCA in which each token first attends to itself, gated by firing rates of a spiking network.
 
     Args:
-        widths: of the data.
+        widths: the widths of the data.
         config: hyperparameters.
     """
 
@@ -60,13 +60,13 @@ class AVMST(AVCA):
         )
 
     def encode(self, batch: Batch) -> tuple[Tensor, Spikes]:
-        """``φ_m ← T([φ_m, φ_m ⊙ softmax(r_m)] + pos_m)_m``, r the firing rates; what spiked."""
-        phi_BMD, _ = super().encode(batch)
+        """``φ_m ← T([φ_m, φ_m ⊙ softmax(r_m)] + pos_m)_m``, with firing rates r; and the spikes."""
+        phi_BRD, _ = super().encode(batch)
         audio_BD, visual_BD = averaged(batch)
         spikes = {"audio": self.spiking_audio(audio_BD), "visual": self.spiking_visual(visual_BD)}
         fused = []
         for m, layers in enumerate(spikes.values()):
-            phi_BD, rate_BD = phi_BMD[:, m], layers[-1].mean(1)
+            phi_BD, rate_BD = phi_BRD[:, m], layers[-1].mean(1)
             pair_B2D = torch.stack([phi_BD, phi_BD * rate_BD.softmax(-1)], dim=1)
             fused.append(self.transformer(pair_B2D + self.position_MD[m])[:, m])
         mask_BT = batch.mask_BT.any(1, keepdim=True)  # an averaged clip has one second

@@ -1,4 +1,4 @@
-"""Parts that several baselines share."""
+"""Modules and functions that several baselines share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mdft.model.layers import masked_mean
 from mdft.model.losses import distance
 from mdft.systems.interface import NO_SPIKES, Embedded, Spikes
 
-#: Which of (audio, visual) count in a distance.
+#: Weights of (audio, visual) in a distance.
 SHARES: dict[Branches, tuple[float, float]] = {
     "audio": (1.0, 0.0),
     "visual": (0.0, 1.0),
@@ -27,11 +27,11 @@ def averaged(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def concatenated(batch: Batch, *, normalise: bool = False) -> Tensor:
-    """Averaged features of both modalities side by side, (B,F).
+    """Averaged features of both modalities, concatenated, (B,F).
 
     Args:
-        batch: clips.
-        normalise: to unit length.
+        batch: the clips.
+        normalise: whether to scale each vector to unit length.
     """
     x_BF = torch.cat(averaged(batch), dim=1)
     return F.normalize(x_BF) if normalise else x_BF
@@ -41,9 +41,9 @@ def triplet(anchor_BE: Tensor, positive_BE: Tensor, negative_BE: Tensor, margin:
     """``[γ + ‖anchor − positive‖₂ − ‖anchor − negative‖₂]₊`` of each clip, (B,).
 
     Args:
-        anchor_BE: embeddings.
-        positive_BE: what should be near.
-        negative_BE: what should be far.
+        anchor_BE: anchors.
+        positive_BE: embeddings that should be near the anchors.
+        negative_BE: embeddings that should be far from the anchors.
         margin: γ.
     """
     near_B, far_B = distance(anchor_BE, positive_BE), distance(anchor_BE, negative_BE)
@@ -53,16 +53,16 @@ def triplet(anchor_BE: Tensor, positive_BE: Tensor, negative_BE: Tensor, margin:
 def two_branches(
     audio_BE: Tensor, visual_BE: Tensor, score: Branches, spikes: Spikes = NO_SPIKES
 ) -> Embedded:
-    """Embeddings of both modalities, and which of them count.
+    """Embeddings of both modalities with their weights in a distance.
 
     Args:
-        audio_BE: of the sound.
-        visual_BE: of the pictures.
-        score: which count.
-        spikes: of the forward pass.
+        audio_BE: audio embeddings.
+        visual_BE: visual embeddings.
+        score: the modalities that a distance includes.
+        spikes: spikes of the forward pass.
     """
-    weight_BM = audio_BE.new_tensor(SHARES[score]).expand(len(audio_BE), 2)
-    return Embedded(torch.stack([audio_BE, visual_BE], dim=1), weight_BM, spikes)
+    weight_BR = audio_BE.new_tensor(SHARES[score]).expand(len(audio_BE), 2)
+    return Embedded(torch.stack([audio_BE, visual_BE], dim=1), weight_BR, spikes)
 
 
 def perceptron(width_in: int, hidden: int, width_out: int, dropout: float) -> nn.Sequential:
@@ -72,7 +72,7 @@ def perceptron(width_in: int, hidden: int, width_out: int, dropout: float) -> nn
         width_in: width of the input.
         hidden: width of the hidden layer.
         width_out: width of the output.
-        dropout: of the hidden layer.
+        dropout: dropout probability of the hidden layer.
     """
     return nn.Sequential(
         nn.Linear(width_in, hidden),
@@ -84,14 +84,14 @@ def perceptron(width_in: int, hidden: int, width_out: int, dropout: float) -> nn
 
 
 class TransformerBlock(nn.Module):
-    """``x ← x + SA(LN(x))``, ``x ← x + MLP(LN(x))``, with heads of any width and no qkv bias.
+    """``x ← x + SA(LN(x))``, ``x ← x + MLP(LN(x))``, with heads of any width and without qkv bias.
 
     Args:
         dim: width of the tokens.
         heads: number of heads.
         head: width of a head.
         hidden: width of the MLP.
-        dropout: of both outputs and of the MLP.
+        dropout: dropout probability of both outputs and inside the MLP.
     """
 
     def __init__(self, dim: int, heads: int, head: int, hidden: int, dropout: float) -> None:
@@ -110,11 +110,11 @@ class TransformerBlock(nn.Module):
         )
 
     def forward(self, x_BLD: Tensor, allowed_BLL: Tensor | None = None) -> Tensor:
-        """Attend and mix.
+        """Apply attention and the MLP.
 
         Args:
             x_BLD: L tokens.
-            allowed_BLL: bool, [b,i,j] whether token i may attend to token j; None: to all.
+            allowed_BLL: bool, [b,i,j] is True where token i may attend to token j; None: all.
         """
         qkv = self.query_key_value(self.norm(x_BLD)).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, L, head)

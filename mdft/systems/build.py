@@ -1,4 +1,4 @@
-"""From a configuration to the system that it names, and to its optimiser's arguments."""
+"""Create the system of a configuration, and the arguments of its optimiser."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BASELINES: dict[str, Callable[[ModelConfig, Any], System]] = {
     "tcaf": TCaF,
     "avmst": AVMST,
 }
-#: The system's name in papers.
+#: System → its name in the literature.
 TITLES = {
     "sje": "SJE",
     "devise": "DeViSE",
@@ -47,19 +47,19 @@ TITLES = {
     "avmst": "AVMST",
     OURS: "MDFT",
 }
-#: What a baseline takes of our model's configuration: the widths of the data.
+#: Fields of MDFT's configuration that baselines use: the widths of the data.
 _WIDTHS = ("audio_features", "visual_features", "words")
 
 
 def build(config: TrainConfig) -> System:
-    """A fresh system, its weights from torch's generator."""
+    """Create a system with weights drawn from torch's global generator."""
     if config.system == OURS:
         return MDFTSystem(config.model, config.loss)
     return BASELINES[config.system](config.model, _own(config))
 
 
 def adam(config: TrainConfig) -> dict[str, Any]:
-    """Arguments of Adam: ours without weight decay, a baseline's as its configuration says."""
+    """Arguments of Adam: for a baseline from its configuration; MDFT has no weight decay."""
     if config.system == OURS:
         return {"lr": config.learning_rate}
     own = _own(config)
@@ -68,11 +68,11 @@ def adam(config: TrainConfig) -> dict[str, Any]:
 
 
 def check_used(config: TrainConfig, recipe: TrainConfig) -> None:
-    """Check that nothing was changed that the chosen system does not look at.
+    """Check that every changed flag is used by the chosen system.
 
     Args:
-        config: asked for.
-        recipe: what it started from.
+        config: the requested configuration.
+        recipe: the recipe that it started from.
 
     Raises:
         UserError: a flag would be ignored.
@@ -80,7 +80,7 @@ def check_used(config: TrainConfig, recipe: TrainConfig) -> None:
     name = config.system
     for other in (f.name for f in fields(config.baseline) if f.name != name):
         if getattr(config.baseline, other) != getattr(recipe.baseline, other):
-            raise UserError(f"--baseline.{other}: only --model {other} looks at it; leave it out")
+            raise UserError(f"--baseline.{other}: only --model {other} uses it; leave it out")
     if name == OURS:
         return
     widths = {width: getattr(config.model, width) for width in _WIDTHS}
@@ -91,7 +91,7 @@ def check_used(config: TrainConfig, recipe: TrainConfig) -> None:
     }
     for flag in (flag for flag, differs in changed.items() if differs):
         raise UserError(
-            f"{flag}: of MDFT, not looked at by --model {name}; leave it out, or see "
+            f"{flag}: applies to MDFT, not used by --model {name}; leave it out, or see "
             f"--baseline.{name} in --help"
         )
 

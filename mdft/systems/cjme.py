@@ -15,10 +15,10 @@ from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, summed
 
 
 class CJME(System):
-    """Sound, pictures and words in one space, and an attention that prefers a modality.
+    """Audio, visual and word embeddings in one space, and an attention over the modalities.
 
     Args:
-        widths: of the data.
+        widths: the widths of the data.
         config: hyperparameters.
     """
 
@@ -35,19 +35,19 @@ class CJME(System):
         self.attention = nn.Sequential(nn.BatchNorm1d(features), nn.Linear(features, 1))
 
     def embed_clips(self, batch: Batch) -> Embedded:
-        """Both modalities (B,2,E), with the share of each."""
+        """Embeddings of both modalities (B,2,E), with the weight of each."""
         audio_BE, visual_BE, share_B = self._embed(batch)
         if self.config.attention == "hard":
             share_B = (share_B >= 0.5).to(share_B)
-        weight_BM = torch.stack([1 - share_B, share_B], dim=1)
-        return Embedded(torch.stack([audio_BE, visual_BE], dim=1), weight_BM)
+        weight_BR = torch.stack([1 - share_B, share_B], dim=1)
+        return Embedded(torch.stack([audio_BE, visual_BE], dim=1), weight_BR)
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
         """The word projection, (C,E)."""
         return self.words(words_CW)
 
     def loss(self, batch: TrainingBatch) -> Loss:
-        """``(1 − α) l_ta + α l_tv + MSE(a, v) + MSE(α, α*)``, α the share of the pictures."""
+        """``(1 − α) l_ta + α l_tv + MSE(a, v) + MSE(α, α*)``, where α is the visual weight."""
         audio_BE, visual_BE, share_B = self._embed(batch.clips)
         o_w_CE = self.embed_words(batch.words_CW)
         o_w_BE, margin = o_w_CE[batch.targets_B], self.config.margin
@@ -63,9 +63,9 @@ class CJME(System):
         )
 
     def preference(self, audio_BE: Tensor, visual_BE: Tensor, o_w_CE: Tensor) -> Tensor:
-        """α* (B,): 1 where the pictures are surer of the class, 0 where the sound is, else 1/2.
+        """Target weight α* (B,): 1 if the visual modality is more certain, 0 if audio is, else 1/2.
 
-        Surer: ``H(softmax_y(o · w_y))`` is lower by more than ``indifference``.
+        More certain: ``H(softmax_y(o · w_y))`` is lower by more than ``indifference``.
         """
         audio_B, visual_B = (
             Categorical(logits=o_BE @ o_w_CE.T).entropy() for o_BE in (audio_BE, visual_BE)

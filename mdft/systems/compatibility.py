@@ -1,4 +1,4 @@
-"""A bilinear compatibility of features and words, and what SJE and DeViSE share of it."""
+"""A bilinear compatibility of features and words, the common base of SJE and DeViSE."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mdft.systems.interface import Embedded, System, TrainingBatch, joint
 
 
 class Compatibility(System):
-    """``F(x, y) = xᵀ M w_y`` on averaged features of both modalities side by side.
+    """``F(x, y) = xᵀ M w_y`` on averaged, concatenated features of both modalities.
 
     Args:
-        widths: of the data.
+        widths: the widths of the data.
         config: hyperparameters.
     """
 
@@ -43,7 +43,7 @@ class Compatibility(System):
         """``‖xᵀ M − w_y‖₂``, or ``−F(x, y)`` with ``score = "compatibility"``."""
         if self.config.score == "euclidean":
             return super().distances(clips, o_w_CE)
-        return -(clips.o_BME[:, 0].double() @ o_w_CE.double().T).numpy(force=True)
+        return -(clips.o_BRE[:, 0].double() @ o_w_CE.double().T).numpy(force=True)
 
     def hinges(self, batch: TrainingBatch) -> Tensor:
         """``[γ + F(x, y) − F(x, y_x)]₊`` for every wrong class y of the stage, (B,C)."""

@@ -7,7 +7,7 @@ from mdft.systems.interface import Loss, TrainingBatch, summed
 
 
 class DeViSE(Compatibility):
-    """Deep visual-semantic embedding: every violating class counts."""
+    """Deep visual-semantic embedding: the loss sums over all violating classes."""
 
     def loss(self, batch: TrainingBatch) -> Loss:
         """``Σ_y [γ + F(x, y) − F(x, y_x)]₊``, mean over the batch."""

@@ -25,12 +25,12 @@ _READ = 256
 class FVAEGAN(System):
     """A conditional VAE whose decoder is the generator of a Wasserstein GAN, then a classifier.
 
-    Phase 1 learns to generate averaged features x from a word vector w and noise z. Phase 2,
-    :meth:`prepare`, learns a linear softmax classifier of real clips of the trained classes and
-    generated clips of the unseen candidates; it is what scores.
+    Phase 1 trains a generator of averaged features x from a word vector w and noise z. Phase 2,
+    :meth:`prepare`, trains a linear softmax classifier on real clips of the trained classes and
+    generated clips of the unseen candidates; the classifier computes the scores.
 
     Args:
-        widths: of the data.
+        widths: the widths of the data.
         config: hyperparameters.
     """
 
@@ -65,7 +65,7 @@ class FVAEGAN(System):
     def loss(self, batch: TrainingBatch) -> Loss:
         """The critic's loss in every step, the generator's in one of ``critic_steps``.
 
-        Each reaches its own networks only, so that one optimiser serves both.
+        Each has gradients only in its own networks, so that one optimiser is enough.
         """
         x_BF = concatenated(batch.clips)
         w_BW = batch.words_CW[batch.targets_B]
@@ -77,32 +77,32 @@ class FVAEGAN(System):
         return summed(terms)
 
     def generate(self, w_BW: Tensor) -> Tensor:
-        """Features (B,F) for word vectors, from fresh noise."""
+        """Generate features (B,F) from word vectors and new noise."""
         noise = torch.randn(len(w_BW), self.config.latent, device=w_BW.device, dtype=w_BW.dtype)
         return self.generator(torch.cat([noise, w_BW], dim=1))
 
     def embed_clips(self, batch: Batch) -> Embedded:
-        """Averaged features of unit length, and a 1 for the bias, (B,1,F+1)."""
+        """Averaged features of unit length with a 1 appended for the bias, (B,1,F+1)."""
         return joint(_with_one(F.normalize(concatenated(batch))))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
         """The classifier's weights and biases of these classes, (C,F+1).
 
         Raises:
-            UserError: the classifier does not know a class.
+            UserError: the classifier was not trained on a class.
         """
         same_CC = (words_CW[:, None] == self.classifier_words_CW).all(-1)
         if not same_CC.any(1).all():
             raise UserError(
-                f"f-VAEGAN: its classifier knows {len(self.classifier_words_CW)} classes, and "
-                f"{int((~same_CC.any(1)).sum())} of those asked for are not among them; it scores "
-                "the candidates of its last stage only"
+                f"f-VAEGAN: {int((~same_CC.any(1)).sum())} of the requested classes are not among "
+                f"the {len(self.classifier_words_CW)} classes of its classifier; it can score only the "
+                "candidates of its last stage"
             )
         return self.classifier_CF[same_CC.int().argmax(1)]
 
     def distances(self, clips: Embedded, o_w_CE: Tensor) -> np.ndarray:
         """``−log softmax_y(x · w_y + b_y)`` over the candidates, (B,C)."""
-        logits_BC = clips.o_BME[:, 0].double() @ o_w_CE.double().T
+        logits_BC = clips.o_BRE[:, 0].double() @ o_w_CE.double().T
         return -logits_BC.log_softmax(1).numpy(force=True)
 
     def prepare(self, clips: ClipSet, stage: Stage) -> None:
@@ -125,14 +125,14 @@ class FVAEGAN(System):
         self.classifier_words_CW = words_CW
 
     def _critic_terms(self, x_BF: Tensor, fake_BF: Tensor, w_BW: Tensor) -> dict[str, Tensor]:
-        """``D(x̃) − D(x) + λ (‖∇D(x̂)‖₂ − 1)²``, x̂ on the way from x to x̃."""
+        """``D(x̃) − D(x) + λ (‖∇D(x̂)‖₂ − 1)²``, x̂ interpolated between x and x̃."""
         share_B1 = torch.rand(len(x_BF), 1, device=x_BF.device, dtype=x_BF.dtype)
         between_BF = (share_B1 * x_BF + (1 - share_B1) * fake_BF).requires_grad_()
-        opinion = self._judge(between_BF, w_BW).sum()
-        (slope_BF,) = torch.autograd.grad(opinion, between_BF, create_graph=True)
+        score = self._critic_score(between_BF, w_BW).sum()
+        (slope_BF,) = torch.autograd.grad(score, between_BF, create_graph=True)
         penalty = (slope_BF.norm(dim=1) - 1).square().mean()
         return {
-            "critic": (self._judge(fake_BF, w_BW) - self._judge(x_BF, w_BW)).mean(),
+            "critic": (self._critic_score(fake_BF, w_BW) - self._critic_score(x_BF, w_BW)).mean(),
             "penalty": self.config.penalty * penalty,
         }
 
@@ -144,15 +144,17 @@ class FVAEGAN(System):
         variance_BZ = log_variance_BZ.exp()
         kl_B = 0.5 * (mean_BZ.square() + variance_BZ - 1 - log_variance_BZ).sum(1)
         weights = {name: p.detach() for name, p in self.critic.named_parameters()}
-        praise = self._judge(again_BF, w_BW, weights) + self._judge(fake_BF, w_BW, weights)
+        scores = [self._critic_score(x, w_BW, weights) for x in (again_BF, fake_BF)]
         return {
             "reconstruction": 0.5 * (again_BF - x_BF).square().sum(1).mean(),
             "divergence": kl_B.mean(),
-            "generator": -self.config.gan_weight * praise.mean(),
+            "generator": -self.config.gan_weight * (scores[0] + scores[1]).mean(),
         }
 
-    def _judge(self, x_BF: Tensor, w_BW: Tensor, weights: dict[str, Any] | None = None) -> Tensor:
-        """The critic's opinion, (B,), with its own weights or with given ones."""
+    def _critic_score(
+        self, x_BF: Tensor, w_BW: Tensor, weights: dict[str, Any] | None = None
+    ) -> Tensor:
+        """The critic's output, (B,), with its own weights or with given ones."""
         given_BX = torch.cat([x_BF, w_BW], dim=1)
         if weights is None:
             return self.critic(given_BX)[:, 0]
@@ -175,7 +177,10 @@ class FVAEGAN(System):
         return weight_CF.detach()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        for name in ("classifier_CF", "classifier_words_CW"):  # as many classes as were prepared
+        for name in (
+            "classifier_CF",
+            "classifier_words_CW",
+        ):  # the number of classes depends on the last stage
             saved = state_dict.get(prefix + name)
             if saved is not None:
                 setattr(self, name, torch.empty_like(saved, device=self.steps.device))

@@ -1,4 +1,4 @@
-"""What the harness asks of a system, ours or a baseline: embed clips, embed classes, a loss."""
+"""The interface of a system, MDFT or a baseline: embed clips, embed classes, compute a loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mdft.data.stages import Stage
 
 @dataclass(frozen=True)
 class Spikes:
-    """What spiked in a forward pass.
+    """The spikes of a forward pass.
 
     Attributes:
         layers: pathway → spikes (B,S,N) of each layer; empty without a spiking network.
@@ -30,27 +30,27 @@ NO_SPIKES = Spikes({}, torch.empty(0, 1, dtype=torch.bool))
 
 @dataclass(frozen=True)
 class Embedded:
-    """Clips in the space where they meet the classes.
+    """Clips in the joint space of clips and classes.
 
     Attributes:
-        o_BME: embeddings of each clip by M branches; M = 1 for a joint output.
-        weight_BM: share of each branch in a clip's distances.
-        spikes: of the forward pass.
+        o_BRE: R embeddings of each clip, such as one per modality; R = 1 for a joint embedding.
+        weight_BR: weight of each embedding in a clip's distances.
+        spikes: spikes of the forward pass.
     """
 
-    o_BME: Tensor
-    weight_BM: Tensor
+    o_BRE: Tensor
+    weight_BR: Tensor
     spikes: Spikes = NO_SPIKES
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """What the loss of one training step is computed from.
+    """The inputs of a training step's loss.
 
     Attributes:
-        clips: B of them; where several processes share a step, this one's share of them.
+        clips: B clips; with several processes only the share of this process.
         words_CW: word vectors of the classes of the stage's training split.
-        targets_B: row of each clip's class in it.
+        targets_B: row of each clip's class in ``words_CW``.
         negatives_B: index in the batch of a clip of another class, for systems that need one.
     """
 
@@ -60,18 +60,18 @@ class TrainingBatch:
     negatives_B: Tensor | None = None
 
     def negative(self, x_BX: Tensor) -> Tensor:
-        """The rows of ``x`` of each clip's negative."""
-        assert self.negatives_B is not None, "a system that takes negatives must ask for them"
+        """The row of ``x`` of each clip's negative."""
+        assert self.negatives_B is not None, "set needs_negatives on a system that uses negatives"
         return x_BX[self.negatives_B]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a training step takes the gradient of.
+    """The loss of a training step.
 
     Attributes:
-        terms: scalars, and their sum under ``total``.
-        spikes: of the batch.
+        terms: scalar terms, and their sum under ``total``.
+        spikes: spikes of the batch.
     """
 
     terms: dict[str, Tensor]
@@ -82,7 +82,7 @@ class System(nn.Module):
     """A model that the two-stage protocol can train and test.
 
     Attributes:
-        needs_negatives: whether a batch must name a negative for each clip.
+        needs_negatives: whether a batch must contain a negative for each clip.
     """
 
     needs_negatives: bool = True
@@ -96,64 +96,64 @@ class System(nn.Module):
         raise NotImplementedError
 
     def loss(self, batch: TrainingBatch) -> Loss:
-        """The loss of one training step; the harness takes the gradient of ``total``."""
+        """The loss of one training step; the trainer differentiates ``total``."""
         raise NotImplementedError
 
     def share(self) -> None:
-        """Get ready for steps that several processes share; only ours can."""
+        """Prepare for training steps that several processes share; only MDFT supports them."""
         raise NotImplementedError
 
     def distances(self, clips: Embedded, o_w_CE: Tensor) -> np.ndarray:
-        """(B,C) float64: ``Σ_m w_m ‖o_m − o_w‖₂``; a clip belongs to the nearest class.
+        """(B,C) float64: ``Σ_m w_m ‖o_m − o_w‖₂``; a clip is assigned to the nearest class.
 
         Args:
-            clips: of :meth:`embed_clips`.
-            o_w_CE: of :meth:`embed_words`, for the candidates.
+            clips: the output of :meth:`embed_clips`.
+            o_w_CE: the output of :meth:`embed_words` for the candidates.
         """
-        branches = np.stack([exact_distances(o_BE, o_w_CE) for o_BE in clips.o_BME.unbind(1)])
-        return np.einsum("bm,mbc->bc", clips.weight_BM.double().numpy(force=True), branches)
+        distances_RBC = np.stack([exact_distances(o_BE, o_w_CE) for o_BE in clips.o_BRE.unbind(1)])
+        return np.einsum("bm,mbc->bc", clips.weight_BR.double().numpy(force=True), distances_RBC)
 
     @property
     def spiking(self) -> bool:
-        """Whether there is a spiking motion branch to calibrate and to export."""
+        """Whether the system has a spiking motion branch to calibrate and export."""
         return False
 
     def calibrate(self, batch: Batch) -> dict[str, list[float]]:
-        """Data-dependent initialisation; nothing unless a system has one.
+        """Data-dependent initialisation; does nothing by default.
 
         Args:
             batch: real clips.
 
         Returns:
-            pathway → firing rate that each layer reached.
+            pathway → firing rate of each layer after calibration.
         """
         return {}
 
     def prepare(self, clips: ClipSet, stage: Stage) -> None:
-        """A second phase of training, after every epoch and before scoring; most have none.
+        """A second phase of training, after every epoch and before scoring; empty by default.
 
         Args:
             clips: the data set; clips of the stage's training split may be used.
-            stage: which also names the candidates, whose word vectors may be used.
+            stage: the stage, which also defines the candidates; their word vectors may be used.
         """
 
 
 def joint(o_BE: Tensor, spikes: Spikes = NO_SPIKES) -> Embedded:
-    """Embeddings of one branch alone.
+    """A single embedding per clip, R = 1.
 
     Args:
-        o_BE: (B,E).
-        spikes: of the forward pass.
+        o_BE: embeddings.
+        spikes: spikes of the forward pass.
     """
     return Embedded(o_BE[:, None], o_BE.new_ones(len(o_BE), 1), spikes)
 
 
 def summed(terms: dict[str, Tensor], spikes: Spikes = NO_SPIKES) -> Loss:
-    """A loss of these terms, unweighted.
+    """The loss that is the sum of these terms.
 
     Args:
-        terms: scalars.
-        spikes: of the batch.
+        terms: scalar terms.
+        spikes: spikes of the batch.
     """
     return Loss({**terms, "total": torch.stack(list(terms.values())).sum()}, spikes)
 

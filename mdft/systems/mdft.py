@@ -17,7 +17,7 @@ class MDFTSystem(MDFT, System):
 
     Args:
         config: the architecture and its switches.
-        loss: which terms, and γ.
+        loss: which loss terms are enabled, and γ.
     """
 
     def __init__(self, config: ModelConfig, loss: LossConfig) -> None:
@@ -29,7 +29,7 @@ class MDFTSystem(MDFT, System):
         return embedded(self(batch), batch)
 
     def loss(self, batch: TrainingBatch) -> Loss:
-        """``L_n + L_p + L_r`` and the bound on firing rates."""
+        """``L_n + L_p + L_r`` and the penalty on firing rates."""
         assert batch.negatives_B is not None
         output = self(batch.clips)
         mask_BT, B = batch.clips.mask_BT, len(batch.targets_B)
@@ -47,9 +47,9 @@ class MDFTSystem(MDFT, System):
         return Loss(terms, Spikes(output.spikes, mask_BT))
 
     def share(self) -> None:
-        """Normalise, and drop features, over the clips of all processes.
+        """Make batch norm and dropout span the clips of all processes.
 
-        Not so in ``W_proj``: every process has all classes.
+        ``W_proj`` is excepted, since every process embeds all classes.
         """
         for child in self.children():
             if child is not self.w_proj:
@@ -57,5 +57,5 @@ class MDFTSystem(MDFT, System):
 
 
 def embedded(output: Output, batch: Batch) -> Embedded:
-    """What the model says of a batch, as the harness takes it."""
+    """The model's output for a batch as :class:`Embedded`."""
     return joint(output.o_av_BE, Spikes(output.spikes, batch.mask_BT))

@@ -7,7 +7,7 @@ from mdft.systems.interface import Loss, TrainingBatch, summed
 
 
 class SJE(Compatibility):
-    """Structured joint embedding: the most violating class alone counts."""
+    """Structured joint embedding: the loss uses only the most violating class."""
 
     def loss(self, batch: TrainingBatch) -> Loss:
         """``max_y [γ + F(x, y) − F(x, y_x)]₊``, mean over the batch."""

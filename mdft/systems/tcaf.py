@@ -17,13 +17,13 @@ from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint,
 
 
 class TimeEmbedding(nn.Module):
-    """Sines and cosines of random frequencies, and a linear map.
+    """Sines and cosines of random frequencies, followed by a linear map.
 
     The published code projects the pair (t, t), so that a frequency is the sum of two numbers.
 
     Args:
-        width: of the embedding; even.
-        scale: deviation of each of the two numbers, in cycles a second.
+        width: width of the embedding, an even number.
+        scale: standard deviation of each of the two numbers, in cycles per second.
     """
 
     frequencies: Tensor
@@ -34,16 +34,16 @@ class TimeEmbedding(nn.Module):
         self.linear = nn.Linear(width, width)
 
     def forward(self, seconds_T: Tensor) -> Tensor:
-        """(T,width) for times in seconds."""
+        """Embed times in seconds, (T,width)."""
         angle = 2 * math.pi * seconds_T[:, None] * self.frequencies
         return self.linear(torch.cat([angle.sin(), angle.cos()], dim=-1))
 
 
 class TCaF(System):
-    """All seconds of both modalities and a class token, attending across modalities only.
+    """A transformer over all seconds of both modalities and a class token, across modalities only.
 
     Args:
-        widths: of the data.
+        widths: the widths of the data.
         config: hyperparameters.
     """
 
@@ -76,7 +76,7 @@ class TCaF(System):
         self.word_decoder = norm_relu_block(E, W, c.dropout_words)
 
     def embed_clips(self, batch: Batch) -> Embedded:
-        """What the class token has become, projected, (B,1,E)."""
+        """The projected output of the class token, (B,1,E)."""
         mask_BT, parts = batch.mask_BT, []
         for m, x_BTD in (("audio", batch.audio_BTD), ("visual", batch.visual_BTD)):
             if self.config.normalise == "published":
@@ -97,7 +97,7 @@ class TCaF(System):
 
         The cross-entropy is over all classes of the stage's training split.
         """
-        o_BE = self.embed_clips(batch.clips).o_BME[:, 0]
+        o_BE = self.embed_clips(batch.clips).o_BRE[:, 0]
         o_w_CE = self.embed_words(batch.words_CW)
         word_BW = batch.words_CW[batch.targets_B]
         decoded_BW = self.word_decoder(o_w_CE)[batch.targets_B]
@@ -111,7 +111,7 @@ class TCaF(System):
         )
 
     def _tokens(self, modality: str, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-        """One token a second, (B,T,D); those of seconds that do not exist are masked later."""
+        """One token per second, (B,T,D); attention masks those of seconds that do not exist."""
         encoded = self.encoders[modality](x_BTD[mask_BT])  # padding never enters a batch norm
         encoded_BTD = encoded.new_zeros(*mask_BT.shape, encoded.shape[-1])
         encoded_BTD = encoded_BTD.masked_scatter(mask_BT[..., None], encoded)
@@ -122,10 +122,10 @@ class TCaF(System):
 
 
 def across(mask_BT: Tensor) -> Tensor:
-    """Which token may attend to which, (B,L,L), for a class token and T of each modality.
+    """Mask (B,L,L) of allowed attention for a class token and T tokens of each modality.
 
     A token attends to the seconds of the other modality that exist, and to the class token; the
-    class token attends to all that exists.
+    class token attends to all tokens that exist.
 
     Args:
         mask_BT: bool, True where the second exists.

@@ -1,4 +1,4 @@
-"""What the training steps of a stage learn from."""
+"""Draw the training batches of a stage."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mdft.training.sampler import BalancedSampler, draw_negatives
 
 
 class TrainingBatches:
-    """Draws the batches of a stage: class-balanced batches, and negatives.
+    """Draws class-balanced batches of a stage's training split, and their negatives.
 
-    Every process draws the same clips, and reads its share of them.
+    All processes draw the same clips; each reads its own share of them.
 
     Args:
         clips: the data set.
-        feed: of its batches.
-        stage: whose training split it is.
-        batch_size: clips a batch, of all processes together; fewer if the split has fewer.
-        generator: of every draw; on the feed's device.
+        feed: loads the drawn clips onto the device.
+        stage: the stage whose training split is used.
+        batch_size: clips per batch over all processes; fewer if the split has fewer.
+        generator: the random generator of all draws, on the feed's device.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class TrainingBatches:
         self.device = generator.device
         self.indices = clips.splits[stage.train]
         self.size = min(batch_size, len(self.indices))
-        #: Batches of an epoch.
+        #: Batches per epoch.
         self.steps = math.ceil(len(self.indices) / batch_size)
         self.sampler = BalancedSampler(self._labels(self.indices))
         classes = clips.classes_of(stage.train)
@@ -50,13 +50,13 @@ class TrainingBatches:
         self.words_CW = torch.tensor(clips.words_CW[classes], device=self.device)
 
     def whole(self) -> Batch:
-        """A drawn batch, whole in every process."""
+        """One drawn batch, the same complete batch in every process."""
         return self.feed.batch(self._draw())
 
     def epoch(self, *, negatives: bool) -> Iterator[tuple[np.ndarray, TrainingBatch]]:
-        """The indices of each batch's clips, of all processes, and the batch.
+        """Yield the clip indices of each batch over all processes, and this process's batch.
 
-        All draws come first, so that the feed can read ahead.
+        All indices are drawn first, so that the feed can read ahead.
 
         Args:
             negatives: whether to draw a negative for each clip.
@@ -76,7 +76,7 @@ class TrainingBatches:
         return chosen, torch.searchsorted(self.classes_C, labels_B), other_B
 
     def _share(self, chosen: np.ndarray) -> Wanted:
-        # As long in all processes: backward passes that exchange must be the same graph.
+        # The same number of seconds in all processes: their autograd graphs must be the same.
         return chosen[world().rows(len(chosen))], int(self.clips.seconds_N[chosen].max())
 
     def _labels(self, indices: np.ndarray) -> Tensor:

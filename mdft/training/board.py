@@ -15,17 +15,17 @@ from torch.utils.tensorboard import SummaryWriter
 from mdft.data.cells import event_images
 from mdft.data.dataset import ClipSet
 
-#: Films of events: how many, of which split, and pixels a side.
-_FILMS, _SPLIT, _SIDE = 4, "val_unseen", 128
+#: Animations of events: how many, from which split, and pixels per side.
+_CLIPS, _SPLIT, _SIDE = 4, "val_unseen", 128
 
 
 class Board:
-    """Losses, scores, firing rates and thresholds of every epoch; the events of a few clips.
+    """Logs losses, scores, firing rates and thresholds of every epoch, and events of some clips.
 
-    Under the run's ``tensorboard`` folder.
+    Writes to ``tensorboard`` in the run's folder.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,20 +63,20 @@ class Board:
                 self.writer.add_text(f"{record['stage']}/warnings", text, record["epoch"])
 
     def show(self, clips: ClipSet) -> None:
-        """Log the events of one clip of each of a few unseen classes, as films of their bins."""
+        """Log the event bins of one clip of each of a few unseen classes as animations."""
         writer = self.writer.file_writer
-        assert writer is not None, "until it is closed"
+        assert writer is not None, "the writer is closed"
         indices = clips.splits[_SPLIT]
         labels, firsts = np.unique(clips.labels_N[indices], return_index=True)
-        for label, index in list(zip(labels, indices[firsts], strict=True))[:_FILMS]:
+        for label, index in list(zip(labels, indices[firsts], strict=True))[:_CLIPS]:
             first, last = clips.offsets_N1[index : index + 2]
             name = f"events/{clips.classes[int(label)]}/{clips.names[int(index)]}"
-            value = Summary.Value(tag=name, image=_film(clips.events_MKD[first:last]))
+            value = Summary.Value(tag=name, image=_animation(clips.events_MKD[first:last]))
             writer.add_summary(Summary(value=[value]), 0)
 
 
-def _film(bins_TKD: np.ndarray) -> Summary.Image:
-    """An animated GIF at the clip's own pace; TensorBoard's own encoder needs moviepy."""
+def _animation(bins_TKD: np.ndarray) -> Summary.Image:
+    """An animated GIF in real time; TensorBoard's own encoder needs moviepy."""
     T, K, D = bins_TKD.shape
     pixels = np.round(255 * event_images(bins_TKD.reshape(T * K, D))).astype(np.uint8)
     size = (_SIDE, _SIDE)

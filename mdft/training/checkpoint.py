@@ -8,12 +8,12 @@ from torch.optim import Optimizer
 
 
 def capture(model: nn.Module, optimizer: Optimizer, sampler: torch.Generator) -> dict[str, Tensor]:
-    """Everything that the next epoch depends on, under flat names.
+    """All tensors that the next epoch depends on, under flat names.
 
     Args:
-        model: weights and buffers.
-        optimizer: its per-parameter tensors.
-        sampler: the generator of batches and negatives.
+        model: saved are its weights and buffers.
+        optimizer: saved are its per-parameter tensors.
+        sampler: the random generator of batches and negatives.
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -35,10 +35,10 @@ def restore(
     """Undo :func:`capture`, in place.
 
     Args:
-        tensors: what ``capture`` returned.
-        model: of the same configuration.
-        optimizer: over its parameters.
-        sampler: any generator.
+        tensors: the return value of :func:`capture`.
+        model: a model of the same configuration.
+        optimizer: the optimizer of its parameters.
+        sampler: the random generator of batches and negatives.
     """
     model.load_state_dict(_under(tensors, "model."))
     saved = optimizer.state_dict()

@@ -1,4 +1,4 @@
-"""Recipes and flags of the commands that train: arguments become a configuration."""
+"""Parse recipes and flags of the training commands into a configuration."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ C = TypeVar("C", bound=TrainConfig)
 
 @dataclass(frozen=True)
 class SweepCommand(TrainConfig):
-    """The flags of every command that trains over seeds."""
+    """The flags common to all commands that train with several seeds."""
 
     seed: tyro.conf.Suppress[int] = 0
     init: tyro.conf.Suppress[Path | None] = None
     seeds: tuple[int, ...] = (0, 1, 2)
-    """One run each."""
+    """Seeds; one run is trained per seed."""
     jobs: int = 2
-    """Runs at once; the cores are shared between them."""
+    """Number of runs at a time; they share the CPU cores."""
 
 
 def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
-    """The recipe's name, and a command whose flags start from that recipe.
+    """Parse arguments; return the recipe's name and the command, whose defaults the recipe sets.
 
-    With ``--compute.reproducible`` the process is replaced by one with the environment of
-    :mod:`mdft.distributed.reproducible`, unless it has that.
+    With ``--compute.reproducible`` the process restarts itself in the environment of
+    :mod:`mdft.distributed.reproducible` if necessary.
 
     Args:
         arguments: ``[RECIPE] [--flag value ...]``.
-        command: a configuration with the command's own flags.
+        command: a configuration class with the command's own flags.
         module: name of the command's module, for ``--help``.
 
     Raises:
-        UserError: there is no such recipe, a flag of another source of data was given, or this
-            machine cannot run reproducibly.
+        UserError: the recipe is unknown, a flag belongs to another data source, or this machine
+            cannot run reproducibly.
     """
     if not arguments or arguments[0].startswith("-"):
         arguments = [DEFAULT_RECIPE, *arguments]
@@ -53,7 +53,7 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
     start = command(**{f.name: getattr(default, f.name) for f in fields(default)})
     prog = f"python -m {module} {recipe}"
     found = cli.parse(command, prog, flags, default=start, notes=recipes_note(recipe))
-    # Imported here and below: --help is answered without torch, and without pydantic.
+    # Imported here and below: --help needs neither torch nor pydantic.
     from mdft.data.sources import check_flags
 
     check_flags(found.data, default.data)
@@ -65,23 +65,23 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
 
 
 def recipes_note(recipe: str) -> str:
-    """The recipes, a line each: the first of their docstrings.
+    """The text about recipes in ``--help``: a line per recipe, from its docstring.
 
     Args:
-        recipe: whose defaults are shown.
+        recipe: the recipe whose defaults ``--help`` displays.
     """
     lines = [f"  {name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in RECIPES.items()]
-    first = f"RECIPE, the first word, sets the defaults of all flags (below: {recipe}); one of:"
+    first = f"RECIPE, the first argument, sets the defaults of all flags (here: {recipe}); one of:"
     return "\n".join([first, *lines])
 
 
 def config_of(command: TrainConfig) -> TrainConfig:
-    """A command without its own flags: what the result depends on.
+    """The training configuration of a command, without the command's own flags.
 
-    Paths are made absolute, so that a run is evaluated and resumed from anywhere.
+    Paths become absolute, so that a run can be evaluated and resumed from any folder.
 
     Raises:
-        UserError: ``init`` is no finished run.
+        UserError: ``init`` is not a finished run.
     """
     config = TrainConfig(**{f.name: getattr(command, f.name) for f in fields(TrainConfig)})
     if config.init is not None:

@@ -1,4 +1,4 @@
-"""How the dense part of a step is computed: its precision, and what is compiled."""
+"""Precision and compilation of the dense (non-spiking) part of a training step."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mdft.systems.interface import System
 
 
 def dense_precision(config: ComputeConfig, device: torch.device) -> AbstractContextManager[object]:
-    """What a training step's loss is computed in: bfloat16 where torch deems it safe, or as is.
+    """A context that computes a training step's loss under bfloat16 autocast if configured.
 
-    The motion branch, its thresholds and DAB take no part: :mod:`mdft.lif.precision`.
+    The motion branch, its thresholds and the DAB stay in float32; see :mod:`mdft.lif.precision`.
     """
     return torch.autocast(device.type, torch.bfloat16) if config.autocast else nullcontext()
 
 
 def compile_dense(system: System, mode: CompileName) -> None:
-    """Compile the step of the RJLU and the attention of the CRM, in place; no name changes.
+    """Compile the step of the RJLU and the attention of the CRM in place; state_dict keys stay.
 
-    Not whole modules: one step serves clips of any length, where a loop would be compiled for
-    each, and what selects seconds by their mask has no fixed shape.
+    Whole modules are not compiled: the loop over seconds would be compiled again for each length
+    of clip, and indexing with the mask has no static shape.
     """
     if mode == "no":
         return

@@ -1,4 +1,4 @@
-"""From a model and two splits to the scores of a run."""
+"""Score a model on the clips of a seen and an unseen split."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from mdft.training.feed import Feed, Streamed
 
 @dataclass(frozen=True)
 class ScoredSplit:
-    """What :func:`mdft.gzsl.scores` needs.
+    """The arguments of :func:`mdft.gzsl.scores`, and the firing statistics.
 
     Attributes:
         distances: (n,C) distances of clips to candidates.
         labels: (n,) candidate index of each clip.
-        seen: (C,) which candidates are seen.
+        seen: (C,) bool, True for seen candidates.
         classes: (C,) class index of each candidate.
-        health: ``pathway.layer`` → how its neurons fired over these clips.
+        health: ``pathway.layer`` → firing statistics of the layer over these clips.
     """
 
     distances: np.ndarray
@@ -53,18 +53,18 @@ def score_split(
     forward: Callable[[Batch], Output] | None = None,
     feed: Feed | None = None,
 ) -> ScoredSplit:
-    """Distances of a seen and an unseen split to all their classes, as the system measures them.
+    """Distances from the clips of a seen and an unseen split to all classes of both.
 
-    Several processes take its batches in turns; each returns the whole.
+    With several processes each one computes some of the batches and returns all distances.
 
     Args:
-        model: put into eval mode.
+        model: the model; it is put into eval mode.
         clips: the data set.
         seen_split: name of the split of seen classes.
         unseen_split: name of the split of unseen classes.
-        batch_size: clips a forward pass.
-        forward: of MDFT, what a batch goes through; the model's own forward pass if None.
-        feed: of the clips' batches; streamed to the model's device if None.
+        batch_size: clips per forward pass.
+        forward: replaces the forward pass of MDFT; None: the model's own.
+        feed: loads the batches; None: streams them to the model's device.
 
     Raises:
         UserError: a split has no clip, or a class is in both.
@@ -88,8 +88,8 @@ def score_split(
         found = embedded(forward(batch), batch) if forward else model.embed_clips(batch)
         distances.append(model.distances(found, o_w_CE))
         firing.add(found.spikes.layers, found.spikes.mask_BT)
-    found_R = of_all(distances)
-    in_order = [found_R[turn % here.size][turn // here.size] for turn in range(len(starts))]
+    gathered = of_all(distances)
+    in_order = [gathered[turn % here.size][turn // here.size] for turn in range(len(starts))]
     labels = np.searchsorted(classes, clips.labels_N[indices])
     health = firing.joint().layers()
     return ScoredSplit(np.concatenate(in_order), labels, seen, classes, health)
@@ -102,10 +102,10 @@ def results_of(
 
     Args:
         split: the test clips, scored.
-        beta: chosen on validation clips.
-        epoch: chosen on validation clips, counted from 0.
-        seed: of the run.
-        seconds: wall time of training.
+        beta: β, chosen on validation clips.
+        epoch: epoch chosen on validation clips, counted from 0.
+        seed: the run's seed.
+        seconds: wall-clock time of training.
 
     Raises:
         UserError: as :func:`mdft.gzsl.scores`.
@@ -128,10 +128,10 @@ def results_of(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run, tested again.
+    """The results of testing a run again.
 
     Attributes:
-        results: the scores found now, with the run's own β, epoch, seed and training time.
+        results: the new scores, with the β, epoch, seed and training time of the run.
         saved: the content of ``results.json``.
         split: distances and labels of the test clips.
         clips: the data set.
@@ -144,7 +144,7 @@ class Evaluation:
 
     @property
     def changed(self) -> list[str]:
-        """Names of the fields that are not, to the last digit, what ``results.json`` says."""
+        """Names of the fields whose values differ from those in ``results.json``."""
         return [
             f.name
             for f in fields(Results)
@@ -155,18 +155,18 @@ class Evaluation:
 def evaluate(run: Path | str, device: str | None = None) -> Evaluation:
     """Test a saved run on its test splits.
 
-    On the CPU that trained it the results are those of training, to the last digit.
+    On the same CPU as in training the results are identical to those of training.
 
     Args:
         run: the run's folder or the checkpoint file in it.
-        device: auto, cpu or cuda; as in training if None.
+        device: auto, cpu or cuda; None: the device setting of the training.
 
     Raises:
         UserError: there is no finished run, or its data no longer fits it.
     """
     folder = run_folder(run)
     if not (folder / RESULTS).is_file():
-        raise UserError(f"{folder}: no {RESULTS} there, which holds its β; finish the training")
+        raise UserError(f"{folder}: no {RESULTS} there, which contains β; finish the training")
     config, saved = read_config(folder), read_results(folder)
     model = load_model(folder).to(resolve_device(device or config.device))
     clips, stage = clips_of(folder), STAGES[-1]

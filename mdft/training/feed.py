@@ -1,4 +1,4 @@
-"""Batches on the device: gathered there where the whole data set fits, else read ahead."""
+"""Load batches onto the device: from device memory if the data set fits, else read ahead."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mdft.data.dataset import EVENT_UNIT, Batch, ClipSet
 from mdft.data.scale import CHUNK
 from mdft.errors import UserError
 
-#: Of the memory that a GPU has free; the model, its activations and Adam need the rest.
+#: Largest share of a GPU's free memory; the model, its activations and Adam need the rest.
 SHARE = 0.5
-#: Batches that are read while one is learned from.
+#: Batches to read ahead of the current training step.
 _AHEAD = 2
 
-#: Clip indices of a batch, and its seconds T; None: as the longest clip has.
+#: Clip indices of a batch, and its number of seconds T; None: the length of its longest clip.
 Wanted = tuple[np.ndarray, int | None]
 
 
 class Feed(Protocol):
-    """Where batches come from; both ways give the bits of :meth:`ClipSet.batch`."""
+    """Loads batches; every implementation returns the same bits as :meth:`ClipSet.batch`."""
 
     def batch(self, indices: np.ndarray, seconds: int | None = None) -> Batch:
         """The clips at ``indices`` on the device, as :meth:`ClipSet.batch` has them."""
@@ -39,11 +39,11 @@ class Feed(Protocol):
 
 
 class Streamed:
-    """Batches read from memory, or from a memory map, while the ones before are learned from.
+    """Reads batches from memory or a memory map in a thread, ahead of the training steps.
 
     Args:
         clips: the data set.
-        device: of the batches.
+        device: device of the batches.
     """
 
     def __init__(self, clips: ClipSet, device: torch.device) -> None:
@@ -73,11 +73,11 @@ class Streamed:
 
 
 class Resident:
-    """Batches gathered on the device, which holds all clips; features standardised beforehand.
+    """Gathers batches on the device, which holds all clips with standardised features.
 
     Args:
         clips: the data set.
-        device: of the batches; has room for :func:`resident_bytes`.
+        device: device of the batches, with :func:`resident_bytes` of free memory.
     """
 
     def __init__(self, clips: ClipSet, device: torch.device) -> None:
@@ -111,16 +111,17 @@ class Resident:
 
 
 def feed_of(clips: ClipSet, device: torch.device, name: FeedName = "auto") -> Feed:
-    """The feed that a configuration asks for.
+    """The feed of a configuration.
 
     Args:
         clips: the data set.
-        device: of the batches.
-        name: ``"auto"``: resident on a GPU of which it takes no more than ``SHARE`` of the free
-            memory; streamed otherwise, since on a CPU the maps are in its memory already.
+        device: device of the batches.
+        name: ``"device"``: :class:`Resident`; ``"stream"``: :class:`Streamed`; ``"auto"``:
+            resident on a GPU if the clips take at most ``SHARE`` of its free memory, else
+            streamed, as on a CPU, whose memory already holds the memory maps.
 
     Raises:
-        UserError: ``"device"``, and the clips do not fit.
+        UserError: ``name`` is ``"device"`` and the clips do not fit.
     """
     if name == "stream" or (name == "auto" and device.type != "cuda"):
         return Streamed(clips, device)
@@ -131,20 +132,20 @@ def feed_of(clips: ClipSet, device: torch.device, name: FeedName = "auto") -> Fe
                 return Streamed(clips, device)
             raise UserError(
                 f"--compute.feed device: the clips take {needed / 2**30:.1f} GiB, expected at most "
-                f"{SHARE * free / 2**30:.1f} GiB, half of what {device} has free; give stream"
+                f"{SHARE * free / 2**30:.1f} GiB, half of the free memory of {device}; use stream"
             )
     return Resident(clips, device)
 
 
 def resident_bytes(clips: ClipSet) -> int:
-    """What :class:`Resident` keeps of these clips: features as float32, events as stored."""
+    """Bytes that :class:`Resident` needs: features as float32, events as stored."""
     return 4 * (clips.audio_MD.size + clips.visual_MD.size) + clips.events_MKD.nbytes
 
 
 def _kept(
     values_MX: np.ndarray, device: torch.device, convert: Callable[[np.ndarray], np.ndarray]
 ) -> Tensor:
-    """All rows on the device, converted a chunk at a time."""
+    """Copy all rows to the device, converted one chunk at a time."""
     starts = range(0, len(values_MX), CHUNK)
     chunks = (convert(np.array(values_MX[start : start + CHUNK])) for start in starts)
     out_MX = torch.from_numpy(convert(np.array(values_MX[:0])))

@@ -1,7 +1,7 @@
-"""Fine-tuning: stage 2 goes on from the model of a finished run, in another arithmetic.
+"""Fine-tuning: run stage 2 from the weights of a finished run, in another arithmetic.
 
-Nothing is chosen again: β is that run's, from its validation classes, and the number of epochs is
-given. Stage 1 has no part in it, since that model has been trained on the validation classes.
+β is that of the finished run, and the number of epochs is given. Stage 1 is skipped, because the
+finished model has already been trained on the validation classes.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from mdft.runs.folder import RESULTS, read_config, read_results, run_folder
 from mdft.runs.load import load_model
 from mdft.training.protocol import Progress
 
-#: Where the two configurations must be the same: training and test clips, and the architecture.
+#: Parts of the configuration that must be the same in both runs: the clips and the architecture.
 _SAME = ("system", "data", "model")
-#: What of that may differ all the same.
+#: Fields of these parts that may differ.
 _FREE = {"data.cache", "model.motion.arithmetic", "model.motion.weight_bits"}
 
 
 def beginning(config: TrainConfig) -> Progress:
-    """Where a new run begins: stage 1, or with ``init`` stage 2 with that run's β.
+    """The starting point of a new run: stage 1, or with ``init`` stage 2 with that run's β.
 
     Raises:
-        UserError: ``init`` is no finished run, or one of other data or another architecture.
+        UserError: ``init`` is not a finished run, or has other data or another architecture.
     """
     if config.init is None:
         return Progress()
@@ -47,10 +47,10 @@ def beginning(config: TrainConfig) -> Progress:
 
 
 def adopt(model: nn.Module, run: Path) -> None:
-    """Give a model the weights of a run; the steps of its weights of few bits are chosen anew.
+    """Load the weights of a run into a model; choose the quantisation steps of weights again.
 
     Args:
-        model: of that run's architecture, on any device.
+        model: a model of that run's architecture, on any device.
         run: the run's folder.
 
     Raises:
@@ -65,7 +65,7 @@ def adopt(model: nn.Module, run: Path) -> None:
 
 
 def _flat(config: TrainConfig) -> dict[str, object]:
-    """Dotted field → value, of what must be the same."""
+    """Dotted field name → value, for the parts that must be the same."""
     found: dict[str, object] = {}
 
     def visit(value: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Training stops where its numbers end, before anything of it is saved."""
+"""Abort training on NaN or Inf before a checkpoint is written."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def check_finite(where: str, terms: Mapping[str, Tensor], names: Sequence[str]) 
 
     Args:
         where: run, stage and epoch, for the message.
-        terms: name → scalar.
-        names: of the batch's clips.
+        terms: name → scalar loss term.
+        names: names of the batch's clips.
 
     Raises:
-        UserError: names the terms that are not finite, and the clips.
+        UserError: a term is not finite; the message names it and the clips.
     """
     found = [f"{name} {value.item()}" for name, value in terms.items() if not _finite(value)]
     if found:
@@ -29,8 +29,8 @@ def check_finite(where: str, terms: Mapping[str, Tensor], names: Sequence[str]) 
         more = f" and {len(distinct) - _NAMED} more" if len(distinct) > _NAMED else ""
         raise UserError(
             f"{where}: the loss is not finite ({', '.join(found)}) on the clips "
-            f"{', '.join(distinct[:_NAMED])}{more}; mend their features and go on "
-            "from the last whole epoch with --resume, or begin anew with a lower learning rate"
+            f"{', '.join(distinct[:_NAMED])}{more}; fix their features and continue "
+            "from the last finished epoch with --resume, or start again with a lower learning rate"
         )
 
 
@@ -38,13 +38,13 @@ def check_finite_weights(where: str, model: nn.Module) -> None:
     """Check that all parameters and buffers are finite, before they are saved.
 
     Raises:
-        UserError: names the first one that is not.
+        UserError: one is not finite; the message names the first.
     """
     for name, value in model.state_dict().items():
         if value.is_floating_point() and not _finite(value):
             raise UserError(
-                f"{where}: {name} is not finite after the last step; nothing of this epoch "
-                "is kept; begin anew with a lower learning rate"
+                f"{where}: {name} is not finite after the last step; this epoch is not "
+                "saved; start again with a lower learning rate"
             )
 
 

@@ -1,4 +1,4 @@
-"""What the two-stage protocol is: its stages, where a run stands, what it needs of the data."""
+"""The two-stage protocol: the progress of a run, and its requirements on the data."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mdft.errors import UserError, require
 
 @dataclass
 class Progress:
-    """Where a run is: what a resumed run must know besides its tensors.
+    """The progress of a run: everything besides tensors that resuming it needs.
 
     Attributes:
         stage: index into ``STAGES``.
-        epoch: epochs of this stage that are done.
-        best_epoch: first epoch of stage 1 with the best HM.
+        epoch: number of finished epochs of this stage.
+        best_epoch: first epoch of stage 1 with the best validation HM.
         best_hm: that HM.
         beta: β chosen on that epoch's validation distances.
-        seconds: wall time so far.
-        metrics: one record an epoch, the content of ``metrics.jsonl``.
+        seconds: wall-clock time so far.
+        metrics: one record per epoch, the content of ``metrics.jsonl``.
     """
 
     stage: int = 0
@@ -42,10 +42,10 @@ _PROGRESS = TypeAdapter(Progress)
 
 
 def progress_of(path: Path, saved: dict[str, Any]) -> Progress:
-    """Where a run stands, from the JSON value beside its tensors.
+    """The progress of a run from the JSON value that is stored with its tensors.
 
     Raises:
-        UserError: naming ``path``: it is no progress of a run.
+        UserError: the value is not the progress of a run; the message names ``path``.
     """
     try:
         return _PROGRESS.validate_python(saved)
@@ -56,50 +56,52 @@ def progress_of(path: Path, saved: dict[str, Any]) -> Progress:
 
 
 def resumed(path: Path, saved: dict[str, Any], start: Progress | None) -> Progress:
-    """Where a run stands that is to be continued.
+    """The progress of a run that is to be resumed.
 
     Args:
-        path: of its state.
-        saved: the JSON value beside its tensors.
-        start: where it was asked to begin; None: wherever it did.
+        path: the run's state file.
+        saved: the JSON value that is stored with its tensors.
+        start: the requested starting point; None: any.
 
     Raises:
-        UserError: it began elsewhere, so that ``start`` would be ignored; or as
+        UserError: the run started elsewhere, so that ``start`` would be ignored; or as
             :func:`progress_of`.
     """
     progress = progress_of(path, saved)
-    stands = progress.stage, progress.best_epoch, progress.beta
-    if start is not None and stands != (start.stage, start.best_epoch, start.beta):
+    found = progress.stage, progress.best_epoch, progress.beta
+    if start is not None and found != (start.stage, start.best_epoch, start.beta):
         raise UserError(
             f"{path}: that run is in stage {progress.stage + 1}, with epoch {progress.best_epoch} "
-            f"and beta {progress.beta:g}; to go on with it leave out --stage, --epoch and --beta, "
-            "to begin elsewhere name another --out"
+            f"and beta {progress.beta:g}; to resume it leave out --stage, --epoch and --beta, "
+            "to start elsewhere name another --out"
         )
     return progress
 
 
 def check_fit(config: TrainConfig, clips: ClipSet) -> None:
-    """Check that a model of this configuration can take these clips.
+    """Check that a model of this configuration can be trained on these clips.
 
     Raises:
-        UserError: they are of another source than the configuration names, a width differs, or a
-            training split holds fewer than two classes.
+        UserError: the clips come from another source than configured, a width differs, or a
+            training split has fewer than two classes.
     """
     source = clips.provenance.source if clips.provenance else None
-    expected = f"{source!r}, as the provenance of the clips has it (mdft.data.sources.load_clips)"
+    expected = f"{source!r}, the source in the clips' provenance (mdft.data.sources.load_clips)"
     require(source == config.data.source, "data.source", config.data.source, expected)
     given = config.model.audio_features, config.model.visual_features
     audio, visual = clips.audio_MD.shape[-1], clips.visual_MD.shape[-1]
     flags = f"--model.audio-features {audio} --model.visual-features {visual}"
-    expected = f"{audio} of sound and {visual} of pictures, as the data has them; give {flags}"
+    expected = f"{audio} (audio) and {visual} (visual), the widths of the data; add {flags}"
     require(given == (audio, visual), "width of the features", given, expected)
-    if config.system == "mdft":  # no baseline takes events
+    if config.system == "mdft":  # baselines use no events
         dim, channels = config.model.dim, clips.events_MKD.shape[-1]
         cells = coarser(channels, dim) if config.data.events == "pixel" else None
-        expected = f"{channels}, as the data's event channels; add --model.dim {channels}"
+        expected = (
+            f"{channels}, the number of event channels in the data; add --model.dim {channels}"
+        )
         require(bool(cells) or dim == channels, "model.dim", dim, expected)
     found, words = config.model.words, clips.words_CW.shape[-1]
-    expected = f"{words}, as the data's word vectors; add --model.words {words}"
+    expected = f"{words}, the width of the data's word vectors; add --model.words {words}"
     require(found == words, "model.words", found, expected)
     for stage in STAGES:
         classes = len(clips.classes_of(stage.train))

@@ -30,12 +30,12 @@ from mdft.training.trainer import Report, Trainer
 
 @dataclass(frozen=True)
 class Run:
-    """A run that :func:`fit` has trained.
+    """A run trained by :func:`fit`.
 
     Attributes:
-        folder: of the run.
-        clips: that it was trained and tested on.
-        chosen: by stage 1: ``best_epoch``, its validation ``best_hm`` and ``beta``.
+        folder: the run's folder.
+        clips: the clips that it was trained and tested on.
+        chosen: the choice of stage 1: ``best_epoch``, its validation ``best_hm`` and ``beta``.
         results: the test scores; None after stage 1 alone.
     """
 
@@ -46,7 +46,7 @@ class Run:
 
     @cached_property
     def model(self) -> Classifier:
-        """The trained model, as :func:`mdft.load` gives it.
+        """The trained model, as :func:`mdft.load` returns it.
 
         Raises:
             UserError: stage 2 was not run.
@@ -65,20 +65,21 @@ def fit(
 ) -> Run:
     """Train and test with the two-stage protocol, and write the run's folder.
 
-    Prints nothing. Of several processes the first one alone writes and reports.
+    Prints nothing. With several processes only the first one writes files and reports.
 
     Args:
-        config: everything that the result depends on; :mod:`mdft.config.recipes` has some.
-        out: folder of the run, made if it is missing.
-        resume: continue the run that is there, or begin one if there is none.
+        config: everything that the result depends on; :mod:`mdft.config.recipes` has examples.
+        out: the run's folder, created if it is missing.
+        resume: continue the run in ``out``, or start one if there is none.
         only_choose: stop after stage 1.
-        start: where a new run begins; of stage 2 alone, with the epoch and β to use.
-        progress: called with ``{"note": text}`` for each remark on the data, and with each
+        start: starting point of a new run: stage 2 alone, with the epoch and β to use.
+        progress: called with ``{"note": text}`` for each note about the data, and with each
             record of :class:`mdft.training.trainer.Trainer`.
 
     Raises:
-        UserError: ``out`` holds a run already and ``resume`` is off, or a run of another
-            configuration and it is on; the configuration or the data are not as expected.
+        UserError: ``out`` already contains a run and ``resume`` is False, or it contains a run
+            of another configuration and ``resume`` is True; or the configuration or the data are
+            invalid.
 
     Example:
         >>> import tempfile, mdft
@@ -90,10 +91,10 @@ def fit(
     out = Path(out)
     config.check()
     check_folder(out, config, resume=resume)
-    resolve_device(config.device)  # before minutes of drawing
+    resolve_device(config.device)  # fail before the clips are loaded
     check_processes(config)
     if config.compute.reproducible:
-        reproducible.begin()  # before the clips are drawn
+        reproducible.begin()  # before the clips are rendered
     clips = after_first(lambda: load_clips(config.data))
     listeners: list[Report] = [] if progress is None else [progress]
 
@@ -103,7 +104,7 @@ def fit(
 
     trainer = Trainer(config, clips, out, report)
     first = world().first
-    if first:  # now, when nothing that was asked for can be wrong
+    if first:  # only after all arguments have been checked
         out.mkdir(parents=True, exist_ok=True)
         for note in clips.notes:
             report({"note": note})
@@ -129,13 +130,13 @@ def train(
     start: Progress | None = None,
     console: Console,
 ) -> Run:
-    """:func:`fit` with bars and tables on a console, as ``python -m mdft.train`` shows them."""
+    """:func:`fit` with progress bars and tables on a console, as in ``python -m mdft.train``."""
     with TrainingScreen(console) as screen:
         run = fit(config, out, resume=resume, only_choose=only_choose, start=start, progress=screen)
     if run.results is None:
         console.print(
             f"stage 1: epoch {run.chosen.best_epoch}, beta {run.chosen.beta:g}, validation HM "
-            f"{100 * run.chosen.best_hm:.1f} %; go on with --resume",
+            f"{100 * run.chosen.best_hm:.1f} %; continue with --resume",
             highlight=False,
         )
     else:
@@ -147,24 +148,26 @@ def train(
 
 
 def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
-    """Check that there is no run in a folder, or one to resume, of the same configuration.
+    """Check that a folder contains no run, or with ``resume`` one of the same configuration.
 
     Raises:
-        UserError: as :func:`train`.
+        UserError: as :func:`fit`.
     """
     if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: there is a file of that name, expected a folder")
+        raise UserError(f"--out {out}: a file of that name exists, expected a folder")
     if any((out / name).exists() for name in (STATE, MODEL)):
         if not resume:
-            raise UserError(f"--out {out}: holds a run already; add --resume or name another")
+            raise UserError(
+                f"--out {out}: already contains a run; add --resume or name another folder"
+            )
         check_same(out, config)
 
 
 def check_same(out: Path, config: TrainConfig) -> None:
-    """Check that the run in a folder is of this configuration, but for how it is computed.
+    """Check that the run in a folder has this configuration, apart from device and compute.
 
     Raises:
-        UserError: it is of another one.
+        UserError: its configuration differs.
     """
     before, now = (_result_depends_on(c) for c in (read_config(out), config))
     changed = [f.name for f in fields(now) if getattr(now, f.name) != getattr(before, f.name)]
@@ -176,17 +179,18 @@ def check_same(out: Path, config: TrainConfig) -> None:
 
 
 def _result_depends_on(config: TrainConfig) -> TrainConfig:
-    """The configuration without what a resumed run may change: device, compute and cache."""
+    """The configuration with default device, compute and cache, which a resumed run may change."""
     data = replace(config.data, cache=None)
     compute = ComputeConfig(reproducible=config.compute.reproducible)
     return replace(config, device="auto", compute=compute, data=data)
 
 
 def check_processes(config: TrainConfig) -> None:
-    """Check that a run of this configuration can be trained by as many processes as there are.
+    """Check that the present number of processes can train a run of this configuration.
 
     Raises:
-        UserError: a baseline, more processes than clips a step or than GPUs, or one GPU for all.
+        UserError: the run is a baseline's, there are more processes than clips per step or than
+            GPUs, or ``--device`` gives one GPU to all processes.
     """
     size = world().size
     if size == 1:

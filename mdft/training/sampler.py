@@ -11,10 +11,10 @@ from mdft.errors import UserError
 class BalancedSampler:
     """Draws clips so that each class is equally likely, and each clip within its class.
 
-    A draw costs O(batch), whatever the number of clips; a class with one clip works.
+    A draw takes O(batch) time for any number of clips; a class may have a single clip.
 
     Args:
-        labels_N: class index of each clip of the training split; its device is the sampler's.
+        labels_N: class index of each clip of the training split, on the device to draw on.
     """
 
     def __init__(self, labels_N: Tensor) -> None:
@@ -23,20 +23,20 @@ class BalancedSampler:
         self.first_C = self.count_C.cumsum(0) - self.count_C
 
     def draw(self, size: int, generator: torch.Generator) -> Tensor:
-        """``size`` positions in the split, int64, of at least two classes.
+        """Draw ``size`` positions in the split, int64, from at least two classes.
 
         Args:
             size: clips to draw, with replacement; at least 2.
             generator: on the device of the labels.
 
         Raises:
-            UserError: the split holds one class only.
+            UserError: the split has only one class.
         """
         assert size > 1, size
         classes, device = len(self.count_C), self.count_C.device
         if classes < 2:
-            raise UserError("training split holds one class only, expected at least two")
-        while True:  # a small batch may hold one class only, and no negative then
+            raise UserError("training split has only one class, expected at least two")
+        while True:  # repeat if a small batch has only one class and so no negatives
             class_B = torch.randint(classes, (size,), generator=generator, device=device)
             if (class_B != class_B[0]).any():
                 break
@@ -47,7 +47,7 @@ class BalancedSampler:
 
 
 def draw_negatives(labels_B: Tensor, generator: torch.Generator) -> Tensor:
-    """For each clip of a batch the index of a clip of another class, uniformly.
+    """Draw uniformly, for each clip of a batch, the index of a clip of another class.
 
     Args:
         labels_B: class indices.
@@ -57,12 +57,12 @@ def draw_negatives(labels_B: Tensor, generator: torch.Generator) -> Tensor:
         (B,) int64.
 
     Raises:
-        UserError: the batch holds one class only.
+        UserError: the batch has only one class.
     """
     other_BB = labels_B[:, None] != labels_B[None, :]
     if not other_BB.any(dim=1).all():
         raise UserError(
-            f"batch of {len(labels_B)} clips holds one class only, expected at least two: "
+            f"batch of {len(labels_B)} clips has only one class, expected at least two: "
             "raise the batch size"
         )
     return torch.multinomial(other_BB.float(), 1, generator=generator)[:, 0]

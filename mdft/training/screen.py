@@ -1,4 +1,4 @@
-"""What a person sees while and after a run: bars, estimates and the table of scores."""
+"""Terminal output of a run: progress bars, estimates of time and tables of scores."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from mdft.runs.folder import Results
 
 
 class TrainingScreen:
-    """Progress bars of both stages on a terminal; one line an epoch when piped.
+    """Progress bars of both stages on a terminal; one line per epoch when piped.
 
     Args:
-        console: where to draw.
+        console: the console to print to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -54,7 +54,7 @@ class TrainingScreen:
         self.bars.stop()
 
     def __call__(self, record: dict[str, Any]) -> None:
-        """Show one record of :func:`mdft.training.run.fit`."""
+        """Display one record of :func:`mdft.training.run.fit`."""
         if "step" in record:
             task = self._task(record["stage"], record["epochs"] * record["steps"])
             self.bars.update(task, completed=record["epoch"] * record["steps"] + record["step"])
@@ -79,7 +79,7 @@ class TrainingScreen:
 
     def _task(self, stage: str, total: int) -> TaskID:
         if stage not in self.tasks:
-            self.bars.start()  # not before: reading the data has a bar of its own
+            self.bars.start()  # not earlier: loading the data has its own bar
             title = {"stage_1": "choosing epoch and β", "stage_2": "training for the test"}[stage]
             self.tasks[stage] = self.bars.add_task(
                 f"{title:<21}", total=total, unit="steps", note=""
@@ -88,7 +88,7 @@ class TrainingScreen:
 
 
 def scores_table(results: Results) -> Table:
-    """S, U, HM and ZSL in per cent, beside chance."""
+    """S, U, HM and ZSL in per cent, with chance level."""
     chance = 1 / results.candidates
     rows = (
         ("S", "seen classes", results.seen, chance),
@@ -107,10 +107,10 @@ def scores_table(results: Results) -> Table:
 
 
 def rates_table(results: Results) -> Table:
-    """Firing rate of every spiking layer on the test clips, per cent of neuron-steps.
+    """Firing rate of every spiking layer on the test clips, in per cent of neuron-steps.
 
-    A layer outside ``HEALTHY`` is marked: a silent or saturated layer tells nothing. Neurons that
-    never fired on these clips are counted.
+    A layer whose rate is outside ``HEALTHY`` is marked, since a silent or saturated layer carries
+    little information. Each cell includes the number of neurons that never fired.
     """
     low, high = (f"{100 * rate:.0f}" for rate in HEALTHY)
     table = Table(title=f"Firing rate (healthy: {low} to {high} %)", title_justify="left")

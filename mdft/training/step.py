@@ -1,4 +1,4 @@
-"""Training steps: loss, gradient, update; of one process or several."""
+"""Training steps (loss, gradient, update) in one process or several."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LossOf = Callable[[TrainingBatch], Loss]
 
 
 class EpochLoop:
-    """The training steps of a stage: loss, gradient and update, an epoch at a time.
+    """Runs the training steps of a stage, one epoch per call.
 
     Args:
-        model: calibrated or restored.
-        optimizer: of its parameters.
-        batches: of the stage.
-        compute: precision of its dense part.
+        model: the system, calibrated or restored.
+        optimizer: the optimizer of its parameters.
+        batches: the batches of the stage.
+        compute: the precision of the dense part.
     """
 
     def __init__(
@@ -41,17 +41,17 @@ class EpochLoop:
     def epoch(
         self, where: str, report: Callable[[int], None]
     ) -> tuple[dict[str, float], FiringStatistics]:
-        """One epoch.
+        """Train for one epoch.
 
         Args:
             where: run, stage and epoch, for messages.
-            report: called with the number of each step, from 1, when it is done.
+            report: called after each step with its number, counted from 1.
 
         Returns:
-            The mean of each term of the loss, and what spiked.
+            The mean of each loss term, and the firing statistics.
 
         Raises:
-            UserError: a loss is not finite.
+            UserError: a loss term is not finite.
         """
         self.model.train()
         loss: dict[str, float] = {}
@@ -76,7 +76,7 @@ class EpochLoop:
 
 
 class _Loss(nn.Module):
-    """A system's loss as a forward pass, whose output DistributedDataParallel can look through."""
+    """A system's loss as a forward pass that returns dictionaries of tensors, as DDP expects."""
 
     def __init__(self, system: System) -> None:
         super().__init__()
@@ -89,20 +89,20 @@ class _Loss(nn.Module):
 
 
 def shared_loss(system: System) -> LossOf:
-    """A system's loss of a step that all processes share; in one process, its loss.
+    """The loss function of training steps that all processes share.
 
-    Loss and gradients are those of the joint batch, the same in every process.
+    Loss and gradients are those of the batch over all processes, and equal in every process.
 
     Args:
-        system: calibrated or restored; its weights become those of the first process.
+        system: the system, calibrated or restored; its weights become those of the first process.
     """
     if world().size == 1:
         return system.loss
     system.share()
-    # Buffers need no broadcast, being computed alike; a switch may leave parameters unused, the
-    # same ones in every step.
+    # Buffers need no broadcast, since all processes compute the same ones. A switch may leave
+    # parameters unused, the same ones in every step.
     with warnings.catch_warnings():
-        # torch 2.14 deprecates the name for one that 2.6 does not know.
+        # torch 2.14 deprecates this name; 2.6 does not have the new one.
         warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
         parallel = DistributedDataParallel(
             _Loss(system), broadcast_buffers=False, static_graph=True

@@ -1,4 +1,4 @@
-"""What a run says class by class: ``per_class.csv`` and ``confusion.csv`` in its folder."""
+"""Per-class results of a run: ``per_class.csv`` and ``confusion.csv`` in its folder."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ KINDS = ("unseen", "seen")
 
 
 def write_tables(folder: Path, split: ScoredSplit, names: Sequence[str], beta: float) -> None:
-    """Write both tables, one row a candidate class, in the order of class indices.
+    """Write both tables, one row per candidate class, in the order of class indices.
 
     ``per_class.csv``: ``class``, ``kind`` (seen or unseen), ``clips`` scored, ``gzsl_recall``
     among all candidates, ``zsl_recall`` among unseen candidates (empty for a seen class).
     The means of these columns over a kind are S, U and ZSL.
 
-    ``confusion.csv``: ``class``, ``kind``, then a column for each candidate: how many of the
-    row's clips were called that, among all candidates. A row sums to its clips.
+    ``confusion.csv``: ``class``, ``kind``, then a column for each candidate with the number of
+    the row's clips that were predicted as that class. A row sums to its number of clips.
 
     Args:
-        folder: of the run.
-        split: the clips, scored.
+        folder: the run's folder.
+        split: the scored test clips.
         names: class names, by class index.
-        beta: added to the distances of seen classes.
+        beta: β, added to the distances of seen classes.
 
     Raises:
         UserError: as :func:`mdft.gzsl.scores`.
@@ -56,11 +56,11 @@ def write_tables(folder: Path, split: ScoredSplit, names: Sequence[str], beta: f
 
 
 def kinds_table(split: ScoredSplit, beta: float) -> Table:
-    """Seen against unseen: of the clips of each kind, per cent called a class of each kind.
+    """Confusion of seen and unseen: per cent of each kind's clips predicted as each kind.
 
     Args:
-        split: the clips, scored.
-        beta: added to the distances of seen classes.
+        split: the scored test clips.
+        beta: β, added to the distances of seen classes.
     """
     called_N, _ = gzsl.predict(split.distances, split.seen, beta)
     counts = gzsl.confusion(

@@ -45,15 +45,16 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class Trainer:
-    """One run, resumable after any epoch.
+    """Trains and tests one run, which can be resumed after any epoch.
+
+    With several processes only the first one reads and writes the folder and calls ``report``.
 
     Args:
         config: everything that the result depends on.
         clips: the data set.
-        folder: of the run; exists.
+        folder: the run's folder, which must exist.
         report: called with each record of ``metrics.jsonl``, after each step with
-            ``{"step": ..., "steps": ...}``, and with ``{"warning": ...}``; of several processes,
-            in the first one, which alone reads and writes the folder.
+            ``{"step": ..., "steps": ...}``, and with ``{"warning": ...}``.
     """
 
     def __init__(self, config: TrainConfig, clips: ClipSet, folder: Path, report: Report) -> None:
@@ -69,32 +70,34 @@ class Trainer:
         self.feed = feed_of(clips, self.device, config.compute.feed)
         self.progress = Progress()
         self.warned: set[str] = set()
-        self.pending_warnings: list[str] = []  # of the calibration, for the next epoch's record
+        self.pending_warnings: list[
+            str
+        ] = []  # from the calibration, for the record of the next epoch
 
     def run(self, *, resume: bool = False, start: Progress | None = None) -> Results:
-        """Both stages and the test.
+        """Run both stages and the test.
 
-        Stage 2 trains up to the epoch chosen in stage 1 and no further: the learning rate is
-        constant, so later epochs could not change the weights of that one.
+        Stage 2 ends after the epoch chosen in stage 1: the learning rate is constant, so the
+        weights of that epoch do not depend on later epochs.
 
         Args:
-            resume: continue from ``trainer.safetensors`` if it is there.
-            start: where to begin; default :func:`mdft.training.finetune.beginning`.
+            resume: continue from ``trainer.safetensors`` if it exists.
+            start: starting point; default: :func:`mdft.training.finetune.beginning`.
 
         Raises:
-            UserError: the run that is continued began elsewhere than at ``start``.
+            UserError: the resumed run did not start at ``start``.
         """
         with self._folder():
             self._train(start, resume=resume, stages=len(STAGES))
             return self._test()
 
     def choose(self, *, resume: bool = False) -> Progress:
-        """Stage 1 alone; :meth:`run` with ``resume`` goes on from there.
+        """Run stage 1 alone; :meth:`run` with ``resume`` continues from there.
 
         Returns:
-            With the chosen ``best_epoch``, its ``best_hm`` and ``beta``.
+            The progress, with the chosen ``best_epoch``, its ``best_hm`` and ``beta``.
         """
-        assert self.config.init is None, "that model knows the validation classes"
+        assert self.config.init is None, "that model was trained on the validation classes"
         with self._folder():
             self._train(None, resume=resume, stages=1)
         return self.progress
@@ -116,7 +119,7 @@ class Trainer:
             saved = None
 
     def _epochs(self) -> int:
-        """How many epochs the present stage has."""
+        """Number of epochs of the current stage."""
         return self.config.epochs if self.progress.stage == 0 else self.progress.best_epoch + 1
 
     def _stage(self, index: int, saved: dict[str, Tensor] | None) -> None:
@@ -162,13 +165,13 @@ class Trainer:
             f"{self.folder}: {when}", lambda step: self.report({**running, "step": step})
         )
         health = firing.joint().layers()
-        said = self._warn_of(health, when, stage.name)
-        self.pending_warnings, said = [], [*self.pending_warnings, *said]
-        return {**record, "loss": loss, **health_record(health), "warnings": said}
+        messages = [*self.pending_warnings, *self._warn_of(health, when, stage.name)]
+        self.pending_warnings = []
+        return {**record, "loss": loss, **health_record(health), "warnings": messages}
 
     @torch.no_grad()
     def _thresholds(self, stage: Stage, model: System) -> dict[str, float]:
-        """θ of each pathway: the mean over the seconds of the first training clips."""
+        """Mean threshold θ of each pathway over the seconds of the first training clips."""
         if not (isinstance(model, MDFT) and model.spiking):
             return {}
         indices = self.clips.splits[stage.train][: self.config.batch_size]
@@ -177,13 +180,13 @@ class Trainer:
         return {p: x.theta_BT1[batch.mask_BT].mean().item() for p, x in inputs.items()}
 
     def _warn_of(self, health: dict[str, LayerHealth], when: str, scope: str) -> list[str]:
-        """Warnings about sick layers; each status of a layer is reported once a scope."""
-        said = []
+        """Warnings about unhealthy layers; each status of a layer is reported once per scope."""
+        messages = []
         for layer, state in health.items():
             if text := state.warning(layer):
-                said.append(f"{when}: {text}")
-                self._warn(f"{scope} {layer} {state.status}", said[-1])
-        return said
+                messages.append(f"{when}: {text}")
+                self._warn(f"{scope} {layer} {state.status}", messages[-1])
+        return messages
 
     def _warn(self, key: str, text: str) -> None:
         """Report a warning, once for each key."""

@@ -75,7 +75,9 @@ def test_a_width_that_is_no_grid_is_refused(change, refused):
     if not refused:
         check_fit(config, random_clips())
         return
-    with pytest.raises(UserError, match=r"model.dim is (8|12), expected 32, as the data's event"):
+    with pytest.raises(
+        UserError, match=r"model.dim is (8|12), expected 32, the number of event channels"
+    ):
         check_fit(config, random_clips())
 
 

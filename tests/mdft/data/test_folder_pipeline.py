@@ -147,7 +147,7 @@ def test_a_clip_gets_the_answer_of_the_test(road: Road):
     assert [g.calibrated for g in guesses] == sorted(g.distance + beta * g.seen for g in guesses)
     unseen = {road.files.classes[c] for c in road.files.classes_of("test_unseen")}
     assert {g.name for g in guesses if not g.seen} == unseen
-    np.testing.assert_array_equal(model.embed(road.clip), embedded.o_BME[0, 0])
+    np.testing.assert_array_equal(model.embed(road.clip), embedded.o_BRE[0, 0])
 
 
 def test_a_run_on_the_benchmark_in_memory_labels_its_exported_clips(road: Road, tmp_path: Path):

@@ -63,7 +63,7 @@ def test_a_missing_root_and_a_wrong_width_are_one_line(tmp_path: Path, monkeypat
     write_small(tmp_path / "own")
     flags = ["--data.root", str(tmp_path / "own"), "--data.cache", str(tmp_path / "cache")]
     message = error_of(monkeypatch, capsys, "ucf", *flags, "--out", str(tmp_path / "run"))
-    assert "width of the features is (512, 512), expected 6 of sound and 8 of pictures" in message
+    assert "width of the features is (512, 512), expected 6 (audio) and 8 (visual)" in message
     assert "--model.audio-features 6 --model.visual-features 8" in message
     assert not (tmp_path / "run").exists()
 
@@ -72,7 +72,7 @@ def test_a_missing_root_and_a_wrong_width_are_one_line(tmp_path: Path, monkeypat
     ("flags", "named"),
     [
         (["--data.root", "nowhere"], "nowhere: no such folder"),
-        (["--data.root", "own"], "expected 6 of sound and 8 of pictures"),
+        (["--data.root", "own"], "expected 6 (audio) and 8 (visual)"),
         (["--data.root", "own", *WIDTHS, "--model.words", "5"], "add --model.words 300"),
     ],
 )

@@ -142,7 +142,7 @@ def test_damaged_markers_are_refused_before_training(
     monkeypatch.setattr(
         "mdft.experiments.sweep.sweep", lambda *_, **__: pytest.fail("trained first")
     )
-    with pytest.raises(UserError, match=r"ablations\.md: .*mend them or move the file away"):
+    with pytest.raises(UserError, match=r"ablations\.md: .*fix them or move the file away"):
         run(folder, monkeypatch)
     assert table.read_text() == text
 

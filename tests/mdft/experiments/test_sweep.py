@@ -78,7 +78,7 @@ def test_a_plan_goes_seed_by_seed(tmp_path: Path):
 
 @pytest.mark.parametrize("wrong", [(), (0, 0)])
 def test_seeds_that_make_no_sweep_are_refused(tmp_path: Path, wrong: tuple[int, ...]):
-    with pytest.raises(UserError, match=r"seeds is .*expected at least one, none twice"):
+    with pytest.raises(UserError, match=r"seeds is .*expected at least one, without duplicates"):
         plan([Row("a", debug())], wrong, tmp_path)
 
 
@@ -96,7 +96,7 @@ def test_finished_runs_are_reused_and_foreign_ones_refused(tmp_path: Path, monke
     console = quiet()
     outcome = sweep.sweep(jobs, tmp_path, at_once=2, console=console)
     assert [r.hm for r in outcome.results["a"]] == [0.5, 0.7]
-    assert outcome.failures == [] and "2 of 2 runs are finished already" in said(console)
+    assert outcome.failures == [] and "2 of 2 runs are already finished" in said(console)
     other = plan([Row("a", dataclasses.replace(debug(), epochs=9))], (0,), tmp_path)
     with pytest.raises(UserError, match=r"a/seed0: the run there was made with another epochs"):
         sweep.sweep(other, tmp_path, at_once=2, console=quiet())

@@ -131,14 +131,14 @@ def test_names_of_ones_own_keep_the_runs_vectors_or_get_new_ones(own: Path):
     accent = replace(context, classes=["caf\u00e9", *context.classes[1:]])
     np.testing.assert_array_equal(candidates(accent, ["Cafe\u0301"]).words_CW, context.words_CW[:1])
     for names, named in (
-        (["a", "b", "a"], "'a' is there twice"),
+        (["a", "b", "a"], "'a' is given twice"),
         (["knitting", "a", "Knitting"], "'Knitting' is the same class as 'knitting'"),
         ("knitting", "found 'knitting', expected a list"),
         ([], "expected a list"),
     ):
         with pytest.raises(UserError, match=named):
             candidates(context, names)
-    with pytest.raises(UserError, match="made of the letters of names"):
+    with pytest.raises(UserError, match="computed from the letters of class names"):
         candidates(context, ["a"], Path("words.npz"))
     with pytest.raises(UserError, match=r"words\.npz: for classes of --classes"):
         candidates(context, None, Path("words.npz"))
@@ -149,7 +149,7 @@ def test_new_names_need_the_words_that_the_run_was_trained_with(own: Path, tmp_p
     with pytest.raises(UserError, match=r"class 'jugling' is unknown.*--vectors; 300 wide, from g"):
         candidates(context, ["jugling"])
     np.savez(tmp_path / "w.npz", jugling=np.ones(5))
-    with pytest.raises(UserError, match="vectors 5 wide, the run was trained with 300"):
+    with pytest.raises(UserError, match="vectors have width 5, the run was trained with 300"):
         candidates(context, ["jugling"], tmp_path / "w.npz")
     np.savez(tmp_path / "w.npz", jugling=np.full(300, 0.5))
     found = candidates(context, ["jugling", "knitting"], tmp_path / "w.npz")
@@ -204,15 +204,19 @@ def test_features_of_another_width_or_network_are_refused(own: Path, tmp_path: P
         np.zeros((2, 128), np.float32), np.zeros((2, 512), np.float32),
         np.zeros((2, 8, 512), np.uint8), 25.0,
     )  # fmt: skip
-    with pytest.raises(UserError, match="audio features are 128 wide, the run was trained on 512"):
+    with pytest.raises(
+        UserError, match="audio features have width 128, the run was trained on 512"
+    ):
         context.batch([given])
     published = replace(context, extract=None)
-    with pytest.raises(UserError, match="do not say what made them"):
+    with pytest.raises(UserError, match="do not record their network"):
         published.features(None, None)
     assert published.features("frozen", None) == FeatureConfig()
     assert context.extract is not None
     other = replace(context, extract={**context.extract, "checkpoint": "0" * 64})
-    with pytest.raises(UserError, match="other weights than the run was trained with"):
+    with pytest.raises(
+        UserError, match="its weights differ from those that the run was trained with"
+    ):
         other.features(None, None)
 
 

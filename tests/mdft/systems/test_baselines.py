@@ -93,9 +93,9 @@ def test_no_clip_knows_its_neighbours_or_its_padding(ragged_clips: ClipSet, name
         for row, index in enumerate(indices):
             alone = system.embed_clips(clips.batch(np.array([index])))
             torch.testing.assert_close(
-                alone.o_BME[0], together.o_BME[row], atol=1e-10, rtol=1e-10, msg=f"{name} {index}"
+                alone.o_BRE[0], together.o_BRE[row], atol=1e-10, rtol=1e-10, msg=f"{name} {index}"
             )
-            assert torch.equal(alone.weight_BM[0], together.weight_BM[row])
+            assert torch.equal(alone.weight_BR[0], together.weight_BR[row])
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

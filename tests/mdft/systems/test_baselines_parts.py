@@ -72,7 +72,7 @@ def test_sje_takes_the_worst_class_and_devise_all(batch: TrainingBatch, name: st
 def test_compatibility_scores_by_its_product(batch: TrainingBatch):
     found = system("sje", Compatibility, score="compatibility")
     clips, words_CW = found.embed_clips(batch.clips), batch.words_CW
-    expected = -(clips.o_BME[:, 0] @ words_CW.T).detach().numpy()
+    expected = -(clips.o_BRE[:, 0] @ words_CW.T).detach().numpy()
     np.testing.assert_allclose(found.distances(clips, words_CW), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -103,9 +103,9 @@ def test_cjme_prefers_the_surer_modality():
 def test_cjme_by_hand(batch: TrainingBatch):
     found = system("cjme", CJME)
     clips, w_CE = found.embed_clips(batch.clips), found.embed_words(batch.words_CW)
-    a_BE, v_BE = clips.o_BME.unbind(1)
+    a_BE, v_BE = clips.o_BRE.unbind(1)
     share_B = torch.sigmoid(found.attention(concatenated(batch.clips)))[:, 0]
-    assert torch.equal(clips.weight_BM[:, 1], (share_B >= 0.5).float())
+    assert torch.equal(clips.weight_BR[:, 1], (share_B >= 0.5).float())
     hinges = []
     for i, other in enumerate(batch.negatives_B.tolist()):  # type: ignore[union-attr]
         w_E = w_CE[batch.targets_B[i]]
@@ -134,8 +134,8 @@ def test_avgzslnet_is_the_sum_of_its_published_terms(batch: TrainingBatch):
 def test_avca_is_the_sum_of_its_published_terms(batch: TrainingBatch, name: str):
     found = system(name, AVCA)
     assert "position_MD" in dict(found.named_parameters())  # trained, unlike in the published code
-    thought = found.think(batch.clips)
-    (a, v), (phi_a, phi_v) = thought.theta_BME.unbind(1), thought.phi_BMD.unbind(1)
+    thought = found.modalities(batch.clips)
+    (a, v), (phi_a, phi_v) = thought.theta_BRE.unbind(1), thought.phi_BRD.unbind(1)
     word = batch.words_CW[batch.targets_B]
     w, rho_w = found.embed_words(word), found.decoder(found.embed_words(word))
     a_, v_, w_ = (batch.negative(x) for x in (a, v, w))
@@ -162,7 +162,7 @@ def test_a_score_of_both_is_the_sum_of_the_two(batch: TrainingBatch, name: str):
         measured[score] = found.distances(clips, o_w_CE)
         branch = {"audio": 0, "visual": 1}.get(score)
         if branch is not None:
-            expected = exact_distances(clips.o_BME[:, branch], o_w_CE)
+            expected = exact_distances(clips.o_BRE[:, branch], o_w_CE)
             np.testing.assert_allclose(measured[score], expected)
     np.testing.assert_allclose(measured["both"], measured["audio"] + measured["visual"])
 
@@ -207,7 +207,7 @@ def test_tcaf_attends_across_modalities_only():
 
 def test_tcaf_by_hand(batch: TrainingBatch):
     found = system("tcaf", TCaF)
-    o_BE = found.embed_clips(batch.clips).o_BME[:, 0]
+    o_BE = found.embed_clips(batch.clips).o_BRE[:, 0]
     w_CE, word_BW = found.embed_words(batch.words_CW), batch.words_CW[batch.targets_B]
     w_BE = w_CE[batch.targets_B]
     own_B = (o_BE @ w_CE.T).log_softmax(1).gather(1, batch.targets_B[:, None])
@@ -236,9 +236,9 @@ def test_tcaf_normalises_over_time_on_demand(ragged_clips: ClipSet):
     expected.audio_BTD.div_(255)
     lengths_B1D = expected.visual_BTD.square().sum(1, keepdim=True).sqrt()
     expected.visual_BTD.div_(lengths_B1D)
-    found = published.embed_clips(batch).o_BME
-    torch.testing.assert_close(found, plain.embed_clips(expected).o_BME)
-    assert not torch.allclose(found, plain.embed_clips(batch).o_BME)
+    found = published.embed_clips(batch).o_BRE
+    torch.testing.assert_close(found, plain.embed_clips(expected).o_BRE)
+    assert not torch.allclose(found, plain.embed_clips(batch).o_BRE)
 
 
 def test_the_generators_loss_never_reaches_the_critic(batch: TrainingBatch):
@@ -269,7 +269,7 @@ def test_fvaegan_scores_candidates_that_it_was_prepared_for(ragged_clips: ClipSe
         clips = found.embed_clips(ragged_clips.batch(SOME))
         distances = found.distances(clips, found.embed_words(words_CW[classes]))
     np.testing.assert_allclose(np.exp(-distances).sum(1), 1)
-    with pytest.raises(UserError, match="knows 10 classes, and 2 of those asked for are not"):
+    with pytest.raises(UserError, match="2 of the requested classes are not among the 10 classes"):
         found.embed_words(words_CW)
 
 

@@ -58,7 +58,7 @@ def test_a_run_is_resumed_saved_and_loaded_whole(ragged_clips: ClipSet, tmp_path
     assert results.zsl >= results.unseen
     spiking = {"audio.lif_1", "audio.lif_2", "visual.lif_1", "visual.lif_2"}
     assert set(results.firing_rates) == (spiking if name == "avmst" else set())
-    with pytest.raises(UserError, match=f"a run of the baseline {name}, which has no motion"):
+    with pytest.raises(UserError, match=f"run of the baseline {name}, which has no motion"):
         load_ours(tmp_path / "whole")
 
 
@@ -98,7 +98,7 @@ def test_ours_is_the_model_with_its_losses(ragged_clips: ClipSet):
     system.eval()
     output = system(batch.clips)
     clips = system.embed_clips(batch.clips)
-    assert torch.equal(clips.o_BME[:, 0], output.o_av_BE) and (clips.weight_BM == 1).all()
+    assert torch.equal(clips.o_BRE[:, 0], output.o_av_BE) and (clips.weight_BR == 1).all()
     loss = dataclasses.replace(config.loss, rate_limit=1.0)
     expected = total_loss(
         output.o_av_BE,
@@ -124,7 +124,7 @@ def test_a_flag_of_another_system_is_refused(name: str):
     other = "sje" if name != "sje" else "apn"
     changed = dataclasses.replace(getattr(config.baseline, other), learning_rate=0.5)
     foreign = dataclasses.replace(BaselinesConfig(), **{other: changed})
-    with pytest.raises(UserError, match=f"--baseline.{other}: only --model {other} looks at it"):
+    with pytest.raises(UserError, match=f"--baseline.{other}: only --model {other} uses it"):
         check_used(dataclasses.replace(config, baseline=foreign), recipe)
     if name == "mdft":
         check_used(dataclasses.replace(config, learning_rate=0.5), recipe)

@@ -137,7 +137,7 @@ def test_what_is_compiled_is_called(ragged_clips: ClipSet, monkeypatch):
     torch.manual_seed(0)
     system = build(small_config()).eval()
     batch = ragged_clips.batch(ragged_clips.splits["val_seen"])
-    expected = system.embed_clips(batch).o_BME
+    expected = system.embed_clips(batch).o_BRE
     monkeypatch.setattr(torch, "compile", lambda work, *, mode: record(work, mode))
     monkeypatch.setattr(
         torch.nn.Module,
@@ -145,7 +145,7 @@ def test_what_is_compiled_is_called(ragged_clips: ClipSet, monkeypatch):
         lambda part, *, mode: setattr(part, "forward", record(part.forward, mode)),
     )
     compile_dense(system, "reduce-overhead")
-    assert torch.equal(system.embed_clips(batch).o_BME, expected)
+    assert torch.equal(system.embed_clips(batch).o_BRE, expected)
     steps = ragged_clips.seconds_N[ragged_clips.splits["val_seen"]].max()
     assert [name for name, _ in called] == ["RJLU.step"] * steps + [
         "ResidualMLP.forward",

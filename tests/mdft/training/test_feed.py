@@ -125,7 +125,7 @@ def test_auto_streams_on_a_cpu_and_stays_on_a_gpu_that_has_room(monkeypatch):
     assert feed_of(CLIPS, cuda) == "resident"
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * needed - 1, 0))
     assert isinstance(feed_of(CLIPS, cuda), Streamed)
-    with pytest.raises(UserError, match=r"--compute\.feed device: the clips take .*give stream"):
+    with pytest.raises(UserError, match=r"--compute\.feed device: the clips take .*use stream"):
         feed_of(CLIPS, cuda, "device")
 
 

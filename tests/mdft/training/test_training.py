@@ -230,7 +230,7 @@ def test_an_aborted_start_does_not_block_the_folder(clips: ClipSet, tmp_path: Pa
     (tmp_path / "config.json").write_text("{}")
     check_folder(tmp_path, small_config(), resume=False)
     run(clips, tmp_path, config=small_config(epochs=1))
-    with pytest.raises(UserError, match="holds a run already"):
+    with pytest.raises(UserError, match="already contains a run"):
         check_folder(tmp_path, small_config(epochs=1), resume=False)
     check_folder(tmp_path, small_config(epochs=1, device="auto"), resume=True)
     with pytest.raises(UserError, match="another epochs"):
