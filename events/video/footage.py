@@ -36,8 +36,8 @@ class Wanted:
 
     Attributes:
         path: of the video file.
-        picture_size: shorter side of the pictures, pixels; the longer one keeps its proportion.
-        pictures_per_second: how many pictures.
+        frame_size: shorter side of the pictures, pixels; the longer one keeps its proportion.
+        frames_per_second: how many pictures.
         sound_rate: samples a second.
         event_size: shorter side of the frames that make events, pixels.
         bins_per_second: K, event bins a second.
@@ -46,8 +46,8 @@ class Wanted:
     """
 
     path: str
-    picture_size: int = 64
-    pictures_per_second: int = 4
+    frame_size: int = 64
+    frames_per_second: int = 4
     sound_rate: int = 8000
     event_size: int = 64
     bins_per_second: int = 8
@@ -60,7 +60,7 @@ class Footage:
     """A clip of T seconds.
 
     Attributes:
-        pictures: (T·pictures_per_second, H, W, 3) uint8 RGB, upright.
+        pictures: (T·frames_per_second, H, W, 3) uint8 RGB, upright.
         sound: (T·sound_rate,) float32, full scale ±1.
         bins: E_v, (T, K, 512) uint8 in sixteenths, see `events.pool`.
         fps: nominal frame rate, 0 if the file declares none.
@@ -85,7 +85,7 @@ def read_footage(wanted: Wanted) -> Footage:
     Raises:
         UserError: the file cannot be read (`events.video.clip.Clip`), or a number is impossible.
     """
-    for name in ("picture_size", "pictures_per_second", "sound_rate", "event_size", "max_seconds"):
+    for name in ("frame_size", "frames_per_second", "sound_rate", "event_size", "max_seconds"):
         whole(name, getattr(wanted, name), least=1)
     limit_us = wanted.max_seconds * _SECOND
     stretches: list[Sound] = []
@@ -123,7 +123,7 @@ class _Picker:
     """Takes the picture that is shown at (k + 1/2)/rate seconds, for k = 0, 1, …"""
 
     def __init__(self, wanted: Wanted) -> None:
-        self.rate, self.size = wanted.pictures_per_second, wanted.picture_size
+        self.rate, self.size = wanted.frames_per_second, wanted.frame_size
         self.limit = wanted.max_seconds * self.rate
         self.taken: list[NDArray[np.uint8]] = []
         self.shown: ClipFrame | None = None

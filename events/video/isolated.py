@@ -9,7 +9,7 @@ from types import TracebackType
 from events.video.footage import Footage, Wanted, read_footage
 from mdft.isolation import Answer, Child, serve
 
-_ARRAYS = ("pictures", "sound", "bins")
+_ARRAYS = ("frames", "sound", "bins")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def moments(footage: Footage, count: int) -> Iterator[tuple[float, np.ndarray, n
     Yields:
         Time, (H,W,3) uint8, and (16,16,3) in [0, 1]: ON red, OFF blue, silence white.
     """
-    pictures, bins = footage.pictures, footage.bins
+    pictures, bins = footage.frames, footage.bins
     images = event_images(bins.reshape(-1, bins.shape[-1]))
     count = min(count, len(pictures))
     for index in ((np.arange(count) + 0.5) * len(pictures) / count).astype(int):

@@ -13,16 +13,16 @@ class Backbone:
     """What it wants of a clip, and what it makes of that.
 
     Attributes:
-        picture_size: shorter side of the pictures, pixels.
-        pictures_per_second: P.
+        frame_size: shorter side of the pictures, pixels.
+        frames_per_second: P.
         sound_rate: samples a second.
         visual: (T·P, H, W, 3) uint8 RGB → (T, D_v) float32.
         audio: (T·rate,) float32 → (T, D_a) float32.
         note: what a user must know of it; empty if nothing.
     """
 
-    picture_size: int
-    pictures_per_second: int
+    frame_size: int
+    frames_per_second: int
     sound_rate: int
     visual: Callable[[np.ndarray], np.ndarray]
     audio: Callable[[np.ndarray], np.ndarray]

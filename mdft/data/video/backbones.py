@@ -36,8 +36,8 @@ def frozen(config: FeatureConfig) -> Backbone:
     """The extractor of the embedded benchmark (:mod:`mdft.data.extractor`), 512 and 512 wide."""
     extractor = make_extractor(config.seed, config.sample_rate)
     return Backbone(
-        picture_size=config.size,
-        pictures_per_second=FRAMES_A_SECOND,
+        frame_size=config.size,
+        frames_per_second=FRAMES_A_SECOND,
         sound_rate=config.sample_rate,
         visual=lambda pictures: frame_features(pictures, FRAMES_A_SECOND, extractor),
         audio=lambda sound: sound_features(sound, extractor),

@@ -57,8 +57,8 @@ def read_clip(path: Path, config: FeatureConfig) -> Footage:
     return _LOCAL.reader.read(
         Wanted(
             path=str(path),
-            picture_size=backbone.picture_size,
-            pictures_per_second=backbone.pictures_per_second,
+            frame_size=backbone.frame_size,
+            frames_per_second=backbone.frames_per_second,
             sound_rate=backbone.sound_rate,
             event_size=config.size,
             bins_per_second=config.bins_per_second,
@@ -92,7 +92,7 @@ def features_of(path: Path, footage: Footage, backbone: Backbone) -> ClipFeature
     """
     # Sums of one thread are in one order, whatever the machine has.
     with _one_thread():
-        audio_TD, visual_TD = backbone.audio(footage.sound), backbone.visual(footage.pictures)
+        audio_TD, visual_TD = backbone.audio(footage.sound), backbone.visual(footage.frames)
     for kind, values in (("audio", audio_TD), ("visual", visual_TD)):
         if not np.isfinite(values).all():
             raise UserError(f"{path}: its {kind} features are not finite; wrong weights?")

@@ -63,8 +63,8 @@ def selavi(checkpoint: Path) -> Backbone:
     pair.eval()
     video, sound = (pair[f"{name}_network"].get_submodule("base") for name in ("video", "audio"))
     return Backbone(
-        picture_size=SIDE,
-        pictures_per_second=PICTURES,
+        frame_size=SIDE,
+        frames_per_second=PICTURES,
         sound_rate=RATE,
         visual=lambda pictures: visual_features(video, pictures),
         audio=lambda samples: sound_features(sound, samples),

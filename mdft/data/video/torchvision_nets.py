@@ -60,8 +60,8 @@ def video_network(name: str, config: FeatureConfig) -> Backbone:
     preset = models.get_model_weights(name).DEFAULT.transforms()
     extractor = make_extractor(config.seed, config.sample_rate)
     return Backbone(
-        picture_size=preset.resize_size[0],
-        pictures_per_second=PICTURES,
+        frame_size=preset.resize_size[0],
+        frames_per_second=PICTURES,
         sound_rate=config.sample_rate,
         visual=_Visual(network.eval(), preset),
         audio=lambda sound: sound_features(sound, extractor),
