@@ -92,9 +92,7 @@ def _check(path: Path, name: str, tensor: Tensor, like: Tensor) -> None:
         raise UserError(
             f"{path}: weight {name!r} is {tuple(tensor.shape)}, expected {tuple(like.shape)}"
         )
-    plain = (
-        tensor.layout == torch.strided and tensor.device.type == "cpu"
-    )  # meta: no data
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"  # meta: no data
     if tensor.dtype.is_floating_point != like.dtype.is_floating_point or not plain:
         kind = f"{tensor.dtype} ({tensor.layout}, {tensor.device})"
         raise UserError(f"{path}: weight {name!r} is {kind}, expected {like.dtype}")
