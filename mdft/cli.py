@@ -1,4 +1,4 @@
-"""The front of a command: arguments into a dataclass, a mistake into one line and a status."""
+"""Command-line interface: parse arguments into a dataclass; print an error as one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mdft.machine import checked
 
 T = TypeVar("T")
 
-#: Characters of an error's line; a name from a hostile file may have millions.
+#: Limit on the characters of an error line; names in a malicious file may be very long.
 _LONGEST = 2000
 _STDOUT = 1
 _DEBUG = Annotated[
@@ -41,23 +41,23 @@ def parse(
     """Read a command line into a dataclass; ``--debug`` is a flag of every command.
 
     Args:
-        command: dataclass of the command; its docstring opens ``--help``.
-        prog: how the command is called, as ``--help`` shows it.
-        arguments: by default those of the process.
-        default: values of the flags that are not given, where they are not the class's.
-        notes: shown after the docstring, line by line as it is.
+        command: dataclass of the command; ``--help`` begins with its docstring.
+        prog: name of the command in ``--help``.
+        arguments: arguments to parse; default: those of the process.
+        default: default values of the flags; None: those of the class.
+        notes: text printed after the docstring; its line breaks are kept.
 
     Raises:
-        UserError: what tyro refuses, with its suggestions, in one line.
+        UserError: tyro rejects the arguments; its message and suggestions in one line.
     """
     config: tuple[Any, ...] = ("config", Annotated[command, tyro.conf.arg(name="")])
     if default is not None:
         config = (*config, field(default=default))
-    # A wrapper, not a base class: no command has to know of the flag.
+    # A wrapper and not a base class, so that the commands need not define the flag.
     shell = make_dataclass("Shell", [config, ("debug", _DEBUG, False)], frozen=True)
-    said = re.split(r"\n\n(?:Attributes|Args):\n", inspect.getdoc(command) or "")[0]
+    text = re.split(r"\n\n(?:Attributes|Args):\n", inspect.getdoc(command) or "")[0]
     # tyro keeps the break before a line that does not begin with a letter.
-    paragraphs = [" ".join(paragraph.split()) for paragraph in said.split("\n\n")]
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     description = "\n\n".join([*paragraphs, *filter(None, [notes])])
     box = io.StringIO()
     try:
@@ -70,9 +70,9 @@ def parse(
 
 
 def _refusal(box: str) -> UserError:
-    """The error of the text in tyro's box; of a choice with the nearest one, which tyro leaves out.
+    """Convert tyro's boxed error text; an invalid choice gets a suggestion, which tyro omits.
 
-    The box is taken apart because tyro (1.0) hands out the text in no other public way:
+    The box is parsed because tyro (1.0) has no other public access to the text:
     ``console_outputs=False`` drops it, and the hook of ``tyro._errors`` is declared unstable.
     """
     rules = r"(?m)^[ │]*(?:[╭╰].*|[─-]{8,})[ │]*$"
@@ -87,16 +87,16 @@ def _refusal(box: str) -> UserError:
 
 
 def exit_status(main: Callable[[], int]) -> int:
-    """Run a command; a UserError or an OSError becomes one line on stderr and status 2.
+    """Run a command; print a UserError or an OSError as one line on stderr.
 
-    With ``--debug`` on the process's command line the traceback takes the line's place.
+    With ``--debug`` on the process's command line the traceback is printed instead.
 
     Args:
-        main: returns the exit status.
+        main: function of the command; returns the exit status.
 
     Returns:
-        What ``main`` returned, 2 after a mistake, 130 after Ctrl-C, 141 if nobody reads what
-        it prints.
+        The return value of ``main``, 2 after such an error, 130 after Ctrl-C, 141 if the reader of
+        stdout has closed it.
     """
     try:
         status = main()
@@ -104,7 +104,7 @@ def exit_status(main: Callable[[], int]) -> int:
         return status
     except (UserError, OSError) as error:
         if isinstance(error, BrokenPipeError) and _unread():
-            os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # what is left goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # discard the remaining output
             return 128 + signal.SIGPIPE
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
@@ -119,16 +119,16 @@ def exit_status(main: Callable[[], int]) -> int:
 
 
 def _unread() -> bool:
-    """Whether the reader of stdout is gone, as after `| head`: no mistake, and nothing to say."""
+    """Whether the reader of stdout has closed it, as `| head` does; this is not an error."""
     poll = select.poll()
     poll.register(_STDOUT, 0)
-    return any(said & select.POLLERR for _, said in poll.poll(0))
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def run_main(main: Callable[[], int]) -> None:
     """Run a command's ``main`` and exit with the status of :func:`exit_status`.
 
     Args:
-        main: returns the exit status.
+        main: function of the command; returns the exit status.
     """
     sys.exit(exit_status(lambda: checked(main)))

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, by one process at a time."""
+"""Write files completely or not at all, from one process at a time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _MARK = ".tmp"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to; it takes the place of ``path`` at the end.
+    """A temporary path beside ``path`` to write to, renamed to ``path`` at the end of the block.
 
-    After an error inside the block nothing is left behind and ``path`` is as it was. After a
-    SIGKILL the temporary file is left, which :func:`only_writer` removes the next time.
+    After an error inside the block the temporary file is removed and ``path`` is unchanged. After
+    a SIGKILL the temporary file remains; the next :func:`only_writer` removes it.
 
     Args:
-        path: the file to write; its ending is kept, for writers that look at it.
+        path: the file to write; its suffix is kept, for writers that depend on it.
 
     Raises:
-        OSError: naming ``path``, where the system's own error does not (disk full).
+        OSError: the file cannot be written; the message names ``path``, also for a full disk.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{_MARK}{path.suffix}")
     try:
@@ -42,16 +42,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process alone; remove what a killed one left half-written.
+    """Lock a folder for this process, and remove the temporary files of killed processes.
 
-    The lock is the system's, on ``.lock`` in the folder: it goes with the process that holds it,
-    however that ends.
+    The lock is a file lock of the operating system on ``.lock`` in the folder; it is released when
+    the process ends, however that happens.
 
     Args:
-        folder: exists.
+        folder: an existing folder.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process has locked the folder.
         OSError: the folder cannot be written.
     """
     try:
@@ -67,7 +67,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: to a temporary name beside it, then rename."""
+    """Write a file completely or not at all, by way of a temporary file and a rename."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.flush()

@@ -10,7 +10,7 @@ import numpy as np
 
 from mdft.errors import UserError
 
-#: β is chosen among these, on validation data only.
+#: Candidate values of β, chosen on validation data only.
 BETAS = np.linspace(0.0, 3.0, 16)
 
 
@@ -22,10 +22,10 @@ class Scores:
         seen: S, over seen classes, among all candidates.
         unseen: U, over unseen classes, among all candidates.
         hm: harmonic mean 2SU/(S+U), 0 if both are 0.
-        zsl: over unseen classes, among unseen candidates only; never below U.
+        zsl: over unseen classes, among unseen candidates only; at least U.
         per_class: class index → recall among all candidates.
         zsl_per_class: unseen class index → recall among unseen candidates only.
-        beta: what was added to the distances of seen classes.
+        beta: calibration β, added to the distances of seen classes.
     """
 
     seen: float
@@ -45,15 +45,15 @@ def harmonic_mean(seen: Fraction, unseen: Fraction) -> Fraction:
 def scores(distances: Any, labels: Any, seen: Any, beta: float = 0.0) -> Scores:
     """Score a test set against its candidate classes.
 
-    An unseen clip that :func:`predict` puts right among all candidates it also puts right among
-    the unseen ones, so ZSL ≥ U. Means are taken in exact fractions: two β with equal HM are
-    equal, whatever the order of the classes.
+    A clip of an unseen class that :func:`predict` classifies correctly among all candidates is
+    also correct among the unseen ones, so ZSL ≥ U. Means are exact fractions, so that the order of
+    the classes cannot break or make a tie between two values of β.
 
     Args:
         distances: (n,C) Euclidean distances to every candidate.
         labels: (n,) candidate index of each clip.
-        seen: (C,) bool.
-        beta: calibration.
+        seen: (C,) bool, True for seen classes.
+        beta: calibration β, added to the distances of seen classes.
 
     Raises:
         UserError: shapes disagree, a distance or β is not finite, or a candidate has no clip.
@@ -79,17 +79,17 @@ def scores(distances: Any, labels: Any, seen: Any, beta: float = 0.0) -> Scores:
 def predict(
     distances_NC: np.ndarray, seen_C: np.ndarray, beta: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The candidate of each clip. The first of equal distances wins.
+    """Predict the class of each clip; ties go to the first candidate.
 
     GZSL: ``argmin_c d_c + β·1[c seen]``; ZSL: ``argmin`` over unseen candidates.
 
     Args:
         distances_NC: float64 Euclidean distances.
-        seen_C: bool.
-        beta: calibration.
+        seen_C: bool, True for seen classes.
+        beta: calibration β.
 
     Returns:
-        (n,) candidate indices of GZSL, and of ZSL.
+        (n,) predicted candidate indices for GZSL, and for ZSL.
     """
     unseen_C = np.flatnonzero(~seen_C)
     gzsl_N = (distances_NC + beta * seen_C).argmin(1)
@@ -97,18 +97,18 @@ def predict(
 
 
 def confusion(predicted_N: np.ndarray, labels_N: np.ndarray, classes: int) -> np.ndarray:
-    """(C,C) int64 counts: row the class of the clip, column the class it was called."""
+    """Confusion matrix, (C,C) int64 counts: rows are true classes, columns predicted ones."""
     flat = np.bincount(labels_N * classes + predicted_N, minlength=classes * classes)
     return flat.reshape(classes, classes)
 
 
 def choose_beta(distances: Any, labels: Any, seen: Any) -> float:
-    """The β of the grid with the best HM, the first of equals. Validation data only.
+    """The β among ``BETAS`` with the best HM on validation data; ties go to the smallest.
 
     Args:
         distances: (n,C) Euclidean distances of the validation clips.
         labels: (n,) candidate index of each clip.
-        seen: (C,) bool.
+        seen: (C,) bool, True for seen classes.
     """
     hms = [scores(distances, labels, seen, beta).hm for beta in BETAS]
     return float(BETAS[int(np.argmax(hms))])
@@ -135,7 +135,7 @@ def _checked(
             f"({len(labels_N)}, {len(seen_C)}) for {len(labels_N)} labels and {len(seen_C)} classes"
         )
     if not np.isfinite(distances_NC).all():
-        raise UserError("gzsl: distances hold NaN or infinity, expected finite values")
+        raise UserError("gzsl: distances contain NaN or infinity, expected finite values")
     if not np.isfinite(beta):
         raise UserError(f"gzsl: beta is {beta}, expected a finite number")
     if seen_C.all() or not seen_C.any():
@@ -145,5 +145,7 @@ def _checked(
         raise UserError(f"gzsl: candidate classes {missing.tolist()} have no clip to score")
     stray = np.setdiff1d(labels_N, np.arange(len(seen_C)))
     if len(stray):
-        raise UserError(f"gzsl: labels {stray.tolist()} are no candidate of {len(seen_C)}")
+        raise UserError(
+            f"gzsl: labels {stray.tolist()}, expected candidate indices 0 to {len(seen_C) - 1}"
+        )
     return distances_NC, labels_N, seen_C

@@ -1,10 +1,10 @@
 """Read untrusted files in a child process, with limits on its memory and time; free of torch.
 
-Decoders and parsers written in C crash, hang and fill the memory on damaged files. In a child
-process only the child is lost: the file is named in one line, and the next one gets a new child.
-It runs ``python -m MODULE MEMORY_BYTES``, where the module calls :func:`serve`, and serves many
-files. A request is a line of JSON; an answer is a line of JSON and arrays in NumPy's own format,
-never a pickle, because a hostile file may control what the child sends.
+Decoders and parsers written in C may crash, hang or exhaust the memory on damaged files. In a child
+process only the child is lost: an error names the file, and a new child reads the next one. The
+child runs ``python -m MODULE MEMORY_BYTES``, whose module calls :func:`serve`, and reads many
+files. A request is a line of JSON; an answer is a line of JSON and arrays in NumPy's format, never
+a pickle, because a malicious file may control the child's output.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from numpy.typing import NDArray
 
 from mdft.errors import UserError, printable, reason
 
-#: JSON, and arrays by name.
+#: An answer: a JSON header, and arrays by name.
 Answer = tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]
 
-#: Characters of a refusal; a name from a hostile file may have millions.
+#: Limit on the characters of an error message; names in a malicious file may be very long.
 _LONGEST = 1000
-#: How long a process whose answer broke off may take to end, until it is killed.
+#: Seconds that a process may take to exit after an incomplete answer, before it is killed.
 _GRACE_S = 10.0
 
 
 class Child:
-    """A child process that reads files one after the other; it ends with this object.
+    """A child process that reads files one after another; it ends with this object.
 
-    It is started by the first file, and started again after it was lost.
+    The first file starts it; after a crash the next file starts it again.
 
     Args:
-        module: what runs in it; its ``__main__`` part calls :func:`serve`.
-        memory_bytes: limit on its address space, libraries included.
+        module: module that the child runs; its ``__main__`` part calls :func:`serve`.
+        memory_bytes: limit on the child's address space, libraries included.
     """
 
     def __init__(self, module: str, memory_bytes: int) -> None:
@@ -63,7 +63,7 @@ class Child:
         self.close()
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if it is running."""
         process, self._process = self._process, None
         if process is not None:
             _end(process)
@@ -74,23 +74,23 @@ class Child:
         """Read one file.
 
         Args:
-            path: of the file.
+            path: path of the file.
             seconds: limit on the wall-clock time, the start of the process included.
             cpu_seconds: limit on the child's processor time for this file; default: none.
-            request: further arguments of the child's function, as JSON can hold them.
+            request: further arguments of the child's function, serialisable as JSON.
 
         Returns:
-            What the child's function returned.
+            The return value of the child's function.
 
         Raises:
-            UserError: what the child's function raised; or the child crashed, or ran out of
-                memory or of time. The message names the file.
+            UserError: the child's function raised it, or the child crashed or exceeded its memory
+                or time. The message names the file.
         """
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
-        # The child works in another folder than this process.
-        asked = os.path.abspath(path)
-        line = json.dumps({"cpu_seconds": cpu_seconds, "path": asked, **request})
+        # The child has another working directory than this process.
+        absolute = os.path.abspath(path)
+        line = json.dumps({"cpu_seconds": cpu_seconds, "path": absolute, **request})
         late = threading.Event()
 
         def stop() -> None:
@@ -119,12 +119,12 @@ class Child:
                 )
             raise UserError(f"{path}: {how}") from error
         except BaseException:
-            self.close()  # interrupted: its answer must not be taken for that of the next file
+            self.close()  # a late answer must not be mistaken for that of the next file
             raise
         finally:
             watch.cancel()
         if "error" in header:
-            raise UserError(_one_line(str(header["error"]).replace(asked, str(path))))
+            raise UserError(_one_line(str(header["error"]).replace(absolute, str(path))))
         return header, arrays
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -143,7 +143,7 @@ class Child:
         return self._process
 
     def _exit_code(self) -> int | None:
-        """The process's exit code, None if it does not end by itself; it is forgotten."""
+        """Close the process; return its exit code, or None if it did not exit by itself."""
         assert self._process is not None
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=_GRACE_S)
@@ -153,16 +153,16 @@ class Child:
 
 
 def serve(read: Callable[..., Answer], memory_bytes: int) -> None:
-    """Answer the requests of a :class:`Child` until its input ends: the body of the process.
+    """Answer the requests of a :class:`Child` until its input ends; the main loop of the child.
 
     Args:
-        read: called with ``path`` and the request's further arguments. Messages of the
-            :class:`UserError` that it raises begin with the path.
+        read: function called with ``path`` and the request's further arguments. The message of a
+            :class:`UserError` that it raises begins with the path.
         memory_bytes: limit on the address space of this process.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's, meant for the parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     _limit_memory(memory_bytes)
-    # Answers go out by a private descriptor: a library that prints must not mix with them.
+    # Answers use a private file descriptor, because libraries may print to stdout.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
@@ -174,7 +174,7 @@ def serve(read: Callable[..., Answer], memory_bytes: int) -> None:
 
 
 def _limit_memory(memory_bytes: int) -> None:
-    with suppress(ImportError, ValueError, OSError):  # where a system knows no such limit
+    with suppress(ImportError, ValueError, OSError):  # systems without such limits
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -182,9 +182,9 @@ def _limit_memory(memory_bytes: int) -> None:
 
 
 def _limit_processor_time(seconds: float | None) -> None:
-    """End this process by SIGPROF after so much processor time; None takes the limit away.
+    """End this process by SIGPROF after some processor time; None removes the limit.
 
-    A handler in Python would not be called while a library in C hangs.
+    Without a handler, because Python's would not run while a library in C hangs.
     """
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds or 0.0)
@@ -196,16 +196,16 @@ def _answer(read: Callable[..., Answer], memory_bytes: int, request: dict[str, A
         return read(**request)
     except (UserError, OSError) as error:
         text = str(error)
-    except (MemoryError, ImportError):  # a library that is loaded late has no room either
+    except (MemoryError, ImportError):  # a late import may fail for lack of memory, too
         text = f"{path}: needs more than {memory_bytes / 2**30:g} GiB of memory to read"
-    except Exception as error:  # one file must not end the work on a folder
+    except Exception as error:  # one file must not stop the work on a folder
         text = f"{path}: {type(error).__name__}: {reason(error)}"
     return {"error": text}, {}
 
 
 def _send(stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     stream.write(json.dumps({"header": header, "arrays": list(arrays)}).encode() + b"\n")
-    # Of a file object NumPy wants the position, which a pipe has not.
+    # NumPy asks a file object for its position, which a pipe does not have.
     pipe: Any = SimpleNamespace(write=stream.write)
     for array in arrays.values():
         np.lib.format.write_array(pipe, np.asanyarray(array), allow_pickle=False)
@@ -216,8 +216,8 @@ def _receive(stream: Any) -> Answer:
     """Read one answer.
 
     Raises:
-        EOFError: the stream ends before the answer begins.
-        ValueError: it ends within the answer, or the answer is not one of :func:`_send`.
+        EOFError: the stream ends before the answer.
+        ValueError: the stream ends within the answer, or :func:`_send` did not write it.
     """
     line = stream.readline()
     if not line:
@@ -240,6 +240,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with suppress(OSError):  # a request that nobody reads any more
+            with suppress(OSError):  # an unread request cannot be flushed
                 pipe.close()
     process.wait()

@@ -1,4 +1,4 @@
-"""What the processor can do, and whether the environment asks PyTorch for more."""
+"""Check the instruction sets of the processor against ``ATEN_CPU_CAPABILITY`` of PyTorch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from mdft.errors import UserError, closest
 
 _VARIABLE = "ATEN_CPU_CAPABILITY"
-#: What PyTorch's kernels need, by the name of their instruction set.
+#: Value of the variable → processor features that PyTorch's kernels need.
 _NEEDS = {
     "default": (),
     "avx2": ("avx2", "fma"),
@@ -17,29 +17,29 @@ _NEEDS = {
 
 
 def features() -> Mapping[str, bool]:
-    """The processor's features, by LLVM's names; what is not there is False or missing."""
-    import llvmlite.binding  # a tenth of a second that most commands need not wait
+    """The processor's features by LLVM's names; unsupported ones are False or missing."""
+    import llvmlite.binding  # imported here: it takes 0.1 s, and most commands do not need it
 
     return llvmlite.binding.get_host_cpu_features()
 
 
 def checked(main: Callable[[], int]) -> int:
-    """A command's ``main``, after :func:`check_capability`."""
+    """Run :func:`check_capability`, then a command's ``main``; returns its exit status."""
     check_capability()
     return main()
 
 
 def check_capability(environment: Mapping[str, str] = os.environ) -> None:
-    """Check the variable that chooses PyTorch's kernels.
+    """Check the environment variable that selects PyTorch's kernels.
 
-    PyTorch ignores a name that it does not know, and obeys one that the processor lacks: the
-    process then dies of an illegal instruction.
+    PyTorch ignores an unknown value. With an instruction set that the processor does not have, the
+    process is killed by an illegal instruction.
 
     Args:
-        environment: of the process.
+        environment: environment variables of the process.
 
     Raises:
-        UserError: an unknown name, or an instruction set that this processor does not have.
+        UserError: the value is unknown, or this processor does not have the instruction set.
     """
     name = environment.get(_VARIABLE)
     if name is None:
@@ -47,7 +47,7 @@ def check_capability(environment: Mapping[str, str] = os.environ) -> None:
     if name not in _NEEDS:
         raise UserError(
             f"{_VARIABLE} is {name!r}, expected one of {', '.join(_NEEDS)}{closest(name, _NEEDS)}; "
-            "or unset it, for the processor's own"
+            "or unset it, and PyTorch selects the processor's own"
         )
     has = features() if _NEEDS[name] else {}
     if missing := [need.upper() for need in _NEEDS[name] if not has.get(need)]:

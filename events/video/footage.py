@@ -1,10 +1,10 @@
-"""What a clip shows, how it sounds and what events it makes, on a clock of whole seconds.
+"""Read a clip: sampled RGB frames, mono sound and event bins, aligned to whole seconds.
 
-Pictures are taken a fixed number of times a second, each in the middle of its stretch of time:
-the one that is shown then, whatever the frame rate. Events come of every frame, shrunk by area
-averaging, which keeps the noise of codec and camera out. Sound is mono, silent where there is
-none. A clip's length is that of its pictures; a further, partial second is left out, and a clip
-shorter than a second counts as one.
+A fixed number of frames per second is sampled, whatever the frame rate: each is the frame
+displayed at the middle of its interval. Events are generated from every frame, downscaled by area
+averaging, which suppresses the noise of codec and camera. Sound is silence where the file has
+none. The length of a clip is that of its video, without a last partial second; a clip shorter than
+a second has length 1.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from events.video.sound import Sound, lay_out
 from mdft.errors import whole
 
 _SECOND = 1_000_000
-#: A clip that lacks no more than this of a whole second has it.
+#: A last second that is short by no more than this counts as whole.
 _SLACK_US = 50_000
 _MOST_OBLONG = 4
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to take from a clip.
+    """What to read from a clip.
 
     Attributes:
-        path: of the video file.
-        picture_size: shorter side of the pictures, pixels; the longer one keeps its proportion.
-        pictures_per_second: how many pictures.
-        sound_rate: samples a second.
-        event_size: shorter side of the frames that make events, pixels.
-        bins_per_second: K, event bins a second.
-        threshold: contrast C of an event.
-        max_seconds: what comes later is left out.
+        path: path of the video file.
+        frame_size: shorter side of the sampled frames in pixels; the aspect ratio is kept.
+        frames_per_second: sampled frames per second.
+        sound_rate: audio samples per second.
+        event_size: shorter side, in pixels, of the frames from which events are generated.
+        bins_per_second: K, event bins per second.
+        threshold: contrast threshold C of an event.
+        max_seconds: the clip is cut after this many seconds.
     """
 
     path: str
-    picture_size: int = 64
-    pictures_per_second: int = 4
+    frame_size: int = 64
+    frames_per_second: int = 4
     sound_rate: int = 8000
     event_size: int = 64
     bins_per_second: int = 8
@@ -60,14 +60,14 @@ class Footage:
     """A clip of T seconds.
 
     Attributes:
-        pictures: (T·pictures_per_second, H, W, 3) uint8 RGB, upright.
+        frames: (T·frames_per_second, H, W, 3) uint8 RGB, upright, sampled at a fixed rate.
         sound: (T·sound_rate,) float32, full scale ±1.
         bins: E_v, (T, K, 512) uint8 in sixteenths, see `events.pool`.
         fps: nominal frame rate, 0 if the file declares none.
-        remarks: what was odd about the clip, one line each.
+        remarks: irregularities of the file, one line each.
     """
 
-    pictures: NDArray[np.uint8]
+    frames: NDArray[np.uint8]
     sound: NDArray[np.float32]
     bins: NDArray[np.uint8]
     fps: float
@@ -83,9 +83,9 @@ def read_footage(wanted: Wanted) -> Footage:
     """Read a clip, in one pass.
 
     Raises:
-        UserError: the file cannot be read (`events.video.clip.Clip`), or a number is impossible.
+        UserError: the file cannot be read (`events.video.clip.Clip`), or a setting is below 1.
     """
-    for name in ("picture_size", "pictures_per_second", "sound_rate", "event_size", "max_seconds"):
+    for name in ("frame_size", "frames_per_second", "sound_rate", "event_size", "max_seconds"):
         whole(name, getattr(wanted, name), least=1)
     limit_us = wanted.max_seconds * _SECOND
     stretches: list[Sound] = []
@@ -101,7 +101,7 @@ def read_footage(wanted: Wanted) -> Footage:
             if frame.time_us >= limit_us:
                 break
         seconds = min(_seconds(times, clip.fps), wanted.max_seconds)
-        pictures = picker.finish(seconds)
+        frames = picker.finish(seconds)
         cut = times[-1] >= limit_us
         remarks = list(remarks_of(clip, clip.duration_us if cut else times[-1]))
         if not clip.sounds:
@@ -116,51 +116,51 @@ def read_footage(wanted: Wanted) -> Footage:
         threshold=wanted.threshold,
     )
     sound = lay_out(stretches, seconds * wanted.sound_rate)
-    return Footage(pictures, sound, bins, clip.fps, tuple(remarks))
+    return Footage(frames, sound, bins, clip.fps, tuple(remarks))
 
 
 class _Picker:
-    """Takes the picture that is shown at (k + 1/2)/rate seconds, for k = 0, 1, …"""
+    """Samples the frame displayed at (k + 1/2)/rate seconds, for k = 0, 1, …"""
 
     def __init__(self, wanted: Wanted) -> None:
-        self.rate, self.size = wanted.pictures_per_second, wanted.picture_size
+        self.rate, self.size = wanted.frames_per_second, wanted.frame_size
         self.limit = wanted.max_seconds * self.rate
         self.taken: list[NDArray[np.uint8]] = []
-        self.shown: ClipFrame | None = None
+        self.current: ClipFrame | None = None
 
     def see(self, frame: ClipFrame) -> None:
-        """Take what was shown until this frame replaced it."""
+        """Sample the previous frame up to the time of this one."""
         self._fill(frame.time_us)
-        self.shown = frame
+        self.current = frame
 
     def finish(self, seconds: int) -> NDArray[np.uint8]:
-        """Return the pictures of so many seconds; the last frame stays until the end."""
+        """Return the sampled frames of `seconds` seconds; the last frame lasts until the end."""
         self._fill(seconds * _SECOND)
         return np.stack(self.taken[: seconds * self.rate])
 
     def _fill(self, until_us: int) -> None:
-        picture = None
+        small = None
         while (2 * len(self.taken) + 1) * _SECOND < 2 * self.rate * until_us:
             if len(self.taken) == self.limit:
                 return
-            assert self.shown is not None, "the first frame is at 0"
-            picture = _shrunk(self.shown, self.size) if picture is None else picture
-            self.taken.append(picture)
+            assert self.current is not None, "the first frame is at 0"
+            small = _shrunk(self.current, self.size) if small is None else small
+            self.taken.append(small)
 
 
 def _shrunk(frame: ClipFrame, size: int) -> NDArray[np.uint8]:
-    """Average a frame's areas to a shorter side of `size`: (H, W, 3) uint8 RGB, upright.
+    """Downscale by area averaging to a shorter side of `size`: (H, W, 3) uint8 RGB, upright.
 
-    The longer side becomes at most four times that, or a hostile shape would fill the memory.
+    The longer side is at most four times that, which bounds the memory for a malicious shape.
     """
     source = frame.source
     shorter, longer = sorted((source.width, source.height))
     other = min(max(round(longer * size / shorter), size), _MOST_OBLONG * size)
     width, height = (size, other) if source.width <= source.height else (other, size)
-    picture = source.to_ndarray(
+    small = source.to_ndarray(
         format="rgb24", width=width, height=height, interpolation=Interpolation.AREA
     )
-    return upright(cast(NDArray[np.uint8], picture), source)
+    return upright(cast(NDArray[np.uint8], small), source)
 
 
 def _seconds(times_us: list[int], fps: float) -> int:

@@ -9,16 +9,16 @@ from types import TracebackType
 from events.video.footage import Footage, Wanted, read_footage
 from mdft.isolation import Answer, Child, serve
 
-_ARRAYS = ("pictures", "sound", "bins")
+_ARRAYS = ("frames", "sound", "bins")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one clip.
+    """Limits for reading one clip.
 
     Attributes:
         memory_bytes: address space of the process, libraries included.
-        seconds: of wall time.
+        seconds: wall-clock time.
     """
 
     memory_bytes: int = 4 << 30
@@ -26,10 +26,10 @@ class Limits:
 
 
 class IsolatedReader:
-    """Reads clips as `events.video.footage.read_footage` does; its process ends with it.
+    """Runs `events.video.footage.read_footage` in a child process, which ends with this object.
 
     Args:
-        limits: of each clip.
+        limits: limits for each clip.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:

@@ -26,12 +26,12 @@ Branches = Literal["audio", "visual", "both"]
 
 @dataclass(frozen=True)
 class BaselineConfig:
-    """What every baseline has."""
+    """Fields that every baseline has."""
 
     learning_rate: Positive = 1e-3
-    """Of Adam."""
+    """Adam's learning rate."""
     weight_decay: NotNegative = 0.0
-    """Of Adam: L2, added to the gradient."""
+    """Adam's weight decay: an L2 term added to the gradient."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,14 @@ class CompatibilityConfig(BaselineConfig):
     """SJE and DeViSE."""
 
     margin: NotNegative = 0.1
-    """Of the hinge."""
+    """Margin of the hinge loss."""
     dropout: Share = 0.2
-    """Of features and word vectors."""
+    """Dropout probability of features and word vectors."""
     normalise: bool = False
-    """Features of unit length; published with C3D and VGGish features only."""
+    """Scale features to unit length; published with C3D and VGGish features only."""
     score: Literal["euclidean", "compatibility"] = "euclidean"
-    """Distance to a word vector as in AVCA's code, or the compatibility that is trained."""
+    """euclidean: distance to a word vector, as in AVCA's code; compatibility: the bilinear
+    compatibility that is trained."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,17 @@ class APNConfig(BaselineConfig):
     """Attribute Prototype Network on given features."""
 
     normalise: bool = False
-    """Features of unit length; published with C3D and VGGish features only."""
+    """Scale features to unit length; published with C3D and VGGish features only."""
 
 
 @dataclass(frozen=True)
 class FVAEGANConfig(BaselineConfig):
-    """f-VAEGAN-D2: a generator of features, then a classifier."""
+    """f-VAEGAN-D2: train a feature generator, then a classifier on generated features."""
 
     beta1: Share = 0.5
-    """Of Adam, as usual for adversarial training."""
+    """Adam's β1; 0.5 is usual for adversarial training."""
     latent: Count = 300
-    """Width of the noise."""
+    """Width of the generator's noise input."""
     hidden_encoder: Count = 300
     """Width of the encoder's hidden layer."""
     hidden_generator: Count = 512
@@ -71,19 +72,19 @@ class FVAEGANConfig(BaselineConfig):
     hidden_critic: Count = 512
     """Width of the critic's hidden layer."""
     critic_steps: Count = 5
-    """The generator learns in one step of so many."""
+    """Critic updates per generator update."""
     penalty: NotNegative = 10.0
     """Weight of the gradient penalty."""
     gan_weight: NotNegative = 10.0
-    """Weight of the critic's opinion in the generator's loss."""
+    """Weight of the adversarial term in the generator's loss."""
     synthetic: Count = 1000
-    """Clips to generate for each unseen class."""
+    """Features to generate for each unseen class."""
     classifier_epochs: Count = 30
-    """Of the second phase."""
+    """Epochs of the classifier."""
     classifier_batch: Count = 1000
-    """Clips a step of the second phase."""
+    """Batch size of the classifier."""
     classifier_rate: NotNegative = 1e-3
-    """Learning rate of the second phase."""
+    """Learning rate of the classifier."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,13 @@ class CJMEConfig(BaselineConfig):
     hidden: Count = 1024
     """Width of the hidden layer of both encoders."""
     dropout: Share = 0.2
-    """Of every hidden layer."""
+    """Dropout probability of every hidden layer."""
     margin: NotNegative = 1.0
-    """Of the triplets."""
+    """Margin of the triplet loss."""
     indifference: NotNegative = 0.1
-    """Entropies closer than this, in nats, prefer no modality."""
+    """Prefer no modality if the two entropies differ by less than this, in nats."""
     attention: Literal["hard", "soft"] = "hard"
-    """Score with the preferred modality alone, or with both in their shares."""
+    """hard: score with the preferred modality alone; soft: weight both by the attention."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,13 @@ class AVGZSLNetConfig(BaselineConfig):
     hidden_decoder: Count = 64
     """Width of the decoder's hidden layer."""
     dropout: Share = 0.8
-    """Of the encoders' hidden layers."""
+    """Dropout probability of the encoders' hidden layers."""
     dropout_decoder: Share = 0.5
-    """Of the decoder's hidden layer."""
+    """Dropout probability of the decoder's hidden layer."""
     margin: NotNegative = 1.0
-    """Of the triplets."""
+    """Margin of the triplet loss."""
     score: Branches = "both"
-    """Distances of which modality; both: their sum."""
+    """Modality whose distances give the score; both: the sum of the two distances."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class AVCAConfig(BaselineConfig):
     """AVCA."""
 
     weight_decay: NotNegative = 1e-5
-    """Of Adam: L2, added to the gradient."""
+    """Adam's weight decay: an L2 term added to the gradient."""
     dim: Count = 300
     """Width of the tokens."""
     joint: Count = 64
@@ -137,23 +138,23 @@ class AVCAConfig(BaselineConfig):
     hidden: Count = 512
     """Width of the hidden layers of encoders and projections."""
     layers: Count = 1
-    """Of the transformer."""
+    """Layers of the transformer."""
     heads: Count = 3
-    """Of attention."""
+    """Attention heads."""
     head: Count = 100
-    """Width of a head."""
+    """Width of an attention head."""
     mlp: Count = 64
     """Width of the transformer's hidden layer."""
     dropout_encoder: Share = 0.2
-    """Of encoders and transformer."""
+    """Dropout probability of the encoders and the transformer."""
     dropout_projection: Share = 0.3
-    """Of the projections of both modalities."""
+    """Dropout probability of the projections of both modalities."""
     dropout_words: Share = 0.5
-    """Of the projection of words and of the decoders."""
+    """Dropout probability of the word projection and of the decoders."""
     margin: NotNegative = 1.0
-    """Of the triplets."""
+    """Margin of the triplet loss."""
     score: Branches = "visual"
-    """Distances of which modality; visual, as in the published code."""
+    """Modality whose distances give the score; the published code uses visual."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +162,9 @@ class AVMSTConfig(AVCAConfig):
     """AVMST: AVCA whose features are gated by a spiking network."""
 
     steps: Count = 10
-    """Steps of the spiking network; each is given the whole input."""
+    """Time steps of the spiking network; each step receives the whole input."""
     theta: NotNegative = 1.0
-    """Threshold of the integrate-and-fire neurons."""
+    """Firing threshold of the integrate-and-fire neurons."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +172,9 @@ class TCaFConfig(BaselineConfig):
     """TCaF."""
 
     learning_rate: Positive = 7e-5
-    """Of Adam."""
+    """Adam's learning rate."""
     weight_decay: NotNegative = 1e-5
-    """Of Adam: L2, added to the gradient."""
+    """Adam's weight decay: an L2 term added to the gradient."""
     dim: Count = 300
     """Width of the tokens."""
     joint: Count = 64
@@ -181,34 +182,36 @@ class TCaFConfig(BaselineConfig):
     hidden: Count = 512
     """Width of the hidden layers of encoders, projection and decoder."""
     layers: Count = 6
-    """Of the transformer."""
+    """Layers of the transformer."""
     heads: Count = 8
-    """Of attention."""
+    """Attention heads."""
     head: Count = 64
-    """Width of a head."""
+    """Width of an attention head."""
     mlp: Count = 128
     """Width of the transformer's hidden layer."""
     place: Annotated[Count, MultipleOf(2)] = 64
-    """Width of the embeddings of modality and time; even."""
+    """Width of the modality and time embeddings; an even number."""
     time_scale: NotNegative = 10.0
-    """Each random frequency is the sum of two normal numbers of this deviation, cycles a second."""
+    """Standard deviation, in cycles per second, of the two normal numbers whose sum is a random
+    frequency of the time embedding."""
     dropout_encoder: Share = 0.3
-    """Of the encoders."""
+    """Dropout probability of the encoders."""
     dropout_place: Share = 0.2
-    """Of the tokens."""
+    """Dropout probability of the tokens."""
     dropout_transformer: Share = 0.3
-    """Of the transformer."""
+    """Dropout probability of the transformer."""
     dropout_projection: Share = 0.1
-    """Of projection and decoder."""
+    """Dropout probability of the projection and the decoder."""
     dropout_words: Share = 0.1
-    """Of the projection of words and of their decoder."""
+    """Dropout probability of the word projection and its decoder."""
     normalise: Literal["none", "published"] = "none"
-    """published: sound over 255, and each visual feature of unit length over the clip's time."""
+    """published: divide audio features by 255, and scale each visual feature to unit length over
+    the time of the clip."""
 
 
 @dataclass(frozen=True)
 class BaselinesConfig:
-    """A field for each baseline; the one that ``--model`` names is used."""
+    """Hyperparameters of each baseline; those of the one that ``--model`` names are used."""
 
     sje: CompatibilityConfig = field(default_factory=CompatibilityConfig)
     devise: CompatibilityConfig = field(default_factory=CompatibilityConfig)

@@ -1,11 +1,11 @@
-"""What ``config.json`` leaves out, and what it did not hold in earlier releases."""
+"""Fields that ``config.json`` leaves out, and fields that earlier releases did not have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-#: Fields added since format 1. The default of each is what every run did before it.
+#: Fields added since format 1. The default of each is the behaviour before it was added.
 ADDED = (
     "data.extract",
     "data.vectors",
@@ -21,25 +21,25 @@ ADDED = (
 
 
 def lean(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without the baselines that were not chosen: nothing looks at them.
+    """A configuration without the baselines that were not chosen, which nothing uses.
 
     Args:
-        config: as a JSON value.
+        config: a configuration as a JSON value.
     """
     own = {name: value for name, value in config["baseline"].items() if name == config["system"]}
     return {**config, "baseline": own}
 
 
 def completed(found: Any, defaults: dict[str, Any]) -> Any:
-    """A configuration with what :func:`lean` or an earlier release left out.
+    """A configuration with the fields that :func:`lean` or an earlier release left out.
 
     Args:
         found: the JSON value of ``config.json``; not changed.
         defaults: the JSON value of the default configuration.
 
     Returns:
-        ``found`` with those of ``ADDED`` that are missing where their parent is there, and with
-        the baselines that were not chosen.
+        ``found`` with each missing field of ``ADDED`` whose parent is present, and with the
+        baselines that were not chosen.
     """
     for field in ADDED:
         found = _with(found, field.split("."), defaults)

@@ -18,41 +18,48 @@ class DataConfig:
 
     source: str = "rendered"
     """rendered: the embedded benchmark; files: feature files in the layout of AVCA and TCaF
-    (docs/data.md); folder: video files (docs/predict.md); or a source of one's own
+    (docs/data.md); folder: video files (docs/predict.md); or the name of your own source
     (docs/extending.md)."""
     rendered: RenderedConfig = field(default_factory=RenderedConfig)
-    """The embedded benchmark."""
+    """rendered: parameters of the embedded benchmark."""
     root: Path | None = None
-    """files: folder of one benchmark; it holds class-split/ and features/. folder: of clips."""
+    """files: the folder of one benchmark, with class-split/ and features/ in it. folder: the
+    folder of clips, with one subfolder per class."""
     features: str | None = None
-    """files: folder under features/; needed where there are several."""
+    """files: name of the folder under features/; required if there are several."""
     split: Literal["main_split", "cls_split"] = "main_split"
-    """files: folder under class-split/."""
+    """files: name of the folder under class-split/."""
     text_alignment: Literal["name", "legacy"] = "name"
-    """files: word vectors joined by name, or shifted as in the widely used loaders."""
+    """files: name: join word vectors to classes by name; legacy: reproduce the misalignment of
+    the widely used loaders."""
     max_seconds: int | None = None
-    """files: of a longer clip the middle is kept; default: all of it."""
+    """files, folder: keep only the middle of clips longer than this; default: keep whole clips."""
     lengths: Literal["pool", "cut"] = "pool"
-    """files: sound and pictures of unequal length: average the longer one, or cut its end."""
+    """files: if audio and visual features differ in length, average the longer sequence down to
+    the shorter one (pool), or drop its end (cut)."""
     events: Literal["pixel", "feature"] = "pixel"
-    """E_v from pixels (K bins a second), or from threshold crossings of the features (K = 1)."""
+    """Event input E_v: pixel: events of the video's pixels, K bins per second; feature: threshold
+    crossings of the visual features, K = 1."""
     feature_threshold: float = 0.2
-    """C of the feature events, in log feature."""
+    """Threshold C of the feature events, a difference of log features."""
     extract: FeatureConfig = field(default_factory=FeatureConfig)
-    """folder: how features and events are taken from the clips."""
+    """folder: how features and events are extracted from the clips."""
     vectors: Path | None = None
-    """folder: file of word vectors (word2vec, GloVe, npz); default: made of the letters."""
+    """folder: file of word vectors (word2vec, GloVe, npz); default: vectors computed from the
+    letters of the class names."""
     splits: Path | None = None
-    """folder: csv with columns clip (CLASS/NAME.mp4) and part; default: drawn by split_seed."""
+    """folder: csv file with columns clip (CLASS/NAME.mp4) and part; default: a random split by
+    split_seed."""
     split_seed: int = 0
-    """folder: decides which classes are unseen, and which clips are for tests."""
+    """folder: seed of the random split into seen and unseen classes, training and test clips."""
     cache: Path | None = None
-    """Folder of what is drawn or read once; default: $MDFT_CACHE, else ~/.cache/mdft."""
+    """Folder in which rendered clips and converted features are cached; default: $MDFT_CACHE,
+    else ~/.cache/mdft."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range.
 
-        What one source alone asks for, its entry in ``mdft.data.sources.SOURCES`` checks.
+        Requirements of a single source are checked by its entry in ``mdft.data.sources.SOURCES``.
         """
         threshold = self.feature_threshold
         require(0 < threshold < math.inf, "feature_threshold", threshold, "a positive number")
@@ -60,7 +67,7 @@ class DataConfig:
         require(enough, "data.max_seconds", self.max_seconds, "at least 1")
 
     def absolute(self) -> DataConfig:
-        """The same with absolute paths of what is read; the cache stays as it is."""
+        """The same configuration with absolute input paths; the cache folder is not changed."""
         paths = {name: getattr(self, name) for name in ("root", "vectors", "splits")}
         found = {name: path and path.resolve() for name, path in paths.items()}
         checkpoint = self.extract.checkpoint

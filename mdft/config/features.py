@@ -1,4 +1,4 @@
-"""What is taken from a clip. Light to import: no network, no decoder."""
+"""Configuration of feature extraction; importing it loads no network and no decoder."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ FROZEN, SELAVI, TORCHVISION = "frozen", "selavi", "torchvision:"
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """How features and events are taken from video files."""
+    """How features and events are extracted from video files."""
 
     backbone: str = FROZEN
-    """frozen: the seeded extractor of the embedded benchmark, no download. selavi: the
-    networks of SeLaVi, with their published checkpoint. torchvision:NAME: a video network."""
+    """frozen: the random, seeded extractor of the embedded benchmark, no download needed; selavi:
+    SeLaVi's networks with their published checkpoint; torchvision:NAME: a video network of
+    torchvision."""
     checkpoint: Path | None = None
-    """Weights: of selavi (needed), of torchvision (random without)."""
+    """File of the backbone's weights: required for selavi; torchvision networks have random
+    weights without it."""
     seed: int = 0
-    """Of the weights of frozen, and of random ones."""
+    """Seed of the weights of frozen and of a torchvision network without a checkpoint."""
     size: int = 64
-    """Shorter side, in pixels, of the frames that make events, and of the pictures of frozen."""
+    """Shorter side, in pixels, of the frames used for events, and of the frames given to the
+    backbone frozen."""
     sample_rate: int = 8000
-    """frozen: samples of sound a second; a multiple of 100."""
+    """frozen and torchvision: audio samples per second; a multiple of 100."""
     bins_per_second: int = 8
-    """Event bins K."""
+    """Event bins per second (K)."""
     event_threshold: float = 0.2
-    """Contrast C of an event."""
+    """Contrast threshold C: the change of log intensity that makes an event."""
     max_seconds: int = 60
-    """Of a longer clip the beginning is taken."""
+    """Use only this many seconds from the beginning of a clip."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range, or a missing file."""
@@ -44,7 +47,7 @@ class FeatureConfig:
         if self.backbone == SELAVI and self.checkpoint is None:
             raise UserError(
                 "--checkpoint is missing: selavi needs the authors' selavi_vgg_sound.pth; "
-                "https://github.com/facebookresearch/selavi says where it is"
+                "see https://github.com/facebookresearch/selavi for its address"
             )
         if self.backbone == FROZEN and self.checkpoint is not None:
             raise UserError(f"--checkpoint {self.checkpoint}: frozen takes no weights")
@@ -62,13 +65,13 @@ class FeatureConfig:
         require(1 <= self.max_seconds <= 3600, "max_seconds", self.max_seconds, "1 to 3600")
 
     def described(self) -> dict[str, Any]:
-        """What a clip's features depend on, for JSON; of the checkpoint the SHA-256."""
+        """The settings that decide a clip's features, for JSON; the checkpoint by its SHA-256."""
         digest = None if self.checkpoint is None else _digest(self.checkpoint)
         return {**asdict(self), "checkpoint": digest}
 
 
 def of_rendered(config: RenderedConfig) -> FeatureConfig:
-    """What takes from an exported clip of the embedded benchmark what it holds in memory."""
+    """The settings that extract from an exported clip what the embedded benchmark has for it."""
     return FeatureConfig(
         seed=config.seed,
         size=config.size,

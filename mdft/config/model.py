@@ -22,23 +22,25 @@ class MotionConfig:
     """The spiking motion branch (section 3.2 of the paper)."""
 
     enabled: bool = True
-    """False: the ablation without motion (MIM); features are fused ungated."""
+    """False: the ablation without the motion module (MIM); features are fused without gating."""
     network: Literal["snn", "mlp"] = "snn"
-    """mlp: the ablation of Table 2, the same Linears with ReLU and no state."""
+    """mlp: the ablation of Table 2, the same linear layers with ReLU and no state."""
     events: bool = True
-    """False: the ablation without EGM; the branch is given encoded features instead of events."""
+    """False: the ablation without event generation (EGM); the branch receives encoded features
+    instead of events."""
     layers: Count = 3
     """Blocks of Linear + LIF in each pathway."""
     beta: float = 0.5
-    """Leak a step, 1 − dt/τ."""
+    """Leak factor β of the membrane per step, 1 − dt/τ; a multiple of 1/32."""
     theta_0: float = 1.0
-    """Resting threshold θ0."""
+    """Resting threshold θ0; a multiple of 1/64."""
     threshold: ThresholdMode = "relative"
-    """How the threshold follows context and motion, eq. (7)."""
+    """How the threshold depends on context and motion, eq. (7)."""
     theta_fixed: Positive = 1.0
-    """The threshold of mode fixed; weights start as they would for theta_0."""
+    """Threshold in mode fixed; weights are initialised for theta_0 all the same."""
     per_neuron: bool = False
-    """One threshold a neuron, eq. (7) elementwise as printed, and not one a sample and second."""
+    """True: one threshold per neuron, eq. (7) elementwise as printed; False: one per sample and
+    second."""
     theta_min: float = 0.5
     """Lower bound of the dynamic threshold."""
     theta_max: float = 2.0
@@ -46,15 +48,16 @@ class MotionConfig:
     alpha: Positive = 2.0
     """Sharpness of the arctangent surrogate gradient."""
     rate: Annotated[float, Interval(gt=0, lt=0.5)] = 0.12
-    """Spikes per neuron and step that the initialisation aims at."""
+    """Target firing rate of the weight initialisation, in spikes per neuron and step."""
     arithmetic: Annotated[Arithmetic, tyro.conf.arg(aliases=["--motion.arithmetic"])] = "float"
-    """Membranes: real numbers, or Loihi's integers; then the spikes are Lava's in fixed point."""
+    """float: floating-point membranes; loihi: Loihi's integer membranes, with the spikes of
+    Lava's fixed-point simulation."""
     weight_bits: Annotated[
         int,
         Interval(ge=FEWEST_BITS, le=MOST_BITS),
         tyro.conf.arg(aliases=["--motion.weight-bits"]),
     ] = MOST_BITS
-    """Bits of a weight, 2 to 8."""
+    """Bits of a quantised weight, 2 to 8."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""
@@ -76,32 +79,33 @@ class ModelConfig:
     """The whole model."""
 
     dim: Annotated[int, Ge(2)] = 512  # the entropy of one feature is 0
-    """Width D of encoders, event channels and spiking layers; 512, or less on a coarser grid of
-    events: 128 joins 2 × 2 of its cells, 32 joins 4 × 4."""
+    """Width D of encoders, event channels and spiking layers: 512, or less with a coarser event
+    grid; 128 averages 2 × 2 cells of the grid, 32 averages 4 × 4."""
     audio_features: Count = 512
-    """Width of the audio features; 512 of SeLaVi, 128 of VGGish."""
+    """Width of the audio features: 512 for SeLaVi, 128 for VGGish."""
     visual_features: Count = 512
-    """Width of the visual features; 512 of SeLaVi, 4096 of C3D."""
+    """Width of the visual features: 512 for SeLaVi, 4096 for C3D."""
     modality: Literal["both", "audio", "visual"] = "both"
-    """audio, visual: the ablations of Figure 5; the other modality is zero and has no pathway."""
+    """audio, visual: the ablations of Figure 5, which use this modality only."""
     rjlu: bool = True
-    """False: the ablation of Table 3; S is the mean of a and v, and there is no h."""
+    """False: the ablation of Table 3 without RJLU; S is the mean of a and v, without h."""
     crm: bool = True
-    """False: the ablation of Table 3; gated features and h are summed, without attention."""
+    """False: the ablation of Table 3 without CRM; gated features and h are added, without
+    attention."""
     joint: Count = 64
     """Width E of the joint space."""
     words: Count = 300
     """Width W of the word vectors."""
     heads: Count = 8
-    """Attention heads, of width D / heads."""
+    """Attention heads, each of width D / heads."""
     transformer_layers: Count = 1
     """Depth of the cross-modal transformer."""
     dropout_encoder: Share = 0.2
-    """d_enc."""
+    """Dropout probability d_enc of the encoders."""
     dropout_projection: Share = 0.2
-    """d_proj, also of the reconstruction (d_dec)."""
+    """Dropout probability d_proj of the projection, and d_dec of the reconstruction."""
     dropout_words: Share = 0.1
-    """d_wproj."""
+    """Dropout probability d_wproj of the word projection."""
     motion: MotionConfig = field(default_factory=MotionConfig)
     """The spiking branch."""
 
@@ -113,20 +117,20 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """L_all = L_n + L_p + L_r; each term has a switch. Ours: a bound on firing rates."""
+    """L_all = L_n + L_p + L_r, and a penalty on high firing rates that is not in the paper."""
 
     triplet: bool = True
-    """L_n, eq. (13)."""
+    """Use the triplet loss L_n, eq. (13)."""
     projection: bool = True
-    """L_p, eq. (14)."""
+    """Use the projection loss L_p, eq. (14)."""
     reconstruction: bool = True
-    """L_r, eq. (15)."""
+    """Use the reconstruction loss L_r, eq. (15)."""
     margin: Positive = 1.0
-    """γ of eq. (13)."""
+    """Margin γ of the triplet loss, eq. (13)."""
     rate_limit: Annotated[float, Interval(gt=0, le=1)] = 0.2
-    """Firing rate above which a spiking layer is penalised; 1 switches the penalty off."""
+    """Firing rate above which a spiking layer is penalised; 1 disables the penalty."""
     rate_weight: NotNegative = 10.0
-    """Of that penalty."""
+    """Weight of the firing-rate penalty."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""

@@ -1,7 +1,7 @@
 """Ranges of a configuration's fields, stated in their types; pydantic checks them.
 
-The annotations are those of annotated-types, which pydantic understands and brings along: a
-command shows its ``--help`` without reading pydantic.
+The annotations are those of annotated-types, a dependency of pydantic, so that a command prints
+its ``--help`` without importing pydantic.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 
 def check_ranges(config: Any) -> None:
-    """Check the types and the ranges of all fields of a configuration, those within them too.
+    """Check the types and the ranges of all fields of a configuration, nested ones included.
 
     Args:
         config: a dataclass.
 
     Raises:
-        UserError: names the first field that is out of its range or of another type.
+        UserError: a field is out of its range or of another type; the message names the first.
     """
     from pydantic import ValidationError
 

@@ -1,4 +1,4 @@
-"""Recipes: named configurations, each a function whose docstring says command and cost."""
+"""Recipes: named configurations; the docstring of each gives its command and its cost."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mdft.config.train import TrainConfig
 
 
 def _narrow() -> ModelConfig:
-    """For about a thousand clips: a quarter of the paper's width, heads of 64 as there."""
+    """A model for about a thousand clips: a quarter of the paper's width, the same heads of 64."""
     return ModelConfig(dim=128, heads=2)
 
 
 def embedded() -> TrainConfig:
     """The embedded benchmark: 48 rendered classes, both stages.
 
-    ``python -m mdft.train`` · two minutes on two cores, drawing included · no download.
+    ``python -m mdft.train`` · two minutes on two cores, rendering included · no download.
     """
     return TrainConfig(model=_narrow(), epochs=24, batch_size=32, learning_rate=1e-3)
 
@@ -48,14 +48,14 @@ def debug() -> TrainConfig:
 def _published(encoder: float, decoder: float) -> TrainConfig:
     """Section 3.4 of the paper: 50 epochs of Adam at 1e-4, 512/64/300, 8 heads of 64.
 
-    The estimates of the cost are counted from one measured step: 256 clips of ten seconds take
-    4.1 s of one core forward and backward, 1.3 s in the test (2026-11-22).
+    The estimated costs are extrapolated from one measured step: a batch of 256 clips of ten
+    seconds takes 4.1 s on one core for forward and backward, 1.3 s for evaluation (2026-11-22).
 
     Args:
         encoder: dropout d_enc.
-        decoder: dropout d_dec, which is our dropout_projection.
+        decoder: dropout d_dec; here dropout_projection.
     """
-    # 60 is the longest clip that TCaF trains on.
+    # TCaF trains on clips of at most 60 s.
     data = DataConfig(source="files", events="feature", max_seconds=60)
     model = ModelConfig(
         dropout_encoder=encoder, dropout_projection=decoder, dropout_words=0.1, heads=8
@@ -64,10 +64,10 @@ def _published(encoder: float, decoder: float) -> TrainConfig:
 
 
 def ucf() -> TrainConfig:
-    """UCF-GZSL. Also for data of one's own in that layout.
+    """UCF-GZSL, or your own data in that layout.
 
     ``python -m mdft.train ucf --data.root DIR`` · estimated: 1 to 3 hours on two cores.
-    Table 1 prints S 48.79, U 23.11, HM 31.36, ZSL 31.53.
+    Table 1 of the paper: S 48.79, U 23.11, HM 31.36, ZSL 31.53.
     """
     return _published(encoder=0.25, decoder=0.20)
 
@@ -77,7 +77,7 @@ def vggsound() -> TrainConfig:
 
     ``python -m mdft.train vggsound --data.root DIR`` · estimated: 17 hours
     on two cores; meant for a GPU.
-    Table 1 prints S 16.14, U 5.97, HM 8.72, ZSL 7.13.
+    Table 1 of the paper: S 16.14, U 5.97, HM 8.72, ZSL 7.13.
     """
     return _published(encoder=0.20, decoder=0.25)
 
@@ -87,13 +87,13 @@ def activitynet() -> TrainConfig:
 
     ``python -m mdft.train activitynet --data.root DIR`` · estimated: 17 hours
     on two cores; meant for a GPU.
-    Table 1 prints S 18.32, U 10.55, HM 13.39, ZSL 12.55.
+    Table 1 of the paper: S 18.32, U 10.55, HM 13.39, ZSL 12.55.
     """
     return _published(encoder=0.10, decoder=0.15)
 
 
 def folder() -> TrainConfig:
-    """Video files of one's own: a folder with a subfolder of clips for each class.
+    """Your own video files: a folder with a subfolder of clips for each class.
 
     ``python -m mdft.train folder --data.root CLIPS`` · estimated: some minutes on two cores for
     ten classes of ten short clips · no download (docs/predict.md).

@@ -1,4 +1,4 @@
-"""The parameters of the embedded benchmark. Light to import: it draws nothing."""
+"""The parameters of the embedded benchmark; importing them loads no renderer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from mdft.errors import UserError
 
-#: An object's index is the shape that the drawing kernel draws.
+#: The index of an object is its shape number in the rendering kernel.
 OBJECTS = (
     "striped_ball",
     "checkered_box",
@@ -47,24 +47,24 @@ SCENES = (
     "windows",
 )
 
-#: Rates of AAC that hold a whole number of samples in a hundredth of a second.
+#: Sample rates of AAC that have a whole number of samples in a hundredth of a second.
 _RATES = (8000, 12000, 16000, 24000, 32000, 48000)
 
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """How many classes and clips there are.
+    """Numbers of classes and clips.
 
     Attributes:
-        groups: groups of classes that share object and sound.
-        seen_per_group: seen classes in every group.
-        unseen_per_group: unseen classes in a group that has any.
+        groups: number of groups; the classes of a group share object and sound.
+        seen_per_group: seen classes per group.
+        unseen_per_group: unseen classes per group with unseen classes.
         val_groups: groups with validation-unseen classes.
-        test_groups: other groups, with test-unseen classes.
-        motions: how many kinds of motion are used.
-        clips_per_class: clips of each class.
-        val_clips: clips of a seen class kept for validation.
-        test_clips: clips of a class seen in stage 2 kept for the test.
+        test_groups: groups with test-unseen classes, distinct from the val_groups.
+        motions: number of motions used.
+        clips_per_class: clips per class.
+        val_clips: clips per seen class held out for validation.
+        test_clips: clips held out for the test, per class that stage 2 trains on.
     """
 
     groups: int = 8
@@ -78,7 +78,7 @@ class ClassCounts:
     test_clips: int = 4
 
     def check(self) -> None:
-        """Raise ``UserError`` naming the first count that cannot be met."""
+        """Raise a ``UserError`` that names the first count out of its range."""
         most = min(len(OBJECTS), len(SOUNDS))
         rules = (
             (self.groups <= most * most, "groups", f"at most {most * most}"),
@@ -97,7 +97,7 @@ class ClassCounts:
             (
                 self.groups * self.seen_per_group >= 2 * self.motions,
                 "groups",
-                "enough for two seen classes a motion",
+                "enough for two seen classes per motion",
             ),
             (self.val_groups >= 1, "val_groups", "at least 1"),
             (self.test_groups >= 1, "test_groups", "at least 1"),
@@ -119,19 +119,20 @@ class ClassCounts:
 
 @dataclass(frozen=True)
 class RenderedConfig:
-    """The embedded benchmark's parameters; every number of it is a function of these.
+    """Parameters of the embedded benchmark, which determine every clip, feature and word vector.
 
     Attributes:
-        seed: the one seed.
-        counts: how many classes and clips.
-        seconds: length of a clip (T).
-        fps: frames a second.
-        size: side of a frame in pixels.
-        sample_rate: of the sound, samples a second.
-        home_probability: how often a clip of a seen class happens in its home scene.
-        bins_per_second: event bins (K).
+        seed: seed of all random numbers.
+        counts: numbers of classes and clips.
+        seconds: length of a clip in seconds (T).
+        fps: frames per second.
+        size: side of the square frames in pixels.
+        sample_rate: audio samples per second.
+        home_probability: probability that a clip of a seen class uses the class's home scene.
+        bins_per_second: event bins per second (K).
         event_threshold: contrast threshold C of the event generator.
-        word_noise: length of the class-specific part of a word vector (attributes have 1).
+        word_noise: norm of the class-specific noise in a word vector; each attribute vector has
+            norm 1.
     """
 
     seed: int = 0
@@ -146,7 +147,7 @@ class RenderedConfig:
     word_noise: float = 0.1
 
     def check(self) -> None:
-        """Raise ``UserError`` naming the first field that cannot be met."""
+        """Raise a ``UserError`` that names the first field out of its range."""
         self.counts.check()
         rules = (
             (self.seed >= 0, "seed", "0 or more"),

@@ -21,21 +21,22 @@ CompileName = Literal["no", "default", "reduce-overhead"]
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How a run computes; a resumed run may change it, but for `reproducible`."""
+    """How a run computes; a resumed run may change all of it but `reproducible`."""
 
     feed: FeedName = "auto"
-    """device: all clips on the device; stream: read ahead from memory or disk; auto: device on a
-    GPU with room for them, else stream."""
+    """device: keep all clips in the device's memory; stream: prefetch batches from memory or
+    disk; auto: device on a GPU with enough memory, else stream."""
     autocast: bool = False
-    """Train the dense part in bfloat16, on a GPU. Spikes stay exact, and so do validation and
-    test."""
+    """Train the dense layers in bfloat16 on a GPU; the spiking layers, validation and test stay
+    in float32."""
     compile: CompileName = "no"
-    """torch.compile of RJLU and CRM, in this mode; reduce-overhead: with CUDA graphs."""
+    """Mode of torch.compile for RJLU and CRM; reduce-overhead uses CUDA graphs."""
     reproducible: bool = False
-    """The same bits on every x86-64 processor with AVX2, on one thread (docs/reproducible.md)."""
+    """Compute the same bits on every x86-64 processor with AVX2, on one thread
+    (docs/reproducible.md)."""
 
     def check(self, device: str, system: SystemName) -> None:
-        """Raise a UserError that names the first field that does not go with the run."""
+        """Raise a UserError that names the first field that the run does not support."""
         gpu = device.startswith("cuda") or not self.autocast
         require(gpu, "compute.autocast", f"on with device {device}", "off, or --device cuda")
         ours = system == "mdft" or self.compile == "no"
@@ -52,9 +53,9 @@ class TrainConfig:
     """One run of the two-stage protocol."""
 
     data: DataConfig = field(default_factory=DataConfig)
-    """Clips, features, events, splits."""
+    """Clips, features, events and splits."""
     system: Annotated[SystemName, tyro.conf.arg(name="model")] = "mdft"
-    """What to train: ours, or a baseline (docs/baselines.md)."""
+    """The model to train: mdft, or a baseline (docs/baselines.md)."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The architecture of MDFT."""
     loss: LossConfig = field(default_factory=LossConfig)
@@ -62,19 +63,20 @@ class TrainConfig:
     epochs: Count = 50
     """Epochs of each stage."""
     batch_size: Annotated[int, Ge(2)] = 256
-    """Clips a step, drawn class-balanced."""
+    """Clips per training step; batches are class-balanced."""
     learning_rate: Positive = 1e-4
-    """Of Adam; a baseline has its own."""
+    """Adam's learning rate; baselines override it."""
     seed: Seed = 0
-    """Of weights, sampling and dropout."""
+    """Seed of weight initialisation, sampling and dropout."""
     init: Path | None = None
-    """A finished run whose model is trained on: stage 2 alone, with its β, for --epochs epochs."""
+    """Fine-tune the model of this finished run: stage 2 only, for --epochs epochs, with the β of
+    that run."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """auto, cpu or cuda; auto: cuda if there is a GPU."""
     compute: ComputeConfig = field(default_factory=ComputeConfig)
-    """Feed, precision and compilation."""
+    """Data feed, precision and compilation."""
     baseline: BaselinesConfig = field(default_factory=BaselinesConfig)
-    """The baselines, of which --model chooses one."""
+    """Hyperparameters of the baselines, of which --model chooses one."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""

@@ -1,4 +1,4 @@
-"""Keeps a ClipSet on disk, beside a fingerprint of what it was made from."""
+"""Store a ClipSet on disk, with a fingerprint of its inputs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SPLIT, _SCALE = "splits.", "scale."
 
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where data is kept once it is drawn or read.
+    """The folder of the data cache.
 
     ``cache_dir`` if given, else ``$MDFT_CACHE``, else ``$XDG_CACHE_HOME/mdft``, else
-    ``~/.cache/mdft``; in it a folder of its own for `mdft.distributed.reproducible`.
+    ``~/.cache/mdft``; its subfolder ``reproducible`` while `mdft.distributed.reproducible` is on.
     """
     if cache_dir is not None:
         folder = Path(cache_dir)
@@ -32,7 +32,7 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
         folder = Path(os.environ["MDFT_CACHE"])
     else:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mdft"
-    # Features that were computed otherwise differ in their last bits.
+    # Features computed by other kernels differ in their last bits.
     return folder / "reproducible" if reproducible.active() else folder
 
 
@@ -43,10 +43,10 @@ def fingerprint(description: Mapping[str, object]) -> str:
 
 
 def save(clips: ClipSet, path: Path) -> None:
-    """Write a ClipSet that is in memory, complete or not at all.
+    """Write a ClipSet that is in memory; the file is written completely or not at all.
 
     Raises:
-        OSError: the folder cannot be made or written.
+        OSError: the folder cannot be created or written.
     """
     with store.create(path) as file:
         write_features(file, [(clips.audio_MD, clips.visual_MD)])
@@ -59,8 +59,8 @@ def write_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Append float32 (m, D_a) audio and (m, D_v) visual features, chunk by chunk.
 
-    One tensor holds both, side by side: a clip is one stretch of the disk, and M need not be
-    known before.
+    Both are stored side by side in one tensor, so that a clip is contiguous on disk, and M need not
+    be known in advance.
 
     Returns:
         audio (M, D_a) and visual (M, D_v), as memory maps.
@@ -79,7 +79,7 @@ def write_features(
 
 
 def write_rest(file: store.Writer, clips: ClipSet) -> None:
-    """Append what is small: all of a ClipSet but its features and events."""
+    """Append the small parts: everything of a ClipSet except its features and events."""
     for name in _ARRAYS[1:]:
         file.write(name, [getattr(clips, name)])
     for name, indices in clips.splits.items():
@@ -91,11 +91,11 @@ def write_rest(file: store.Writer, clips: ClipSet) -> None:
 
 
 def read(path: Path) -> tuple[ClipSet, dict[str, str]]:
-    """A ClipSet, its large arrays as memory maps, and the file's metadata.
+    """Read a ClipSet, its large arrays as memory maps, and the file's metadata.
 
     Raises:
-        UserError: the file is not what ``save`` wrote.
-        FileNotFoundError: there is no such file.
+        UserError: the file was not written by this module, or is damaged.
+        FileNotFoundError: the file does not exist.
     """
     arrays, metadata = store.read(path)
     try:

@@ -1,4 +1,4 @@
-"""E_v as the two grids of cells that it is: joined for narrower models, and as a picture."""
+"""The two grids of cells in E_v: average pooling for narrower models, and images."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-#: Of events: OFF, then ON.
+#: Polarities of events: OFF, then ON.
 POLARITIES = 2
 
 
 def coarser(channels: int, dim: int) -> int | None:
-    """Cells a side that one cell of ``dim`` channels takes of a grid of ``channels``.
+    """Pooling factor, per side, from a grid of ``channels`` to one of ``dim`` channels.
 
     Args:
-        channels: of E_v, two square grids.
+        channels: channels of E_v, two square grids.
         dim: width of the model.
 
     Returns:
-        1 where both are alike; None where ``dim`` is no grid that cells can be joined to.
+        1 if both are equal; None if the grid cannot be pooled to ``dim`` channels.
     """
     fine, coarse = (math.isqrt(width // POLARITIES) for width in (channels, dim))
     square = channels == POLARITIES * fine**2 and dim == POLARITIES * coarse**2
@@ -30,11 +30,11 @@ def coarser(channels: int, dim: int) -> int | None:
 
 
 def pool_cells(E_v_BTKD: Tensor, dim: int) -> Tensor:
-    """Events a pixel of joined cells: the mean of ``n × n`` neighbours, (B,T,K,dim).
+    """Average pooling of event cells over ``n × n`` neighbours, (B,T,K,dim) in events per pixel.
 
     Args:
         E_v_BTKD: event bins, channel ``p·g² + y·g + x`` of ``g × g`` cells.
-        dim: 2 (g/n)², as :func:`coarser` allows it.
+        dim: 2 (g/n)², for which :func:`coarser` returns n.
     """
     n = coarser(E_v_BTKD.shape[-1], dim)
     assert n is not None, "checked with the data"
@@ -46,10 +46,10 @@ def pool_cells(E_v_BTKD: Tensor, dim: int) -> Tensor:
 
 
 def event_images(bins_XD: np.ndarray) -> np.ndarray:
-    """Event bins as pictures: ON red, OFF blue, silence white, the most events full colour.
+    """Event bins as RGB images: ON red, OFF blue, no events white, the maximum in full colour.
 
     Args:
-        bins_XD: (X, 2·g²), in any unit.
+        bins_XD: (X, 2·g²) event bins in any unit.
 
     Returns:
         (X, g, g, 3) in [0, 1].
@@ -57,6 +57,6 @@ def event_images(bins_XD: np.ndarray) -> np.ndarray:
     side = math.isqrt(bins_XD.shape[-1] // POLARITIES)
     off, on = bins_XD.reshape(-1, POLARITIES, side, side).swapaxes(0, 1).astype(float)
     top = max(float(bins_XD.max()), 1e-9)
-    # ON takes blue and green away, OFF red and green.
+    # ON removes blue and green, OFF removes red and green.
     image = 1 - np.stack([off, np.maximum(off, on), on], axis=-1) / top
     return np.sqrt(image.clip(0, 1))

@@ -1,4 +1,4 @@
-"""Clips as the model sees them: per-second features, event bins, labels, words, splits."""
+"""Clips as the input of a model: features per second, event bins, labels, words, splits."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Batch:
     """One batch of clips, padded to the longest.
 
     Attributes:
-        audio_BTD: float32 audio features, one vector a second.
-        visual_BTD: float32 visual features, one vector a second.
-        events_BTKD: float32 event bins E_v in events per pixel (K bins a second).
-        mask_BT: bool, True where the second exists.
+        audio_BTD: float32 audio features, one vector per second.
+        visual_BTD: float32 visual features, one vector per second.
+        events_BTKD: float32 event bins E_v in events per pixel (K bins per second).
+        mask_BT: bool, True where the second is part of the clip, False for padding.
         labels_B: int64 class indices.
     """
 
@@ -49,21 +49,21 @@ class Batch:
         return replace(self, **moved)
 
     def pinned(self) -> Batch:
-        """The same batch in memory that a GPU copies from while both work on."""
+        """The same batch in pinned memory, for asynchronous copies to a GPU."""
         return replace(self, **{k: v.pin_memory() for k, v in vars(self).items()})
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """How clips were made: what a run must record to take features from other clips alike.
+    """How clips were made; a run records it to extract features of other clips the same way.
 
     Attributes:
         source: name of the data source, a key of ``mdft.data.sources.SOURCES``.
-        features: how features are taken from video files, in JSON with the SHA-256 of the
-            checkpoint (``FeatureConfig.described``); None if it is not known.
-        checkpoint: where that was; empty if there is none.
+        features: settings of the feature extraction as JSON, with the SHA-256 of the checkpoint
+            (``FeatureConfig.described``); None if unknown.
+        checkpoint: path of the checkpoint; empty if there is none.
         words: ``letters`` if word vectors are a function of the class names alone, else the name
-            of what they come from.
+            of their origin.
     """
 
     source: str
@@ -72,19 +72,19 @@ class Provenance:
     words: str = "unnamed word vectors"
 
 
-#: Word vectors that are a function of the letters of a name.
+#: Value of ``Provenance.words`` for vectors that are a function of the letters of a name.
 LETTERS = "letters"
 
 
 @dataclass(frozen=True)
 class ClipSet:
-    """A whole benchmark, packed: the seconds of all clips one after another, without padding.
+    """A whole benchmark, packed: the seconds of all clips, one clip after the other, unpadded.
 
-    The arrays over M may be memory maps; a batch copies only the seconds that it holds.
+    The arrays over M may be memory maps; a batch copies only its own seconds.
 
     Attributes:
-        audio_MD: (M, D_a) float32, as read, not standardised; M is the sum of all lengths.
-        visual_MD: (M, D_v) float32, as read.
+        audio_MD: (M, D_a) float32, not standardised; M is the sum of all lengths.
+        visual_MD: (M, D_v) float32, not standardised.
         events_MKD: (M, K, 512) integers, event bins in units of ``EVENT_UNIT``.
         offsets_N1: (n + 1,) int64; clip i is rows ``offsets[i]`` to ``offsets[i + 1]``.
         labels_N: (n,) int64 class index of each clip.
@@ -92,10 +92,11 @@ class ClipSet:
         classes: class names; index = rank in the sorted list.
         words_CW: (C, W) float32 class word vectors.
         splits: name in ``SPLITS`` → int64 clip indices.
-        scales: of the audio and the visual features, applied by :meth:`batch`; ``{}``: none.
-        notes: what a user must know of these clips, one line each.
+        scales: ``audio`` and ``visual`` → the standardisation that :meth:`batch` applies; ``{}``
+            for none.
+        notes: notes for the user about these clips, one line each.
         averaged: whether the features of a clip are one vector, the mean over its seconds.
-        provenance: how the clips were made; None until a source has loaded them.
+        provenance: how the clips were made; set by the source that loads them.
     """
 
     audio_MD: np.ndarray
@@ -127,14 +128,15 @@ class ClipSet:
     def rows(
         self, indices: np.ndarray, seconds: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Where the seconds of clips lie.
+        """The rows of clips in the packed arrays, and their places in a padded batch.
 
         Args:
             indices: (B,) clip indices.
-            seconds: T, no less than the longest clip has, which is the default.
+            seconds: padded length T, at least that of the longest clip (default).
 
         Returns:
-            (m,) rows of the packed arrays, clip after clip, and (B, T) bool, where each belongs.
+            (m,) rows of the packed arrays, clip after clip, and the (B, T) bool mask of their
+            places.
         """
         starts, seconds_B = self.offsets_N1[indices], self.seconds_N[indices]
         time = np.arange(int(seconds_B.max()) if seconds is None else seconds)
@@ -146,7 +148,7 @@ class ClipSet:
 
         Args:
             indices: (B,) clip indices.
-            seconds: T, no less than the longest clip has, which is the default.
+            seconds: padded length T, at least that of the longest clip (default).
         """
         rows, mask_BT = self.rows(indices, seconds)
         events = self.events_MKD[rows].astype(np.float32) * np.float32(EVENT_UNIT)
@@ -159,18 +161,18 @@ class ClipSet:
         )
 
     def standardised(self, modality: str, features_MD: np.ndarray) -> np.ndarray:
-        """Rows of audio or visual features by the scale of that modality, if it has one."""
+        """Standardise rows of ``audio`` or ``visual`` features, if that modality has a scale."""
         scale = self.scales.get(modality)
         return features_MD if scale is None else scale(features_MD)
 
 
 def offsets_of(seconds_N: np.ndarray) -> np.ndarray:
-    """(n + 1,) int64: where each clip of these lengths begins, and where the last one ends."""
+    """(n + 1,) int64 offsets of packed clips: the start of each clip, and the end of the last."""
     return np.concatenate([[0], np.cumsum(seconds_N)]).astype(np.int64)
 
 
 def _padded(values_MX: np.ndarray, mask_BT: np.ndarray) -> Tensor:
-    if mask_BT.all():  # nothing to pad, nothing to copy
+    if mask_BT.all():  # no padding, so no copy
         return torch.from_numpy(values_MX.reshape(*mask_BT.shape, *values_MX.shape[1:]))
     out = np.zeros((*mask_BT.shape, *values_MX.shape[1:]), dtype=values_MX.dtype)
     out[mask_BT] = values_MX

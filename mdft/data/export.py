@@ -2,10 +2,10 @@
 
     python -m mdft.data.export OUT --format avca|tcaf|mp4 [--seed S] [--recipe embedded|debug]
 
-``mdft/data/rendered/export_clips.py`` says what mp4 is. Of the other two, OUT is what both call
-``--root_dir``. Their trainers know data sets by name only, so the files are named as UCF's are:
-run them with ``--dataset_name UCF``. Features are as extracted, not standardised. ``README.txt``
-in OUT has the command lines.
+``mdft/data/rendered/export_clips.py`` describes the format mp4. For the other two, OUT is the
+``--root_dir`` of AVCA's and TCaF's trainers. These support named data sets only, so the files have
+the names of UCF: run the trainers with ``--dataset_name UCF``. Features are not standardised.
+``README.txt`` in OUT has the command lines.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Format = Literal["avca", "tcaf"]
 
-#: Our split → their stage, the name of a folder and of two lists.
+#: Our split → their stage, which names a folder and two lists.
 STAGES = {
     "stage_1_train": "stage_1_train",
     "val_seen": "stage_1_val_seen",
@@ -43,10 +43,10 @@ STAGES = {
     "test_seen": "stage_2_test_seen",
     "test_unseen": "stage_2_test_unseen",
 }
-#: Format → the folder that their published settings call ``feature_extraction_method``.
+#: Format → folder of the features, ``feature_extraction_method`` in their published settings.
 FEATURES: dict[Format, str] = {"avca": "main_features", "tcaf": "main_features_non_averaged"}
 CLASS_NAMES, WORDS = "ucf_w2v_class_names.csv", "word_embeddings_ucf_normed.npy"
-#: Bytes of a clip's name in an h5 file.
+#: Width of a clip name in an h5 file, in bytes.
 _NAME_BYTES = 80
 
 _README = """\
@@ -68,22 +68,23 @@ on another data set of this name.
 
 
 def export(clips: ClipSet, out: Path, layout: Format, fps: int) -> None:
-    """Write a benchmark in one of the two layouts, whole or not at all.
+    """Write a benchmark in one of the two layouts, completely or not at all.
 
-    avca: one h5 a class, modality and stage, ``data`` (n,D) float32, the mean over the seconds
-    that exist, and ``video_urls`` (n,) bytes. tcaf: one pickle, ``{"features": [(T_i,D) float32],
-    "video_names": [str], "fps": [int]}``. Audio and video hold the same clips in one order.
+    avca: one h5 file per class, modality and stage: ``data`` (n,D) float32, the mean over the
+    seconds of each clip, and ``video_urls`` (n,) bytes. tcaf: one pickle each, ``{"features":
+    [(T_i,D) float32], "video_names": [str], "fps": [int]}``. Audio and video files have the same
+    clips in the same order.
 
-    Their samplers wait for ever for the second clip of a training class that has one only.
+    Their samplers hang on a training class with a single clip.
 
     Args:
-        clips: unstandardised; ``stage_2_train`` is what stage 1 trains and validates on.
-        out: folder to make; it may exist if it is empty.
+        clips: clips with raw features; ``stage_2_train`` must be the union of stage 1's splits.
+        out: folder to create; it may exist if it is empty.
         layout: ``avca`` or ``tcaf``.
-        fps: frames a second of the videos, kept in the pickles.
+        fps: frames per second of the videos, stored in the pickles.
 
     Raises:
-        UserError: ``out`` holds something, or a name or a split does not fit the layout.
+        UserError: ``out`` is not empty, or a name or a split does not fit the layout.
     """
     _check(clips)
     with _new_folder(out) as folder:
@@ -103,7 +104,7 @@ def export(clips: ClipSet, out: Path, layout: Format, fps: int) -> None:
 
 
 def manual_name(name: str) -> str:
-    """A class's name as words: the key of its vector. ``spotted_star-spins-hum`` has four."""
+    """A class name as words, the key of its vector: ``spotted star spins hum``."""
     return re.sub("[-_]", " ", name)
 
 
@@ -170,7 +171,7 @@ def _write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
 
 
 def _check(clips: ClipSet) -> None:
-    """Raise a UserError if their loaders would read something else than what is written."""
+    """Raise a UserError if their loaders would misread the written files."""
     require(not clips.scales, "clips", "standardised", "raw features")
     for split in STAGES:
         require(len(clips.splits[split]) > 0, split, "empty", "at least one clip")
@@ -182,7 +183,7 @@ def _check(clips: ClipSet) -> None:
         require(plain and bool(name), "class name", name, "printable, fit to name a file")
     lower = {name.lower() for name in clips.classes}
     require(len(lower) == len(clips.classes), "class names", "equal but for case", "distinct ones")
-    # Their loaders give class number i the i-th vector in the order of the manual names.
+    # Their loaders assign to class i the i-th vector in the order of the manual names.
     words = [manual_name(name) for name in clips.classes]
     require(words == sorted(set(words)), "class names", "in another order as words", "the same")
     for name in clips.names:
@@ -192,12 +193,12 @@ def _check(clips: ClipSet) -> None:
 
 def _check_free(out: Path) -> None:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out}: there already; name a folder that does not exist, or empty it")
+        raise UserError(f"{out}: exists already; name a new folder, or empty this one")
 
 
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside ``out`` that takes its place at the end, or leaves no trace."""
+    """A temporary folder that is renamed to ``out`` at the end, or removed after an error."""
     _check_free(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
@@ -213,11 +214,11 @@ class Command:
     """Write the embedded benchmark as AVCA's or TCaF's files, or as video files.
 
     Attributes:
-        out: folder to make; what their trainers call --root_dir.
-        format: avca, one averaged vector a clip in h5; tcaf, one a second in pickles; mp4, video
-            files with sound.
-        seed: of the benchmark.
-        recipe: which benchmark: that of ``python -m mdft.train``, or the small one.
+        out: folder to create; the --root_dir of their trainers.
+        format: avca: one averaged vector per clip in h5 files; tcaf: one vector per second in
+            pickles; mp4: video files with sound.
+        seed: seed of the benchmark.
+        recipe: embedded: the benchmark of ``python -m mdft.train``; debug: a small one.
     """
 
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
@@ -228,7 +229,7 @@ class Command:
 
 def main(command: Command) -> int:
     """The command line; 0 when the folder is written."""
-    _check_free(command.out)  # before minutes of drawing
+    _check_free(command.out)  # before minutes of rendering
     # Imported here: --help and a mistyped flag are answered without torch.
     from mdft.data.rendered import benchmark as rendered
     from mdft.data.rendered.export_clips import export_clips

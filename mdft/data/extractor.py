@@ -1,7 +1,7 @@
 """A frozen feature extractor: random networks on frames and on the log-mel spectrogram.
 
-Nothing is learned. The weights are a function of a seed, and both networks end in a pooling
-over place and time, so that a frame's features do not tell where the object was.
+The networks are not trained: their weights are a function of a seed. Both end with pooling over
+space and time, so that the features of a frame do not encode the object's position.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-#: Width of a feature vector: 256 means and 256 maxima.
+#: Width of a feature vector: 256 mean-pooled and 256 max-pooled channels.
 FEATURES = 512
 FRAMES_A_SECOND = 4
 MELS = 64
@@ -29,7 +29,7 @@ class Extractor:
         frames: (weight, bias) of each 2-d convolution, stride 2.
         sound: (weight, bias) of each 1-d convolution, stride 2.
         mel: (64, 257) float64 triangular filters.
-        rate: samples a second of the sound.
+        rate: audio samples per second.
     """
 
     frames: tuple[tuple[Tensor, Tensor], ...]
@@ -39,7 +39,7 @@ class Extractor:
 
 
 def make_extractor(seed: int, rate: int) -> Extractor:
-    """The extractor of a seed. Weights are orthogonal with He's gain, biases N(0, 0.3²)."""
+    """Build an extractor from a seed. Weights are orthogonal with He gain, biases N(0, 0.3²)."""
     generator = torch.Generator().manual_seed(seed)
 
     def layer(outputs: int, inputs: int, *kernel: int) -> tuple[Tensor, Tensor]:
@@ -48,7 +48,7 @@ def make_extractor(seed: int, rate: int) -> Extractor:
         gauss = torch.randn(tall, wide, generator=generator, dtype=torch.float64)
         basis, _ = torch.linalg.qr(gauss)
         rows = basis if outputs >= fan else basis.T
-        # A row of unit norm keeps a unit variance; half of it passes the ReLU.
+        # Rows of unit norm preserve unit variance; √2 compensates for the ReLU.
         weight = rows / rows.norm(dim=1, keepdim=True) * np.sqrt(2.0)
         bias = 0.3 * torch.randn(outputs, generator=generator)
         return weight.reshape(outputs, inputs, *kernel).float(), bias.float()
@@ -76,7 +76,7 @@ def log_mel(sound: np.ndarray, extractor: Extractor) -> np.ndarray:
 
     Args:
         sound: (T·rate,) float samples.
-        extractor: gives the filters and the rate.
+        extractor: provides the filters and the sample rate.
     """
     hop = extractor.rate // _HOPS_A_SECOND
     padded = np.pad(sound.astype(np.float64), (_WINDOW // 2, _WINDOW // 2))
@@ -86,11 +86,11 @@ def log_mel(sound: np.ndarray, extractor: Extractor) -> np.ndarray:
 
 
 def frame_features(frames: np.ndarray, fps: int, extractor: Extractor) -> np.ndarray:
-    """Features of the frames: (T, 512) float32, the mean over four frames a second.
+    """Visual features: (T, 512) float32, the mean over four frames per second.
 
     Args:
-        frames: (T·fps, H, W, 3) uint8 RGB; a further, partial second is left out.
-        fps: frames a second.
+        frames: (T·fps, H, W, 3) uint8 RGB; a last partial second is ignored.
+        fps: frames per second.
         extractor: the networks.
     """
     seconds = len(frames) // fps
@@ -105,7 +105,7 @@ def frame_features(frames: np.ndarray, fps: int, extractor: Extractor) -> np.nda
 
 
 def sound_features(sound: np.ndarray, extractor: Extractor) -> np.ndarray:
-    """Features of the sound: (T, 512) float32, one vector a second.
+    """Audio features: (T, 512) float32, one vector per second.
 
     Args:
         sound: (T·rate,) float samples.

@@ -10,23 +10,23 @@ from events import feature_events
 
 #: Width of E_v.
 CHANNELS = 512
-#: Numbers handled at a time: 32 MiB of float64, several times over.
+#: Feature values processed at a time; each of several temporary arrays has 32 MiB of float64.
 _CHUNK = 1 << 22
 
 
 def feature_bins(
     visual_MD: np.ndarray, offsets_N1: np.ndarray, threshold: float, channels: int = CHANNELS
 ) -> Iterator[np.ndarray]:
-    """E_v of packed clips, some clips at a time and in their order.
+    """E_v of packed clips, a few clips at a time, in order.
 
-    Each feature fires −1, 0 or 1 a second (:func:`events.feature_events`). Feature i of W
-    belongs to channel ``i · channels // W``, whose value is the mean sign of its features,
-    rounded to sixteenths; a channel without a feature is 0.
+    Each feature has the event −1, 0 or 1 in each second (:func:`events.feature_events`). Feature i
+    of W belongs to channel ``i · channels // W``, whose value is the mean event of its features,
+    rounded to sixteenths; a channel without features is 0.
 
     Args:
-        visual_MD: (M, W) features as read, not standardised.
-        offsets_N1: where each clip begins.
-        threshold: C, in log feature.
+        visual_MD: (M, W) features, not standardised.
+        offsets_N1: (n + 1,) offsets of the clips.
+        threshold: threshold C, a difference of log features.
         channels: width of E_v.
 
     Yields:
@@ -45,7 +45,7 @@ def feature_bins(
 
 
 def _signs(visual_MD: np.ndarray, offsets_N1: np.ndarray, threshold: float) -> np.ndarray:
-    """(m, W) int8; clips of one length side by side, since features do not know each other."""
+    """(m, W) int8 events; clips of equal length are processed together as independent features."""
     signs = np.empty(visual_MD.shape, dtype=np.int8)
     seconds_N = np.diff(offsets_N1)
     for seconds in np.unique(seconds_N):
@@ -57,7 +57,7 @@ def _signs(visual_MD: np.ndarray, offsets_N1: np.ndarray, threshold: float) -> n
 
 
 def group_means(signs_MW: np.ndarray, channels: int) -> np.ndarray:
-    """(m, channels) int8: the mean of each group of signs, in sixteenths, half rounded up."""
+    """(m, channels) int8: the mean of each group of signs in sixteenths, halves rounded up."""
     width = signs_MW.shape[1]
     channel, first, size = np.unique(
         np.arange(width) * channels // width, return_index=True, return_counts=True

@@ -1,4 +1,4 @@
-"""The progress bar of work that is done once and cached."""
+"""The progress bar for work whose result is cached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.progress import (
 
 
 def progress_bar(enabled: bool) -> Progress:
-    """A bar on stderr with times; silent if not enabled or if stderr is no terminal."""
+    """A progress bar on stderr with times; hidden if not enabled or stderr is not a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),

@@ -1,4 +1,4 @@
-"""Standardisation: measured once in float64, streamed, applied to each batch."""
+"""Standardisation of features: statistics in float64, computed once and applied to each batch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Rows at a time: 64 MiB of 512 features in float64.
+#: Rows processed at a time: 64 MiB of 512 features in float64.
 CHUNK = 16384
-#: A feature that hardly varies is not blown up.
+#: Lower bound of the deviation, so that an almost constant feature is not amplified.
 _LEAST_DEVIATION = 1e-3
 
 
@@ -30,11 +30,11 @@ class Scale:
 
 
 def measure(features_MD: np.ndarray, rows: np.ndarray) -> Scale:
-    """Mean and deviation of the features in some rows, in float64, in bounded memory.
+    """Mean and standard deviation of the features over some rows, in float64 and bounded memory.
 
     Args:
-        features_MD: (M, D), a memory map perhaps.
-        rows: (m,) which rows; nothing is learned from any other.
+        features_MD: (M, D), possibly a memory map.
+        rows: (m,) indices of the rows; other rows have no influence.
     """
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
     total_D = np.sum(

@@ -1,6 +1,6 @@
-"""The sources of data: one table of what ``--data.source`` can name.
+"""The table of data sources, which ``--data.source`` names.
 
-A source of one's own is one function and one entry here (docs/extending.md).
+A new source is one function and one entry in the table (docs/extending.md).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from mdft.errors import UserError, unknown
 
 @dataclass(frozen=True)
 class Source:
-    """One place that clips can come from.
+    """A data source.
 
     Attributes:
-        name: what ``--data.source`` calls it.
-        load: the clips of a configuration, standardised. Their provenance says how they were made
-            (:class:`mdft.data.dataset.Provenance`); without one only the source's name is
-            recorded, and ``mdft.predict`` then asks for ``--backbone``.
-        flags: fields of :class:`mdft.config.DataConfig` that apply to it, besides those that
-            apply to all sources; another one that was changed is refused.
-        check: raises a ``UserError`` if the configuration cannot be loaded; called before
-            anything is read or written.
+        name: its name in ``--data.source``.
+        load: returns the clips of a configuration, standardised, with their
+            :class:`mdft.data.dataset.Provenance`. Without provenance a run records only the name
+            of the source, and ``mdft.predict`` then requires ``--backbone``.
+        flags: fields of :class:`mdft.config.DataConfig` that apply to this source, besides those
+            that apply to all; changing any other field is an error.
+        check: raises a ``UserError`` if the configuration cannot be loaded; called before any file
+            is read or written.
     """
 
     name: str
@@ -40,11 +40,10 @@ class Source:
     check: Callable[[DataConfig], None] = lambda config: None
 
     def clips(self, config: DataConfig) -> ClipSet:
-        """The clips of a configuration, with their provenance.
+        """Load the clips of a configuration, with their provenance.
 
         Raises:
-            UserError: the configuration, a field or a file is not as expected, or the cache
-                cannot be written.
+            UserError: a field or a file is not as expected, or the cache cannot be written.
             OSError: a file cannot be read, or the disk is full.
         """
         self.check(config)
@@ -55,9 +54,9 @@ class Source:
 
 
 def _load_rendered(config: DataConfig) -> ClipSet:
-    """The embedded benchmark, drawn now or before."""
+    """The embedded benchmark, rendered or from the cache."""
     clips = rendered.load(config.rendered, cache_dir=config.cache)
-    if config.events == "feature":  # of the raw features: log contrast has no negative values
+    if config.events == "feature":  # before standardisation: the logarithm needs values >= 0
         clips = with_feature_events(clips, config.feature_threshold)
     features = of_rendered(config.rendered).described()
     provenance = Provenance("rendered", features, words="the embedded benchmark")
@@ -67,9 +66,9 @@ def _load_rendered(config: DataConfig) -> ClipSet:
 def _check_root(config: DataConfig) -> None:
     if config.root is None:
         raise UserError(
-            "--data.root is missing: name the folder of the benchmark, the one that holds "
-            "class-split/ and features/ (docs/data.md); of source folder, the one that holds "
-            "a subfolder of clips a class"
+            "--data.root is missing: for source files, give the folder of the benchmark, which "
+            "contains class-split/ and features/ (docs/data.md); for source folder, the folder "
+            "with a subfolder of clips per class"
         )
 
 
@@ -100,7 +99,7 @@ def source_of(config: DataConfig) -> Source:
     """The source that a configuration names.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: no source has that name.
     """
     if config.source not in SOURCES:
         raise unknown("--data.source", config.source, SOURCES)
@@ -108,7 +107,7 @@ def source_of(config: DataConfig) -> Source:
 
 
 def load_clips(config: DataConfig) -> ClipSet:
-    """The clips of a data configuration, as its source gives them.
+    """Load the clips of a data configuration from its source.
 
     Raises:
         UserError: as :meth:`Source.clips`, or no source has that name.
@@ -119,11 +118,11 @@ def load_clips(config: DataConfig) -> ClipSet:
 
 
 def check_flags(data: DataConfig, recipe: DataConfig) -> None:
-    """Check that nothing was changed that does not apply to the chosen source.
+    """Check that every changed field applies to the chosen source.
 
     Args:
-        data: asked for.
-        recipe: what it started from.
+        data: the requested configuration.
+        recipe: the configuration of the recipe.
 
     Raises:
         UserError: a flag would be ignored, such as --data.root without a recipe.
@@ -136,5 +135,5 @@ def check_flags(data: DataConfig, recipe: DataConfig) -> None:
         recipes = [r for r, make in RECIPES.items() if make().data.source in sources]
         raise UserError(
             f"--data.{name.replace('_', '-')}: does not apply to --data.source {data.source}; "
-            f"leave it out, or begin with a recipe that uses it: {', '.join(recipes)}"
+            f"remove it, or use a recipe that supports it: {', '.join(recipes)}"
         )

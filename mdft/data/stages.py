@@ -1,4 +1,4 @@
-"""The two stages of the protocol, and the splits that each one uses."""
+"""The two stages of the protocol and their splits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Stage:
 
     Attributes:
         name: ``stage_1`` or ``stage_2``.
-        train: split to train on.
-        seen: split of seen classes to score.
-        unseen: split of unseen classes to score.
+        train: training split.
+        seen: split of seen classes used for scoring.
+        unseen: split of unseen classes used for scoring.
     """
 
     name: str

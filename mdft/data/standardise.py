@@ -1,4 +1,4 @@
-"""Standardised features, and events of features, of a whole data set."""
+"""Standardise the features of a data set, or replace its events by feature events."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mdft.data.scale import measure
 
 
 def standardised(clips: ClipSet) -> ClipSet:
-    """The same clips; batches have features of mean 0 and deviation 1 over stage-1 training."""
+    """The same clips, standardised: batches have mean 0 and deviation 1 over stage-1 training."""
     rows, _ = clips.rows(clips.splits["stage_1_train"])
     scales = {"audio": measure(clips.audio_MD, rows), "visual": measure(clips.visual_MD, rows)}
     return replace(clips, scales=scales)
 
 
 def with_feature_events(clips: ClipSet, threshold: float) -> ClipSet:
-    """The same clips with E_v made of their visual features, K = 1, values from −1 to 1.
+    """The same clips with E_v computed from their visual features, K = 1, values from −1 to 1.
 
     Args:
-        clips: any clips.
-        threshold: C, in log feature.
+        clips: clips with raw features.
+        threshold: threshold C, a difference of log features.
     """
     channels = clips.events_MKD.shape[-1]
     bins = feature_bins(clips.visual_MD, clips.offsets_N1, threshold, channels)

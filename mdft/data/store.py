@@ -1,8 +1,8 @@
-"""One safetensors file, written tensor by tensor in bounded memory, read as memory maps.
+"""Write a safetensors file tensor by tensor in bounded memory; read it as memory maps.
 
-The format is plain safetensors (8 bytes of header length, a JSON header, the tensors), so that
-other tools read it. Its own writer wants all tensors in memory; ours leaves room for the header,
-appends chunks as they come, and writes the header when every shape is known.
+The format is plain safetensors (8 bytes of header length, a JSON header, the tensors), which other
+tools can read. The library's writer needs all tensors in memory; this one reserves space for the
+header, appends chunks, and writes the header when every shape is known.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from safetensors import SafetensorError, safe_open
 from mdft.errors import UserError
 from mdft.files import replacing
 
-#: Where the first tensor begins: a page, so that maps are aligned.
+#: Offset of the first tensor, a multiple of the page size, so that maps are aligned.
 _START = 16384
-#: A tensor up to this size is read and compared with its checksum when a file is opened. A larger
-#: one is mapped and only its size is checked: reading it all would take longer than the start may.
+#: Tensors up to this size in bytes are compared with their checksum when a file is opened. Larger
+#: ones are only mapped and their size is checked, because reading them would delay the start.
 VERIFIED = 1 << 26
 _DTYPES = {
     "F64": "<f8",
@@ -48,14 +48,14 @@ class Writer:
         self._sums: dict[str, str] = {}
 
     def write(self, name: str, chunks: Iterable[np.ndarray]) -> np.ndarray:
-        """Append one tensor, given as pieces along its first axis.
+        """Append one tensor, given as chunks along its first axis.
 
         Args:
-            name: of the tensor.
-            chunks: at least one; all of one dtype and of equal further axes.
+            name: name of the tensor.
+            chunks: at least one array; all have the same dtype and the same further axes.
 
         Returns:
-            What was written, as a read-only memory map.
+            The tensor as a read-only memory map.
         """
         begin, length, like = self.file.tell(), 0, None
         digest = hashlib.sha256()
@@ -78,10 +78,10 @@ class Writer:
         return _map(self.path, like.dtype, begin, shape)
 
     def finish(self) -> None:
-        """Write the header: now, and not before, the file is a safetensors file."""
+        """Write the header, which makes the file a valid safetensors file."""
         metadata = {**self.metadata, "sha256": json.dumps(self._sums)}
         header = json.dumps({"__metadata__": metadata, **self._header}).encode()
-        assert len(header) <= _START - 8, "more names than the header has room for"
+        assert len(header) <= _START - 8, "the names do not fit into the reserved header"
         self.file.seek(0)
         self.file.write((_START - 8).to_bytes(8, "little") + header.ljust(_START - 8))
         self.file.flush()
@@ -90,16 +90,16 @@ class Writer:
 
 @contextmanager
 def create(path: Path) -> Iterator[Writer]:
-    """A writer of ``path``; the file appears whole at the end of the block, or not at all.
+    """A writer of ``path``; the file is written completely at the end of the block or not at all.
 
     Raises:
-        UserError: the folder cannot be made or written.
+        UserError: the folder cannot be created or written.
         OSError: the disk is full.
     """
     make_folder(path.parent)
     _remove_abandoned(path)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        with suppress(OSError):  # a file system without locks: then nobody removes it
+        with suppress(OSError):  # without locks in the file system it is never removed
             fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(_START)
         writer = Writer(temporary, file)
@@ -108,10 +108,10 @@ def create(path: Path) -> Iterator[Writer]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of the cache, if it is not there.
+    """Create the cache folder if it does not exist.
 
     Raises:
-        UserError: it cannot be made or written.
+        UserError: the folder cannot be created or written.
     """
     advice = "name another folder with --data.cache or MDFT_CACHE"
     try:
@@ -123,9 +123,9 @@ def make_folder(folder: Path) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what killed writers of ``path`` left: with something in it, and locked by nobody.
+    """Remove temporary files that killed writers of ``path`` left: not empty and not locked.
 
-    A writer locks its file while it is empty, so that one at work is never taken for dead.
+    A writer locks its file while it is still empty, so a file in use is never removed.
     """
     for old in path.parent.glob(f".{escape(path.stem)}.*.tmp{path.suffix}"):
         with suppress(OSError), old.open("rb") as file:
@@ -135,17 +135,17 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Tensors of a file, as read-only memory maps, and its metadata.
+    """Read the tensors of a file, as read-only memory maps, and its metadata.
 
     Raises:
-        UserError: it is not a whole file of :func:`create`, or a checksum differs.
-        FileNotFoundError: there is no such file.
+        UserError: the file is not a complete file of :func:`create`, or a checksum differs.
+        FileNotFoundError: the file does not exist.
     """
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise UserError(f"{path}: not a whole safetensors file ({error})") from error
+        raise UserError(f"{path}: not a complete safetensors file ({error})") from error
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(start - 8))
@@ -153,11 +153,11 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
         sums = json.loads(metadata["sha256"])
     except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: no checksums in it, not one of our files") from error
+        raise UserError(f"{path}: has no checksums, expected a cache file of mdft") from error
     tensors = {}
     for name, entry in header.items():
         if entry["dtype"] not in _DTYPES or name not in sums:
-            raise UserError(f"{path}: tensor {name!r} is not one of ours")
+            raise UserError(f"{path}: unexpected tensor {name!r}, expected a cache file of mdft")
         dtype = np.dtype(_DTYPES[entry["dtype"]])
         tensor = _map(path, dtype, start + entry["data_offsets"][0], tuple(entry["shape"]))
         if tensor.nbytes <= VERIFIED and hashlib.sha256(tensor.data).hexdigest() != sums[name]:

@@ -1,11 +1,10 @@
-"""Tonic datasets: the embedded benchmark's clips, and anybody's videos, as events.
+"""Tonic datasets: events of the embedded benchmark's clips, and of a folder of videos.
 
 Both are `tonic.Dataset`s: transforms, slicers, caches and collation of Tonic work on them. Events
-are structured arrays of `tonic.io.events_struct`, sorted, t in µs from the clip's first frame;
-targets are whole numbers, indices into `classes` (vectors could not be collated by Tonic's
-`PadTensors`).
+are structured arrays of `tonic.io.events_struct`, sorted, t in µs from the clip's first frame.
+Targets are integers, indices into `classes`, because Tonic's `PadTensors` cannot collate vectors.
 
-Tonic has traps; `mdft.data.tonic_transforms` has what helps against them.
+`mdft.data.tonic_transforms` replaces Tonic transforms that have known defects.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ Both = Callable[[Any, Any], tuple[Any, Any]]
 
 
 class _Events(tonic.Dataset):
-    """What both datasets share: transforms, and the type of a sample."""
+    """Base class of both datasets: transforms, and the type of a sample."""
 
     sensor_size: tuple[int, int, int] | None = None
     dtype = EVENTS
@@ -68,7 +67,7 @@ class _Events(tonic.Dataset):
         return self._transformed(self.events(index), self.targets[index])
 
     def events(self, index: int) -> NDArray[np.void]:
-        """Return the events of clip `index`, (n,) of `events.EVENTS`, as they are."""
+        """Return the events of clip `index`, (n,) of `events.EVENTS`, without transforms."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
@@ -87,16 +86,16 @@ class _Events(tonic.Dataset):
 
 
 class RenderedEvents(_Events):
-    """Clips of the embedded benchmark, drawn when asked for: a function of the config alone.
+    """Clips of the embedded benchmark, rendered on access; a function of the config alone.
 
     Args:
-        split: one of the benchmark's: stage_1_train, val_seen, val_unseen, test_seen, …
-        config: of the benchmark.
-        sensor: the generator's settings; those of the benchmark if None.
-        transform, target_transform, transforms: as everywhere in Tonic.
+        split: a split of the benchmark: stage_1_train, val_seen, val_unseen, test_seen, …
+        config: parameters of the benchmark; the default benchmark if None.
+        sensor: settings of the event generator; those of the benchmark if None.
+        transform, target_transform, transforms: as in every Tonic dataset.
 
     Raises:
-        UserError: no such split.
+        UserError: there is no such split.
     """
 
     def __init__(
@@ -124,34 +123,34 @@ class RenderedEvents(_Events):
         self.targets = [i // self.config.counts.clips_per_class for i in self.data]
 
     def events(self, index: int) -> NDArray[np.void]:
-        """Draw clip `index` and generate its events."""
+        """Render clip `index` and generate its events."""
         target, count = self.targets[index], self.config.counts.clips_per_class
         clip = render_clip(self.config, self._kinds[target], target, self.data[index] % count)
         return advance(rgb_to_luma(clip.frames), clip.times_us, None, self.sensor)[0]
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides what the untransformed samples are."""
+        """All settings that the untransformed samples depend on."""
         return {"split": self.split, "config": asdict(self.config), "sensor": asdict(self.sensor)}
 
 
 class VideoEvents(_Events):
     """Videos and event files in folders named after their classes: ROOT/CLASS/….
 
-    Videos (`events.folder.CLIPS`) go through the generator when asked for; event files
-    (`events.files.io.READABLE`: converted ones, and recordings of real cameras, whose times are
-    moved to begin at 0) are read.
+    Events of videos (`events.folder.CLIPS`) are generated on access. Event files
+    (`events.files.io.READABLE`: converted videos, or recordings of event cameras, whose times are
+    shifted to start at 0) are read.
 
     Args:
         root: the folder; classes are its subfolders, sorted by name.
-        size: (width, height) to which every video is scaled (area averages); None leaves them,
-            and `sensor_size` is then None, as in Tonic's own datasets of varying size. Event
-            files must have that size already.
-        sensor: the generator's settings.
-        transform, target_transform, transforms: as everywhere in Tonic.
+        size: (width, height) to which every video is scaled by area averaging; None keeps the
+            size of each video, and `sensor_size` is then None, as in Tonic's datasets of varying
+            size. Event files must have this size already.
+        sensor: settings of the event generator.
+        transform, target_transform, transforms: as in every Tonic dataset.
 
     Raises:
-        UserError: no clips there, or an impossible size; while reading: a file that cannot be
-            read, by name.
+        UserError: the folder has no clips, or the size is invalid; on access: a file cannot be
+            read.
     """
 
     def __init__(
@@ -176,7 +175,7 @@ class VideoEvents(_Events):
         self.data = found
         if not found:
             raise UserError(
-                f"{self.root}: no clips in it, expected ROOT/CLASS/clip.mp4 or event files "
+                f"{self.root}: contains no clips, expected ROOT/CLASS/clip.mp4 or event files "
                 "(python -m events.convert)"
             )
         names = [path.relative_to(self.root).parts[0] for path in found]
@@ -193,7 +192,7 @@ class VideoEvents(_Events):
         events, metadata = read_events(path)
         if self.size is not None and metadata.sensor_size[:2] != self.size:
             raise UserError(
-                f"{path}: a sensor of {metadata.sensor_size[:2]}, expected {self.size}; only "
+                f"{path}: sensor size is {metadata.sensor_size[:2]}, expected {self.size}; only "
                 "videos can be scaled"
             )
         events["t"] -= metadata.start_us
@@ -216,7 +215,7 @@ class VideoEvents(_Events):
         return np.concatenate(parts)
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides what the untransformed samples are."""
+        """All settings that the untransformed samples depend on."""
         files = [[str(p.relative_to(self.root)), p.stat().st_mtime_ns] for p in self.data]
         return {"files": files, "size": self.size, "sensor": asdict(self.sensor)}
 

@@ -1,9 +1,9 @@
-"""Tonic transforms that are right where Tonic's own are not, and a name for its cache.
+"""Replacements for Tonic transforms with known defects, and a cache folder for Tonic.
 
-Known of Tonic 1.7.0, each pinned by a test: `ToFrame` loses the last event, gives another shape
-for no events, wraps addresses and counts round, and loses events that are out of order;
-`ToVoxelGrid` loses a boolean polarity, and its function writes into its input; `Compose` leaves
-out its transforms if there are no events; `DiskCachedDataset` does not notice another transform.
+Defects of Tonic 1.7.0, each covered by a test: `ToFrame` drops the last event, returns another
+shape for no events, wraps addresses and counts, and drops unsorted events; `ToVoxelGrid` ignores a
+boolean polarity, and its function modifies its input; `Compose` skips its transforms if there are
+no events; `DiskCachedDataset` does not notice that the transform has changed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from mdft.errors import UserError
 class ToBins:
     """Events → E_v, (T, K, 2·grid·grid) uint8: `events.pool` as a Tonic transform.
 
-    Unlike `tonic.transforms.ToFrame` it always gives this shape, also for no events and for one;
-    counts the last event; takes events in any order; refuses an event off the sensor instead of
-    wrapping it round; saturates instead of overflowing; and bins begin at 0, not at an event.
+    Unlike `tonic.transforms.ToFrame` it always returns this shape, also for zero events or one;
+    counts the last event; accepts events in any order; raises for an event outside the sensor
+    instead of wrapping its address; saturates instead of overflowing; and bins start at time 0, not
+    at the first event.
 
     Attributes:
         sensor_size: (width, height, 2).
-        seconds: T.
-        bins_per_second: K.
+        seconds: length T in seconds.
+        bins_per_second: bins per second, K.
         grid: cells along each side.
     """
 
@@ -56,16 +57,16 @@ class ToBins:
 
 @dataclass(frozen=True)
 class Chain:
-    """One transform after the other, also on a clip without events.
+    """Apply transforms one after another, also to a clip without events.
 
     Attributes:
-        transforms: the links, first one first.
+        transforms: the transforms, in order.
     """
 
     transforms: tuple[Callable[[Any], Any], ...]
 
     def __call__(self, events: Any) -> Any:
-        """Apply them all."""
+        """Apply all transforms."""
         for transform in self.transforms:
             events = transform(events)
         return events
@@ -75,8 +76,8 @@ class Chain:
 class SignedPolarity:
     """Copy events with p as int8, −1 or 1, as `tonic.transforms.ToVoxelGrid` needs them.
 
-    Given Tonic's own boolean p, ToVoxelGrid counts both polarities as +1; and the function under
-    it, `to_voxel_grid_numpy`, writes −1 for 0 into the array that it is given.
+    With Tonic's own boolean p, ToVoxelGrid counts both polarities as +1; and its function
+    `to_voxel_grid_numpy` replaces 0 by −1 in its input array.
     """
 
     def __call__(self, events: NDArray[np.void]) -> NDArray[np.void]:
@@ -90,11 +91,11 @@ class SignedPolarity:
 
 
 def cache_folder(parent: str | Path, dataset: RenderedEvents | VideoEvents) -> str:
-    """Name a folder for `tonic.DiskCachedDataset` by what the dataset and its transforms are.
+    """A folder for `tonic.DiskCachedDataset` that depends on the dataset and its transforms.
 
-    Tonic's cache does not notice that a transform has changed: it shows the old samples. Other
-    settings, files or transforms (by their repr, which Tonic's transforms make of all their
-    parameters) have another folder.
+    Tonic's cache does not notice that a transform has changed and returns the old samples. Here
+    other settings, files or transforms (compared by their repr, which for Tonic's transforms
+    contains all parameters) give another folder.
     """
     transforms = (dataset.transform, dataset.target_transform, dataset.transforms)
     text = repr((type(dataset).__name__, dataset.settings(), [_describe(t) for t in transforms]))
@@ -102,14 +103,17 @@ def cache_folder(parent: str | Path, dataset: RenderedEvents | VideoEvents) -> s
 
 
 def _describe(transform: Any) -> str:
-    """Say what a transform is, without addresses in memory.
+    """The repr of a transform, without memory addresses.
 
     Raises:
-        UserError: a transform that does not say what it is.
+        UserError: the repr of the transform contains a memory address.
     """
     if isinstance(transform, tonic.transforms.Compose | Chain):
         return repr([type(transform).__name__, *map(_describe, transform.transforms)])
     text = repr(transform)
     if " at 0x" in text:
-        raise UserError(f"transform {text}: a cache needs to know what it is; give it a __repr__")
+        raise UserError(
+            f"transform {text}: its repr has a memory address, expected its parameters; define "
+            "__repr__"
+        )
     return text

@@ -41,7 +41,7 @@ def moments(footage: Footage, count: int) -> Iterator[tuple[float, np.ndarray, n
         Time in seconds, the frame (H,W,3) uint8, and its event bin as an image (16,16,3) in [0, 1]:
         ON red, OFF blue, no event white.
     """
-    frames, bins = footage.pictures, footage.bins
+    frames, bins = footage.frames, footage.bins
     images = event_images(bins.reshape(-1, bins.shape[-1]))
     count = min(count, len(frames))
     for index in ((np.arange(count) + 0.5) * len(frames) / count).astype(int):

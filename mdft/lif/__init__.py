@@ -1,6 +1,6 @@
 """The leaky integrate-and-fire neuron: its step, its kernels, its grid and Loihi's integers.
 
-:mod:`mdft.lif.grid` is free of torch, so the names below are read when they are first used.
+The names below are imported on first use, so that :mod:`mdft.lif.grid` can be used without torch.
 """
 
 from typing import TYPE_CHECKING

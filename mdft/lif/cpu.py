@@ -15,7 +15,7 @@ from mdft.lif.threads import over_samples
 
 
 def flat(x: Tensor) -> np.ndarray:
-    """The numbers of a tensor in C order, (n,); its memory where it is contiguous."""
+    """A tensor as a flat NumPy array in C order, (n,); shares memory if it is contiguous."""
     return x.detach().contiguous().view(-1).numpy()
 
 

@@ -1,9 +1,9 @@
 """The compiled inner loops of the LIF (numba, cached on disk, without the GIL).
 
-One pass over (B,S,N) each way. No fast-math: the same operations in the same order as
-:func:`mdft.lif.neuron.lif_loop`, none contracted into a fused multiply-add, so that
-spikes and membranes equal it bit for bit. Arrays are flat, C-ordered and of one floating dtype:
-flat ones compile in half the time.
+Forward and backward are one pass over (B,S,N) each. There is no fast-math: the forward pass has
+the same operations in the same order as :func:`mdft.lif.neuron.lif_loop`, none contracted into a fused
+multiply-add, so that spikes and membranes equal it bit for bit. Arrays are flat, C-ordered and of
+one floating dtype; flat arrays halve the compilation time.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 
 from events.kernels.compiled import njit
 
-# NumPy's error model: Python's would test every divisor for zero and end the vectorisation.
+# NumPy's error model: Python's would test every divisor for zero and prevent vectorisation.
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @njit(inline="always", **_OPTIONS)
 def _add(row, bias, threshold_current, step, shared):
     """``I ← (I + bias) + b`` for one step; ``shared``: b is one number for all neurons."""
-    # A loop of its own: with five arrays in one, LLVM gives up proving them disjoint.
+    # A separate loop: with five arrays in one loop LLVM cannot prove them disjoint.
     if shared:
         b = threshold_current[step]
         for n in range(row.size):

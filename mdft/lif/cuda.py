@@ -1,8 +1,8 @@
 """The fused LIF on CUDA devices: launches of the kernels of :mod:`mdft.lif.triton_kernels`.
 
-Triton is imported at the first launch, so that a machine without a GPU never needs it. Nothing
-here waits for the device but the range check of Loihi's integers: without a state unit both
-directions can be captured in a CUDA graph, once a first call has compiled them.
+Triton is imported at the first launch, so that a machine without a GPU does not need it. Only the
+range check of Loihi's integers synchronises with the device: without a state unit both passes can
+be captured in a CUDA graph, after a first call has compiled them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch import Tensor
 from mdft.lif.loihi import state_limit
 from mdft.lif.neuron import LIFParams
 
-#: Most neurons of a program. One warp of 32 threads then moves 16 bytes a thread, and sums over
-#: neurons without a barrier.
+#: Maximum number of neurons per program. One warp of 32 threads then moves 16 bytes per thread, and
+#: sums over neurons without a barrier.
 BLOCK = 128
-#: β·u + I must round twice, as it does in the loop: a fused multiply-add would move spikes.
+#: β·u + I must round twice, as in the loop: a fused multiply-add would change spikes.
 LAUNCH = {"num_warps": 1, "enable_fp_fusion": False}
 
 
@@ -33,8 +33,8 @@ def available() -> bool:
     if find_spec("triton") is not None:
         return True
     warnings.warn(
-        "Triton is not installed: on CUDA the LIF takes the plain loop over steps, which gives the "
-        "same spikes with many more kernels; install the package triton",
+        "Triton is not installed: on CUDA the LIF uses the plain loop over steps, which gives the "
+        "same spikes but is slower; install the package triton",
         UserWarning,
         stacklevel=4,
     )
@@ -47,7 +47,7 @@ def _triton() -> ModuleType:
 
 
 def _programs(N: int) -> tuple[int, int]:
-    """Neurons of a program, a power of two, and programs of a sample."""
+    """Neurons per program, a power of two, and programs per sample."""
     block = min(BLOCK, 1 << (N - 1).bit_length())
     return block, -(-N // block)
 
@@ -59,7 +59,7 @@ def forward(
     spikes_BSN: Tensor,
     params: LIFParams,
 ) -> int:
-    """See :class:`mdft.lif.fused.Kernels`. With a state unit it waits for the device."""
+    """See :class:`mdft.lif.fused.Kernels`. With a state unit it synchronises with the device."""
     B, S, N = membrane_BSN.shape
     block, programs = _programs(N)
     b_BSM, limit, outside = threshold_current_BSM.detach().contiguous(), None, None
@@ -78,11 +78,11 @@ def forward(
 def backward(
     grad_spikes_BSN: Tensor, membrane_BSN: Tensor, params: LIFParams, alpha: float, *, shared: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """See :class:`mdft.lif.fused.Kernels`. Sums over neurons: of a program, then over programs."""
+    """See :class:`mdft.lif.fused.Kernels`. Neurons are summed per program, then over programs."""
     B, S, N = membrane_BSN.shape
     block, programs = _programs(N)
     g_BSN, g_BN = torch.empty_like(membrane_BSN), membrane_BSN.new_empty(B, N)
-    # A buffer of partial sums and no atomics: the order of the sum is always the same.
+    # Partial sums in a buffer instead of atomics, so that the order of the sum is fixed.
     partial_BSP = membrane_BSN.new_empty(B, S, programs) if shared else None
     with torch.cuda.device_of(membrane_BSN):
         _triton().backward[B, programs](

@@ -15,13 +15,14 @@ from mdft.lif.neuron import AtanSpike, LIFParams
 
 
 class Kernels(Protocol):
-    """One pass over (B,S,N) each way, on one type of device; a module serves.
+    """Forward and backward kernels for one device type, each one pass; implemented by a module.
 
-    Tensors are detached from autograd, of one dtype, float32 or float64; (B,S,N) are contiguous.
+    Tensors are detached from autograd and have one dtype, float32 or float64; those of shape
+    (B,S,N) are contiguous.
     """
 
     def available(self) -> bool:
-        """Whether the kernels can be had here."""
+        """Whether the kernels can run on this machine."""
         ...
 
     def forward(
@@ -34,11 +35,11 @@ class Kernels(Protocol):
     ) -> int:
         """Turn currents into membranes before the reset, in place, and write the spikes.
 
-        Bit for bit those of :func:`mdft.lif.neuron.lif_loop` of ``(I + bias) + b``.
+        Both equal :func:`mdft.lif.neuron.lif_loop` of ``(I + bias) + b``, bit for bit.
 
         Returns:
-            With a state unit, how many ``|I + b|`` and membranes leave the range of Loihi's state;
-            0 without.
+            With a state unit, the number of ``|I + b|`` and membranes outside the range of Loihi's
+            state; 0 without.
         """
         ...
 
@@ -55,12 +56,12 @@ class Kernels(Protocol):
 
         ``g(t) = s'(u(t) − θ0)·∂L/∂s(t) + [no spike at t]·β·g(t+1)`` for the current; that of the
         bias is its sum over samples and steps, that of the threshold current its sum over neurons
-        (B,S,1) if ``shared``, else itself. The order of no sum depends on chance.
+        (B,S,1) if ``shared``, else itself. The order of every sum is deterministic.
         """
         ...
 
 
-#: By type of device.
+#: Device type → kernels.
 KERNELS: dict[str, Kernels] = {"cpu": lif_cpu, "cuda": lif_cuda}
 
 
@@ -79,7 +80,7 @@ class _FusedLIF(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         if overwrite and current_BSN.is_contiguous():
             if not current_BSN.is_inference():
-                # Whoever else saved it for a gradient will be told so by autograd.
+                # Autograd then raises if another operation saved this tensor for its gradient.
                 torch.autograd.graph.increment_version(current_BSN)
             membrane_BSN = current_BSN.detach()
         else:
@@ -103,13 +104,13 @@ class _FusedLIF(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "the fused LIF has no second derivative (create_graph=True); pass fused=False to "
-                "take the plain loop, which has"
+                "use the plain loop, which has one"
             )
         grad_spikes_BSN, grad_membrane_BSN = grads
         (membrane_BSN,) = ctx.saved_tensors
         if grad_membrane_BSN is not None:
-            # The kernels multiply the gradient of the spikes by the slope s' of the surrogate and
-            # take no other one: ∂L/∂u enters as s'·(∂L/∂u / s').
+            # The kernels accept only the gradient of the spikes and multiply it by the slope s' of
+            # the surrogate, so ∂L/∂u is passed as ∂L/∂u / s'.
             x_BSN = membrane_BSN - ctx.params.v_threshold
             slope_BSN = ctx.alpha / 2 / (1 + (math.pi / 2 * ctx.alpha * x_BSN) ** 2)
             grad_membrane_BSN = grad_membrane_BSN / slope_BSN
@@ -137,23 +138,23 @@ def fused_lif(
 ) -> tuple[Tensor, Tensor]:
     """:func:`mdft.lif.neuron.lif_loop` with the arctangent surrogate, in one pass each way.
 
-    Saved for the gradient: the membranes before the reset, nothing else. The gradient is that of
-    the loop up to rounding; that of the bias is summed over the steps of a sample from the last
-    one, then over samples; that of a threshold current (B,S,1) over neurons. Each sum has one order
-    on one device, whatever the number of threads. It cannot be differentiated twice, and says so;
-    the loop can.
+    Only the membranes before the reset are saved for the backward pass. The gradient equals that of
+    the loop up to rounding. The gradient of the bias is summed over the steps of a sample from the
+    last one, then over samples; that of a threshold current (B,S,1) over neurons. On one device
+    each sum has a fixed order, whatever the number of threads. A second derivative raises a
+    RuntimeError; the loop has one.
 
-    On CUDA nothing waits for the device, but with a state unit: the range check reads its count.
+    On CUDA there is no synchronisation with the device, except for the range check of a state unit.
 
     Args:
-        current_BSN: input current; all tensors of its device and dtype, float32 or float64.
+        current_BSN: input current, float32 or float64; all tensors have its device and dtype.
         threshold_current_BSM: (B,S,1) or (B,S,N).
         bias_N: (N,).
         params: β, θ0 and the arithmetic.
         alpha: sharpness of the surrogate.
-        overwrite: put the membranes in the memory of ``current_BSN``.
-        membrane_gradient: whether the returned membranes carry a gradient.
-        name: what an error calls the layer.
+        overwrite: store the membranes in the memory of ``current_BSN``.
+        membrane_gradient: whether the returned membranes require a gradient.
+        name: name of the layer in error messages.
 
     Returns:
         Spikes (B,S,N), and the membranes before the reset (B,S,N).
@@ -176,7 +177,7 @@ def fused_lif(
 
 
 def supports(current_BSN: Tensor, spike: object) -> bool:
-    """Whether :func:`fused_lif` computes this: the arctangent, not compiling, a device of ours."""
+    """Whether :func:`fused_lif` supports this spike function, dtype and device."""
     return (
         isinstance(spike, AtanSpike)
         and current_BSN.dtype in (torch.float32, torch.float64)

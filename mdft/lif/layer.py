@@ -1,4 +1,4 @@
-"""The LIF over the steps of a sample: one interface to the loop and to the fused kernels."""
+"""LIF layers over a sequence of steps, computed by a loop or by fused kernels."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def lif_sequence(
         spike: Heaviside with a surrogate gradient.
         threshold_current: b, (B,S,1) or (B,S,N); None is 0.
         bias: (N,); None is 0.
-        fused: False takes the loop, which can be differentiated twice.
-        overwrite: the kernel may put the membranes in the memory of ``current_BSN``.
-        membrane_gradient: whether the returned membranes carry a gradient.
-        name: what an error calls the layer.
+        fused: False uses the loop, which can be differentiated twice.
+        overwrite: the kernel may store the membranes in the memory of ``current_BSN``.
+        membrane_gradient: whether the returned membranes require a gradient.
+        name: name of the layer in error messages.
 
     Returns:
         Spikes (B,S,N), and the membranes before the reset (B,S,N).
@@ -100,7 +100,7 @@ class LIFState(NamedTuple):
 
 
 class LIFTrace(NamedTuple):
-    """What a :class:`DynamicThresholdLIF` computes.
+    """Result of :meth:`DynamicThresholdLIF.trace`.
 
     Attributes:
         spikes_BSN: 0 or 1.
@@ -155,10 +155,10 @@ class DynamicThresholdLIF(nn.Module):
         beta: leak a step, β = 1 − dt/τ, in [0, 1).
         theta_0: resting threshold θ0, more than 0.
         alpha: sharpness α of the surrogate.
-        fused: False takes the plain loop, which can be differentiated twice.
+        fused: False uses the plain loop, which can be differentiated twice.
 
     Raises:
-        ValueError: β, θ0 or α out of its range.
+        ValueError: β, θ0 or α is out of its range.
     """
 
     def __init__(
@@ -187,17 +187,17 @@ class DynamicThresholdLIF(nn.Module):
         state: LIFState | None = None,
         return_state: bool = False,
     ) -> Tensor | tuple[Tensor, LIFState]:
-        """Spikes (B,S,N) of every step.
+        """Compute the spikes (B,S,N) of every step.
 
         Args:
             current_BSN: input current I; half precision is cast to float32.
-            theta: threshold θ, a number or what broadcasts to (B,S,1) or, for a threshold of each
-                neuron, (B,S,N); None is θ0.
-            state: state that an earlier call returned; None is rest.
+            theta: threshold θ, a number or a tensor that broadcasts to (B,S,1) or, for one
+                threshold per neuron, to (B,S,N); None is θ0.
+            state: state returned by an earlier call; None is rest.
             return_state: return ``(spikes, state)``.
 
         Raises:
-            ValueError: a shape other than these.
+            ValueError: a tensor has another shape.
         """
         spikes_BSN, u_BSN, delta_BSM = self._run(current_BSN, theta, state)
         if not return_state:
@@ -253,10 +253,9 @@ class DynamicThresholdLIF(nn.Module):
     def _from_state(
         self, current_BSN: Tensor, delta_BSM: Tensor, state: LIFState
     ) -> tuple[Tensor, Tensor]:
-        """Current and threshold current that from rest give what the given ones give from a state.
+        """Fold the initial state into the first step's current, since the kernels start at rest.
 
-        The whole first step, ``β u(−1) + (I(0) + b(0))``, becomes its current: the kernels start
-        at rest, and the sum is rounded as they round it.
+        The new first current is ``β u(−1) + (I(0) + b(0))``, rounded as in the kernels.
         """
         B, S, N = current_BSN.shape
         u_BN, previous_BM = (x.to(current_BSN) for x in state)
@@ -279,15 +278,15 @@ def _last_state(spikes_BSN: Tensor, u_BSN: Tensor, delta_BSM: Tensor) -> LIFStat
 
 
 def broadcast(what: str, x: Tensor | float, like_BSN: Tensor) -> Tensor:
-    """A threshold or its current as (B,S,1), or as (B,S,N) where it has one for each neuron.
+    """Broadcast a threshold or threshold current to (B,S,1), or to (B,S,N) if it has neurons.
 
     Args:
-        what: what an error calls it.
-        x: a number or what broadcasts to either.
-        like_BSN: gives the shape, and dtype and device of a number; a tensor keeps its own.
+        what: name of the quantity in error messages.
+        x: a number or a tensor that broadcasts to either shape.
+        like_BSN: gives the shape, and the dtype and device for a number; a tensor keeps its own.
 
     Raises:
-        ValueError: x broadcasts to neither, or there is no step.
+        ValueError: x broadcasts to neither shape, or S is 0.
     """
     B, S, N = like_BSN.shape
     if not isinstance(x, Tensor):
@@ -299,10 +298,10 @@ def broadcast(what: str, x: Tensor | float, like_BSN: Tensor) -> Tensor:
 
 
 def check_moving(what: str, x: Tensor, shape: tuple[int, ...] | torch.Size) -> None:
-    """Check a threshold or its current against (B,S,N).
+    """Check the shape of a threshold or threshold current.
 
     Raises:
-        ValueError: it is neither (B,S,1) nor (B,S,N), or there is no step.
+        ValueError: the shape is neither (B,S,1) nor (B,S,N), or S is 0.
     """
     if shape[1] == 0:
         raise ValueError(f"{what}: the input has 0 steps, expected at least 1")

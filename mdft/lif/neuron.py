@@ -1,4 +1,4 @@
-"""The leaky integrate-and-fire neuron with a moving threshold, eqs. (7) to (9)."""
+"""The leaky integrate-and-fire neuron with a dynamic threshold, eqs. (7) to (9)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class LIFParams(NamedTuple):
     """Constants of one LIF layer.
 
     Attributes:
-        beta: leak a step, β = 1 − dt/τ.
-        v_threshold: θ0, strict.
-        state_unit: unit of Loihi's integer membrane, a power of two; None: real numbers.
+        beta: leak factor per step, β = 1 − dt/τ.
+        v_threshold: θ0; a spike needs ``u > θ0``.
+        state_unit: unit of Loihi's integer membrane, a power of two; None: floating point.
     """
 
     beta: float
@@ -30,7 +30,7 @@ class LIFParams(NamedTuple):
 
 @lru_cache(64)
 def _around(window: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
-    """The open interval of the same numbers as the closed window."""
+    """The open interval that contains the same floating-point numbers as a closed one."""
     edges = torch.tensor(window, dtype=dtype, device="cpu")
     low, high = torch.nextafter(edges, edges.new_tensor((-math.inf, math.inf))).tolist()
     return low, high
@@ -129,7 +129,7 @@ class _IntegerLeak(torch.autograd.Function):
 
 
 def leak(u: Tensor, params: LIFParams) -> Tensor:
-    """``β u``, or what Loihi's integers make of it, with the same gradient β (straight through).
+    """``β u``, or its value in Loihi's integers, with the gradient β (straight through).
 
     With a state unit q the membrane is an integer ``m = u/q`` and the leak rounds toward zero:
     ``q · trunc(m (4096 − dv) / 4096)``, ``β = 1 − dv/4096`` (Lava's fixed-point LIF). It is exact
@@ -173,13 +173,13 @@ def lif_loop(
     *,
     membrane_gradient: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """``lif_step`` over the steps of a sample, from rest: the reference.
+    """The reference implementation: ``lif_step`` over the steps of a sample, from rest.
 
     Args:
-        current_BSN: input current of every step, biases and threshold current added.
+        current_BSN: input current of every step, including biases and threshold current.
         params: β and θ0.
         spike: Heaviside with a surrogate gradient.
-        membrane_gradient: whether the returned membranes carry a gradient.
+        membrane_gradient: whether the returned membranes require a gradient.
 
     Returns:
         Spikes (B,S,N), and the membranes before the reset (B,S,N).
@@ -194,10 +194,10 @@ def lif_loop(
 
 
 def threshold_current(delta_BSM: Tensor, beta: float, previous_BM: Tensor | None = None) -> Tensor:
-    """The current that moves a constant threshold.
+    """The input current that is equivalent to a dynamic threshold.
 
-    With ``δ(t) = θ(t) − θ0`` and ``u = v − δ``, a neuron of membrane ``v`` and threshold ``θ(t)``
-    is a neuron of membrane ``u`` and threshold ``θ0`` with one more input
+    With ``δ(t) = θ(t) − θ0`` and ``u = v − δ``, a neuron with membrane ``v`` and threshold ``θ(t)``
+    is equivalent to one with membrane ``u``, constant threshold ``θ0`` and the additional input
 
         ``b(t) = β δ(t−1) − δ(t)``.
 

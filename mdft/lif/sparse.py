@@ -1,9 +1,9 @@
-"""Products of spikes with weights on the CPU: rows of weights added up, where a spike is.
+"""Sparse products of spikes with weights on the CPU.
 
-A spike is one, and nine of ten are none: ``W s`` is the sum of the columns of W that fire, and the
-gradient of a column of W the sum of the gradients at the steps at which its input fires. On the
-grids of a :class:`mdft.model.motion.MotionBranch` float32 holds every ``W s`` exactly, whatever the
-order of its sum: it is that of the matrix product, bit for bit.
+About nine of ten inputs are 0: ``W s`` is the sum of the columns of W whose input spikes, and the
+gradient of a column of W is the sum of the gradients at the steps at which its input spikes. On
+the grids of a :class:`mdft.model.motion.MotionBranch` float32 represents every ``W s`` exactly in
+any order of summation, so the result equals the matrix product, bit for bit.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mdft.lif.cpu import flat
 from mdft.lif.sparse_kernels import COLUMNS, LANES, add_outer, add_rows, transpose
 from mdft.lif.threads import over_samples
 
-#: Of the inputs that are not zero, from which on the matrix product is faster.
+#: Fraction of nonzero inputs from which on the matrix product is faster.
 DENSEST = 0.15
-#: Every so many rows are looked at to tell how many are not zero.
+#: The fraction is estimated from every such row.
 _STRIDE = 16
 
 
@@ -68,14 +68,15 @@ def _array(x: Tensor) -> np.ndarray | None:
 
 
 def spike_linear(signal_BSF: Tensor, weight_NF: Tensor) -> Tensor:
-    """``W s`` of every step, (B,S,N): :func:`torch.nn.functional.linear`, faster where s is sparse.
+    """``W s`` of every step, (B,S,N): :func:`torch.nn.functional.linear`, faster for sparse s.
 
-    Sparse: on the CPU, contiguous, and less than `DENSEST` of every sixteenth step's inputs are
-    not zero. Then the sum of a neuron is taken from the first input on, else in the order of the
-    matrix product; both are exact, hence equal, if every partial sum has a place in the dtype.
-    The gradient of the signal is that of the matrix product, bit for bit; that of a weight is
-    summed over the rows from the first one on, whatever the number of threads. What a zero would
-    be multiplied by is not looked at: a weight that is no number is noticed when its input fires.
+    The sparse path is taken on the CPU for a contiguous signal if less than `DENSEST` of the inputs
+    of every sixteenth step are nonzero. It sums over inputs in ascending order, the dense path in
+    the order of the matrix product; both are exact, hence equal, if every partial sum is
+    representable in the dtype. The gradient of the signal equals that of the matrix product, bit
+    for bit; that of a weight is summed over rows in ascending order, whatever the number of
+    threads. Weights of zero inputs are not read: a NaN weight has an effect only if its input is
+    nonzero.
 
     Args:
         signal_BSF: spikes, or an input with many zeros; float32 or float64.

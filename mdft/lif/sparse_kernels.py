@@ -1,7 +1,7 @@
 """The compiled loops of :mod:`mdft.lif.sparse` (numba, cached on disk, without the GIL).
 
-Two operations are written as LLVM IR, so that they become AVX-512, AVX2, SSE or NEON as the machine
-has it: which of 64 inputs are not zero, and the sum of 64 columns in registers.
+Two operations are written as LLVM IR, which LLVM compiles to AVX-512, AVX2, SSE or NEON: finding
+the nonzero ones among 64 inputs, and the sum of 64 columns in registers.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numba.extending import intrinsic
 from events.kernels.compiled import njit
 from events.kernels.simd import data_of, first_bit, ones, spread
 
-#: Inputs that are looked at together.
+#: Inputs that are compared with zero at once.
 LANES = 64
-#: Neurons whose sums are in registers together: four vectors of 16.
+#: Neurons whose sums are kept in registers at once: four vectors of 16.
 COLUMNS = 64
 _WIDE = 16
 _GROUP = 8
 _TILE = 16
-#: Rows whose gradients are added up before the next: of 512 neurons half a MB, which stays in the
-#: second-level cache. 128 to 512 take the same time.
+#: Rows per block of the weight gradient: for 512 neurons half a MB, which fits into the
+#: second-level cache. Blocks of 128 to 512 rows take the same time.
 _ROWS = 256
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 _U = np.uint64

@@ -1,8 +1,8 @@
 """Compiled loops over samples, on a pool of as many threads as torch uses.
 
-A plain pool and not torch's own OpenMP: the loops are 1.4 % of the processor time of a training
-step of the recipe ``ucf`` and none of ``embedded`` is long enough for a second thread, so that
-OpenMP's quicker start gains at most 1.2 % of a step on two threads (docs/performance.md).
+A thread pool is used instead of torch's OpenMP: the loops take 1.4 % of the processor time of a
+training step of the recipe ``ucf``, and those of ``embedded`` are too short for a second thread, so
+OpenMP's faster start would gain at most 1.2 % of a step on two threads (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-#: Fewest elements that are worth waking a second thread for.
+#: Smallest number of elements per thread that makes another thread worthwhile.
 GRAIN = 2**17
 
 
 @lru_cache(1)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """The pool of a process: a forked child does not inherit its parent's threads."""
+    """The pool of a process; `process` is a key because a forked child has no threads."""
     return ThreadPoolExecutor(threads, "mdft")
 
 
@@ -29,13 +29,13 @@ def over_samples(kernel: Callable[..., object], samples: int, elements: int, *ar
     """Call ``kernel(*args, first, last)`` over all samples, on as many threads as torch uses.
 
     Args:
-        kernel: releases the GIL while it works.
-        samples: what is shared out, evenly.
-        elements: how much work it is; a thread has `GRAIN` of them at least.
-        *args: of the kernel.
+        kernel: compiled function that releases the GIL.
+        samples: number of samples, distributed evenly over the threads.
+        elements: number of elements, the amount of work; a thread has at least `GRAIN` of them.
+        *args: arguments of the kernel.
 
     Raises:
-        BaseException: what the kernel raises, or a signal's handler meanwhile.
+        BaseException: the kernel or a signal handler raised it.
     """
     parts = max(1, min(torch.get_num_threads(), samples, elements // GRAIN))
     edges = [samples * i // parts for i in range(parts + 1)]
@@ -46,7 +46,7 @@ def over_samples(kernel: Callable[..., object], samples: int, elements: int, *ar
     waiting = [pool.submit(kernel, *args, *edges[i : i + 2]) for i in range(1, parts)]
     try:
         kernel(*args, *edges[:2])
-    finally:  # nobody may write to the arrays after this
+    finally:  # no thread may write to the arrays after the return
         wait(waiting)
     for future in waiting:
         future.result()

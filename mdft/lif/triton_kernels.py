@@ -1,12 +1,12 @@
 """The LIF over all steps in Triton: the kernels that :mod:`mdft.lif.cuda` launches.
 
-One program holds one sample's neurons ``n`` of a block and walks over the steps, the membrane in
-registers; program ids are (sample, block). Every element is read once and written once each way.
+One program processes one block of neurons ``n`` of one sample over all steps, with the membrane in
+registers; program ids are (sample, block). Every element is read once and written once per pass.
 The operations and their order are those of :func:`mdft.lif.neuron.lif_loop`; launched with
 ``enable_fp_fusion=False`` none are contracted, and spikes and membranes equal it bit for bit.
 
-Numbers are ``tl.constexpr``: Triton would pass a Python float as float32, in float64 too. A new β,
-θ0 or α compiles anew.
+Constants are ``tl.constexpr``, because Triton passes a Python float as float32, also to float64
+kernels. A new value of β, θ0 or α triggers a compilation.
 """
 
 # No `from __future__ import annotations`: Triton reads the annotations.
@@ -90,7 +90,7 @@ def backward(
         total += g
         tl.store(grad_current + at, g, mask=mine)
         if SHARED:
-            # Lanes past N hold 0: they are given no gradient and keep none.
+            # Lanes past N are 0: their loaded gradient is 0.
             block = step * tl.num_programs(1) + tl.program_id(1)
             tl.store(grad_threshold + block, tl.sum(g))
     tl.store(grad_bias + sample * N + n, total, mask=mine)

@@ -37,7 +37,7 @@ def test_every_arrow_begins_at_a_box_and_ends_before_one():
 def explanation(rng: np.random.Generator) -> Explanation:
     bins = rng.integers(0, 30, (2, 4, 512)).astype(np.uint8)
     footage = Footage(
-        pictures=rng.integers(0, 255, (12, 20, 30, 3)).astype(np.uint8),
+        frames=rng.integers(0, 255, (12, 20, 30, 3)).astype(np.uint8),
         sound=np.zeros(16, np.float32),
         bins=bins,
         fps=6.0,
@@ -54,8 +54,8 @@ def test_the_motion_figure_shows_the_clip_on_one_clock():
     page, figure = explanation(np.random.default_rng(0)), Figure()
     draw_motion(figure, page, "visual")
     frames, events, *clocked = figure.axes
-    assert len(frames.images) == len(events.images) == len(page.footage.pictures)
-    for picture, drawn in zip(page.footage.pictures, frames.images, strict=True):
+    assert len(frames.images) == len(events.images) == len(page.footage.frames)
+    for picture, drawn in zip(page.footage.frames, frames.images, strict=True):
         assert np.array_equal(np.asarray(drawn.get_array()), picture)
     assert frames.images[0].get_extent()[0] < 1 / 12 < frames.images[0].get_extent()[1]  # seconds
     assert len(clocked) == 4 and {axes.get_xlim() for axes in figure.axes} == {(0.0, 2.0)}

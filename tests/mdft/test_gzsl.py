@@ -181,11 +181,11 @@ def test_equal_harmonic_means_are_equal_floats():
     [
         ([[0, 1]], [0], [True, False], 0, r"classes \[1\] have no clip"),
         (np.zeros((0, 2)), [], [True, False], 0, r"classes \[0, 1\] have no clip"),
-        ([[0, np.nan], [0, 1]], [0, 1], [True, False], 0, "^gzsl: distances hold NaN .*values$"),
+        ([[0, np.nan], [0, 1]], [0, 1], [True, False], 0, "^gzsl: distances contain NaN .*values$"),
         ([[0, 1], [0, 1]], [0, 1], [True, False], math.nan, "beta is nan"),
         ([[0, 1], [0, 1]], [0, 1], [True, True], 0, "^gzsl: candidates are all seen .*kinds$"),
         ([[0, 1], [0, 1]], [0, 1, 1], [True, False], 0, "shape"),
-        ([[0, 1], [0, 1], [0, 1]], [0, 1, 2], [True, False], 0, "no candidate"),
+        ([[0, 1], [0, 1], [0, 1]], [0, 1, 2], [True, False], 0, "expected candidate indices"),
     ],
 )
 def test_what_cannot_be_scored_is_named(distances, labels, seen, beta, message):

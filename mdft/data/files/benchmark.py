@@ -1,4 +1,4 @@
-"""A benchmark on the disk as a ClipSet: read once, class by class, then memory-mapped."""
+"""Load a benchmark from feature files: read once, class by class, then memory-mapped."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from mdft.data.progress import progress_bar
 from mdft.data.standardise import standardised
 from mdft.errors import UserError
 
-#: Raise it when a change of the readers changes what is read.
+#: Part of the cache key. Increment it if a change of the readers changes the clips.
 READER_VERSION = 2
 AVERAGED_NOTE = (
-    "averaged features: every clip is one second, E_v is 0 and no motion is seen; "
-    "features a second (.pkl) have motion"
+    "averaged features: every clip is one second, so E_v is 0 and carries no motion; "
+    "features per second (.pkl) do"
 )
 
 
 def load(config: DataConfig, progress: bool = True) -> ClipSet:
-    """The clips of a benchmark, from the cache, or read now and cached.
+    """Load the clips of a benchmark, from the cache if possible.
 
-    Features and events are memory maps of one file. The word vectors are read every time, so that
-    both alignments share it.
+    Features and events are memory maps of one cache file. The word vectors are not cached, so that
+    both alignments share that file.
 
     Args:
-        config: with ``source`` files.
-        progress: show a progress bar at the first start, if stderr is a terminal.
+        config: a configuration whose ``source`` is files.
+        progress: show a progress bar while files are read, if stderr is a terminal.
 
     Raises:
         UserError: a file is missing or not as expected, or the cache cannot be written.
@@ -64,7 +64,7 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
 
 
 def _provenance(root: Path) -> Provenance:
-    """What the folder itself records of its features, as ``mdft.features`` writes it."""
+    """The provenance in the folder's ``features.json``, which ``mdft.features`` writes."""
     manifest = read_manifest(root)
     if manifest is None:
         return Provenance("files", words="its feature files")
@@ -72,8 +72,8 @@ def _provenance(root: Path) -> Provenance:
 
 
 def cache_path(config: DataConfig, layout: Layout) -> Path:
-    """The cache file of a benchmark, named by where it lies and how it is read."""
-    asked = {
+    """The cache file of a benchmark; its name depends on the folder and the settings."""
+    settings = {
         "version": READER_VERSION,
         "root": str(layout.root.resolve()),
         "features": layout.features.name,
@@ -83,7 +83,7 @@ def cache_path(config: DataConfig, layout: Layout) -> Path:
         "events": config.events,
         "feature_threshold": config.feature_threshold,
     }
-    name = f"files-{layout.root.resolve().name}-{cache.fingerprint(asked)[:32]}.safetensors"
+    name = f"files-{layout.root.resolve().name}-{cache.fingerprint(settings)[:32]}.safetensors"
     return cache.cache_folder(config.cache) / name
 
 
@@ -104,7 +104,7 @@ def _cached(path: Path, fingerprint: str) -> ClipSet | None:
 
 @dataclass
 class _Index:
-    """What is known of the clips read so far."""
+    """Index of the clips read so far."""
 
     parts: dict[str, list[int]] = field(default_factory=lambda: {part: [] for part in PARTS})
     seconds: list[int] = field(default_factory=list)
@@ -159,7 +159,7 @@ def _read(
 def _chunks(
     config: DataConfig, layout: Layout, index: _Index, progress: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The features of one class and part after the other."""
+    """Yield the features of one class and part after another."""
     read = READERS[layout.suffix]
     widths: Mapping[Path, int] = {}
     with progress_bar(progress) as bar:

@@ -1,4 +1,4 @@
-"""The features of one class in one file, of whichever format; checked."""
+"""The checked features of one class, independent of the file format."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ClassFeatures:
 
     Attributes:
         path: the file.
-        names: of the clips, unique.
-        features: clip by clip, (T_i, D) float32, finite.
+        names: unique clip names.
+        features: one (T_i, D) array per clip, float32, finite.
     """
 
     path: Path
@@ -33,25 +33,25 @@ class ClassFeatures:
 
 
 def checked(path: Path, names: object, features: Sequence[object]) -> ClassFeatures:
-    """Names and features of a file, as :class:`ClassFeatures` promises them.
+    """Check the names and features of a file.
 
     Args:
         path: the file.
-        names: str or bytes, one a clip.
-        features: arrays of numbers (T_i, D), one a clip.
+        names: str or bytes, one per clip.
+        features: arrays of numbers (T_i, D), one per clip.
 
     Raises:
-        UserError: naming file and clip.
+        UserError: a name or an array is not as expected; the message names file and clip.
     """
     known = _names(path, names)
     if len(known) != len(features):
         raise UserError(f"{path}: {len(known)} clip names for the features of {len(features)}")
     if not known:
-        raise UserError(f"{path}: no clip in it, expected one or more")
+        raise UserError(f"{path}: contains no clip, expected at least one")
     seen: set[str] = set()
     for name in known:
         if name in seen:
-            raise UserError(f"{path}: clip {name!r} is there twice")
+            raise UserError(f"{path}: clip {name!r} is listed twice")
         seen.add(name)
     arrays = [_features(path, n, f) for n, f in zip(known, features, strict=True)]
     width = arrays[0].shape[1]
@@ -82,12 +82,12 @@ def _names(path: Path, names: object) -> list[str]:
 
 
 def _features(path: Path, name: str, features: object) -> np.ndarray:
-    expected = "expected numbers (T, D), one vector a second"
+    expected = "expected numbers (T, D), one vector per second"
     if not isinstance(features, np.ndarray):
         raise UserError(f"{path}: clip {name!r} is {type(features).__name__}, {expected}")
     if features.dtype.kind not in "fiu" or features.ndim != 2 or 0 in features.shape:
         raise UserError(f"{path}: clip {name!r} is {features.dtype} {features.shape}, {expected}")
-    with np.errstate(over="ignore"):  # beyond float32: infinite, and refused below
+    with np.errstate(over="ignore"):  # beyond float32: becomes infinite, refused below
         array = features.astype(np.float32, copy=False)
     if not np.isfinite(array).all():
         t, d = (int(i) for i in np.argwhere(~np.isfinite(array))[0])

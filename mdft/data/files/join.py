@@ -1,4 +1,4 @@
-"""Sound and pictures of the same clips brought together: by name, and to one length."""
+"""Join the audio and visual features of clips by name, and bring them to one length."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Joined:
     """Clips of one class, packed.
 
     Attributes:
-        names: of the clips, in the order of the audio file.
-        seconds: length of each clip.
+        names: clip names, in the order of the audio file.
+        seconds: length of each clip in seconds.
         audio_MD: (M, D_a) float32.
         visual_MD: (M, D_v) float32.
         paths: the audio and the visual file.
@@ -37,7 +37,7 @@ class Joined:
         return dict(zip(self.paths, widths, strict=True))
 
     def check_widths(self, like: Mapping[Path, int]) -> None:
-        """Raise a UserError unless the widths are those of another class."""
+        """Raise a UserError if the widths differ from those of another class."""
         for (path, mine), (where, other) in zip(self.widths.items(), like.items(), strict=True):
             if mine != other:
                 raise UserError(
@@ -48,16 +48,16 @@ class Joined:
 def join(
     audio: ClassFeatures, visual: ClassFeatures, lengths: str, max_seconds: int | None
 ) -> Joined:
-    """The clips of two files, joined by name, each of one length.
+    """Join the clips of two files by name, and bring both modalities to the same length.
 
     Args:
-        audio: of one class.
-        visual: of the same class.
-        lengths: how unequal lengths are mended, see :func:`one_length`.
-        max_seconds: of a longer clip the middle is kept.
+        audio: audio features of one class.
+        visual: visual features of the same class.
+        lengths: ``pool`` or ``cut``, see :func:`one_length`.
+        max_seconds: only the middle of a longer clip is kept.
 
     Raises:
-        UserError: a clip is in one file only.
+        UserError: a clip is in only one of the files.
     """
     here, there = set(audio.names), set(visual.names)
     for only, path, other in (
@@ -75,7 +75,7 @@ def join(
         audio.names,
         [len(sound) for sound, _ in pairs],
         np.concatenate([sound for sound, _ in pairs]),
-        np.concatenate([pictures for _, pictures in pairs]),
+        np.concatenate([visual_TD for _, visual_TD in pairs]),
         (audio.path, visual.path),
     )
 
@@ -83,13 +83,13 @@ def join(
 def one_length(
     audio_TD: np.ndarray, visual_TD: np.ndarray, lengths: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both sequences with as many vectors as the shorter one.
+    """Shorten the longer of two sequences to the length T of the shorter one.
 
-    ``cut`` drops the end of the longer one. ``pool`` does so if they differ by one vector, which
-    is rounding, and else averages the longer one over T equal stretches: vector i goes to stretch
-    ``i · T // length``. For unequal lengths come of unequal rates: TCaF's C3D features are one
-    vector in 16 frames, its VGGish features one in 0.96 s, and a cut would set the sound beside
-    pictures of another moment.
+    ``cut`` drops the end of the longer one. ``pool`` does the same if the lengths differ by one,
+    which is rounding; otherwise it averages the longer one over T intervals: vector i belongs to
+    interval ``i · T // length``. Lengths differ because rates differ: TCaF's C3D features are one
+    vector per 16 frames, its VGGish features one per 0.96 s, and cutting would pair sound and
+    frames of different moments.
     """
     T = min(len(audio_TD), len(visual_TD))
     if lengths == "cut" or abs(len(audio_TD) - len(visual_TD)) <= 1:

@@ -1,4 +1,4 @@
-"""The folder of a benchmark in the layout of AVCA and TCaF: which files are there.
+"""Find the files of a benchmark in the layout of AVCA and TCaF.
 
     ROOT/class-split/all_class.txt
     ROOT/class-split/*_w2v_class_names.csv
@@ -7,8 +7,8 @@
     ROOT/features/SET/events/stage_*/CLASS.pkl, of python -m mdft.features
     ROOT/features/SET/text/word_embeddings_*_normed.npy
 
-Names come from the listing of a folder and are compared with those of the classes; no path is
-made from a class's name, which may hold anything.
+File names come from listing a folder and are compared with the class names; no path is built from
+a class name, which is untrusted.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _ENDS = 65536
 
 @dataclass(frozen=True)
 class ClassFiles:
-    """The files of a class in a part of the protocol.
+    """The files of one class in one part of the protocol.
 
     Attributes:
         part: key of ``PARTS``.
         label: class id.
         audio: file of the audio features.
         visual: file of the visual features.
-        events: file of the event bins; None if E_v is made of the features.
+        events: file of the event bins; None if E_v is computed from the features.
     """
 
     part: str
@@ -51,22 +51,22 @@ class ClassFiles:
 
     @property
     def paths(self) -> list[Path]:
-        """The files that there are."""
+        """The paths that are not None."""
         return [p for p in (self.audio, self.visual, self.events) if p is not None]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A benchmark on the disk.
+    """A benchmark on disk.
 
     Attributes:
-        root: its folder.
+        root: folder of the benchmark.
         features: folder of the feature set.
-        suffix: ``.h5`` (averaged) or ``.pkl`` (a vector a second).
+        suffix: ``.h5`` (averaged) or ``.pkl`` (one vector per second).
         splits: classes and parts.
-        files: feature files, part after part, class after class.
+        files: feature files, ordered by part, then class.
         vectors: file of the word vectors.
-        names_csv: file that says which vector belongs to which class.
+        names_csv: file that maps class names to the names of the word vectors.
     """
 
     root: Path
@@ -78,11 +78,11 @@ class Layout:
     names_csv: Path
 
     def fingerprint(self) -> str:
-        """SHA-256 of what the clips depend on.
+        """SHA-256 of the files that the clips depend on.
 
-        Of the class lists: the contents. Of a feature file: path under the root, size, time of
-        change, and 64 KiB at both ends. A file added, removed, renamed, cut or written anew is
-        noticed; an edit inside a file that keeps its size and puts its time back is not.
+        Class lists enter with their contents; feature files with their path under the root, size,
+        modification time, and 64 KiB at both ends. This detects files added, removed, renamed,
+        truncated or rewritten, but not an edit that restores size and modification time.
         """
         digest = hashlib.sha256()
         for path in self.splits.files:
@@ -99,16 +99,16 @@ class Layout:
 
 
 def find(root: Path, split: str, features: str | None, pixel_events: bool = False) -> Layout:
-    """The files of a benchmark.
+    """Find the files of a benchmark.
 
     Args:
         root: folder of the benchmark.
-        split: folder under ``class-split/``.
-        features: folder under ``features/``; None: the only one there.
-        pixel_events: with those of the event bins, ``events/`` beside ``audio/``.
+        split: name of the folder under ``class-split/``.
+        features: name of the folder under ``features/``; None: the only one.
+        pixel_events: whether to include the event bins, ``events/`` beside ``audio/``.
 
     Raises:
-        UserError: something that must be there is not, or is there twice.
+        UserError: a required file or folder is missing or ambiguous.
     """
     if not root.is_dir():
         raise UserError(f"--data.root {root}: no such folder, expected class-split/ and features/")
@@ -117,8 +117,8 @@ def find(root: Path, split: str, features: str | None, pixel_events: bool = Fals
     suffix = _suffix(folder)
     if pixel_events and not (folder / "events").is_dir():
         raise UserError(
-            f"{folder}: no events/ in it, as in published features; make E_v of the features "
-            "with --data.events feature, or of clips with python -m mdft.features"
+            f"{folder}: contains no events/ (published features have none); use --data.events "
+            "feature, or extract events from clips with python -m mdft.features"
         )
     kinds = ("audio", "video", "events") if pixel_events else ("audio", "video")
     files = []
@@ -138,7 +138,7 @@ def find(root: Path, split: str, features: str | None, pixel_events: bool = Fals
 def _feature_set(root: Path, name: str | None) -> Path:
     folder = root / "features"
     if not folder.is_dir():
-        raise UserError(f"--data.root {root}: no features/ in it, see docs/data.md")
+        raise UserError(f"--data.root {root}: contains no features/, see docs/data.md")
     sets = {p.name: p for p in sorted(folder.iterdir()) if (p / "audio").is_dir()}
     listed = ", ".join(sets) or "none"
     if name is None and len(sets) == 1:
@@ -150,7 +150,7 @@ def _feature_set(root: Path, name: str | None) -> Path:
 
 
 def _suffix(folder: Path) -> str:
-    """The format of a feature set, from what is there."""
+    """The file format of a feature set."""
     there = {p.suffix for p in folder.glob("*/*/*") if p.suffix in READERS}
     if len(there) != 1:
         found = " and ".join(sorted(there)) if there else "neither"
@@ -159,9 +159,9 @@ def _suffix(folder: Path) -> str:
 
 
 def _listing(folder: Path, suffix: str, classes: Sequence[str]) -> dict[int, Path]:
-    """Class id → its file; files of no class are left aside."""
+    """Class id → its file; files that match no class are ignored."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder, expected one {suffix} file a class")
+        raise UserError(f"{folder}: no such folder, expected one {suffix} file per class")
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         label = match(path.name[: -len(suffix)], classes) if path.suffix == suffix else None
@@ -170,7 +170,7 @@ def _listing(folder: Path, suffix: str, classes: Sequence[str]) -> dict[int, Pat
         if not path.is_file():
             raise UserError(f"{path}: not a regular file")
         if label in found:
-            raise UserError(f"{path}: {found[label].name} is of the same class; remove one")
+            raise UserError(f"{path}: {found[label].name} has the same class; remove one")
         found[label] = path
     return found
 
@@ -180,9 +180,9 @@ def _file_of(
 ) -> Path:
     if label in found:
         return found[label]
-    strangers = [p.stem for p in folder.iterdir() if p.suffix == suffix and p not in found.values()]
+    others = [p.stem for p in folder.iterdir() if p.suffix == suffix and p not in found.values()]
     name = classes[label]
-    raise UserError(f"{folder}: no {suffix} file of class {name!r}{closest(name, strangers)}")
+    raise UserError(f"{folder}: no {suffix} file for class {name!r}{closest(name, others)}")
 
 
 def _only(folder: Path, pattern: str) -> Path:

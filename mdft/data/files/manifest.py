@@ -8,16 +8,16 @@ from typing import Any
 
 from mdft.errors import UserError
 
-#: What was extracted how, written last: without it the layout is not whole.
+#: Written last: a layout without it is incomplete.
 MANIFEST = "features.json"
 FORMAT_VERSION = 1
 
 
 def read_manifest(root: Path) -> dict[str, Any] | None:
-    """``features.json`` of a benchmark; None if it has none, as published ones.
+    """Read ``features.json`` of a benchmark; None if it has none, as published benchmarks.
 
     Raises:
-        UserError: it is damaged, or of another format version.
+        UserError: the file is damaged, or has another format version.
     """
     path = root / MANIFEST
     try:

@@ -1,4 +1,4 @@
-"""E_v of clips that were read from video files: event bins in files beside the features."""
+"""Read E_v from files of event bins, which ``mdft.features`` writes beside the features."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mdft.errors import UserError
 def pixel_bins(
     read: Iterable[tuple[ClassFiles, Sequence[str], Sequence[int]]], max_seconds: int | None
 ) -> Iterator[np.ndarray]:
-    """E_v of packed clips, a class and part at a time.
+    """E_v of packed clips, one class and part at a time.
 
     Args:
-        read: files, names of their clips in the order that they are packed, and lengths.
-        max_seconds: of a longer clip the middle was kept, and is here too.
+        read: files, names of their clips in packed order, and lengths in seconds.
+        max_seconds: only the middle of a longer clip is kept, as for the features.
 
     Yields:
         (m, K, 512) uint8 in sixteenths.
 
     Raises:
-        UserError: naming file and clip: a clip is missing, is of another length than its
-            features, or holds what is no event bin.
+        UserError: a clip is missing, differs in length from its features, or has values that are
+            not event bins; the message names file and clip.
     """
     width = 0
     for files, names, seconds in read:
@@ -46,8 +46,8 @@ def pixel_bins(
             excess = len(bins_TD) - length
             if excess and not (excess > 0 and length == max_seconds):
                 raise UserError(
-                    f"{files.events}: clip {name!r} has events of {len(bins_TD)} s, its features "
-                    f"are of {length} s"
+                    f"{files.events}: clip {name!r} has {len(bins_TD)} s of events, expected "
+                    f"{length} s as its features have"
                 )
             as_bytes = bins_TD.astype(np.uint8)
             if not np.array_equal(as_bytes, bins_TD):

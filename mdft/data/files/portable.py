@@ -1,7 +1,7 @@
-"""Pickles of arrays that every NumPy reads.
+"""Write pickles of arrays that every version of NumPy can read.
 
-NumPy 2 writes that an array is made by ``numpy._core.multiarray``; NumPy before 1.26 has no such
-module, and the published trainers run on 1.20. All of them know its old name, ``numpy.core``.
+A pickle of NumPy 2 names the module ``numpy._core.multiarray``, which NumPy before 1.26 does not
+have; the published trainers run on 1.20. Every version knows the old name, ``numpy.core``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-#: The last one without frames, whose lengths a rename would change.
+#: The last protocol without frames, whose stored lengths a rename would invalidate.
 _PROTOCOL = 3
 _NEW, _OLD = b"cnumpy._core.", b"cnumpy.core."
 
@@ -31,12 +31,12 @@ def dumps(content: Any) -> bytes:
 
 
 def write_pickle(path: Path, content: Any) -> None:
-    """Write a pickle of :func:`dumps`."""
+    """Write the pickle that :func:`dumps` returns."""
     path.write_bytes(dumps(content))
 
 
 def write_object_npy(path: Path, content: Any) -> None:
-    """A ``.npy`` of one object, which ``numpy.load(path, allow_pickle=True).item()`` gives back."""
+    """Write an object as ``.npy``, to be read by ``numpy.load(path, allow_pickle=True).item()``."""
     with path.open("wb") as file:
         header = {"descr": "|O", "fortran_order": False, "shape": ()}
         np.lib.format.write_array_header_1_0(file, header)

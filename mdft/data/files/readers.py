@@ -1,4 +1,4 @@
-"""Averaged features: one HDF5 file a class with ``data`` (n, D) and ``video_urls`` (n,)."""
+"""Readers of feature files: averaged features (HDF5) and features per second (pickle)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mdft.data.files.clip_features import ClassFeatures, checked
 from mdft.data.files.unpickle import load
 from mdft.errors import UserError
 
-#: A dataset above this size must be about as large on the disk as it declares.
+#: A dataset that declares more bytes than this may be compressed at most so many times.
 _LARGE, _MOST_COMPRESSED = 1 << 26, 100
-#: Filters that HDF5 brings along; any other would load a plugin from this machine.
+#: Filters built into HDF5; any other would load a plugin.
 _FILTERS = {
     h5py.h5z.FILTER_DEFLATE,
     h5py.h5z.FILTER_SHUFFLE,
@@ -26,15 +26,17 @@ _FILTERS = {
 
 
 def read_averaged(path: Path) -> ClassFeatures:
-    """The clips of one class; the average over a clip stands for one second, (1, D).
+    """Read averaged features: one HDF5 file per class, ``data`` (n, D) and ``video_urls`` (n,).
+
+    The average over a clip becomes one second, (1, D).
 
     Raises:
-        UserError: naming file and clip: not such a file, a link or another file's data in it, a
-            declared size that it cannot hold, or features that are not as expected.
-        OSError: it cannot be read.
+        UserError: the file is not HDF5, has links or external data, declares more data than it
+            stores, or the features are not as expected; the message names file and clip.
+        OSError: the file cannot be read.
     """
     if not h5py.is_hdf5(path):
-        raise UserError(f"{path}: not an HDF5 file, or cut off at its beginning")
+        raise UserError(f"{path}: not an HDF5 file, or its beginning is missing")
     try:
         with h5py.File(path, "r") as file:
             data = _dataset(path, file, "data", 2, "fiu")
@@ -44,14 +46,14 @@ def read_averaged(path: Path) -> ClassFeatures:
             features_ND, urls = data[()], names[()]
     except UserError:
         raise
-    except Exception as error:  # h5py answers damage with a dozen kinds of exception
+    except Exception as error:  # h5py raises many types of exception for damaged files
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: damaged or cut off ({reason})") from error
+        raise UserError(f"{path}: damaged or truncated ({reason})") from error
     return checked(path, urls, list(np.asarray(features_ND)[:, None]))
 
 
 def _dataset(path: Path, file: h5py.File, name: str, axes: int, kinds: str) -> h5py.Dataset:
-    """A dataset that lies in this very file and is as large as it says."""
+    """A dataset whose data is in this file and as large as it declares."""
     link = file.get(name, getlink=True)
     if link is None:
         found = ", ".join(sorted(file)[:8]) or "nothing"
@@ -73,7 +75,7 @@ def _dataset(path: Path, file: h5py.File, name: str, axes: int, kinds: str) -> h
 
 
 def _check_size(path: Path, item: h5py.Dataset, name: str) -> None:
-    """Refuse filters from elsewhere, and bombs: little on the disk, much in memory."""
+    """Refuse filters that need a plugin, and decompression bombs."""
     plist = item.id.get_create_plist()
     filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
     if filters - _FILTERS:
@@ -85,17 +87,19 @@ def _check_size(path: Path, item: h5py.Dataset, name: str) -> None:
         )
 
 
-#: What a file says beyond its own length: a list that names one array many times.
+#: Limit on the total size of the arrays relative to the file, whose list may repeat one array.
 _MOST_REPEATED = 4
 
 
 def read_seconds(path: Path) -> ClassFeatures:
-    """The clips of one class, ``features`` a list of (T_i, D); ``fps`` is not needed.
+    """Read features per second: one pickle per class, ``features`` a list of (T_i, D).
+
+    ``video_names`` has the clip names; ``fps`` is not used.
 
     Raises:
-        UserError: naming file and clip: not such a file, anything in it but arrays and names, or
-            features that are not as expected.
-        OSError: it cannot be read.
+        UserError: the file is not such a pickle, has other objects than arrays and names, or the
+            features are not as expected; the message names file and clip.
+        OSError: the file cannot be read.
     """
     found = load(path)
     keys = ("features", "video_names")

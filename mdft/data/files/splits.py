@@ -1,4 +1,4 @@
-"""``class-split/``: which classes there are, and which belong to which part of the protocol."""
+"""Read ``class-split/``: the classes, and the part of the protocol that each belongs to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mdft.errors import UserError, closest
 
-#: Split of the protocol → name of its files and folders on the disk. stage_2_train is the first
-#: three together and has no part of its own.
+#: Split of the protocol → name of its files and folders on disk. stage_2_train is the union of the
+#: first three and has no files.
 PARTS = {
     "stage_1_train": "stage_1_train",
     "val_seen": "stage_1_val_seen",
@@ -25,9 +25,9 @@ class Splits:
     """The classes of a benchmark.
 
     Attributes:
-        classes: all of them, sorted; a class's id is its rank.
+        classes: all class names, sorted; the id of a class is its index.
         parts: key of ``PARTS`` → sorted class ids.
-        files: what was read.
+        files: the files that were read.
     """
 
     classes: Sequence[str]
@@ -36,22 +36,22 @@ class Splits:
 
 
 def read_splits(root: Path, split: str) -> Splits:
-    """Classes and parts of one split.
+    """Read the classes and parts of one split.
 
-    The .txt lists decide. The .csv lists beside them are not read: in ``cls_split`` they still
-    name classes that the .txt dropped, and those of VGGSound's training clips are not published.
+    Only the .txt lists are read. The .csv lists beside them still name, in ``cls_split``, classes
+    that the .txt lists dropped, and are not published for VGGSound's training clips.
 
     Args:
         root: folder of the benchmark.
         split: ``main_split`` or ``cls_split``.
 
     Raises:
-        UserError: a list is missing, empty or names an unknown class, seen and unseen classes
-            overlap, or a seen class is not trained on.
+        UserError: a list is missing, empty or names an unknown class; seen and unseen classes
+            overlap; or a seen class has no training clips.
     """
     folder = root / "class-split"
     if not folder.is_dir():
-        raise UserError(f"--data.root {root}: no class-split/ in it, see docs/data.md")
+        raise UserError(f"--data.root {root}: contains no class-split/, see docs/data.md")
     everything = folder / "all_class.txt"
     classes = sorted(read_lines(everything))
     paths = {part: folder / split / f"{stem}.txt" for part, stem in PARTS.items()}
@@ -61,36 +61,36 @@ def read_splits(root: Path, split: str) -> Splits:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The names in a list, one a line; blank lines and a byte-order mark do not count.
+    """Read a list of names, one per line; blank lines and a byte-order mark are skipped.
 
     Raises:
-        UserError: there is no such list, it is empty, not UTF-8, names something twice, or has a
-            character that cannot be printed.
+        UserError: the list is missing, empty or not UTF-8, or has a duplicate or an unprintable
+            character.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such list of classes, expected one name a line")
+        raise UserError(f"{path}: no such list of classes, expected one name per line")
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason}, byte {error.start})") from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise UserError(f"{path}: no class in it, expected one name a line")
+        raise UserError(f"{path}: contains no class, expected one name per line")
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise UserError(f"{path}: {name!r} is there twice")
+            raise UserError(f"{path}: {name!r} is listed twice")
         if not name.isprintable():
-            raise UserError(f"{path}: {name!r} cannot be printed, expected one name a line")
+            raise UserError(f"{path}: {name!r} is not printable, expected one name per line")
         seen.add(name)
     return names
 
 
 def match(name: str, classes: Sequence[str]) -> int | None:
-    """The id of a class by its name; if no class is spelled so, by its name in another case.
+    """The id of a class by its exact name or, if there is none, ignoring case.
 
-    ``UCF`` has HandstandPushups in ``all_class.txt`` and HandStandPushups in its splits. An accent
-    may be a character of its own, as in names of files that come from macOS.
+    ``UCF`` has HandstandPushups in ``all_class.txt`` and HandStandPushups in its splits. Names are
+    compared in Unicode's NFC form, because file names from macOS are decomposed.
     """
     if name in classes:
         return classes.index(name)

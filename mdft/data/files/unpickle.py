@@ -1,9 +1,9 @@
-"""Pickles from strangers: numpy arrays, dicts, lists, strings and numbers, and nothing else.
+"""Read untrusted pickles of NumPy arrays, dicts, lists, strings and numbers, and nothing else.
 
-A pickle is a program. This one may call only what is named here, and none of that is numpy's own
-code for unpickling, which trusts what it is given: a call becomes a small description that we
-check and turn into an array ourselves. ``scan`` reads the program first and refuses declared
-sizes that the file cannot hold, before anything is allocated for them.
+A pickle is a program. Here it may call only the functions in ``_ADMITTED``. NumPy's own unpickling
+functions are not among them, because they trust their arguments: a call creates a small
+description, which is checked and then turned into an array. ``scan`` reads the program first and
+refuses declared sizes that exceed the file, before memory is allocated.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ import numpy as np
 
 from mdft.errors import UserError
 
-#: Of an array: axes in numpy 1, and what its sizes are counted in.
+#: Limits of an array: the number of axes in NumPy 1, and the largest size of an axis (int64).
 _MOST_AXES, _LARGEST = 32, 2**63 - 1
-#: Bits of a number; longer ones take minutes to print.
+#: Limit on the bits of an integer; longer ones take minutes to print.
 _MOST_BITS = 1024
-#: The type of an array's elements: bool, integers, floats, bytes, str, and O for nested objects.
+#: Allowed dtypes of an array: bool, integers, floats, bytes, str, and O for nested objects.
 _DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248]|[SU]\d{1,7}|O8?)")
 
 
 class _Dtype:
-    """What ``numpy.dtype(spec)`` stands for."""
+    """Description of ``numpy.dtype(spec)``."""
 
     def __init__(self, spec: object, *_: object) -> None:
         if not (isinstance(spec, str) and _DTYPE.fullmatch(spec)):
@@ -50,7 +50,7 @@ class _Dtype:
 
 
 class _Array:
-    """What ``_reconstruct(ndarray, ...)`` and the state that follows it stand for."""
+    """Description of ``_reconstruct(ndarray, ...)`` and of the state that follows it."""
 
     value: np.ndarray
 
@@ -60,7 +60,7 @@ class _Array:
 
 
 def _array(data: Any, dtype: _Dtype, shape: Any, order: str = "C") -> np.ndarray:
-    """An array over ``data``, whose length must be that of the shape."""
+    """An array over ``data``, whose length must match the shape."""
     kind = dtype.numpy()
     shape = tuple(int(n) for n in (shape if isinstance(shape, tuple) else (shape,)))
     if len(shape) > _MOST_AXES or max(map(abs, shape), default=0) > _LARGEST:
@@ -81,17 +81,17 @@ def _array(data: Any, dtype: _Dtype, shape: Any, order: str = "C") -> np.ndarray
 
 def _objects(values: list[Any]) -> np.ndarray:
     array = np.empty(len(values), dtype=object)
-    for i, value in enumerate(values):  # one by one: numpy would look into sequences
+    for i, value in enumerate(values):  # one by one: NumPy would unpack nested sequences
         array[i] = value
     return array
 
 
 def _no_call(*_: object) -> None:
-    raise UserError("a call of numpy.ndarray")  # it is an argument of _reconstruct, no more
+    raise UserError("a call of numpy.ndarray")  # allowed only as an argument of _reconstruct
 
 
 def _reconstruct(*_: object) -> _Array:
-    return _Array()  # the shape comes with the state, and is checked there
+    return _Array()  # __setstate__ receives and checks the shape
 
 
 def _scalar(dtype: _Dtype, data: Any = b"") -> Any:
@@ -113,7 +113,7 @@ def _encode(text: str, codec: str) -> bytes:
 
 
 class _Call:
-    """A function that a pickle may call but not alter, and that is no class."""
+    """Wraps a function so that a pickle may call it, but not modify or subclass it."""
 
     __slots__ = ("_call",)
 
@@ -127,7 +127,7 @@ class _Call:
         raise UserError(f"an assignment to {name}")
 
 
-#: numpy before and since 2, pickle protocols 0 to 5.
+#: The callables of NumPy 1 and 2 and of pickle protocols 0 to 5.
 _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _no_call,
     ("numpy", "dtype"): _Dtype,
@@ -154,11 +154,11 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load(path: Path) -> Any:
-    """The content of a pickle made of numpy arrays, dicts, lists, strings and numbers.
+    """Load a pickle of NumPy arrays, dicts, lists, strings and numbers.
 
     Raises:
-        UserError: it holds something else, is damaged, or declares more than it holds.
-        OSError: it cannot be read.
+        UserError: the file has other content, is damaged, or declares more bytes than it has.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
@@ -168,11 +168,11 @@ def load(path: Path) -> Any:
 
 
 def load_npy(path: Path) -> Any:
-    """The object in an ``.npy`` file of numpy's pickled kind, read as :func:`load` reads.
+    """Load the pickled object of an ``.npy`` file, with the same restrictions as :func:`load`.
 
     Raises:
         UserError: as :func:`load`, or it is not such a file.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -184,7 +184,7 @@ def load_npy(path: Path) -> Any:
             rest = file.read()
     except OSError:
         raise
-    except Exception as error:  # numpy reads the header with Python's own tokeniser
+    except Exception as error:  # NumPy parses the header with Python's tokeniser
         raise UserError(f"{path}: not an .npy file ({_line(error)})") from error
     if shape != () or dtype != np.dtype(object):
         raise UserError(f"{path}: holds {dtype} {shape}, expected one pickled dict")
@@ -193,19 +193,19 @@ def load_npy(path: Path) -> Any:
 
 
 def _load(path: Path, content: Any) -> Any:
-    advice = "; admitted are numpy arrays, dicts, lists, strings and numbers"
+    advice = "; only numpy arrays, dicts, lists, strings and numbers are allowed"
     try:
         scan(content)
         content.seek(0)
         return _plain(_Unpickler(content).load())
     except UserError as error:
         raise UserError(f"{path}: the pickle holds {error}{advice}") from error
-    except Exception as error:  # whatever a hostile program runs into
+    except Exception as error:  # a malicious program can raise anything
         raise UserError(f"{path}: damaged or not a pickle ({_line(error)}){advice}") from error
 
 
 def _plain(found: Any) -> Any:
-    """The same with descriptions replaced by the arrays they describe; no cycles."""
+    """Replace descriptions by the arrays that they describe; refuse cycles."""
     done: dict[int, Any] = {}
     open_: set[int] = set()
 
@@ -246,8 +246,8 @@ def _line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
-#: What leaves something other than a tuple. Only that may be memoised and fetched again: tuples
-#: of tuples of one tuple take no room, yet the hash of one as a key visits all 2^depth of them.
+#: Opcodes that push something other than a tuple. Only their results may be memoised and reused:
+#: nested tuples that share one tuple are small, but hashing one as a key visits 2^depth of them.
 _NO_TUPLE = {
     *("EMPTY_LIST", "LIST", "EMPTY_DICT", "DICT", "EMPTY_TUPLE", "REDUCE"),
     *("GLOBAL", "STACK_GLOBAL", "STRING", "BINSTRING", "SHORT_BINSTRING", "BYTEARRAY8"),
@@ -257,15 +257,14 @@ _NO_TUPLE = {
 
 
 def scan(content: Any) -> None:
-    """Read a pickle without running it.
+    """Check a pickle without executing it.
 
     Args:
-        content: a seekable file, read to the pickle's end.
+        content: a seekable file, read to the end of the pickle.
 
     Raises:
-        UserError: it memoises under a number that no honest program reaches, or has a tuple in
-            two places.
-        ValueError: it declares more bytes than it holds, or ends early.
+        UserError: a memo number exceeds the number of opcodes, or a tuple is used twice.
+        ValueError: the pickle declares more bytes than it has, or ends early.
     """
     memo: dict[int, bool] = {}
     before = ""
@@ -278,5 +277,5 @@ def scan(content: Any) -> None:
             memo[number] = before in _NO_TUPLE
         elif name == "DUP" or ("GET" in name and not memo.get(int(argument or 0))):
             raise UserError("a tuple in two places")
-        if name != "FRAME":  # may stand between a large object and its memo number
+        if name != "FRAME":  # may come between a large object and its memo opcode
             before = name

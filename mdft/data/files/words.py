@@ -1,4 +1,4 @@
-"""Class word vectors, joined to the classes by name, or misaligned as is customary."""
+"""Class word vectors, joined to the classes by name, or misaligned as in published loaders."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from mdft.errors import UserError, closest
 def read_words(
     vectors: Path, names_csv: Path, classes: Sequence[str], alignment: str
 ) -> tuple[np.ndarray, str]:
-    """The word vector of every class, and a line that says how they were aligned.
+    """The word vector of every class, and a note on their alignment.
 
-    ``name``: class → its manual name in the csv → the vector of that name. ``legacy``: the
-    vectors sorted by *manual* name, taken by the rank of the *original* name; the two orders
-    differ, so that many classes get the vector of another.
+    ``name``: class → its manual name in the csv → the vector of that name. ``legacy``: vectors are
+    sorted by *manual* name, and a class takes the one at the rank of its *original* name; the two
+    orders differ, so many classes receive the vector of another class.
 
     Args:
         vectors: ``word_embeddings_*_normed.npy``, a pickled dict of manual name → (W,).
         names_csv: ``*_w2v_class_names.csv`` with columns ``original`` and ``manual``.
-        classes: sorted.
+        classes: sorted class names.
         alignment: ``name`` or ``legacy``.
 
     Returns:
-        (C, W) float32, and the line.
+        (C, W) float32, and the note, one line.
 
     Raises:
-        UserError: naming the file and the class that has no name, no vector, or a bad one.
+        UserError: a class has no manual name, no vector, or an invalid one; the message names file
+            and class.
     """
     manual, known = read_names(names_csv, classes), _read_vectors(vectors)
     for name, other in manual.items():
         if other not in known:
             raise UserError(
-                f"{vectors}: no vector of {other!r} (class {name!r} in {names_csv.name})"
+                f"{vectors}: no vector for {other!r} (class {name!r} in {names_csv.name})"
                 f"{closest(other, list(known))}"
             )
     by_name = np.stack([known[manual[name]] for name in classes])
@@ -46,7 +47,7 @@ def read_words(
         if alignment == "legacy":
             raise UserError(
                 f"{vectors}: {len(in_order)} vectors for {len(classes)} classes; "
-                "the legacy alignment needs one a class"
+                "the legacy alignment needs one per class"
             )
         return by_name, f"word vectors: joined by name, {len(classes)} classes"
     differ = int((by_name != in_order).any(axis=1).sum())
@@ -60,7 +61,7 @@ def read_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
     """Original name → manual name of every class, from ``*_w2v_class_names.csv``.
 
     Raises:
-        UserError: a column or a class is missing, or a class is there twice with two names.
+        UserError: a column or a class is missing, or a class has two names.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -83,7 +84,7 @@ def read_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
     }
     for name, manual in joined.items():
         if not manual:
-            raise UserError(f"{path}: no row of class {name!r}{closest(name, list(found))}")
+            raise UserError(f"{path}: no row for class {name!r}{closest(name, list(found))}")
     return {name: str(manual) for name, manual in joined.items()}
 
 
@@ -95,11 +96,11 @@ def _read_vectors(path: Path) -> Mapping[str, np.ndarray]:
     for name, vector in found.items():
         good = isinstance(name, str) and isinstance(vector, np.ndarray)
         if not good or vector.dtype.kind != "f" or vector.ndim != 1 or not vector.size:
-            raise UserError(f"{path}: the vector of {name!r} is no array of floats")
+            raise UserError(f"{path}: the vector of {name!r} is not an array of floats")
         shape = shape or vector.shape
         if vector.shape != shape:
             raise UserError(f"{path}: the vector of {name!r} is {vector.shape}, expected {shape}")
-        with np.errstate(over="ignore"):  # beyond float32: infinite, and refused below
+        with np.errstate(over="ignore"):  # beyond float32: becomes infinite, refused below
             vectors[name] = vector.astype(np.float32)
         if not np.isfinite(vectors[name]).all():
             raise UserError(f"{path}: the vector of {name!r} is not finite")

@@ -1,4 +1,4 @@
-"""``python -m mdft.data.rendered``: look into the embedded benchmark."""
+"""``python -m mdft.data.rendered``: list the embedded benchmark's classes or export clips."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mdft.errors import UserError
 
 @dataclass(frozen=True)
 class Arguments:
-    """Look into the embedded benchmark.
+    """List the classes of the embedded benchmark, or export clips of a class as MP4.
 
     Attributes:
-        export: a class to write as MP4.
-        out: folder for the MP4s.
-        clips: which clips of the class.
+        export: name of the class to export.
+        out: folder for the MP4 files.
+        clips: indices of the clips within the class.
         list: print all classes: name, kind, scenes.
-        config: the benchmark.
+        config: parameters of the benchmark.
     """
 
     export: str | None = None
@@ -35,8 +35,8 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> int:
-    """Do what the command line asks; the exit status."""
-    # Imported here: --help and a mistyped flag are answered without numba and PyAV.
+    """Run the command; return the exit status."""
+    # Imported here, so that --help does not import numba and PyAV.
     from mdft.data.rendered.classes import make_classes
     from mdft.data.rendered.mp4 import export_mp4
 

@@ -1,8 +1,8 @@
 """The embedded benchmark: rendered clips with sound, their events, features and words.
 
-No download and no GPU: every number is a function of one seed. Classes are combinations of an
-object, a motion and a sound; scenes help the seen classes and mislead about the unseen ones,
-so that motion is what transfers.
+It needs no download and no GPU: all data is a function of one seed. Classes are combinations of an
+object, a motion and a sound. Scenes correlate with the seen classes and mislead for the unseen
+ones, so that a model must recognise the motion.
 
     python -m mdft.data.rendered --list
     python -m mdft.data.rendered --export CLASS --out DIR
@@ -32,8 +32,8 @@ from mdft.errors import UserError
 
 __all__ = ["ClassCounts", "RenderedConfig", "export_mp4", "load"]
 
-#: Part of the name of every cached benchmark. Raise it when a change alters what is drawn, heard or
-#: measured: ``tests/golden/rendered.json`` holds a summary of it, which a test compares.
+#: Part of the cache key. Increment it if a change alters frames, sound, events or features;
+#: ``tests/golden/rendered.json`` holds a summary of them, which a test compares.
 RENDERER_VERSION = 2
 
 
@@ -43,16 +43,16 @@ def load(
     progress: bool = True,
     threads: int | None = None,
 ) -> ClipSet:
-    """The benchmark of a configuration, from the cache or drawn now and cached.
+    """Load the benchmark of a configuration from the cache, or render and cache it.
 
     Args:
         config: the parameters; the default benchmark if None.
-        cache_dir: where to keep it; ``mdft.data.cache.cache_folder`` says what None means.
+        cache_dir: folder of the cache; None: see ``mdft.data.cache.cache_folder``.
         progress: show a progress bar, if stderr is a terminal.
-        threads: worker threads; all cores if None. The result does not depend on it.
+        threads: worker threads; one per core if None. The result does not depend on it.
 
     Raises:
-        UserError: a parameter cannot be met.
+        UserError: a parameter is out of its range.
         OSError: the disk is full.
     """
     config = config or RenderedConfig()
@@ -64,22 +64,22 @@ def load(
             return cache.read(path)[0]
         except UserError as error:
             console.print(f"{error}: drawing it again", soft_wrap=True, highlight=False)
-    store.make_folder(path.parent)  # before minutes of drawing
+    store.make_folder(path.parent)  # before minutes of rendering
     clips = build(config, progress, threads)
     cache.save(clips, path)
     return clips
 
 
 def cache_path(config: RenderedConfig, cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The cache file of a configuration, named by the SHA-256 of it and the renderer's version."""
+    """The cache file of a configuration; its name is a SHA-256 of it and the renderer's version."""
     name = cache.fingerprint({"renderer": RENDERER_VERSION, **asdict(config)})
     return cache.cache_folder(cache_dir) / f"rendered-{name}.safetensors"
 
 
 def build(config: RenderedConfig, progress: bool = True, threads: int | None = None) -> ClipSet:
-    """Draw, sound and measure all clips of a configuration, without any cache.
+    """Render all clips of a configuration and extract their features and events, uncached.
 
-    Features are as the frozen extractor gives them, not negative; not standardised.
+    Features are those of the frozen extractor: not negative and not standardised.
     """
     classes = make_classes(config.seed, config.counts)
     splits = make_splits(classes, config.counts)
@@ -131,7 +131,7 @@ def _measure_all(
     bins = np.empty((n, T, config.bins_per_second, 512), dtype=np.uint8)
     workers = threads or os.cpu_count() or 1
     before = torch.get_num_threads()
-    # One thread inside each worker: sums are then in one order, whatever the machine has.
+    # One thread per worker, so that the order of sums does not depend on the number of cores.
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
         with progress_bar(progress) as bar:

@@ -1,8 +1,8 @@
-"""Which classes the embedded benchmark has, where they live, and how its clips are split.
+"""The classes of the embedded benchmark, their scenes, and the splits of its clips.
 
-A class is a combination of an object, a motion and a sound. Classes come in groups that
-share object and sound, so that within a group only the motion decides. The unseen classes
-of a group have the motions that its seen classes lack.
+A class is a combination of an object, a motion and a sound. The classes of a group share object
+and sound and differ in motion only. The unseen classes of a group have motions that its seen
+classes do not have.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from mdft.config.rendered import MOTIONS, OBJECTS, SCENES, SOUNDS, ClassCounts
 #: Kinds of class.
 SEEN, VAL_UNSEEN, TEST_UNSEEN = "seen", "val_unseen", "test_unseen"
 WORD_WIDTH = 300
-#: A motion's seen classes live in at most this many scenes; the others mislead.
+#: Maximum number of home scenes of a motion's seen classes; other scenes are misleading.
 _SCENES_PER_MOTION = 5
-#: Streams of randomness beside those of the clips, which are (seed, class, clip).
+#: Keys of random streams; those of the clips are (seed, class, clip).
 _CLASS_STREAM, _WORD_STREAM = 0x636C6173, 0x776F7264
 
 
@@ -33,8 +33,8 @@ class ClipClass:
         motion: one of ``MOTIONS``.
         sound: one of ``SOUNDS``.
         kind: ``seen``, ``val_unseen`` or ``test_unseen``.
-        scenes: where its clips happen: the home of a seen class (one scene); for an unseen
-            class the homes of seen classes that do not share its motion.
+        scenes: scenes of its clips: one home scene for a seen class; for an unseen class the
+            home scenes of seen classes that have another motion.
     """
 
     name: str
@@ -51,7 +51,7 @@ def make_classes(seed: int, counts: ClassCounts) -> tuple[ClipClass, ...]:
     Every object, motion and sound of an unseen class occurs in at least two seen classes.
 
     Raises:
-        UserError: a count cannot be met.
+        UserError: a count is out of its range.
     """
     counts.check()
     rng = np.random.default_rng(np.random.SeedSequence([seed, _CLASS_STREAM]))
@@ -111,7 +111,7 @@ def word_vectors(seed: int, classes: tuple[ClipClass, ...], noise: float) -> np.
     """(C, 300) float32 word vectors of unit norm, composed of the classes' attributes.
 
     ``w_c = unit(r_object + r_motion + r_sound + noise · ε_c)`` with one random unit vector
-    ``r`` for each attribute value and ``ε_c`` of unit norm. The scene has no part in it.
+    ``r`` per attribute value and ``ε_c`` of unit norm. The scene is not included.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, _WORD_STREAM]))
 

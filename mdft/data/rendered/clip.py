@@ -1,4 +1,4 @@
-"""One clip of the embedded benchmark: its recipe, its frames and its sound."""
+"""Render one clip of the embedded benchmark: random parameters, frames and sound."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from mdft.data.rendered.scenes import paint
 from mdft.data.rendered.sounds import mix
 
 _CYCLES_A_SECOND = 1.0
-_RADIUS, _AMPLITUDE = 0.155, 0.25  # of the picture's side
-_SHAKE = 0.006  # of the picture's side
+_RADIUS, _AMPLITUDE = 0.155, 0.25  # relative to the frame's side
+_SHAKE = 0.006  # relative to the frame's side
 _NOISE = 1.0  # levels
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What was drawn by lot for one clip. Lengths are in units of the picture's side.
+    """The random parameters of one clip. Lengths are in units of the frame's side.
 
     Attributes:
         scene: one of ``SCENES``.
-        phase: of the motion at t = 0, radians.
-        rate: cycles a second.
-        amplitude: of the motion.
+        phase: phase of the motion at t = 0, radians.
+        rate: rate of the motion, cycles per second.
+        amplitude: amplitude of the motion.
         x, y: centre of the motion.
-        radius: of the object.
-        angle: of the object, radians.
-        hue: of the object, in turns.
-        shake: camera shake.
-        light: depth of the lighting change.
-        light_rate: its cycles a second.
-        light_phase: its phase, radians.
-        loudness: of the sound.
-        noise: level of the background noise.
+        radius: radius of the object.
+        angle: angle of the object, radians.
+        hue: hue of the object, in turns.
+        shake: amplitude of the camera shake.
+        light: relative amplitude of the lighting change.
+        light_rate: rate of the lighting change, cycles per second.
+        light_phase: phase of the lighting change, radians.
+        loudness: amplitude of the sound.
+        noise: amplitude of the background noise.
     """
 
     scene: str
@@ -59,7 +59,7 @@ class Recipe:
 
 
 def draw_recipe(config: RenderedConfig, kind: ClipClass, rng: np.random.Generator) -> Recipe:
-    """Draw one clip's recipe from its own generator."""
+    """Sample the parameters of one clip."""
     leaves_home = rng.uniform() >= config.home_probability
     scenes = SCENES if kind.kind == SEEN and leaves_home else kind.scenes
     scene = scenes[rng.integers(len(scenes))]
@@ -90,10 +90,10 @@ class Clip:
 
     Attributes:
         frames: (T·fps + 1, size, size, 3) uint8 RGB; the last one, at t = T, closes the last
-            interval for the events and is not shown.
+            interval of the events and is not part of the video.
         sound: (T·sample_rate,) float32 in [−1, 1].
         times_us: (T·fps + 1,) int64 time stamps in µs.
-        recipe: what was drawn by lot.
+        recipe: the clip's random parameters.
     """
 
     frames: np.ndarray
@@ -103,12 +103,12 @@ class Clip:
 
 
 def clip_rng(config: RenderedConfig, class_id: int, clip_id: int) -> np.random.Generator:
-    """The clip's own generator: no clip depends on another, nor on the order of drawing."""
+    """The random generator of a clip, independent of other clips and of the rendering order."""
     return np.random.default_rng(np.random.SeedSequence([config.seed, class_id, clip_id]))
 
 
 def render_clip(config: RenderedConfig, kind: ClipClass, class_id: int, clip_id: int) -> Clip:
-    """Draw and sound one clip; a function of its arguments alone."""
+    """Render frames and sound of one clip; a deterministic function of its arguments."""
     rng = clip_rng(config, class_id, clip_id)
     recipe = draw_recipe(config, kind, rng)
     times = np.arange(config.seconds * config.fps + 1) / config.fps

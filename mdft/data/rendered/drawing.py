@@ -1,4 +1,4 @@
-"""Draws the frames of a clip: a moving, textured object over a scene, seen by a shaky camera."""
+"""Render the frames of a clip: a moving, textured object over a scene, with camera shake."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def draw_frames(
         colours: (2, 3) float64 RGB of the object's pattern.
         shape: index into ``OBJECTS``.
         noise: standard deviation of the sensor noise, in levels.
-        noise_seed: seed of the noise, which depends on nothing else but the pixel's index.
-        frames: where to write.
+        noise_seed: seed of the noise, which otherwise depends on the pixel's index only.
+        frames: output array.
     """
     size = frames.shape[1]
     margin = (texture.shape[0] - size) // 2

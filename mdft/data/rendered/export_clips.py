@@ -1,4 +1,4 @@
-"""The embedded benchmark as video files: what a user's own clips look like to ``mdft``.
+"""Export the embedded benchmark as video files, in the layout of a user's own clips.
 
 OUT/clips/CLASS/CLASS_NNN.mp4; OUT/splits.csv with columns clip and part, the benchmark's own
 splits; OUT/words.npz, the classes' word vectors.
@@ -25,18 +25,18 @@ def export_clips(config: RenderedConfig, folder: Path) -> int:
     """Write every clip of a benchmark as MP4 with sound, its splits and its word vectors.
 
     ``python -m mdft.train folder --data.root OUT/clips --data.splits OUT/splits.csv
-    --data.vectors OUT/words.npz`` trains on them as on the benchmark in memory, but for what the
-    codecs change.
+    --data.vectors OUT/words.npz`` trains on them as on the benchmark itself, apart from the loss
+    of the codecs.
 
     Args:
-        config: the benchmark.
-        folder: OUT, to be made.
+        config: parameters of the benchmark.
+        folder: OUT, created if missing.
 
     Returns:
-        How many clips.
+        The number of clips.
 
     Raises:
-        UserError: a count cannot be met.
+        UserError: a count is out of its range.
         OSError: the folder cannot be written.
     """
     classes = make_classes(config.seed, config.counts)

@@ -23,7 +23,7 @@ def trajectory(motion: str, phase: np.ndarray) -> np.ndarray:
         extra rotation in radians.
 
     Raises:
-        UserError: an unknown motion.
+        UserError: the motion is unknown.
     """
     zero, one = np.zeros_like(phase), np.ones_like(phase)
     if motion == "sweeps":

@@ -25,16 +25,16 @@ def export_mp4(
     out_dir: str | os.PathLike[str],
     clips: tuple[int, ...] = (0,),
 ) -> list[Path]:
-    """Write clips of a class as MP4 with sound, four times enlarged, for people to watch.
+    """Write clips of a class as MP4 with sound, enlarged four times.
 
     Args:
-        config: the benchmark.
+        config: parameters of the benchmark.
         class_name: one of its classes.
-        out_dir: made if absent; files are named ``CLASS_NNN.mp4``.
-        clips: which clips of the class.
+        out_dir: folder, created if missing; files are named ``CLASS_NNN.mp4``.
+        clips: indices of the clips within the class.
 
     Raises:
-        UserError: no such class or clip.
+        UserError: there is no such class or clip.
         OSError: the folder cannot be written.
     """
     config.check()
@@ -61,15 +61,15 @@ def export_mp4(
 def write_clip(
     path: Path, frames: np.ndarray, sound: np.ndarray, fps: int, rate: int, zoom: int = 4
 ) -> None:
-    """Write H.264 and AAC, complete or not at all.
+    """Write an MP4 file with H.264 and AAC, completely or not at all.
 
     Args:
-        path: the .mp4 to write.
-        frames: (F, H, W, 3) uint8 RGB, shown ``zoom`` times enlarged, pixel by pixel.
+        path: the .mp4 file to write.
+        frames: (F, H, W, 3) uint8 RGB, enlarged ``zoom`` times by repeating pixels.
         sound: (n,) float32 mono in [−1, 1].
-        fps: frames a second.
-        rate: samples a second.
-        zoom: enlargement; ``zoom · H`` and ``zoom · W`` must be even.
+        fps: frames per second.
+        rate: audio samples per second.
+        zoom: scale factor; ``zoom · H`` and ``zoom · W`` must be even.
 
     Raises:
         OSError: the file cannot be written.

@@ -1,7 +1,7 @@
 """Ten procedural scenes, as textures: the backgrounds of the embedded benchmark.
 
-A texture is drawn once a clip, with margins, and the camera then shakes over it. Scenes are
-kept darker than the objects, so that the leading edge of an object brightens what it covers.
+A texture is rendered once per clip, with margins for the camera shake. Scenes are darker than the
+objects, so that the leading edge of an object increases the brightness.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _Painter = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
 
 
 def paint(scene: str, rng: np.random.Generator, size: int, margin: int) -> np.ndarray:
-    """Draw a scene: (size + 2·margin, same, 3) float32 RGB in [0, 255].
+    """Render a scene: (size + 2·margin, size + 2·margin, 3) float32 RGB in [0, 255].
 
-    Coordinates are those of the picture, 0 to 1, so that a larger picture shows the same scene.
+    Coordinates are relative to the frame, 0 to 1, so that the scene does not depend on the size.
 
     Raises:
-        UserError: an unknown scene.
+        UserError: the scene is unknown.
     """
     if scene not in _PAINTERS:
         raise UserError(f"scene {scene!r}: expected one of {', '.join(SCENES)}")
@@ -34,7 +34,7 @@ def paint(scene: str, rng: np.random.Generator, size: int, margin: int) -> np.nd
 
 
 def _noise(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, cells: float) -> np.ndarray:
-    """Value noise in [−1, 1]: a random lattice of ``cells`` a picture, smoothly interpolated."""
+    """Value noise in [−1, 1]: a random lattice of ``cells`` per frame, smoothly interpolated."""
     side = int(np.ceil(1.5 * cells)) + 3
     lattice = rng.uniform(-1, 1, (side, side))
     u, v = (x + 0.25) * cells, (y + 0.25) * cells

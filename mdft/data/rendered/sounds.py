@@ -1,4 +1,4 @@
-"""The sounds of the embedded benchmark: synthesised in step with the motion."""
+"""The sounds of the embedded benchmark, synchronised with the motion."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ def synthesise(sound: str, phase: np.ndarray, rate: int, rng: np.random.Generato
 
     Args:
         sound: one of ``SOUNDS``.
-        phase: (n,) phase of the motion at each sample, radians; sirens rise, bells strike and
-            noise bursts with it. All motions share one range of rates, so that what is heard
-            follows the motion without naming it.
-        rate: samples a second.
-        rng: draws the pitch (±25 %) and the noise.
+        phase: (n,) phase of the motion at each sample in radians, which modulates the sound. All
+            motions have the same range of rates, so that the sound does not identify the motion.
+        rate: samples per second.
+        rng: random generator for the pitch (±25 %) and the noise.
 
     Raises:
-        UserError: an unknown sound.
+        UserError: the sound is unknown.
     """
     time = np.arange(len(phase)) / rate
     pitch = rng.uniform(0.75, 1.25)
@@ -52,8 +51,8 @@ def synthesise(sound: str, phase: np.ndarray, rate: int, rng: np.random.Generato
 def background(scene: str, samples: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     """The noise of a scene: (samples,) float64 of unit power.
 
-    Falling noise, ``1/f^a``, with a band that stands out; the scene's place in ``SCENES``
-    decides ``a`` and the band.
+    ``1/f^a`` noise with an amplified band; the scene's index in ``SCENES`` determines ``a`` and the
+    band.
     """
     i = SCENES.index(scene)
     slope, centre = 0.4 + 0.12 * (i * 3 % len(SCENES)), 200 * 1.35**i
@@ -73,7 +72,7 @@ def mix(
     loudness: float,
     noise: float,
 ) -> np.ndarray:
-    """What the microphone hears: (n,) float32 in [−1, 1].
+    """The recorded sound: (n,) float32 in [−1, 1].
 
     ``clip(loudness · sound + noise · background)``.
     """

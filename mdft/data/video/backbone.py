@@ -1,4 +1,4 @@
-"""The networks that turn a second of pictures and of sound into a vector each."""
+"""The networks that turn each second of frames and of sound into a feature vector."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Backbone:
-    """What it wants of a clip, and what it makes of that.
+    """A pair of feature extractors, and the input that they need.
 
     Attributes:
-        picture_size: shorter side of the pictures, pixels.
-        pictures_per_second: P.
-        sound_rate: samples a second.
+        frame_size: shorter side of the frames in pixels.
+        frames_per_second: frames per second, P.
+        sound_rate: audio samples per second.
         visual: (T·P, H, W, 3) uint8 RGB → (T, D_v) float32.
         audio: (T·rate,) float32 → (T, D_a) float32.
-        note: what a user must know of it; empty if nothing.
+        note: message to the user, such as a warning about random weights; empty if none.
     """
 
-    picture_size: int
-    pictures_per_second: int
+    frame_size: int
+    frames_per_second: int
     sound_rate: int
     visual: Callable[[np.ndarray], np.ndarray]
     audio: Callable[[np.ndarray], np.ndarray]

@@ -1,4 +1,4 @@
-"""The table of networks that turn a second of pictures and of sound into a vector each."""
+"""The backbones that a configuration can name."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def make_backbone(config: FeatureConfig) -> Backbone:
     """The networks that a configuration names, with their weights.
 
     Raises:
-        UserError: there is no such network, torchvision is absent, or the weights do not fit.
+        UserError: there is no such network, torchvision is missing, or the weights do not fit.
         OSError: the checkpoint cannot be read.
     """
     config.check()
-    # Here and not above: torchvision is not everywhere, and takes a second to import.
+    # Imported here: torchvision is an optional dependency and takes a second to import.
     if config.backbone == SELAVI:
         from mdft.data.video.selavi import selavi
 
@@ -36,9 +36,9 @@ def frozen(config: FeatureConfig) -> Backbone:
     """The extractor of the embedded benchmark (:mod:`mdft.data.extractor`), 512 and 512 wide."""
     extractor = make_extractor(config.seed, config.sample_rate)
     return Backbone(
-        picture_size=config.size,
-        pictures_per_second=FRAMES_A_SECOND,
+        frame_size=config.size,
+        frames_per_second=FRAMES_A_SECOND,
         sound_rate=config.sample_rate,
-        visual=lambda pictures: frame_features(pictures, FRAMES_A_SECOND, extractor),
+        visual=lambda frames: frame_features(frames, FRAMES_A_SECOND, extractor),
         audio=lambda sound: sound_features(sound, extractor),
     )

@@ -13,15 +13,15 @@ from mdft.data.video.prepare import prepare
 
 
 def load(config: DataConfig, progress: bool = True) -> ClipSet:
-    """The clips of a folder: extracted now, or before, into a benchmark in the cache.
+    """Load the clips of a folder; features are extracted on the first call and then cached.
 
     Args:
-        config: with ``source`` folder.
-        progress: show bars, if stderr is a terminal.
+        config: a configuration whose ``source`` is folder.
+        progress: show progress bars, if stderr is a terminal.
 
     Raises:
-        UserError: the folder is not as expected, no clip of it can be read, or the cache cannot
-            be written. A clip that cannot be read is named on stderr and left out.
+        UserError: the folder is not as expected, none of its clips can be read, or the cache
+            cannot be written. A single clip that cannot be read is named on stderr and skipped.
     """
     assert config.root is not None, "config.check() comes first"
     out = prepared_folder(config)
@@ -46,7 +46,7 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
 
 
 def prepared_folder(config: DataConfig) -> Path:
-    """Where the benchmark made of a folder of clips lies: named by folder and extraction."""
+    """Path of the extracted benchmark in the cache; its name depends on folder and settings."""
     assert config.root is not None, "config.check() comes first"
     root = config.root.resolve()
     name = cache.fingerprint({"root": str(root), "features": config.extract.described()})

@@ -1,4 +1,4 @@
-"""One clip: a video file in, features and event bins out."""
+"""Extract the features and event bins of one video file."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from mdft.errors import UserError
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """What a model is given of one clip.
+    """Features and event bins of one clip, the input of a model.
 
     Attributes:
         audio_TD: (T, D_a) float32, not standardised.
         visual_TD: (T, D_v) float32, not standardised.
         events_TKD: (T, K, 512) uint8 in sixteenths.
         fps: nominal frame rate, 0 if unknown.
-        remarks: what was odd about the file.
-        footage: what was decoded, where it was asked for.
+        remarks: irregularities of the file, one line each.
+        footage: the decoded frames and sound, if requested.
     """
 
     audio_TD: np.ndarray
@@ -44,9 +44,9 @@ _LOCAL = threading.local()
 
 
 def read_clip(path: Path, config: FeatureConfig) -> Footage:
-    """Pictures, sound and event bins of a clip, read in a process of its own.
+    """Read frames, sound and event bins of a clip in a child process.
 
-    The process serves all clips of this thread, and ends with it.
+    One child process reads all clips of this thread, and ends with it.
 
     Raises:
         UserError: the file cannot be read.
@@ -57,8 +57,8 @@ def read_clip(path: Path, config: FeatureConfig) -> Footage:
     return _LOCAL.reader.read(
         Wanted(
             path=str(path),
-            picture_size=backbone.picture_size,
-            pictures_per_second=backbone.pictures_per_second,
+            frame_size=backbone.frame_size,
+            frames_per_second=backbone.frames_per_second,
             sound_rate=backbone.sound_rate,
             event_size=config.size,
             bins_per_second=config.bins_per_second,
@@ -69,15 +69,15 @@ def read_clip(path: Path, config: FeatureConfig) -> Footage:
 
 
 def extract_clip(path: Path, config: FeatureConfig, *, keep_footage: bool = False) -> ClipFeatures:
-    """Features and events of a clip.
+    """Extract features and events of a clip.
 
     Args:
-        path: the video file.
-        config: how they are taken.
-        keep_footage: whether the decoded pictures and sound are returned, too.
+        path: path of the video file.
+        config: settings of the extraction.
+        keep_footage: whether to return the decoded frames and sound, too.
 
     Raises:
-        UserError: the file cannot be read, or the network cannot be made.
+        UserError: the file cannot be read, or the backbone cannot be built.
     """
     footage = read_clip(path, config)
     found = features_of(path, footage, make_backbone(config))
@@ -85,17 +85,17 @@ def extract_clip(path: Path, config: FeatureConfig, *, keep_footage: bool = Fals
 
 
 def features_of(path: Path, footage: Footage, backbone: Backbone) -> ClipFeatures:
-    """What the networks make of a clip that has been read.
+    """Features of a decoded clip.
 
     Raises:
         UserError: a feature is not finite.
     """
-    # Sums of one thread are in one order, whatever the machine has.
+    # On one thread the order of sums does not depend on the number of cores.
     with _one_thread():
-        audio_TD, visual_TD = backbone.audio(footage.sound), backbone.visual(footage.pictures)
+        audio_TD, visual_TD = backbone.audio(footage.sound), backbone.visual(footage.frames)
     for kind, values in (("audio", audio_TD), ("visual", visual_TD)):
         if not np.isfinite(values).all():
-            raise UserError(f"{path}: its {kind} features are not finite; wrong weights?")
+            raise UserError(f"{path}: its {kind} features are not finite; check the weights")
     return ClipFeatures(audio_TD, visual_TD, footage.bins, footage.fps, footage.remarks)
 
 

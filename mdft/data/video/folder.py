@@ -1,7 +1,7 @@
-"""A folder of class-named subfolders of clips into one file of features a clip.
+"""Extract a folder of class-named subfolders of clips into one feature file per clip.
 
-OUT/clips mirrors FOLDER: ``CLASS/NAME.mp4`` becomes ``clips/CLASS/NAME.mp4.npz``. The rest, that
-is resuming, parallel work, clusters and clips that fail, is `events.folder`'s.
+OUT/clips mirrors FOLDER: ``CLASS/NAME.mp4`` becomes ``clips/CLASS/NAME.mp4.npz``. `events.folder`
+handles resuming, parallel work, clusters and clips that fail.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class ClipJob:
 
     Attributes:
         name: ``CLASS/…/NAME.mp4``, its path in the folder.
-        source: the clip.
+        source: path of the clip.
         out: the file to write.
-        config: what to take from it.
+        config: settings of the extraction.
     """
 
     name: str
@@ -44,7 +44,7 @@ class ClipJob:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What else its features depend on."""
+        """The settings that its features depend on."""
         return {"features": self.config.described()}
 
     @property
@@ -55,40 +55,40 @@ class ClipJob:
 
 @dataclass(frozen=True)
 class Done:
-    """What was odd about a clip."""
+    """Result of an extracted clip: irregularities of the file, one line each."""
 
     remarks: tuple[str, ...]
 
 
 def plan(folder: Path, out: Path, config: FeatureConfig) -> list[ClipJob]:
-    """The clips of every class, sorted; a class is a subfolder.
+    """List the clips of every class, sorted; a class is a subfolder.
 
     Raises:
-        UserError: no such folder, no clip in it, a clip of no class, a class whose name cannot be
-            a line of a list, or OUT inside FOLDER.
+        UserError: the folder does not exist or has no clips, a clip is in no class, the name of a
+            class cannot be printed on one line, or OUT is inside FOLDER.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder, expected one subfolder of clips a class")
+        raise UserError(f"{folder}: no such folder, expected one subfolder of clips per class")
     if out.is_file() or out.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{out}: a file, or inside {folder}; name a folder of its own")
+        raise UserError(f"{out}: is a file, or inside {folder}; name another folder")
     jobs = []
     for clip in sorted(p for p in folder.rglob("*") if p.suffix.lower() in CLIPS and p.is_file()):
         name = clip.relative_to(folder).as_posix()
         if any(part.startswith(".") for part in name.split("/")):
-            continue  # of the system, as ._0.mp4 is
+            continue  # a file of the operating system, such as ._0.mp4
         if "/" not in name:
-            raise UserError(f"{clip}: in no class, expected it in a subfolder named by its class")
+            raise UserError(f"{clip}: has no class, expected it in a subfolder named by its class")
         jobs.append(ClipJob(name, clip, out / STORE / f"{name}.npz", config))
     if not jobs:
         raise UserError(
-            f"{folder}: no clips in it, expected subfolders, named by their class, of files such "
-            "as .mp4, .mkv, .webm or .avi"
+            f"{folder}: contains no clips, expected subfolders, named by their class, with files "
+            "such as .mp4, .mkv, .webm or .avi"
         )
     for job in jobs:
         if job.label != job.label.strip() or not job.label.isprintable():
             raise UserError(
-                f"{folder}: class {job.label!r} cannot be a line of a list; rename the subfolder, "
-                "with no spaces at its ends and what can be printed between them"
+                f"{folder}: class {job.label!r} has spaces at its ends or unprintable characters; "
+                "rename the subfolder"
             )
     return jobs
 
@@ -101,24 +101,24 @@ def extract_folder(
     workers: int = -1,
     progress: bool = True,
 ) -> list[Outcome[ClipJob, Done]]:
-    """Features of all clips that are not done yet; those that fail are named on stderr.
+    """Extract the features of all clips that are not done yet; failures are named on stderr.
 
     Args:
-        jobs: of :func:`plan`.
-        out: as there.
+        jobs: the clips, from :func:`plan`.
+        out: the folder OUT given to :func:`plan`.
         engine: loky, threading, sequential or dask://HOST:PORT.
-        workers: clips at a time; −1 is one a core.
-        progress: show a bar, if stderr is a terminal.
+        workers: number of parallel workers; −1 is one per core.
+        progress: show a progress bar, if stderr is a terminal.
 
     Returns:
-        How each of them ended; a clip that failed is one of them, not an exception.
+        The outcome of each clip; a clip that failed is an outcome, not an exception.
 
     Raises:
-        UserError: nothing could be begun.
+        UserError: the work could not be started.
     """
     todo = unfinished(jobs, out, LOG)
     if not todo:
-        return []  # no workers for nothing
+        return []  # start no workers
     with progress_bar(progress) as bar:
         task = bar.add_task("features of clips", total=len(todo))
 
@@ -140,10 +140,10 @@ def extract_job(job: ClipJob) -> Done:
 
 
 def read_job(job: ClipJob) -> ClipFeatures:
-    """What :func:`extract_job` wrote.
+    """Read the file that :func:`extract_job` wrote.
 
     Raises:
-        UserError: it is damaged.
+        UserError: the file is damaged.
     """
     try:
         with np.load(job.out, allow_pickle=False) as file:

@@ -1,6 +1,6 @@
-"""Clips that have been extracted, written as a benchmark that ``mdft.train`` reads.
+"""Write extracted clips as a benchmark that ``mdft.train`` reads.
 
-The layout is TCaF's (docs/data.md), with E_v beside sound and pictures:
+The layout is TCaF's (docs/data.md), with E_v beside the audio and visual features:
 ``features/clips/events/STAGE/CLASS.pkl`` has ``features`` (T, K·512) uint8 in sixteenths.
 """
 
@@ -36,14 +36,14 @@ def write_layout(
     out: Path,
     described: Mapping[str, Any],
 ) -> None:
-    """Write ``class-split/``, ``features/`` and ``features.json`` into OUT, unless they are there.
+    """Write ``class-split/``, ``features/`` and ``features.json`` into OUT, unless up to date.
 
     Args:
-        jobs: clips that have been extracted.
+        jobs: the extracted clips.
         parts: key of ``PARTS`` → names of clips.
         words: class → its word vector.
-        out: folder that holds the clips' files too; held by this process alone.
-        described: how they were extracted, and where the word vectors come from.
+        out: folder that also holds the clips' files; locked by this process.
+        described: settings of the extraction, and the origin of the word vectors.
 
     Raises:
         UserError: a clip's file is damaged.
@@ -80,7 +80,7 @@ def write_layout(
 def _digest(
     jobs: Sequence[ClipJob], parts: Mapping[str, Sequence[str]], words: Mapping[str, np.ndarray]
 ) -> str:
-    """SHA-256 of all that the layout is made of; of the clips' files, size and time."""
+    """SHA-256 of the layout's inputs; the clips' files enter by size and modification time."""
     status = {job.name: job.out.stat() for job in jobs}
     vectors = {
         name: hashlib.sha256(np.ascontiguousarray(v).tobytes()).hexdigest()
@@ -116,7 +116,7 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
 def _write_features(
     jobs: Mapping[str, ClipJob], parts: Mapping[str, Sequence[str]], folder: Path
 ) -> None:
-    """One pickle a class, part and kind; no more than one class of one part in memory."""
+    """One pickle per class, part and kind; at most one class of one part is in memory."""
     for part, stem in PARTS.items():
         for kind in _KINDS:
             (folder / kind / stem).mkdir(parents=True)

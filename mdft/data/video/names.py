@@ -14,40 +14,42 @@ from mdft.data.video.wordfiles import WordFile, read_word_file
 from mdft.errors import UserError, closest
 
 HASHED_NOTE = (
-    "word vectors: made of the letters of the class names, which know spelling and no meaning, so "
-    "expect little of unseen classes; better: a file of word vectors (word2vec, GloVe)"
+    "word vectors: computed from the letters of the class names, which carry spelling but no "
+    "meaning, so expect low accuracy on unseen classes; better: a file of word vectors (word2vec, "
+    "GloVe)"
 )
 WIDTH = 300
 _SHORTEST, _LONGEST = 3, 6
-#: ApplyEyeMakeup, and HTTPServer: before a capital that follows, or begins, small letters.
+#: Word boundaries of ApplyEyeMakeup and HTTPServer: lower case then upper case, and before the
+#: last upper-case letter of a run that lower case follows.
 _CAMEL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][^\W\d_A-Z])")
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a class name, in small letters: ``ApplyEye_makeup-2`` has four.
+    """The words of a class name in lower case: ``ApplyEye_makeup-2`` has four.
 
     >>> words_of("ApplyEye_makeup-2")
     ['apply', 'eye', 'makeup', '2']
     """
     apart = _CAMEL.sub(" ", unicodedata.normalize("NFC", name))
-    # Marks belong to their letter: the vowels of Hindi and Thai are marks.
+    # Keep combining marks with their letter: the vowels of Hindi and Thai are marks.
     letters = (c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in apart)
     return "".join(letters).casefold().split()
 
 
 def hashed_vector(name: str) -> np.ndarray:
-    """(300,) float32 of unit norm: a name's spelling, and nothing of its meaning.
+    """(300,) float32 of unit norm that encodes a name's spelling, not its meaning.
 
-    As fastText composes words: the mean over the words of the mean of the vectors of ``<word>``
-    and of its letter n-grams, n = 3 to 6; but an n-gram's vector is drawn, not learned: N(0, 1)
-    from a generator that the n-gram's SHA-256 seeds. Names that share words or stems are near.
+    Composed as in fastText: the mean over the words of the mean of the vectors of ``<word>`` and
+    of its letter n-grams, n = 3 to 6. The vector of an n-gram is not trained but random: N(0, 1)
+    from a generator seeded by the n-gram's SHA-256. Names that share words or stems are close.
 
     Raises:
-        UserError: there is no letter or digit in the name.
+        UserError: the name has no letter or digit.
     """
     words = words_of(name)
     if not words:
-        raise UserError(f"class {name!r}: no letter or digit in it, expected words")
+        raise UserError(f"class {name!r}: has no letter or digit, expected words")
     vector = np.mean([np.mean([_drawn(g) for g in _grams(w)], axis=0) for w in words], axis=0)
     return _unit(np.asarray(vector))
 
@@ -71,21 +73,21 @@ def _drawn(gram: str) -> np.ndarray:
 
 
 def name_vectors(names: Sequence[str], path: Path | None) -> tuple[np.ndarray, list[str]]:
-    """A vector for every class name.
+    """The word vector of every class name.
 
-    A dictionary (.npz, .npy) is asked for the whole name first, and its vector is taken as it
-    is. Else the vectors of the name's words are averaged and the mean is scaled to unit norm;
-    words that the file does not know are left out, and named.
+    If a dictionary (.npz, .npy) contains the whole name, that vector is used unchanged. Otherwise
+    the vectors of the name's words are averaged and the mean is scaled to unit norm; words that
+    the file lacks are left out and listed in the notes.
 
     Args:
-        names: of the classes.
+        names: class names.
         path: file of word vectors (:mod:`mdft.data.video.wordfiles`); None: :func:`hashed_vector`.
 
     Returns:
-        (C, W) float32, and what a user must know, line by line.
+        (C, W) float32, and notes for the user, one line each.
 
     Raises:
-        UserError: a name of which the file knows no word, or the file cannot be read.
+        UserError: the file has no word of a name, or cannot be read.
     """
     if path is None:
         return np.stack([hashed_vector(name) for name in names]), [HASHED_NOTE]
@@ -109,7 +111,7 @@ def _from_file(name: str, file: WordFile, path: Path, unknown: dict[str, list[st
     known = [file.vectors[w] for w in words if w in file.vectors]
     if not known:
         raise UserError(
-            f"{path}: no vector of class {name!r}, nor of any word of it"
+            f"{path}: no vector for class {name!r} or any word of it"
             f"{closest(name, list(file.vectors))}"
         )
     if len(known) < len(words):

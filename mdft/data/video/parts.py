@@ -1,4 +1,4 @@
-"""Which classes of one's own clips are seen, and which clips are for training and for tests."""
+"""Split a folder of clips into seen and unseen classes, training, validation and test clips."""
 
 from __future__ import annotations
 
@@ -11,41 +11,44 @@ import numpy as np
 from mdft.data.files.splits import PARTS
 from mdft.errors import UserError, require
 
-#: Of the classes, how many are unseen in each stage, and of a class's clips, how many are kept
-#: for validation and for the test.
+#: Fraction of the classes that are unseen in each stage, and fractions of a class's clips held
+#: out for validation and for the test.
 _UNSEEN, _VALIDATION, _TEST = 0.2, 0.15, 0.2
-#: Two seen, one for validation, one for the test; a clip for training, validation and test.
+#: Two seen classes, one validation-unseen, one test-unseen; one clip each for training, validation
+#: and test.
 LEAST_CLASSES, LEAST_CLIPS = 4, 3
 
 
 def draw_parts(clips: Mapping[str, Sequence[str]], seed: int) -> dict[str, list[str]]:
-    """Split classes and clips by a seed.
+    """Split classes and clips at random.
 
-    A fifth of the classes, at least one, is unseen in stage 1, and another fifth in the test. Of
-    the clips of the others 15 % (at least one) are for validation and 20 % (at least one) for the
-    test; validation-unseen classes keep 20 % for the test, since stage 2 trains on the rest.
+    20 % of the classes (at least one) are unseen in stage 1, and another 20 % in the test. Each
+    other class holds out 15 % of its clips (at least one) for validation and 20 % (at least one)
+    for the test; validation-unseen classes hold out 20 % for the test, since stage 2 trains on the
+    rest.
 
     Args:
         clips: class → its clips.
-        seed: of the draw; classes and clips are sorted before, so that no order matters.
+        seed: random seed; classes and clips are sorted first, so their order does not matter.
 
     Returns:
         key of ``mdft.data.files.splits.PARTS`` → clips.
 
     Raises:
-        UserError: fewer than 4 classes, a class of fewer than 3 clips, or a negative seed.
+        UserError: there are fewer than 4 classes, a class has fewer than 3 clips, or the seed is
+            negative.
     """
     if len(clips) < LEAST_CLASSES:
         found = ", ".join(sorted(clips))
         raise UserError(
-            f"{len(clips)} classes ({found}), expected at least {LEAST_CLASSES}: two to train on, "
-            "one to validate and one to test on; ten are a good start"
+            f"{len(clips)} classes ({found}), expected at least {LEAST_CLASSES}: two for training, "
+            "one for validation and one for the test; ten or more are better"
         )
     for name, few in clips.items():
         if len(few) < LEAST_CLIPS:
             raise UserError(
-                f"class {name!r} has {len(few)} clips, expected at least {LEAST_CLIPS} that can be "
-                "read; add clips or remove the class"
+                f"class {name!r} has {len(few)} clips, expected at least {LEAST_CLIPS} readable "
+                "ones; add clips or remove the class"
             )
     require(seed >= 0, "split_seed", seed, "0 or more")
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x70617274]))
@@ -69,16 +72,16 @@ def draw_parts(clips: Mapping[str, Sequence[str]], seed: int) -> dict[str, list[
 
 
 def read_parts(path: Path, clips: Sequence[str]) -> dict[str, list[str]]:
-    """Splits of one's own: a csv file with columns ``clip`` and ``part``.
+    """Read a user's splits from a csv file with columns ``clip`` and ``part``.
 
     Args:
-        path: of the file; a clip is ``CLASS/NAME.mp4``, a part a key of
-            ``mdft.data.files.splits.PARTS``. Clips that are in no row take no part.
-        clips: those there are; rows of others, which failed perhaps, are left aside.
+        path: the csv file; a clip is ``CLASS/NAME.mp4``, a part a key of
+            ``mdft.data.files.splits.PARTS``. Clips without a row are not used.
+        clips: the extracted clips; rows of other clips are ignored.
 
     Raises:
-        UserError: naming the file and the row that is not as expected, or the empty part.
-        OSError: it cannot be read.
+        UserError: a row is not as expected or a part is empty; the message names file and row.
+        OSError: the file cannot be read.
     """
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     known, seen = set(clips), set()
@@ -93,7 +96,7 @@ def read_parts(path: Path, clips: Sequence[str]) -> dict[str, list[str]]:
                 if part not in parts:
                     raise UserError(f"{where}: part {part!r}, expected one of {', '.join(PARTS)}")
                 if clip in seen:
-                    raise UserError(f"{where}: clip {clip!r} is there twice")
+                    raise UserError(f"{where}: clip {clip!r} is listed twice")
                 seen.add(clip)
                 if clip in known:
                     parts[part].append(clip)
@@ -101,5 +104,5 @@ def read_parts(path: Path, clips: Sequence[str]) -> dict[str, list[str]]:
         raise UserError(f"{path}: not a csv file in UTF-8 ({error})") from error
     for part, names in parts.items():
         if not names:
-            raise UserError(f"{path}: no clip of part {part} among those there are")
+            raise UserError(f"{path}: no readable clip in part {part}, expected at least one")
     return {part: sorted(names) for part, names in parts.items()}

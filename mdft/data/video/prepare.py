@@ -1,4 +1,4 @@
-"""A folder of class-named subfolders of clips becomes a benchmark: extract, split, name, write."""
+"""Convert a folder of class-named subfolders of clips into a benchmark."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mdft.files import only_writer
 
 @dataclass(frozen=True)
 class Prepared:
-    """What became of a folder of clips.
+    """Result of :func:`prepare`.
 
     Attributes:
-        clips: those that take part.
+        clips: names of the clips in the benchmark.
         classes: their classes, sorted.
-        failed: clips that could not be read, with the reason.
-        notes: what a user must know, line by line.
+        failed: messages of the clips that could not be read.
+        notes: notes for the user, one line each.
     """
 
     clips: Sequence[str]
@@ -45,27 +45,27 @@ def prepare(
     workers: int = -1,
     progress: bool = True,
 ) -> Prepared:
-    """Make OUT the benchmark of FOLDER; what is there already is not done again.
+    """Make OUT the benchmark of FOLDER; clips that are extracted already are not repeated.
 
     Args:
-        folder: of class-named subfolders of clips.
-        out: the benchmark, made if it is missing.
-        config: what is taken from the clips.
-        splits: csv that says which clip is for what; None: drawn by ``split_seed``.
+        folder: folder of class-named subfolders of clips.
+        out: folder of the benchmark, created if it is missing.
+        config: settings of the extraction.
+        splits: csv file with the part of every clip; None: a random split by ``split_seed``.
         split_seed: see :func:`mdft.data.video.parts.draw_parts`.
         vectors: file of word vectors; None: :func:`mdft.data.video.names.hashed_vector`.
-        engine: who does the work, as of ``python -m events.convert``.
-        workers: clips at a time; −1 is one a core.
-        progress: show a bar, if stderr is a terminal.
+        engine: parallel engine, as in ``python -m events.convert``.
+        workers: number of parallel workers; −1 is one per core.
+        progress: show a progress bar, if stderr is a terminal.
 
     Raises:
         UserError: the folder, the splits or the words are not as expected, or no clip can be
-            read. Clips that cannot be read are in the result.
+            read. Single clips that cannot be read are listed in the result.
     """
     config.check()
     jobs = plan(folder, out, config)
-    # Wrong weights, splits and missing words are found before the first clip; classes that lose
-    # all their clips do no harm here.
+    # Check weights, splits and words before the first clip is extracted. Classes of which every
+    # clip fails later are still included here.
     note = make_backbone(config).note
     _parts(jobs, splits, split_seed)
     labels = sorted({job.label for job in jobs})

@@ -1,4 +1,4 @@
-"""Video networks of torchvision, by name: the vector before their classifier, a second each."""
+"""Video networks of torchvision, by name: the vector before the classifier, one per second."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from mdft.errors import UserError, closest
 if TYPE_CHECKING:
     from types import ModuleType
 
-#: Pictures a second: what these networks were trained on at a time, about.
-PICTURES = 16
+#: The networks take one second of frames at a time, about the length that they were trained on.
+FRAMES_PER_SECOND = 16
 _HEADS = ("fc", "head", "classifier")
 
 
 def video_network(name: str, config: FeatureConfig) -> Backbone:
     """A video network of torchvision without its classifier.
 
-    Pictures go through the preprocessing that torchvision publishes for the network's weights:
-    16 a second, resized, cropped, normalised. Sound is the frozen extractor's, 512 wide:
-    torchvision has no network for it.
+    Frames, 16 per second, are resized, cropped and normalised by the preprocessing that
+    torchvision publishes for the network's weights. Audio features are those of the frozen
+    extractor, 512 wide, because torchvision has no audio network.
 
     Args:
-        name: such as ``r2plus1d_18``; nothing is ever downloaded.
-        config: its checkpoint has the weights, as torchvision saves them; random ones of its
-            seed without.
+        name: name of the network, such as ``r2plus1d_18``; nothing is ever downloaded.
+        config: gives the checkpoint, as torchvision saves it; without one, weights are random
+            with the configuration's seed.
 
     Raises:
-        UserError: torchvision is absent or has no such network, or the weights do not fit.
+        UserError: torchvision is missing or has no such network, or the weights do not fit.
     """
     models = torchvision_models()
     known = models.list_models(module=models.video)
@@ -54,14 +54,14 @@ def video_network(name: str, config: FeatureConfig) -> Backbone:
         load_strictly(network, config.checkpoint, heads=rf"{head}\.")
     else:
         note = (
-            f"warning: {name} has random weights of seed {config.seed}: its features know "
-            "nothing; name its weights with --checkpoint"
+            f"warning: {name} has random weights (seed {config.seed}), so its features are not "
+            "trained; give its weights with --checkpoint"
         )
     preset = models.get_model_weights(name).DEFAULT.transforms()
     extractor = make_extractor(config.seed, config.sample_rate)
     return Backbone(
-        picture_size=preset.resize_size[0],
-        pictures_per_second=PICTURES,
+        frame_size=preset.resize_size[0],
+        frames_per_second=FRAMES_PER_SECOND,
         sound_rate=config.sample_rate,
         visual=_Visual(network.eval(), preset),
         audio=lambda sound: sound_features(sound, extractor),
@@ -92,9 +92,9 @@ class _Visual:
         self.network, self.preset = network, preset
 
     @torch.no_grad()
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
         rows = []
-        for start in range(0, len(pictures), PICTURES):
-            frames = torch.from_numpy(pictures[start : start + PICTURES]).permute(0, 3, 1, 2)
-            rows.append(self.network(self.preset(frames)[None]).flatten())
+        for start in range(0, len(frames), FRAMES_PER_SECOND):
+            second = torch.from_numpy(frames[start : start + FRAMES_PER_SECOND])
+            rows.append(self.network(self.preset(second.permute(0, 3, 1, 2))[None]).flatten())
         return torch.stack(rows).numpy()

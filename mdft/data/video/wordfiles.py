@@ -2,12 +2,12 @@
 
 ======== =========================================================================
 .npz     arrays under the words' names; or ``words`` (n,) and ``vectors`` (n, W)
-.npy     a pickled dict word → (W,), as AVCA publishes; read without running it
+.npy     a pickled dict word → (W,), as AVCA publishes; no pickled code is executed
 .bin     word2vec binary: a line ``n W``, then each word, a space, W float32
-others   text: a word and W numbers a line, after a line ``n W`` (word2vec) or not
+others   text: a word and W numbers per line; word2vec has a first line ``n W``
 ======== =========================================================================
 
-Text and binary files are read to the end, and only the words asked for are kept.
+Text and binary files are read to the end, but only the requested words are kept.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ import numpy as np
 from mdft.data.files.unpickle import load_npy
 from mdft.errors import UserError, require_file
 
-#: A word, and a line of text: longer ones are no words and no lines.
+#: Limits in bytes on a word and on a line of text.
 _LONGEST_WORD, _LONGEST_LINE = 1000, 1 << 20
 _MOST_WIDE = 100_000
-#: An archive of vectors does not grow more than so many times; one made to fill the memory does.
+#: Limit on the compression ratio of an archive, which refuses decompression bombs.
 _MOST_GROWN = 100
 
 
 @dataclass(frozen=True)
 class WordFile:
-    """What a file knows of the words asked for.
+    """The vectors of the requested words.
 
     Attributes:
-        vectors: word → (W,) float32, finite. Under the word's own spelling, and in small letters
-            where no entry has them.
-        whole: whether it is a dictionary, whose keys may be whole names.
+        vectors: word → (W,) float32, finite. Keys are the file's spelling and, unless that is a
+            key already, its lower case.
+        whole: whether the file is a dictionary, whose keys may be whole names.
     """
 
     vectors: Mapping[str, np.ndarray]
@@ -45,23 +45,24 @@ class WordFile:
 
 
 def read_word_file(path: Path, wanted: Set[str]) -> WordFile:
-    """The vectors of some words.
+    """Read the vectors of some words.
 
     Args:
-        path: of the file; its ending says what it is.
-        wanted: the words, and whole names; found whatever the case of the file's words.
+        path: path of the file; the suffix gives the format.
+        wanted: the words and whole names to find, regardless of case.
 
     Raises:
-        UserError: it is no such file, or a vector is not as wide as the others or not finite.
-        OSError: it cannot be read.
+        UserError: the file is missing or malformed, or a vector is not as wide as the others or
+            not finite.
+        OSError: the file cannot be read.
     """
     require_file(path, "a file of word vectors")
     ending = path.suffix.lower()
     if ending in (".npz", ".npy"):
         found: Iterator[tuple[str, np.ndarray]] = iter(_dictionary(path, ending))
     else:
-        asked = {w for word in wanted for w in (word, word.casefold())}
-        found = _binary(path, asked) if ending == ".bin" else _text(path, asked)
+        spellings = {w for word in wanted for w in (word, word.casefold())}
+        found = _binary(path, spellings) if ending == ".bin" else _text(path, spellings)
     exact: dict[str, np.ndarray] = {}
     alike: dict[str, np.ndarray] = {}
     width = 0
@@ -102,14 +103,14 @@ def _archive(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > _MOST_GROWN * path.stat().st_size:
-            raise UserError(f"{path}: unpacks to {size} bytes, far more than the file has")
+            raise UserError(f"{path}: unpacks to {size} bytes, far more than the size of the file")
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     except (OSError, UserError):
         raise
-    except Exception as error:  # numpy reads the headers with Python's own tokeniser
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{path}: not an .npz file of arrays ({said})") from error
+    except Exception as error:  # NumPy parses headers with Python's tokeniser, which raises others
+        message = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path}: not an .npz file of arrays ({message})") from error
 
 
 def _checked(path: Path, word: object, vector: object) -> np.ndarray:
@@ -121,12 +122,12 @@ def _checked(path: Path, word: object, vector: object) -> np.ndarray:
 
 
 def _single(vector: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # beyond float32: infinite, and refused as such
+    with np.errstate(over="ignore"):  # beyond float32: becomes infinite, which is refused later
         return vector.astype(np.float32)
 
 
 def _text(path: Path, wanted: Set[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """A word may hold spaces, as some of GloVe's do: the numbers are counted from the end."""
+    """A word may contain spaces, as in GloVe, so the numbers are counted from the line's end."""
     width, number = 0, 0
     with path.open("rb") as file:
         while line := file.readline(_LONGEST_LINE):
@@ -147,7 +148,7 @@ def _text(path: Path, wanted: Set[str]) -> Iterator[tuple[str, np.ndarray]]:
                 try:
                     yield word, _single(np.array(fields[-width:], dtype=np.float64))
                 except ValueError as error:
-                    raise UserError(f"{path}: line {number} is no vector ({error})") from error
+                    raise UserError(f"{path}: line {number} is not a vector ({error})") from error
     if number == 0:
         raise UserError(f"{path}: the file is empty, expected word vectors")
 
@@ -164,7 +165,7 @@ def _binary(path: Path, wanted: Set[str]) -> Iterator[tuple[str, np.ndarray]]:
             word = _word(path, file, i)
             data = file.read(4 * width)
             if len(data) < 4 * width:
-                raise UserError(f"{path}: ends at word {i} of {count}; cut short")
+                raise UserError(f"{path}: ends at word {i} of {count}; the file is truncated")
             if word in wanted or word.casefold() in wanted:
                 yield word, np.frombuffer(data, "<f4").copy()
 
@@ -174,6 +175,9 @@ def _word(path: Path, file: BinaryIO, index: int) -> str:
     letters = bytearray()
     while (letter := file.read(1)) != b" ":
         if not letter or len(letters) > _LONGEST_WORD:
-            raise UserError(f"{path}: no word where number {index} should be; cut short, or text?")
+            raise UserError(
+                f"{path}: found no word number {index}; the file is truncated, or not word2vec "
+                "binary"
+            )
         letters += letter
     return letters.lstrip(b"\n").decode("utf-8", "replace")

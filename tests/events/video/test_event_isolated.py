@@ -54,7 +54,7 @@ def write(path: Path, seconds: float = 2.0, sound: bool = True) -> Path:
 
 
 def wanted(path: Path, **changes) -> Wanted:
-    return Wanted(str(path), picture_size=SIDE, event_size=SIDE, sound_rate=RATE, **changes)
+    return Wanted(str(path), frame_size=SIDE, event_size=SIDE, sound_rate=RATE, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_pictures_sound_and_events_are_those_of_the_clip(tmp_path: Path, reader:
     frames = pictures(2)
     assert found.seconds == 2 and found.fps == FPS
     # Four a second, in the middle of each quarter: frames 1, 3, 5, …
-    np.testing.assert_array_equal(found.pictures, frames[1::2])
+    np.testing.assert_array_equal(found.frames, frames[1::2])
     times = np.arange(len(frames), dtype=np.int64) * 125_000
     expected = frames_to_bins(rgb_to_luma(frames), times, seconds=2)
     assert expected.any()
@@ -80,11 +80,11 @@ def test_pictures_sound_and_events_are_those_of_the_clip(tmp_path: Path, reader:
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.5, 1), (1.875, 1), (2.0, 2), (3.5, 3)])
 def test_a_clip_has_its_whole_seconds(tmp_path: Path, seconds: float, expected: int):
-    found = read_footage(wanted(write(tmp_path / "clip.mkv", seconds), pictures_per_second=30))
+    found = read_footage(wanted(write(tmp_path / "clip.mkv", seconds), frames_per_second=30))
     assert found.seconds == expected
-    assert len(found.pictures) == 30 * expected and len(found.sound) == RATE * expected
+    assert len(found.frames) == 30 * expected and len(found.sound) == RATE * expected
     last = min(round(seconds * FPS), int((30 * expected - 0.5) / 30 * FPS) + 1) - 1
-    np.testing.assert_array_equal(found.pictures[-1], pictures(seconds)[last])
+    np.testing.assert_array_equal(found.frames[-1], pictures(seconds)[last])
 
 
 def test_a_long_clip_ends_early_and_a_silent_one_is_silent(tmp_path: Path):

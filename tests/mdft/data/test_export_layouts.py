@@ -222,7 +222,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     out.mkdir()
     export(random_clips(), out, "avca", fps=16)  # an empty one is taken
     before = sorted(out.rglob("*"))
-    with pytest.raises(UserError, match="out: there already"):
+    with pytest.raises(UserError, match="out: exists already"):
         export(random_clips(seed=1), out, "avca", fps=16)
     assert sorted(out.rglob("*")) == before and list(tmp_path.iterdir()) == [out]
 

@@ -144,7 +144,7 @@ def test_odd_names_of_clips_cost_nothing_and_of_classes_are_refused(tmp_path: Pa
     ]
     assert printable(odd.name) == "\ufffd \ufffd[31m.mp4"
     empty(root, "\n")
-    with pytest.raises(UserError, match=r"class '\\n' cannot be a line"):
+    with pytest.raises(UserError, match=r"class '\\n' has spaces at its ends or unprintable"):
         plan(root, tmp_path / "OUT", SMALL)
 
 
@@ -162,7 +162,7 @@ def test_the_folder_is_a_source_by_itself(own: Path, tmp_path: Path):
     prepare(good, prepared_folder(config), SMALL, split_seed=3, engine="sequential")
     clips = load_clips(config)
     assert len(clips) == 12 and clips.scales
-    assert "know spelling and no meaning" in clips.notes[0]
+    assert "carry spelling but no meaning" in clips.notes[0]
     names = [str(clips.names[i]) for i in clips.splits["test_unseen"].tolist()]
     assert len(names) == 3 and len({n.split("/")[0] for n in names}) == 1
 
@@ -183,7 +183,10 @@ def edit(path: Path, change) -> None:
     ("change", "named"),
     [
         (lambda c: c["video_names"].__setitem__(0, "x"), "is missing"),
-        (lambda c: c["features"].__setitem__(0, c["features"][0].repeat(2, 0)), "events of 2 s"),
+        (
+            lambda c: c["features"].__setitem__(0, c["features"][0].repeat(2, 0)),
+            "has 2 s of events",
+        ),
         (lambda c: c["features"].__setitem__(0, c["features"][0] / 3.0), "expected whole numbers"),
         (
             lambda c: {**c, "features": [f[:, :100] for f in c["features"]]},
@@ -205,7 +208,7 @@ def test_published_features_have_no_events_of_pixels(out: Path, tmp_path: Path):
     copy = tmp_path / "OUT"
     shutil.copytree(out, copy)
     shutil.rmtree(copy / "features/clips/events")
-    with pytest.raises(UserError, match=r"no events/ in it.*--data\.events feature"):
+    with pytest.raises(UserError, match=r"contains no events/.*--data\.events feature"):
         benchmark.load(files(copy), progress=False)
 
 
@@ -213,9 +216,12 @@ def test_published_features_have_no_events_of_pixels(out: Path, tmp_path: Path):
     ("make", "named"),
     [
         (lambda root: None, "no such folder"),
-        (lambda root: root.mkdir(), "no clips in it"),
-        (lambda root: (root.mkdir(), (root / "a.mp4").touch()), "in no class"),
-        (lambda root: ((root / " x ").mkdir(parents=True), (root / " x /a.mp4").touch()), "line"),
+        (lambda root: root.mkdir(), "contains no clips"),
+        (lambda root: (root.mkdir(), (root / "a.mp4").touch()), "has no class"),
+        (
+            lambda root: ((root / " x ").mkdir(parents=True), (root / " x /a.mp4").touch()),
+            "unprintable",
+        ),
         (lambda root: empty(root, "abc"), "3 classes (a, b, c), expected at least 4"),
         (lambda root: empty(root, "abcd"), "none of its 12 clips could be read"),
     ],

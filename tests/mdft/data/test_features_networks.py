@@ -49,7 +49,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_selavi_takes_a_checkpoint_of_the_authors_format(checkpoint: Path):
     backbone = make_backbone(FeatureConfig(backbone="selavi", checkpoint=checkpoint))
-    assert (backbone.picture_size, backbone.pictures_per_second) == (112, 30)
+    assert (backbone.frame_size, backbone.frames_per_second) == (112, 30)
     sound = np.random.default_rng(0).normal(0, 0.1, 2 * 44100).astype(np.float32)
     audio = backbone.audio(sound)
     assert audio.shape == (2, 512) and not np.allclose(audio[0], audio[1])
@@ -126,7 +126,7 @@ def test_the_spectrogram_is_that_of_plain_loops():
 def test_a_torchvision_network_by_name_with_random_weights_says_so(name: str):
     backbone = make_backbone(FeatureConfig(backbone=f"torchvision:{name}"))
     assert "random weights" in backbone.note
-    pictures = np.zeros((16, backbone.picture_size, backbone.picture_size + 40, 3), np.uint8)
+    pictures = np.zeros((16, backbone.frame_size, backbone.frame_size + 40, 3), np.uint8)
     assert backbone.visual(pictures).shape == (1, {"r3d_18": 512, "s3d": 1024}[name])
     assert backbone.audio(np.zeros(8000, np.float32)).shape == (1, 512)
 

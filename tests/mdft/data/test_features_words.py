@@ -60,7 +60,7 @@ def test_every_format_gives_the_mean_of_the_words_and_names_the_unknown(
     whole = VECTORS["été"] if ending in (".npz", ".npy") else VECTORS["été"] / 5
     np.testing.assert_allclose(found[1], whole, rtol=1e-6)
     assert "left out: makeup in 'ApplyEyeMakeup'" in notes[-1]
-    with pytest.raises(UserError, match="no vector of class 'knitting'"):
+    with pytest.raises(UserError, match="no vector for class 'knitting'"):
         name_vectors(["knitting"], path)
 
 
@@ -81,11 +81,11 @@ def test_a_dictionary_knows_whole_names(tmp_path: Path):
     ("name", "content", "named"),
     [
         ("w.txt", b"apply 1 2 3\neye 1 2\n", "line 2 has 3 fields"),
-        ("w.txt", b"apply 1 2 x\n", "line 1 is no vector"),
+        ("w.txt", b"apply 1 2 x\n", "line 1 is not a vector"),
         ("w.txt", b"apply nan 2 3\n", "'apply' is not finite"),
         ("w.txt", b"", "empty"),
         ("w.bin", b"apply 1 2 3\n", "not a word2vec binary"),
-        ("w.bin", b"2 3\napply " + bytes(12), "where number 1 should be"),
+        ("w.bin", b"2 3\napply " + bytes(12), "found no word number 1"),
         ("w.bin", b"1 3\napply " + bytes(8), "ends at word 0 of 1"),
         ("w.bin", b"1 99999999\n", "99999999 wide"),
         ("w.txt", b"apply 1 2 1e300\n", "'apply' is not finite"),
@@ -170,8 +170,8 @@ def test_too_few_classes_or_clips_are_named():
     [
         ("a,b\n", "columns clip and part"),
         ("clip,part\nx,train\n", "line 2: part 'train', expected one of stage_1_train"),
-        ("clip,part\nx,val_seen\nx,val_seen\n", "line 3: clip 'x' is there twice"),
-        ("clip,part\nx,val_seen\n", "no clip of part stage_1_train"),
+        ("clip,part\nx,val_seen\nx,val_seen\n", "line 3: clip 'x' is listed twice"),
+        ("clip,part\nx,val_seen\n", "no readable clip in part stage_1_train"),
     ],
 )
 def test_a_broken_list_of_splits_is_named(tmp_path: Path, text: str, named: str):

@@ -71,8 +71,8 @@ TEXT = "features/own/text/word_embeddings_own_normed.npy"
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (remove(f"{B}.pkl"), ["stage_1_train: no .pkl file of class 'b'"]),
-        (copy(f"{B}.pkl", f"{str(B)[:-1]}B.pkl"), ["of the same class; remove one"]),
+        (remove(f"{B}.pkl"), ["stage_1_train: no .pkl file for class 'b'"]),
+        (copy(f"{B}.pkl", f"{str(B)[:-1]}B.pkl"), ["has the same class; remove one"]),
         (copy(f"{B}.pkl", f"{B}.h5"), ["found .h5 and .pkl"]),
         (a_pipe, ["b.pkl", "not a regular file"]),
         (clip_in_two_parts, ["stage_2_test_seen/b.pkl: clip 'stage_1_train b 0' is in", "too"]),
@@ -80,9 +80,9 @@ TEXT = "features/own/text/word_embeddings_own_normed.npy"
             sound_only,
             ["audio/stage_1_train/b.pkl: clip 'stage_1_train b 0' is missing in", "video"],
         ),
-        (text(f"{LISTS}stage_1_train.txt", "\n \n"), ["stage_1_train.txt", "no class in it"]),
+        (text(f"{LISTS}stage_1_train.txt", "\n \n"), ["stage_1_train.txt", "contains no class"]),
         (text(f"{LISTS}stage_1_train.txt", b"\xff\xfe"), ["not UTF-8 text"]),
-        (text(f"{LISTS}stage_1_train.txt", "b\nb\n"), ["'b' is there twice"]),
+        (text(f"{LISTS}stage_1_train.txt", "b\nb\n"), ["'b' is listed twice"]),
         (text(f"{LISTS}stage_1_train.txt", "none1\n"), ["'none1' is not in", "mean 'none'?"]),
         (text(f"{LISTS}stage_1_val_seen.txt", "a\n"), ["'a' is not among the training"]),
         (text(f"{LISTS}stage_1_val_unseen.txt", "b\n"), ["'b' is a training class"]),
@@ -96,7 +96,7 @@ TEXT = "features/own/text/word_embeddings_own_normed.npy"
         (text(CSV, b"original,manual\nb,\xff\n"), ["not a csv file in UTF-8"]),
         (text(CSV, 'original,manual\n"b,c\n'), ["not a csv file"]),
         (text(CSV, "original,manual\nb,c\nb,d\n"), ["'b' has two names"]),
-        (text(CSV, "original,manual\nb,c\n"), ["no row of class 'D, d'"]),
+        (text(CSV, "original,manual\nb,c\n"), ["no row for class 'D, d'"]),
         (remove(TEXT), ["expected exactly one word_embeddings_*_normed.npy"]),
         (copy(TEXT, TEXT.replace("own_n", "two_n")), ["expected exactly one word_embeddings"]),
     ],
@@ -134,14 +134,14 @@ def vectors(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda v: v.pop("the b") is None, ["no vector of 'the b' (class 'b' in"]),
+        (lambda v: v.pop("the b") is None, ["no vector for 'the b' (class 'b' in"]),
         (
             lambda v: v.update({"the b": np.zeros(299, "f4")}),
             ["'the b' is (299,), expected (300,)"],
         ),
         (lambda v: v.update({"the b": np.full(300, np.nan)}), ["'the b' is not finite"]),
         (lambda v: v.update({"the b": np.full(300, 1e300)}), ["'the b' is not finite"]),
-        (lambda v: v.update({"the b": "x"}), ["'the b' is no array of floats"]),
+        (lambda v: v.update({"the b": "x"}), ["'the b' is not an array of floats"]),
         (lambda v: {"a": os.system}, ["posix.system"]),
         (lambda v: [1, 2], ["expected one pickled dict"]),
     ],

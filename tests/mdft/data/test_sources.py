@@ -55,7 +55,7 @@ def test_a_new_source_is_on_the_command_line(mine, tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         ("--data.split-seed 12", "--data.split-seed 12: expected 0 to 9"),
-        ("--data.root here", "--data.root: does not apply to --data.source mine; leave it out"),
+        ("--data.root here", "--data.root: does not apply to --data.source mine; remove it"),
     ],
 )
 def test_flags_are_checked_before_anything_is_written(

@@ -126,7 +126,7 @@ def test_a_torch_tensor_is_refused_by_name(tmp_path: Path):
 
     path = tmp_path / "x.pkl"
     path.write_bytes(pickle.dumps([torch.zeros(2)]))
-    with pytest.raises(UserError, match=r"torch\.\S+; admitted are numpy arrays"):
+    with pytest.raises(UserError, match=r"torch\.\S+; only numpy arrays"):
         load(path)
 
 

@@ -170,9 +170,9 @@ def test_lists_of_classes_may_have_marks_blanks_and_any_letters(tmp_path: Path):
     path = tmp_path / "names.txt"
     path.write_bytes("\ufeffélan vital\r\n\r\n  nan \nСкрипка\n".encode())
     assert read_lines(path) == ["élan vital", "nan", "Скрипка"]
-    for content, named in ((b"\n\n", "no class in it"), (b"\xff\xfea", "not UTF-8"),
-                           (b"a\nb\na\n", "'a' is there twice"),
-                           (b"a\rb\n", "cannot be printed")):  # fmt: skip
+    for content, named in ((b"\n\n", "contains no class"), (b"\xff\xfea", "not UTF-8"),
+                           (b"a\nb\na\n", "'a' is listed twice"),
+                           (b"a\rb\n", "is not printable")):  # fmt: skip
         path.write_bytes(content)
         with pytest.raises(UserError, match=named):
             read_lines(path)

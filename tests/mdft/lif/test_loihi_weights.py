@@ -82,5 +82,5 @@ def test_impossible_bits_are_refused(bits: int):
 def test_a_neuron_without_memory_is_refused():
     """Loihi's decay is at most 4095/4096."""
     MotionBranch(4, 4, beta=0.0)
-    with pytest.raises(ValueError, match="beta is 0, expected more with arithmetic loihi"):
+    with pytest.raises(ValueError, match="beta is 0, expected more than 0 with arithmetic loihi"):
         MotionBranch(4, 4, beta=0.0, arithmetic="loihi")
