@@ -1,9 +1,9 @@
 """The compiled inner loops of the LIF (numba, cached on disk, without the GIL).
 
 Forward and backward are one pass over (B,S,N) each. There is no fast-math: the forward pass has
-the same operations in the same order as :func:`mdft.lif.neuron.lif_loop`, none contracted into a fused
-multiply-add, so that spikes and membranes equal it bit for bit. Arrays are flat, C-ordered and of
-one floating dtype; flat arrays halve the compilation time.
+the same operations in the same order as :func:`mdft.lif.neuron.lif_loop`, none contracted into a
+fused multiply-add, so that spikes and membranes equal it bit for bit. Arrays are flat, C-ordered
+and of one floating dtype; flat arrays halve the compilation time.
 """
 
 from __future__ import annotations
