@@ -33,12 +33,12 @@ class Drive:
 
     Attributes:
         x_BSF: graded events of every step.
-        current_BSM: threshold current of every step, M = 1, or M = N with one a neuron.
+        current_BSA: threshold current of every step, A = 1, or A = N with one per neuron.
         thetas: smallest and largest threshold θ.
     """
 
     x_BSF: Tensor
-    current_BSM: Tensor
+    current_BSA: Tensor
     thetas: tuple[float, float]
 
 
@@ -76,14 +76,14 @@ def export_form(
 
 
 def _inputs(branch: MotionBranch, drive: Drive, r_convention: RConvention) -> Exported:
-    width = drive.current_BSM.shape[-1]
+    width = drive.current_BSA.shape[-1]
     grids = input_grids(branch)
     low, high = current_range(branch, drive.thetas)
     current = Channels("threshold current b(t)", 0, width, grids[CURRENT], low, high)
     return Exported(
         to_graph(branch, per_neuron=width > 1, r_convention=r_convention),
-        {EVENTS: drive.x_BSF, CURRENT: drive.current_BSM},
-        _named(branch.trace(drive.x_BSF, threshold_current=drive.current_BSM)),
+        {EVENTS: drive.x_BSF, CURRENT: drive.current_BSA},
+        _named(branch.trace(drive.x_BSF, threshold_current=drive.current_BSA)),
         cast(Arithmetic, branch.arithmetic),
         {
             EVENTS: InputContract(branch.features, grids[EVENTS], (_events(branch),)),
@@ -105,8 +105,8 @@ def _chain(branch: MotionBranch, drive: Drive, r_convention: RConvention) -> Exp
     channels = (_events(branch), bits)
     return Exported(
         graph,
-        {DRIVE: encode_chain(drive.x_BSF, drive.current_BSM, code)},
-        _named(chain_trace(branch, code, drive.x_BSF, drive.current_BSM)),
+        {DRIVE: encode_chain(drive.x_BSF, drive.current_BSA, code)},
+        _named(chain_trace(branch, code, drive.x_BSF, drive.current_BSA)),
         cast(Arithmetic, branch.arithmetic),
         {DRIVE: InputContract(branch.features + count, INPUT_GRID, channels)},
         _layers(branch, [relay_count(branch, code, i + 1) for i in range(branch.layers)]),

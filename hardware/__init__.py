@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "backends": ["BACKENDS"],
-        "network": ["Network", "Recording"],
+        "graph.network": ["Network", "Recording"],
         "simulation": ["load", "simulate"],
     },
 )

@@ -78,7 +78,7 @@ def _show(found: Evaluation, folder: Path) -> None:
     if found.results.firing_rates:
         console.print(rates_table(found.results), "")
     if not found.changed:
-        console.print(f"identical to {RESULTS}")
+        console.print(f"equal to {RESULTS}, to the last digit")
     console.print(f"classes   {folder / PER_CLASS}\nconfusion {folder / CONFUSION}", soft_wrap=True)
 
 

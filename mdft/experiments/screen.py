@@ -69,7 +69,7 @@ class SweepScreen:
         self.tracks: dict[str, Track] = {}
         self.done = self.bad = 0
         self.work = 0.0  # work of this call, in runs
-        self.began = self.shown = time.monotonic()
+        self.began = self.drawn = time.monotonic()
         self.live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> SweepScreen:
@@ -112,8 +112,8 @@ class SweepScreen:
 
     def show(self) -> None:
         """Redraw the table on a terminal, at most once per refresh interval."""
-        if self.live.is_started and time.monotonic() - self.shown > _REFRESH_S:
-            self.shown = time.monotonic()
+        if self.live.is_started and time.monotonic() - self.drawn > _REFRESH_S:
+            self.drawn = time.monotonic()
             self.live.update(self.table(), refresh=True)
 
     def table(self) -> Table:

@@ -26,14 +26,14 @@ def available() -> bool:
 
 def forward(
     membrane_BSN: Tensor,
-    threshold_current_BSM: Tensor,
+    threshold_current_BSA: Tensor,
     bias_N: Tensor,
     spikes_BSN: Tensor,
     params: LIFParams,
 ) -> int:
     """See :class:`mdft.lif.fused.Kernels`."""
     B, S, _ = membrane_BSN.shape
-    arrays = flat(membrane_BSN), flat(bias_N), flat(threshold_current_BSM)
+    arrays = flat(membrane_BSN), flat(bias_N), flat(threshold_current_BSA)
     spikes, number = flat(spikes_BSN), arrays[0].dtype.type
     theta = number(params.v_threshold)
     if params.state_unit is None:

@@ -54,7 +54,7 @@ def _programs(N: int) -> tuple[int, int]:
 
 def forward(
     membrane_BSN: Tensor,
-    threshold_current_BSM: Tensor,
+    threshold_current_BSA: Tensor,
     bias_N: Tensor,
     spikes_BSN: Tensor,
     params: LIFParams,
@@ -62,15 +62,15 @@ def forward(
     """See :class:`mdft.lif.fused.Kernels`. With a state unit it synchronises with the device."""
     B, S, N = membrane_BSN.shape
     block, programs = _programs(N)
-    b_BSM, limit, outside = threshold_current_BSM.detach().contiguous(), None, None
+    b_BSA, limit, outside = threshold_current_BSA.detach().contiguous(), None, None
     if params.state_unit is not None:
         limit = state_limit(params)
         outside = torch.empty(B, programs, dtype=torch.int32, device=membrane_BSN.device)
     with torch.cuda.device_of(membrane_BSN):
         _triton().forward[B, programs](
-            membrane_BSN, b_BSM, bias_N.detach().contiguous(), spikes_BSN, outside, S, N,
+            membrane_BSN, b_BSA, bias_N.detach().contiguous(), spikes_BSN, outside, S, N,
             beta=params.beta, theta=params.v_threshold, unit=params.state_unit, limit=limit,
-            SHARED=b_BSM.shape[-1] == 1, BLOCK=block, **LAUNCH,
+            SHARED=b_BSA.shape[-1] == 1, BLOCK=block, **LAUNCH,
         )  # fmt: skip
     return 0 if outside is None else int(outside.sum())
 
@@ -90,5 +90,5 @@ def backward(
             beta=params.beta, theta=params.v_threshold, height=alpha / 2,
             width=math.pi / 2 * alpha, SHARED=shared, BLOCK=block, **LAUNCH,
         )  # fmt: skip
-    g_BSM = g_BSN if partial_BSP is None else partial_BSP.sum(-1, keepdim=True)
-    return g_BSN, g_BSM, g_BN.sum(0)
+    g_BSA = g_BSN if partial_BSP is None else partial_BSP.sum(-1, keepdim=True)
+    return g_BSN, g_BSA, g_BN.sum(0)

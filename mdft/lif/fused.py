@@ -28,7 +28,7 @@ class Kernels(Protocol):
     def forward(
         self,
         membrane_BSN: Tensor,
-        threshold_current_BSM: Tensor,
+        threshold_current_BSA: Tensor,
         bias_N: Tensor,
         spikes_BSN: Tensor,
         params: LIFParams,
@@ -70,7 +70,7 @@ class _FusedLIF(torch.autograd.Function):
     def forward(
         ctx: Any,
         current_BSN: Tensor,
-        threshold_current_BSM: Tensor,
+        threshold_current_BSA: Tensor,
         bias_N: Tensor,
         params: LIFParams,
         alpha: float,
@@ -88,12 +88,12 @@ class _FusedLIF(torch.autograd.Function):
         spikes_BSN = torch.empty_like(membrane_BSN)
         ctx.kernels = KERNELS[current_BSN.device.type]
         outside = ctx.kernels.forward(
-            membrane_BSN, threshold_current_BSM, bias_N, spikes_BSN, params
+            membrane_BSN, threshold_current_BSA, bias_N, spikes_BSN, params
         )
         check_range(outside, params, name)
         ctx.save_for_backward(membrane_BSN)
         ctx.params, ctx.alpha = params, alpha
-        ctx.shared = threshold_current_BSM.shape[-1] == 1
+        ctx.shared = threshold_current_BSA.shape[-1] == 1
         if not membrane_gradient:
             ctx.mark_non_differentiable(membrane_BSN)
         ctx.set_materialize_grads(False)
@@ -127,7 +127,7 @@ class _FusedLIF(torch.autograd.Function):
 
 def fused_lif(
     current_BSN: Tensor,
-    threshold_current_BSM: Tensor,
+    threshold_current_BSA: Tensor,
     bias_N: Tensor,
     params: LIFParams,
     alpha: float,
@@ -148,7 +148,7 @@ def fused_lif(
 
     Args:
         current_BSN: input current, float32 or float64; all tensors have its device and dtype.
-        threshold_current_BSM: (B,S,1) or (B,S,N).
+        threshold_current_BSA: (B,S,1) or (B,S,N).
         bias_N: (N,).
         params: β, θ0 and the arithmetic.
         alpha: sharpness of the surrogate.
@@ -164,7 +164,7 @@ def fused_lif(
     """
     result = _FusedLIF.apply(
         current_BSN,
-        threshold_current_BSM,
+        threshold_current_BSA,
         bias_N,
         params,
         alpha,

@@ -63,14 +63,14 @@ def lif_sequence(
     """
     B, S, N = current_BSN.shape
     zero = current_BSN.new_zeros(1)
-    b_BSM = zero.expand(B, S, 1) if threshold_current is None else threshold_current.to(zero)
-    check_moving("lif_sequence: threshold current", b_BSM, current_BSN.shape)
+    b_BSA = zero.expand(B, S, 1) if threshold_current is None else threshold_current.to(zero)
+    check_moving("lif_sequence: threshold current", b_BSA, current_BSN.shape)
     bias_N = (zero if bias is None else bias.to(zero)).expand(N)
     if fused and supports(current_BSN, spike):
         assert isinstance(spike, AtanSpike)
         return fused_lif(
             current_BSN,
-            b_BSM,
+            b_BSA,
             bias_N,
             params,
             spike.alpha,
@@ -79,10 +79,10 @@ def lif_sequence(
             name=name,
         )
     spikes_BSN, membranes_BSN = lif_loop(
-        (current_BSN + bias_N) + b_BSM, params, spike, membrane_gradient=membrane_gradient
+        (current_BSN + bias_N) + b_BSA, params, spike, membrane_gradient=membrane_gradient
     )
     if params.state_unit is not None:
-        outside = count_outside(current_BSN + b_BSM, membranes_BSN, params)
+        outside = count_outside(current_BSN + b_BSA, membranes_BSN, params)
         check_range(outside, params, name)
     return spikes_BSN, membranes_BSN
 
@@ -92,11 +92,11 @@ class LIFState(NamedTuple):
 
     Attributes:
         u_BN: membrane above its resting potential after the reset, ``u = v − δ``.
-        delta_BM: ``δ = θ − θ0`` of that step, (B,1) for all neurons or (B,N) for each.
+        delta_BA: ``δ = θ − θ0`` of that step, (B,1) for all neurons or (B,N) for each.
     """
 
     u_BN: Tensor
-    delta_BM: Tensor
+    delta_BA: Tensor
 
 
 class LIFTrace(NamedTuple):
@@ -199,10 +199,10 @@ class DynamicThresholdLIF(nn.Module):
         Raises:
             ValueError: a tensor has another shape.
         """
-        spikes_BSN, u_BSN, delta_BSM = self._run(current_BSN, theta, state)
+        spikes_BSN, u_BSN, delta_BSA = self._run(current_BSN, theta, state)
         if not return_state:
             return spikes_BSN
-        return spikes_BSN, _last_state(spikes_BSN, u_BSN, delta_BSM)
+        return spikes_BSN, _last_state(spikes_BSN, u_BSN, delta_BSA)
 
     def trace(
         self,
@@ -216,9 +216,9 @@ class DynamicThresholdLIF(nn.Module):
         Raises:
             ValueError: a shape other than those.
         """
-        spikes_BSN, u_BSN, delta_BSM = self._run(current_BSN, theta, state)
-        state = _last_state(spikes_BSN, u_BSN, delta_BSM)
-        return LIFTrace(spikes_BSN, u_BSN + delta_BSM, state)
+        spikes_BSN, u_BSN, delta_BSA = self._run(current_BSN, theta, state)
+        state = _last_state(spikes_BSN, u_BSN, delta_BSA)
+        return LIFTrace(spikes_BSN, u_BSN + delta_BSA, state)
 
     def _run(
         self, current_BSN: Tensor, theta: Tensor | float | None, state: LIFState | None
@@ -232,49 +232,49 @@ class DynamicThresholdLIF(nn.Module):
         beta, theta_0, _ = self.params
         with full_precision(current_BSN.device.type):
             current_BSN = at_least_float32(current_BSN)
-            theta_BSM = broadcast(
+            theta_BSA = broadcast(
                 "DynamicThresholdLIF: threshold", theta_0 if theta is None else theta, current_BSN
             )
-            delta_BSM = theta_BSM.to(current_BSN.dtype) - theta_0
+            delta_BSA = theta_BSA.to(current_BSN.dtype) - theta_0
             if state is None:
-                b_BSM = threshold_current(delta_BSM, beta)
+                b_BSA = threshold_current(delta_BSA, beta)
             else:
-                current_BSN, b_BSM = self._from_state(current_BSN, delta_BSM, state)
+                current_BSN, b_BSA = self._from_state(current_BSN, delta_BSA, state)
             spikes_BSN, u_BSN = lif_sequence(
                 current_BSN,
                 self.params,
                 self.spike,
-                threshold_current=b_BSM,
+                threshold_current=b_BSA,
                 fused=self.fused,
                 membrane_gradient=True,
             )
-            return spikes_BSN, u_BSN, delta_BSM
+            return spikes_BSN, u_BSN, delta_BSA
 
     def _from_state(
-        self, current_BSN: Tensor, delta_BSM: Tensor, state: LIFState
+        self, current_BSN: Tensor, delta_BSA: Tensor, state: LIFState
     ) -> tuple[Tensor, Tensor]:
         """Fold the initial state into the first step's current, since the kernels start at rest.
 
         The new first current is ``β u(−1) + (I(0) + b(0))``, rounded as in the kernels.
         """
         B, S, N = current_BSN.shape
-        u_BN, previous_BM = (x.to(current_BSN) for x in state)
-        if u_BN.shape != (B, N) or previous_BM.shape not in ((B, 1), (B, N)):
+        u_BN, previous_BA = (x.to(current_BSN) for x in state)
+        if u_BN.shape != (B, N) or previous_BA.shape not in ((B, 1), (B, N)):
             raise ValueError(
                 f"DynamicThresholdLIF: state has shapes {tuple(u_BN.shape)} and "
-                f"{tuple(previous_BM.shape)}, expected {(B, N)} and {(B, 1)} or {(B, N)}"
+                f"{tuple(previous_BA.shape)}, expected {(B, N)} and {(B, 1)} or {(B, N)}"
             )
-        M = max(previous_BM.shape[-1], delta_BSM.shape[-1])
+        A = max(previous_BA.shape[-1], delta_BSA.shape[-1])
         beta = self.params.beta
-        b_BSM = threshold_current(delta_BSM.expand(B, S, M), beta, previous_BM.expand(B, M))
-        first_B1N = beta * u_BN[:, None] + (current_BSN[:, :1] + b_BSM[:, :1])
+        b_BSA = threshold_current(delta_BSA.expand(B, S, A), beta, previous_BA.expand(B, A))
+        first_B1N = beta * u_BN[:, None] + (current_BSN[:, :1] + b_BSA[:, :1])
         current_BSN = torch.cat([first_B1N, current_BSN[:, 1:]], dim=1)
-        return current_BSN, torch.cat([torch.zeros_like(b_BSM[:, :1]), b_BSM[:, 1:]], dim=1)
+        return current_BSN, torch.cat([torch.zeros_like(b_BSA[:, :1]), b_BSA[:, 1:]], dim=1)
 
 
-def _last_state(spikes_BSN: Tensor, u_BSN: Tensor, delta_BSM: Tensor) -> LIFState:
+def _last_state(spikes_BSN: Tensor, u_BSN: Tensor, delta_BSA: Tensor) -> LIFState:
     fired_BN = spikes_BSN[:, -1].detach() > 0
-    return LIFState(u_BSN[:, -1].masked_fill(fired_BN, 0.0), delta_BSM[:, -1])
+    return LIFState(u_BSN[:, -1].masked_fill(fired_BN, 0.0), delta_BSA[:, -1])
 
 
 def broadcast(what: str, x: Tensor | float, like_BSN: Tensor) -> Tensor:

@@ -193,7 +193,7 @@ def lif_loop(
     return torch.stack(spikes, 1), torch.stack(membranes, 1)
 
 
-def threshold_current(delta_BSM: Tensor, beta: float, previous_BM: Tensor | None = None) -> Tensor:
+def threshold_current(delta_BSA: Tensor, beta: float, previous_BA: Tensor | None = None) -> Tensor:
     """The input current that is equivalent to a dynamic threshold.
 
     With ``δ(t) = θ(t) − θ0`` and ``u = v − δ``, a neuron with membrane ``v`` and threshold ``θ(t)``
@@ -206,14 +206,14 @@ def threshold_current(delta_BSM: Tensor, beta: float, previous_BM: Tensor | None
     [0.0, -0.5, -0.25, 0.25]
 
     Args:
-        delta_BSM: δ of every step, M = 1 for all neurons or M = N for each.
+        delta_BSA: δ of every step, A = 1 for all neurons or A = N for each.
         beta: leak of the LIF.
-        previous_BM: δ of the step before the first one; None is 0.
+        previous_BA: δ of the step before the first one; None is 0.
 
     Returns:
-        ``b`` of every step, (B,S,M).
+        ``b`` of every step, (B,S,A).
     """
-    if previous_BM is None:
-        previous_BM = torch.zeros_like(delta_BSM[:, 0])
-    previous_BSM = torch.cat([previous_BM[:, None], delta_BSM[:, :-1]], dim=1)
-    return beta * previous_BSM - delta_BSM
+    if previous_BA is None:
+        previous_BA = torch.zeros_like(delta_BSA[:, 0])
+    previous_BSA = torch.cat([previous_BA[:, None], delta_BSA[:, :-1]], dim=1)
+    return beta * previous_BSA - delta_BSA

@@ -169,7 +169,7 @@ def _warn(name: str, reached: list[float], constant: list[int], rate: float) -> 
         names = ", ".join(map(str, off))
         rates = ", ".join(f"{reached[i - 1]:.4f}" for i in off)
         messages.append(
-            f"layer {names}: fires at {rates} a step after calibration, expected about {rate} "
+            f"layer {names}: fires at {rates} per step after calibration, expected about {rate} "
             "(the threshold is far from theta_0, or weights exceed the quantisation range)"
         )
     if messages:

@@ -16,7 +16,7 @@ def accumulate(output_BTKN: Tensor) -> Tensor:
     ``j^t = (Σ_{t' ≤ t} Σ_k s(t', k)) / (K t)``, (B,T,N); of spikes, a firing rate in [0, 1].
 
     Args:
-        output_BTKN: output of a motion branch, K bins a second.
+        output_BTKN: output of a motion branch, K bins per second.
     """
     T, K = output_BTKN.shape[1:3]
     steps_T1 = K * torch.arange(1, T + 1, device=output_BTKN.device, dtype=output_BTKN.dtype)

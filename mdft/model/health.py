@@ -32,7 +32,7 @@ class LayerHealth:
 
     @property
     def status(self) -> str:
-        """``silent``, ``saturated``, ``dead`` (over half of the neurons) or an empty string."""
+        """``silent``, ``saturated``, ``dead`` (more than half of the neurons) or empty."""
         low, high = HEALTHY
         if self.rate < low:
             return "silent"

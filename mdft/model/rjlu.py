@@ -27,7 +27,7 @@ class Projected(NamedTuple):
 
 
 class RJLU(nn.Module):
-    """Joint knowledge ``h`` of sound and vision, updated once a second.
+    """Joint knowledge ``h`` of sound and vision, updated once per second.
 
     (1) ``C_a^t = CA(a^t, {a^t, h^{t−1}})``, ``C_v^t = CA(v^t, {v^t, h^{t−1}})``;
     (2) ``SA = SA([a^t, h^{t−1}, v^t])``, ``S^t = mean_3(MLP(LN(SA)) + SA)``;

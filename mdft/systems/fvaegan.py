@@ -95,8 +95,8 @@ class FVAEGAN(System):
         if not same_CC.any(1).all():
             raise UserError(
                 f"f-VAEGAN: {int((~same_CC.any(1)).sum())} of the requested classes are not among "
-                f"the {len(self.classifier_words_CW)} classes of its classifier; it can score only "
-                "the candidates of its last stage"
+                f"the {len(self.classifier_words_CW)} classes of its classifier; it scores "
+                "only the candidates of its last stage"
             )
         return self.classifier_CF[same_CC.int().argmax(1)]
 

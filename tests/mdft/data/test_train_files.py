@@ -95,7 +95,10 @@ def test_other_mistakes_leave_no_folder(tmp_path: Path, monkeypatch, capsys):
     assert "--device abacus" in said and not (tmp_path / "run").exists()
     (tmp_path / "file").write_text("mine")
     said = error_of(monkeypatch, capsys, *flags, "--out", "file")
-    assert "--out file: there is a file" in said and (tmp_path / "file").read_text() == "mine"
+    assert (
+        "--out file: a file of that name exists" in said
+        and (tmp_path / "file").read_text() == "mine"
+    )
 
 
 def test_a_run_remembers_where_its_data_lie(tmp_path: Path, monkeypatch):

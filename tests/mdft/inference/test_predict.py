@@ -140,7 +140,7 @@ def test_names_of_ones_own_keep_the_runs_vectors_or_get_new_ones(own: Path):
             candidates(context, names)
     with pytest.raises(UserError, match="computed from the letters of class names"):
         candidates(context, ["a"], Path("words.npz"))
-    with pytest.raises(UserError, match=r"words\.npz: for classes of --classes"):
+    with pytest.raises(UserError, match=r"words\.npz: has no effect without --classes"):
         candidates(context, None, Path("words.npz"))
 
 

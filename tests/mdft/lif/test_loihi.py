@@ -42,21 +42,21 @@ def drive(branch: MotionBranch, seed: int, batch: int, steps: int, *, per_neuron
     active = torch.rand(shape, generator=generator) < 0.3
     x_BSF = torch.randint(0, 64, shape, generator=generator) * INPUT_GRID * active
     width = branch.neurons if per_neuron else 1
-    theta_BSM = branch.theta_0 * (0.5 + 1.5 * torch.rand(batch, steps, width, generator=generator))
-    return x_BSF, branch.threshold_current(theta_BSM)
+    theta_BSA = branch.theta_0 * (0.5 + 1.5 * torch.rand(batch, steps, width, generator=generator))
+    return x_BSF, branch.threshold_current(theta_BSA)
 
 
-def check_equals_the_integers(branch: MotionBranch, x_BSF, current_BSM) -> float:
+def check_equals_the_integers(branch: MotionBranch, x_BSF, current_BSA) -> float:
     """Every spike and membrane is that of the exported graph in integers; the mean rate."""
-    graph = to_graph(branch, per_neuron=current_BSM.shape[-1] != 1)
+    graph = to_graph(branch, per_neuron=current_BSA.shape[-1] != 1)
     network = quantise(lower(graph), input_grids(branch))
     assert network.notes == ()
-    inputs = {"events": x_BSF.numpy(), "threshold_current": current_BSM.detach().numpy()}
+    inputs = {"events": x_BSF.numpy(), "threshold_current": current_BSA.detach().numpy()}
     expected = reference_int(network, inputs)
     assert not any(expected.counts.values())
     rates = []
     for i, (spikes, membranes) in enumerate(
-        branch.trace(x_BSF, threshold_current=current_BSM), start=1
+        branch.trace(x_BSF, threshold_current=current_BSA), start=1
     ):
         name = f"lif_{i}"
         integers = membranes.double().numpy() / expected.units[name]

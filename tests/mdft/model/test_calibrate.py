@@ -97,7 +97,7 @@ def test_significant_by_hand():
 def test_input_without_events_is_a_warning_and_the_weights_stay():
     branch, x, current = make()
     before = [parameters(branch, i)[0].clone() for i in range(3)]
-    with pytest.warns(UserWarning, match="layer 1, 2, 3: its input does not change") as caught:
+    with pytest.warns(UserWarning, match="layer 1, 2, 3: its input is constant") as caught:
         reached = calibrate(branch, torch.zeros_like(x), current)
     assert len(caught) == 1
     assert reached == [0.0, 0.0, 0.0]

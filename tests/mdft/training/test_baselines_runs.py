@@ -129,10 +129,12 @@ def test_a_flag_of_another_system_is_refused(name: str):
     if name == "mdft":
         check_used(dataclasses.replace(config, learning_rate=0.5), recipe)
         return
-    with pytest.raises(UserError, match=f"--learning-rate: of MDFT, .*--baseline.{name} in --help"):
+    with pytest.raises(
+        UserError, match=f"--learning-rate: applies to MDFT, .*--baseline.{name} in --help"
+    ):
         check_used(dataclasses.replace(config, learning_rate=0.5), recipe)
     narrow = dataclasses.replace(config.model, heads=2)
-    with pytest.raises(UserError, match=r"--model: of MDFT"):
+    with pytest.raises(UserError, match=r"--model: applies to MDFT"):
         check_used(dataclasses.replace(config, model=narrow), recipe)
     wide = dataclasses.replace(config.model, audio_features=128)  # widths are the data's
     check_used(dataclasses.replace(config, model=wide), recipe)

@@ -123,7 +123,7 @@ def test_another_result_than_the_saved_one_is_said(run: Path, tmp_path: Path, ca
     assert main(Command(other, json=True)) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["changed"] == ["hm", "zsl"] and json.loads(out)["hm"] == saved.hm
-    assert err.splitlines()[0] == f"note: hm is {saved.hm}, results.json says {saved.hm + 0.125}"
+    assert err.splitlines()[0] == f"note: hm is {saved.hm}, results.json has {saved.hm + 0.125}"
     assert main(Command(other)) == 0
     assert "equal to results.json" not in capsys.readouterr().out
 

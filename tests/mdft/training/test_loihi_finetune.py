@@ -171,7 +171,7 @@ def test_flags(monkeypatch, finished, capsys):
         assert (motion.arithmetic, motion.weight_bits) == ("loihi", 5)
     command = parse(["debug", "--init", str(finished / "model.safetensors")], Command, "m")[1]
     assert config_of(command).init == finished.resolve()
-    with pytest.raises(UserError, match="--stage is '1', expected none with --init"):
+    with pytest.raises(UserError, match="--stage is '1', expected no --stage together with --init"):
         start_of(dataclasses.replace(command, stage="1"))
     with pytest.raises(UserError, match=r"model\.motion\.weight_bits is 9, expected at most 8"):
         changed(small_config(), {BITS: 9}).check()

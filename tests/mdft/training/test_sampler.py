@@ -33,7 +33,7 @@ def test_the_same_generator_draws_the_same_clips():
 
 
 def test_one_class_is_refused():
-    with pytest.raises(UserError, match="one class only"):
+    with pytest.raises(UserError, match="only one class"):
         BalancedSampler(torch.tensor([5, 5])).draw(2, torch.Generator())
 
 
