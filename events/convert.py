@@ -152,8 +152,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0; 1 if clips of a folder failed; 2 after one line on stderr when nothing could be done
-        and the user can mend it.
+        0; 1 if clips of a folder failed; 2 after a one-line message on stderr about a
+        mistake of the user.
     """
 
     def work() -> int:

@@ -1,4 +1,4 @@
-"""The event generation model on any real signal, in NumPy float64: what all else must equal.
+"""The event generation model on any real signal, in NumPy float64: the reference for all kernels.
 
 Equations (4) and (5) of the paper for signals x (log intensity less its first value, nats), one
 interval between two samples at a time. The memory of a pixel is made of whole numbers, so that

@@ -1,4 +1,4 @@
-"""Dense output without a list of events: how many each cell and bin holds.
+"""Count the events of each cell and time bin without making a list of events.
 
 Equal to counting the events of `events.frames_to_events` (tested), at less than half the cost: no
 keys, no sort, no records, and no crossing times while an interval between frames lies in one bin.

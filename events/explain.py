@@ -1,4 +1,4 @@
-"""``python -m events.explain CLIP --pixel X Y``: why one pixel fires when it does, as a picture.
+"""``python -m events.explain CLIP --pixel X Y``: a plot of why one pixel fires at its times.
 
 Drawn are the pixel's log intensity L (equation (4)), a straight line between frames; its memory,
 which moves by whole steps of C (equation (5)); the two thresholds around the memory; and the
@@ -192,7 +192,7 @@ def explain(config: Explain) -> tuple[Path, Trace]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 0, or 2 after one line on stderr when the user can mend it."""
+    """Run the command; return 0, or 2 after a one-line message about a mistake of the user."""
 
     def work() -> int:
         out, traced = explain(parse(Explain, "python -m events.explain", arguments))

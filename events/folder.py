@@ -1,4 +1,4 @@
-"""A folder of clips into a folder of event files: parallel, resumable, one bad clip is only one.
+"""Convert a folder of clips: in parallel, resumable; a clip that fails does not stop the rest.
 
 OUT mirrors IN. ``convert.jsonl`` in OUT has a line for every finished clip, appended as it ends; a
 clip is skipped next time if its line says that nothing has changed: size and time of the clip,

@@ -1,4 +1,4 @@
-"""What a real sensor adds: unequal pixels, leak, shot noise, a slow photoreceptor.
+"""Sensor noise: threshold mismatch, leak, shot noise and the bandwidth of the photoreceptor.
 
 With L the log intensity of a pixel, f its low-passed copy and t the time since the first frame:
 

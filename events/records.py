@@ -1,4 +1,4 @@
-"""The records that events are: Tonic's ``events_struct``, as a NumPy dtype."""
+"""The NumPy dtype of events: Tonic's ``events_struct``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The readable generator: NumPy, float64, one interval at a time. What the product must equal.
+"""The readable generator: NumPy, float64, one interval at a time. The fast generator must equal it.
 
 Same semantics as `events.generator`, written from the equations of `events.crossings` and
 `events.noise` without bands, lanes, keys or compiled code.

@@ -1,4 +1,4 @@
-"""From pixel bytes to log intensity: the named luma conventions and the tables made of them.
+"""From pixel bytes to log intensity: the named luma conventions and their lookup tables.
 
 Equation (4) of the paper reads ``L(u, t) = log(I(u, t) + ε)``. Its ε only keeps the logarithm
 finite in the dark; with 8-bit pixels an ε small enough to leave the rest alone makes black
@@ -8,7 +8,7 @@ I₀ and continue it below by its tangent (value and slope agree at I₀)::
     L(I) = ln I                     I ≥ I₀ = 10
     L(I) = ln I₀ + (I − I₀) / I₀    I < I₀
 
-The name of the convention says what I is, given the byte y; it decides the number of events
+The name of the convention defines I as a function of the byte y; it decides the number of events
 by up to a factor of three, so it is stored with the events.
 
 ============ ===========================================================================

@@ -1,4 +1,4 @@
-"""What is kept between the frames of a stream, and the checks of what goes in."""
+"""The state of a pixel array between frames, and checks of the input."""
 
 from __future__ import annotations
 

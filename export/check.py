@@ -1,4 +1,4 @@
-"""`python -m export.check OUT`: a tiny branch through the road of an export; no run needed."""
+"""`python -m export.check OUT`: export a tiny random branch; no run is needed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _THETAS = (0.75, 1.25)
 class CheckConfig:
     """Export a tiny random motion branch and run its files, as `python -m export.to_nir` does.
 
-    Shows whether the libraries of the road work here; `python -m mdft.doctor` calls it. Writes
-    motion_visual.nir, probe.npz and manifest.json.
+    Shows whether the libraries of the export pipeline work here; `python -m mdft.doctor` calls it.
+    Writes motion_visual.nir, probe.npz and manifest.json.
     Exit status: 0 no spike differs that must not, 1 some do, 2 wrong use.
     """
 

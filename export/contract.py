@@ -1,4 +1,4 @@
-"""What a .nir file of ours means: one description, in manifest.json, checked when read back."""
+"""The meaning of an exported .nir file, described in manifest.json and checked when read back."""
 
 from __future__ import annotations
 

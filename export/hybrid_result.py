@@ -1,4 +1,4 @@
-"""What a hybrid test found, and how a person sees it."""
+"""The result of a hybrid test, as a table and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Level 0: the graph as a stranger would run it, in nirtorch and snnTorch."""
+"""Level 0 of parity: the graph in nirtorch with snnTorch neurons, without code of ours."""
 
 from __future__ import annotations
 

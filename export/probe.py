@@ -1,4 +1,4 @@
-"""probe.npz: what each graph is given on real clips, and every spike it gave in PyTorch."""
+"""probe.npz: the inputs of each graph for real clips, and all spikes and membranes of PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What simulators make of the files: levels 0 and 1 of parity, and integers, as one table."""
+"""Parity of the exported files: levels 0 and 1, and integers, as one table."""
 
 from __future__ import annotations
 

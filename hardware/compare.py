@@ -1,4 +1,4 @@
-"""Exact comparison of spikes, and how close the call was where they first differ."""
+"""Exact comparison of spikes, and the distance to the threshold at the first difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The oracle of floating point: NIR's equations, forward Euler, in NumPy."""
+"""The floating-point reference: NIR's equations in forward Euler, in NumPy."""
 
 from __future__ import annotations
 

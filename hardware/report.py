@@ -1,4 +1,4 @@
-"""`python -m hardware.report GRAPH PROBE --out report.html`: a graph and its simulators, shown."""
+"""`python -m hardware.report GRAPH PROBE --out report.html`: an HTML report on a graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backend recorded, in files that anyone can read without our code."""
+"""Recorded spikes and membranes as files that need no code of ours to read."""
 
 from __future__ import annotations
 

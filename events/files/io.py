@@ -1,4 +1,4 @@
-"""The one door for event files: written whole or not at all, read checked.
+"""Read and write event files: files are written atomically, and checked when read.
 
 The name's ending decides the format. ``.h5`` and ``.npz`` keep everything
 (`events.files.metadata`); ``.aedat4``, ``.raw`` (EVT) and ``.dat`` are what cameras write and other

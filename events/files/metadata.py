@@ -1,4 +1,4 @@
-"""What an event file says about itself, and what every one of them must fulfil."""
+"""Metadata of event files, and the conditions that every event file must meet."""
 
 from __future__ import annotations
 

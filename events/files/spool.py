@@ -1,4 +1,4 @@
-"""Event files whose writers want to know everything at the end: npz, and the camera makers' own.
+"""Event files that can be written only once all events are known: npz and camera formats.
 
 Events wait as raw records in a file without a name, so memory stays constant, and are handed over
 in pieces when the clip has ended. aedat4, EVT 2 and DAT are written by Faery, which is maintained

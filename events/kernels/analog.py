@@ -1,6 +1,6 @@
 """The compiled inner loop of a noisy sensor: every pixel, every frame, in float64.
 
-What it computes is said in `events.noise`. It has no quiet bands, for the signal is no byte.
+`events.noise` defines the computation. There are no quiet bands, because the signal is not a byte.
 """
 
 from __future__ import annotations

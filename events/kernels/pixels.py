@@ -1,4 +1,4 @@
-"""What one pixel of the ideal sensor does (numba, cached on disk, without the GIL).
+"""The compiled loops of the ideal sensor, pixel by pixel (numba, cached on disk, without the GIL).
 
 No fast-math: the same float64 operations in the same order as `events.crossings`, so that both
 give the same events bit for bit. Indices are unsigned, for numba then leaves out the test for

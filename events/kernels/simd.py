@@ -1,4 +1,4 @@
-"""Machine operations that numba has no name for: on 64 bytes at once, bits, unaligned words.
+"""LLVM operations that numba does not expose: 64-byte vectors, bit scans, unaligned loads.
 
 Written as LLVM IR, so that they become AVX-512, AVX2, SSE or NEON as the machine has it.
 """

@@ -1,4 +1,4 @@
-"""Films from pictures and their times: MP4 or GIF, written whole or not at all."""
+"""Write MP4 or GIF files from frames and their times, atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Video files: pictures with true time stamps and their sound, in one pass and constant memory.
+"""Video files: frames with their time stamps and sound, in one pass and constant memory.
 
 Frames keep the decoder's order, which is display order. Their time stamps can be out of order
 all the same (AVI with B-frames stamps in decoding order): they are sorted within a window of 16

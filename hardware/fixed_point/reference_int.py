@@ -1,4 +1,4 @@
-"""The oracle of fixed point: the integer twin of Lava's bit-accurate models, in NumPy."""
+"""The fixed-point reference: Lava's bit-accurate models in NumPy integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open a .nir file from anyone: a child parses the HDF5 under limits, we build from its arrays."""
+"""Read an untrusted .nir file: a child process parses the HDF5, the graph is built from arrays."""
 
 from __future__ import annotations
 

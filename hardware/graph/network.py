@@ -1,4 +1,4 @@
-"""What a graph means once its nodes are gone: populations of neurons joined by matrices."""
+"""The lowered form of a graph: populations of neurons connected by matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node types of NIR: what we read, and why not the others."""
+"""The node types of NIR: which ones are supported, and why the others are not."""
 
 from __future__ import annotations
 

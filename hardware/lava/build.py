@@ -1,4 +1,4 @@
-"""A plan made into Lava's own processes: RingBuffer, Dense, LIFReset."""
+"""Build Lava processes (RingBuffer, Dense, LIFReset) from a plan."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def require_lava() -> None:
         )
     try:
         found = importlib.util.find_spec("lava.magma")
-    except Exception:  # it imports `lava`: a stranger's package raises whatever it likes
+    except Exception:  # it imports `lava`, which can raise any exception
         found = None
     if found is None:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The child of `hardware.lava.process`: one run of Lava's real runtime, then an end."""
+"""The child of `hardware.lava.process`: it runs Lava's own runtime once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard of one run of Lava's runtime: it ends the run when nobody waits for it any more.
+"""The guard of one run of Lava's runtime: it ends the run when the parent process has died.
 
 `python -m hardware.lava.guard PARENT PREFIX FOLDER COMMAND…` leads a session of its own and runs
 the command in it. Lava's processes outlive their parent, whatever kills it, and wait for ever for

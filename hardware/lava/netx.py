@@ -1,4 +1,4 @@
-"""lava-dl's network exchange: the integer network as its HDF5 file, with what netx gets wrong."""
+"""lava-dl's network exchange: the integer network as its HDF5 file, and the limits of netx."""
 
 from __future__ import annotations
 

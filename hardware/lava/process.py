@@ -1,4 +1,4 @@
-"""The real Lava runtime, fenced in: a child with its own session, a time limit, and a clean end.
+"""Lava's own runtime in a child process with its own session, a time limit and cleanup.
 
 Lava hangs for ever when one of its processes dies or raises, and a killed parent leaves orphans
 and shared memory behind. So the run lives in a child process that leads a session of its own;
