@@ -54,7 +54,7 @@ def _(mo):
     This notebook trains the recipe `debug`: 12 small classes, two epochs, a few seconds. Its
     scores are meaningless, but its data pass through the same steps as in a full run. To use a
     full model instead, train it with `python -m mdft.train` and replace `model` below by
-    `mdft.load("runs/embedded-seed0")`.
+    `mdft.load("runs/embedded-seed0").model`.
     """)
     return
 
@@ -64,7 +64,7 @@ def _(Console, Path, debug, load_clips, mdft, tempfile, train):
     config = debug()
     with tempfile.TemporaryDirectory() as _folder:
         train(config, Path(_folder) / "run", console=Console(quiet=True))
-        model = mdft.load(Path(_folder) / "run")
+        model = mdft.load(Path(_folder) / "run").model
     clips = load_clips(config.data)
     return clips, config, model
 

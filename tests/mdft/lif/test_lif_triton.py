@@ -27,7 +27,7 @@ BETA, UNIT = 0.7, 2.0**-13
 def test_the_kernels_in_tritons_interpreter():
     """The tests of the fused LIF once more, in a child: Triton reads the variable on import."""
     pytest.importorskip("triton", reason="triton is absent: there is none for this platform")
-    files = [f"tests/mdft/test_lif_{name}.py" for name in ("fused", "integers")]
+    files = [f"tests/mdft/lif/test_lif_{name}.py" for name in ("fused", "integers")]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     result = subprocess.run(
         [*command, "-p", "tests.mdft.interpreted", *files, "-k", "not cuda"],

@@ -9,14 +9,13 @@ import pytest
 
 pytestmark = pytest.mark.subprocess
 
-CODE = "import sys; from {package}.cli import exit_status; sys.exit(exit_status({main}))"
+CODE = "import sys; from mdft.cli import exit_status; sys.exit(exit_status({main}))"
 
 
-@pytest.mark.parametrize("package", ["events", "hardware"])
 @pytest.mark.parametrize("lines", [1, 10**5])
-def test_a_reader_that_leaves_ends_the_command_without_a_word(package: str, lines: int) -> None:
+def test_a_reader_that_leaves_ends_the_command_without_a_word(lines: int) -> None:
     main = f"lambda: print('line\\n' * {lines}) or 0"
-    code = CODE.format(package=package, main=main)
+    code = CODE.format(main=main)
     child = [sys.executable, "-c", code]
     with subprocess.Popen(child, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
