@@ -89,17 +89,20 @@ ARROWS = (
     Arrow(((852, 116), (852, 148)), "O_av, O_w", (860, 137), "start"),
     Arrow(((852, 206), (852, 238))),
     Arrow(((852, 296), (852, 328))),
-    Arrow(((577, 374), (577, 430), (385, 430), (385, 493)), "weights on the grid", (480, 425)),
+    Arrow(((577, 374), (577, 430), (385, 430), (385, 493)), "quantised weights", (480, 425)),
     Arrow(((415, 527), (476, 527))),
     Arrow(((683, 518), (733, 505))),
     Arrow(((683, 536), (733, 570))),
 )
+#: Size of the names of files, px.
+_FONT = 12.5
 _HEAD = f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" \
 font-family="Helvetica, Arial, sans-serif">
 <defs><marker id="a" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" \
 orient="auto"><path d="M0,0 L10,5 L0,10 z" fill="{MUTED}"/></marker></defs>
-<style>.f{{font:600 12.5px ui-monospace,Menlo,Consolas,monospace;text-anchor:middle;fill:#0f172a}}
+<style>.f{{font:600 {_FONT}px ui-monospace,Menlo,Consolas,monospace;text-anchor:middle;\
+fill:#0f172a}}
 .s{{font-size:11.5px;text-anchor:middle;fill:{MUTED}}}.l{{font-size:12px;fill:{INK}}}
 .z{{font-size:12.5px;font-weight:600;fill:{MUTED}}}</style>
 <rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>
@@ -133,9 +136,12 @@ def _rect(shape: Box | Zone, radius: int, more: str = 'stroke-width="1.4"') -> s
 
 def _names(box: Box) -> Iterator[str]:
     (x, y), (width, height) = box.at, box.size
-    for kind, down, text in (("f", -4, box.file), ("s", 15, box.says)):
-        yield _text(text, x + width / 2, y + height / 2 + down, kind)
+    # A character of the monospace font is 0.602 of its size wide; a long path is set smaller.
+    size = min(_FONT, (width - 10) / (0.602 * len(box.file)))
+    fitted = "" if size == _FONT else f' style="font-size:{size:.1f}px"'
+    yield _text(box.file, x + width / 2, y + height / 2 - 4, "f", fitted)
+    yield _text(box.says, x + width / 2, y + height / 2 + 15, "s")
 
 
 def _text(text: str, x: float, y: float, kind: str, more: str = "") -> str:
-    return f'<text x="{x:g}" y="{y:g}" class="{kind}"{more}>{escape(text)}</text>'
+    return f'<text x="{x:g}" y="{y:g}"{more} class="{kind}">{escape(text)}</text>'

@@ -76,5 +76,8 @@ def _raster(axes: Axes, spikes_SN: np.ndarray, steps_per_second: int) -> None:
     axes.set_yticks([])
     axes.tick_params(labelsize=8)
     axes.set_title(
-        f"{spikes_SN.mean():.0%} of {neurons} neurons a step", fontsize=8, color=_MUTED, loc="right"
+        f"{spikes_SN.mean():.0%} of {neurons} neurons per step",
+        fontsize=8,
+        color=_MUTED,
+        loc="right",
     )
