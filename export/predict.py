@@ -7,7 +7,10 @@ part runs in PyTorch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path  # noqa: F401, in the inherited annotations, which pdoc resolves here
+from typing import Annotated  # noqa: F401, too
 
+import tyro  # noqa: F401, too
 from rich.console import Console
 
 from hardware.backends import find_backend
