@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from export.files import PARITY, graph_path
 from hardware.compare import LayerComparison
@@ -47,7 +47,7 @@ class Backend:
     graph_sha256: str
     probe_sha256: str
     must: dict[str, list[LayerComparison]]
-    shown: dict[str, list[LayerComparison]]
+    reported: Annotated[dict[str, list[LayerComparison]], Field(alias="shown")]
     failed: bool
 
 
@@ -95,8 +95,8 @@ def agreements(folder: Path) -> list[Agreement]:
             path = folder / f"parity_{backend}_{pathway}.json"
             if path.exists():
                 report = _backend(path, pathway, backend)
-                required &= other not in report.shown
-                layers[pathway] = (report.must | report.shown).get(other, [])
+                required &= other not in report.reported
+                layers[pathway] = (report.must | report.reported).get(other, [])
                 runtimes.add(RUNTIMES.get(report.runtime, report.runtime))
                 said |= report.failed
                 _check_not_empty(path, layers[pathway])

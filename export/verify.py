@@ -95,7 +95,7 @@ def verify(folder: Path) -> Parity:
                 found.append(None)
             else:
                 notes += [f"{pathway}: {backend}: {note}" for note in result.notes]
-                found.append((result.must | result.shown)["probe"])
+                found.append((result.must | result.reported)["probe"])
         layers[pathway] = tuple(found)
     return Parity(contract, layers, tuple(notes))
 
