@@ -11,7 +11,7 @@ from hardware.graph.network import Network, Recording
 from hardware.probe import Probe
 
 ORACLE = "reference_int"
-ALONE = "the probe holds inputs only: spikes are compared with those of reference_float"
+ALONE = "the probe holds inputs alone: the spikes to compare with are reference_float's"
 FLOAT32 = 1e-5  # relative to the largest membrane: the precision of a probe in float32
 
 

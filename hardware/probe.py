@@ -162,8 +162,7 @@ def _load(path: Path, pathway: str) -> dict[str, np.ndarray]:
         found = {k.removeprefix(prefix): file[k] for k in file.files if k.startswith(prefix)}
     if not found:
         raise UserError(
-            f"{path}: no keys of pathway {pathway!r}, expected keys such as "
-            f"'{pathway}.in.events'"
+            f"{path}: no keys of pathway {pathway!r}, expected keys such as '{pathway}.in.events'"
         )
     return found
 

@@ -142,7 +142,7 @@ def main(args: list[str] | None = None) -> int:
         print(f"wrote {config.out}" + (f" and {config.json}" if config.json else ""))
         for b in report.backends:
             if b.failed:
-                print(f"{b.backend}: a spike or membrane differs that must be equal")
+                print(f"{b.backend}: a spike or membrane differs that must not")
         return int(report.failed)
 
     return exit_status(work)

@@ -97,7 +97,7 @@ def to_integers(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> dict[
         memory = 0 if p.du == 4095 else STATE_LIMIT
         if bound.max() * STATE_SCALE + memory >= 2**31:
             raise UserError(
-                f"{p.name}: its summed input could reach {bound.max():g}, expected below "
+                f"{p.name}: its input could reach {bound.max():g}, expected below "
                 f"{2**31 // STATE_SCALE} (Lava adds in 32 bits)"
             )
     return signals

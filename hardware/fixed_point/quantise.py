@@ -157,16 +157,14 @@ def _shift(k: np.ndarray, exponent: int, limit: int, nodes: str) -> tuple[np.nda
     while exponent > EXPONENT_LIMIT and 2 * np.abs(k).max() <= limit:
         k, exponent = 2 * k, exponent - 1
     if exponent > EXPONENT_LIMIT:
-        raise UserError(
-            f"{nodes}: needs the weight exponent {exponent}, expected at most {EXPONENT_LIMIT}"
-        )
+        raise UserError(f"{nodes}: needs the weight exponent {exponent}, at most {EXPONENT_LIMIT}")
     return k, exponent
 
 
 def _decay(p: Population, notes: list[str]) -> int:
     dv = round(float(p.decay[0]) * 4096)
     if not 0 <= dv <= 4095:
-        raise UserError(f"{p.name}: decay {p.decay[0]:g} is {dv}/4096, expected at most 4095/4096")
+        raise UserError(f"{p.name}: decay {p.decay[0]:g} is {dv}/4096, at most 4095/4096")
     if dv != p.decay[0] * 4096:
         notes.append(f"{p.name}: decay {p.decay[0]:.6g} rounded to {dv}/4096")
     return dv
@@ -176,9 +174,7 @@ def _current_decay(name: str, decay: float, notes: list[str]) -> int:
     """Return du: the current of Lava's fixed point decays by (du + 1)/4096 per step."""
     units = round(float(decay) * 4096)
     if not 1 <= units <= 4096:
-        raise UserError(
-            f"{name}: decay {decay:g} of the current is {units}/4096, expected at least 1/4096"
-        )
+        raise UserError(f"{name}: decay {decay:g} of the current is {units}/4096, at least 1/4096")
     if units != decay * 4096:
         notes.append(f"{name}: decay {decay:.6g} of the current rounded to {units}/4096")
     return units - 1

@@ -103,7 +103,7 @@ def check_readout(name: str, membranes: np.ndarray) -> None:
         UserError: it does not; the message names the population.
     """
     if np.abs(membranes).max() > STATE_LIMIT - STATE_SCALE:
-        raise UserError(f"{name}: its membrane exceeds 24 bits; scale down the weights before it")
+        raise UserError(f"{name}: its membrane leaves 24 bits; scale the weights before it down")
 
 
 def _integer_population(

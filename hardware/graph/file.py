@@ -24,9 +24,9 @@ def read_nir(path: Path) -> nir.NIRGraph:
     HDF5 can crash or hang on a broken file, and nir accepts many files that are not graphs.
     Therefore a child process with limits on memory and time reads the file and checks it with
     `hardware.graph.structure`. It returns only arrays of known names, types and sizes: names
-    match `[A-Za-z0-9_.-]{1,128}`; the types are those of `hardware.graph.node_types.SUPPORTED`; all data lies in this file, at
-    most 1024 nodes and 2**26 values; every edge connects two existing nodes, and there is no
-    cycle.
+    match `[A-Za-z0-9_.-]{1,128}`; the types are those of
+    `hardware.graph.node_types.SUPPORTED`; all data lies in this file, at most 1024 nodes and
+    2**26 values; every edge connects two existing nodes, and there is no cycle.
 
     Raises:
         UserError: the file is not supported; the message has the file, what was found and expected.

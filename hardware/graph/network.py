@@ -118,5 +118,5 @@ def check_inputs(network: Network, inputs: dict[str, np.ndarray]) -> tuple[int, 
             raise UserError(f"input {name!r} holds NaN or infinite values, expected finite ones")
         shapes.add(shape[:2])
     if len(shapes) != 1:
-        raise UserError(f"the inputs have different (B, S): found {sorted(shapes)}, expected one")
+        raise UserError(f"the inputs disagree on (B, S): found {sorted(shapes)}, expected one")
     return shapes.pop()

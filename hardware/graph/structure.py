@@ -69,7 +69,7 @@ def _is_hard(parent: h5py.Group, name: str) -> bool:
 def _plain(where: str, parent: h5py.Group, name: str) -> h5py.Dataset:
     """Return a dataset whose values are stored in this file."""
     if name not in parent:
-        raise UserError(f"{where} has no {name}, expected an array")
+        raise UserError(f"{where} has no {name}, expected it")
     item = parent[name] if _is_hard(parent, name) else None
     if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
         raise UserError(f"{where}.{name} is not plain data of this file, expected an array")
@@ -88,7 +88,7 @@ def _text(where: str, item: h5py.Dataset) -> str:
 def _node(name: str, nodes: h5py.Group, budget: int) -> dict[str, np.ndarray]:
     node = nodes[name] if _is_hard(nodes, name) else None
     if not isinstance(node, h5py.Group):
-        raise UserError(f"node {name!r} is not a group of this file, expected one")
+        raise UserError(f"node {name!r} is no group of this file, expected one")
     kind = _text(f"{name}.type", _plain(name, node, "type"))
     if kind not in SUPPORTED:
         reason = REFUSED.get(kind, "unknown type")
@@ -99,7 +99,7 @@ def _node(name: str, nodes: h5py.Group, budget: int) -> dict[str, np.ndarray]:
     _check_metadata(name, node)
     fields = set(map(str, node)) - {"type", "metadata"}
     if unknown := fields - set(spec.fields):
-        raise UserError(f"{name}.{sorted(unknown)[0][:40]} is not a field of {kind}")
+        raise UserError(f"{name}.{sorted(unknown)[0][:40]} is no field of {kind}")
     if missing := set(spec.fields) - set(spec.optional) - fields:
         raise UserError(f"{name}.{sorted(missing)[0]} is missing, {kind} needs it")
     found = {}
@@ -130,7 +130,7 @@ def _check_metadata(name: str, node: h5py.Group) -> None:
         return
     group = _group(name, node, "metadata")
     if len(group) > MAX_METADATA:
-        raise UserError(f"{name}: {len(group)} metadata entries, expected at most {MAX_METADATA}")
+        raise UserError(f"{name}: {len(group)} metadata, expected at most {MAX_METADATA}")
 
 
 def _edges(edges: h5py.Dataset, arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -148,7 +148,7 @@ def _edges(edges: h5py.Dataset, arrays: dict[str, np.ndarray]) -> np.ndarray:
         for end in pair:
             if end not in kinds:
                 short = tuple(x[:40] for x in pair)
-                raise UserError(f"edge {short} names {end[:40]!r}, which is not a node")
+                raise UserError(f"edge {short} names {end[:40]!r}, which is no node")
     if len(set(pairs)) != len(pairs):
         raise UserError("an edge is listed twice, expected each once")
     leaving, entering = {a for a, _ in pairs}, {b for _, b in pairs}

@@ -32,7 +32,7 @@ def run_plan(
         raise UserError(f"runtime {runtime!r} is unknown, expected one of {RUNTIMES}")
     if readouts and runtime == "process":
         raise UserError(
-            f"{readouts[0]}: its output is its membrane, Lava's own runtime gives spikes only; "
+            f"{readouts[0]}: is read by its membrane, Lava's own runtime gives spikes only; "
             "use --runtime inline"
         )
     require_lava()

@@ -293,7 +293,7 @@ def draw_operations(axes: Axes, cost: Cost) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.06)
     axes.xaxis.set_major_formatter(EngFormatter())
-    axes.set_xlabel("operations per sample")
+    axes.set_xlabel("operations a sample")
 
 
 def _neuron(report: Report, material: Material, p: Population, sample: int) -> int:
