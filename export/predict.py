@@ -1,7 +1,7 @@
 """``python -m export.predict RUN CLIP… --backend NAME``: predict, motion simulated.
 
-This is ``python -m mdft.predict``, but the spikes of the motion branch come from a simulator; the dense
-part runs in PyTorch.
+This is ``python -m mdft.predict``, but the spikes of the motion branch come from a simulator; the
+dense part runs in PyTorch.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def main(args: list[str] | None = None) -> int:
     if rows:
         console.print(parity_table(rows))
         console.print(
-            "[dim]A Loihi neuron counts in integers. Rows with a level must be exact; a dash "
+            "[dim]A Loihi neuron counts in integers. What has a level has to be exact; a dash "
             "marks an arithmetic other than the training's.[/]\n"
         )
     console.print(files_table(folder))
