@@ -1,9 +1,9 @@
 """``python -m benchmarks.growth``: how time and memory grow with T, B, N, clips and classes.
 
 The benchmark measures a training step of MDFT over seconds T, batch B and width N, and an
-evaluation over test clips and classes; each size is doubled at least four times. Each column has its
-exponent: the slope of a line through the upper half in a log-log plot; 1 is linear growth. There
-are N² weights, so that the matrix products and the number of parameters tend to the exponent 2 in N.
+evaluation over test clips and classes; each size is doubled at least four times. Each column
+has its exponent: the slope of a line through the upper half in a log-log plot; 1 is linear growth.
+There are N² weights, so that matrix products and number of parameters tend to the exponent 2 in N.
 
 Time is the least processor time of some steps. Memory is the peak of the process minus its memory
 with the clips loaded, without weights, gradients and Adam's moments, whose size is known.

@@ -51,7 +51,7 @@ def main(args: list[str] | None = None) -> int:
     folder = run_folder(config.run)
     graph = graph_path(folder, config.pathway)
     if not graph.exists():
-        raise UserError(f"{graph}: no such file; create it with `python -m export.to_nir {folder}`")
+        raise UserError(f"{graph}: no such file; make it with `python -m export.to_nir {folder}`")
     report, material = build(ReportConfig(graph, folder / PROBE, backends=config.backends))
     page = explained(folder, config.clip)
     drawn = {figure.title: figure.svg for figure in figures(report, material)}
