@@ -1,1 +1,1 @@
-"""Benchmarks: ratios against a named baseline of the same run."""
+"""Benchmarks: ratios to a named baseline that is measured in the same run."""

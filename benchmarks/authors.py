@@ -1,7 +1,7 @@
 """The authors' own training steps, from checkouts of their repositories, for comparison.
 
-Their code is not ours to keep: a path to a checkout is given, and it runs in a process of its own
-(``authors_child.py``), on an interpreter that has what their environment asks for.
+Their code is not part of this repository. The user gives a path to a checkout, which runs in a
+separate process (``authors_child.py``) on an interpreter with the packages that it requires.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from mdft.config.baselines import SystemName
 
-#: Measured here: what each checkout must hold, and where it comes from.
+#: For each system, a file that its checkout must contain, and its repository.
 CHECKOUTS: dict[SystemName, tuple[str, str]] = {
     "tcaf": ("src/model_sequence.py", "github.com/ExplainableML/TCAF-GZSL"),
     "avmst": ("src/model_improvements.py", "github.com/liwr-hit/ICME23_AVMST"),
@@ -28,23 +28,23 @@ _CHILD = Path(__file__).with_name("authors_child.py")
 
 
 class UserError(ValueError):
-    """A mistake of the person at the command line; one line."""
+    """A mistake of the user; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a step of the authors' code is given.
+    """The settings of a step of the authors' code.
 
     Attributes:
         system: a key of ``CHECKOUTS``.
-        checkout: folder.
-        batch: clips a step.
-        seconds: T; AVCA and AVMST take averaged features, which have none.
-        width: of both features.
-        words: width of the word vectors.
-        classes: of the training split.
-        hyper: our configuration of the same system, so that both are of one size.
-        threads: of torch.
+        checkout: the folder of the checkout.
+        batch: the number of clips per step.
+        seconds: the number of seconds T; AVCA and AVMST use averaged features without it.
+        width: the width of both features.
+        words: the width of the word vectors.
+        classes: the number of classes of the training split.
+        hyper: our configuration of the same system, so that both have the same sizes.
+        threads: the number of threads of torch.
         device: cpu or cuda.
     """
 
@@ -61,49 +61,49 @@ class Settings:
 
 
 def checked(system: SystemName, checkout: Path) -> Path:
-    """The folder of a checkout.
+    """Return the folder of a checkout.
 
     Raises:
-        UserError: it is none of this system.
+        UserError: it is not a checkout of this system.
     """
     file, repository = CHECKOUTS[system]
     if not (checkout / file).is_file():
         raise UserError(
-            f"--{system} {checkout}: there is no {file}, expected a checkout of {repository}"
+            f"--{system} {checkout}: no {file} there, expected a checkout of {repository}"
         )
     return checkout.resolve()
 
 
 class Authors:
-    """A process that takes one of the authors' steps when asked to; to be closed, or ``with``.
+    """A process that runs the authors' training steps one at a time; close it or use ``with``.
 
     Attributes:
-        parameters: how many numbers their model learns, or holds without learning them.
-        torch: the version in their process.
+        parameters: the number of parameters of their model, trained or not.
+        torch: the version of torch in their process.
 
     Args:
-        settings: of the step.
-        python: interpreter.
+        settings: the settings of the step.
+        python: the interpreter.
 
     Raises:
-        UserError: the process ends before it is ready; with the last line that it said.
+        UserError: the process ended before it was ready; the message has its last line.
     """
 
     def __init__(self, settings: Settings, python: str = sys.executable) -> None:
         self.settings = settings
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
         command = [python, str(_CHILD), json.dumps(asdict(settings))]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
         )
         hello = self._answer()
         self.parameters: int = hello["parameters"]
         self.torch: str = hello["torch"]
 
     def step(self) -> dict[str, float]:
-        """Seconds of ``step``, their ``optimize_params``, and ``loop``, all that a batch costs."""
+        """Run a step; return seconds: ``step`` of ``optimize_params``, ``loop`` of the batch."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # then there is no answer, which says why
+        with contextlib.suppress(BrokenPipeError):  # then `_answer` raises the error
             print(file=self._process.stdin, flush=True)
         return self._answer()
 
@@ -111,7 +111,7 @@ class Authors:
         """End the process."""
         self._process.kill()
         self._process.communicate()
-        self._said.close()
+        self._log.close()
 
     def __enter__(self) -> Authors:
         """Itself."""
@@ -128,11 +128,12 @@ class Authors:
         if line := self._process.stdout.readline():
             return json.loads(line)
         self._process.wait()
-        self._said.seek(0)
-        said = [line.strip() for line in self._said if line.strip()]
+        self._log.seek(0)
+        lines = [line.strip() for line in self._log if line.strip()]
         self.close()
         s = self.settings
+        last = lines[-1] if lines else "no message"
         raise UserError(
-            f"--{s.system} {s.checkout}: its step does not run: {said[-1] if said else 'no word'}; "
-            "name an interpreter that has what the checkout asks for by --python"
+            f"--{s.system} {s.checkout}: its step does not run: {last}; "
+            "give an interpreter with the packages of the checkout by --python"
         )

@@ -1,11 +1,11 @@
-"""One training step of the authors' own code at a time, in a process of its own.
+"""Run the authors' training steps, one at a time, in a separate process.
 
-It imports nothing of ours, and may run on the interpreter of the authors' environment. Its argument
-is JSON, of :class:`benchmarks.authors.Settings`. It prints a line of JSON about the model, then one
-for each line that it reads: the seconds of ``optimize_params``, and of what their loop does in each
-step (``optimize_params``, ``get_embeddings`` and the loss as a number).
+This file imports nothing of this project, so that it can run in the authors' environment. Its
+argument is :class:`benchmarks.authors.Settings` as JSON. It prints a line of JSON about the model,
+then one for each line that it reads: the seconds of ``optimize_params``, and those of a step of
+their loop (``optimize_params``, ``get_embeddings`` and the loss as a number).
 
-Their modules are called ``src``, in every checkout; so one process has one checkout.
+In every checkout the modules are called ``src``; therefore a process can use only one checkout.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import time
 
 import torch
 
-#: Where ``run_scripts/UCF-GZSL/avca.sh`` and ``--help`` say it: nothing of the cost of a step.
+#: From ``run_scripts/UCF-GZSL/avca.sh`` and ``--help``; without effect on the time of a step.
 TRIPLETS = {"first_additional_triplet": 1, "second_additional_triplet": 1, "momentum": 0.1}
 
 
 def _accept_verbose():
-    """Let schedulers take ``verbose``, which torch had until 2.6; a step calls none."""
+    """Let schedulers accept ``verbose``, which torch had until 2.6; a step calls no scheduler."""
     known = torch.optim.lr_scheduler.ReduceLROnPlateau
 
     def scheduler(*args, verbose=None, **kwargs):
@@ -37,7 +37,7 @@ def _accept_verbose():
 
 
 def _params(p, **own):
-    """Their settings: what all three have, of ours, and a system's own."""
+    """Return their settings: common ones from our configuration, and those of one system."""
     return importlib.import_module("src.utils_improvements").get_model_params(
         lr=p["learning_rate"],
         reg_loss=True,
@@ -51,7 +51,7 @@ def _params(p, **own):
 
 
 def tcaf(s):
-    """TCaF and the arguments of its step: per-second features, no negatives."""
+    """Return TCaF and the arguments of its step: per-second features, no negatives."""
     p = s["hyper"]
     params = _params(
         p,
@@ -100,7 +100,7 @@ def tcaf(s):
 
 
 def avca(s, name="AVCA"):
-    """AVCA, or AVMST, and the arguments of its step: averaged features of clips and negatives."""
+    """Return AVCA or AVMST and the arguments of its step: averaged features, with negatives."""
     p = s["hyper"]
     params = _params(
         p,
@@ -124,7 +124,7 @@ def avca(s, name="AVCA"):
 
 
 def avmst(s):
-    """AVMST; its spiking part is SpikingJelly's, by the module's name before 0.0.0.0.13."""
+    """Return AVMST; it imports SpikingJelly by its module name before 0.0.0.0.13."""
     return avca(s, "AVMST")
 
 

@@ -1,7 +1,7 @@
 """``python -m benchmarks.events [--quick]``: events against peers, decoding and the floor.
 
-Everything compared runs in turn, several times (`benchmarks.processor_time`); CPU time, which is
-the price a core, whatever a peer's number of threads.
+All candidates run in turn, several times (`benchmarks.processor_time`). CPU time is compared, so
+that the number of threads of a peer does not matter.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @dataclass(frozen=True)
 class Config:
-    """What to measure.
+    """The settings of the benchmark.
 
     Attributes:
-        quick: few rounds, no clips above 640 pixels wide.
-        clips: folder of clips; those of the shared data if None.
+        quick: few rounds, only clips of at most 640 pixels width.
+        clips: folder of clips; by default those of the shared data.
     """
 
     quick: bool = False
@@ -41,7 +41,7 @@ class Config:
 
 
 def scene(frames: int = 300, height: int = 180, width: int = 240) -> tuple[np.ndarray, np.ndarray]:
-    """A drifting texture and three discs at 30 frames a second: (F,H,W) uint8, (F,) int64 µs."""
+    """Return a drifting texture and three discs at 30 frames per second: (F,H,W) uint8, (F,) µs."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     waves = rng.uniform(-0.25, 0.25, (12, 2))
@@ -60,7 +60,7 @@ def scene(frames: int = 300, height: int = 180, width: int = 240) -> tuple[np.nd
 
 
 def bandwidth() -> float:
-    """Bytes a second, read plus written, that one thread copies from memory to memory."""
+    """Return the bytes per second, read plus written, of a copy in memory by one thread."""
     source = np.ones(1 << 28, dtype=np.uint8)
     target = np.empty_like(source)
     copies = measure({"copy": lambda: np.copyto(target, source)}, 5)
@@ -70,7 +70,7 @@ def bandwidth() -> float:
 def ours(
     frames: np.ndarray, times: np.ndarray, seconds: int, luma: str = "full"
 ) -> dict[str, Work]:
-    """Our ways from frames to events and to E_v."""
+    """Return our functions from frames to events and to E_v."""
     cores = os.cpu_count() or 1
     events = partial(frames_to_events, frames, times, luma=luma)
     return {
@@ -81,7 +81,7 @@ def ours(
 
 
 def on_scene(config: Config, console: Console) -> None:
-    """Print ours, the reference, the peers and the floor on the rendered scene."""
+    """Print our times, the reference's, the peers' and the floor, for the rendered scene."""
     frames, times = scene()
     found = len(frames_to_events(frames, times))
     here, absent = peers(frames, times)
@@ -110,7 +110,7 @@ def on_scene(config: Config, console: Console) -> None:
 
 
 def on_clips(config: Config, console: Console) -> None:
-    """Print, for each clip, its events over its decoding."""
+    """Print, for each clip, the time for its events relative to its decoding."""
     folder = config.clips or Path(os.environ.get("MDFT_SHARED_DATA", _BESIDE)) / "clips"
     if not folder.is_dir():
         console.print(f"clips: left out, no folder {folder.name} (--clips)")
@@ -141,12 +141,12 @@ def on_clips(config: Config, console: Console) -> None:
 
 
 def decode(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
-    """All planes (F,H,W) uint8 of a clip, their times (F,) µs and the convention of their bytes."""
+    """Return a clip's planes (F,H,W) uint8, times (F,) µs and the luma convention."""
     with Clip(path) as clip:
-        shown = [(frame.plane, frame.time_us) for frame in clip]
+        frames = [(frame.plane, frame.time_us) for frame in clip]
         luma = convention("full", limited=clip.limited)
-    times = np.array([t for _, t in shown], dtype=np.int64)
-    return np.stack([f for f, _ in shown]), times, luma
+    times = np.array([t for _, t in frames], dtype=np.int64)
+    return np.stack([f for f, _ in frames]), times, luma
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The matrix products of a piece of work, recorded, counted and done again with nothing between."""
+"""Record and count the matrix products of some work, and repeat only them as a lower bound."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
-#: Operation → which of its arguments are multiplied. Attention's own products, of T × T, are not
-#: among them where one kernel does all of it.
+#: Operation → the indices of the arguments that are multiplied. The T × T products of attention are
+#: not included if one kernel computes all of it.
 _FACTORS = {aten.mm: (0, 1), aten.addmm: (1, 2), aten.bmm: (0, 1), aten.baddbmm: (1, 2)}
 
 
 class Layout(NamedTuple):
-    """Of a tensor: what its product's time depends on."""
+    """The properties of a tensor that the time of its product depends on."""
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
@@ -26,7 +26,7 @@ class Layout(NamedTuple):
     device: str
 
     def filled(self) -> Tensor:
-        """A tensor of this layout, ones."""
+        """Return a tensor of this layout, filled with ones."""
         empty = torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=self.device)
         return empty.fill_(1)
 
@@ -35,10 +35,10 @@ Product = tuple[Layout, Layout]
 
 
 class Products(TorchDispatchMode):
-    """While it is entered: counts every product of two matrices, forward and backward.
+    """A context that counts all matrix products, forward and backward.
 
     Attributes:
-        counts: layouts of the two factors → how often they were multiplied.
+        counts: the layouts of the two factors → the number of their products.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Products(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Do ``func`` as it is."""
+        """Run ``func`` unchanged."""
         if factors := _FACTORS.get(func.overloadpacket):
             first, second = (_layout(args[i]) for i in factors)
             self.counts[first, second] += 1
@@ -64,15 +64,15 @@ def _layout(x: Tensor) -> Layout:
 
 
 def multiplications(counts: Mapping[Product, int]) -> int:
-    """How many numbers are multiplied: ``Σ (B) n m k`` of (B,) n × m times m × k."""
+    """Return the number of multiplications: ``Σ (B) n m k`` of (B,) n × m times m × k."""
     return sum(n * math.prod(a.shape) * b.shape[-1] for (a, b), n in counts.items())
 
 
 def again(counts: Mapping[Product, int]) -> Callable[[], None]:
-    """The same products, one after another, and nothing else.
+    """Return a function that computes the same products, and nothing else.
 
     Args:
-        counts: as :class:`Products` has them.
+        counts: the counts of :class:`Products`.
     """
     factors = [(a.filled(), b.filled(), number) for (a, b), number in counts.items()]
 

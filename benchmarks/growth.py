@@ -1,13 +1,12 @@
 """``python -m benchmarks.growth``: how time and memory grow with T, B, N, clips and classes.
 
-A training step of MDFT against seconds T, batch B and width N, and an evaluation against test clips
-and classes; each doubles four times or more. Beside each column stands its exponent: the slope of a
-straight line through the upper half in a plot of logarithms; 1 is linear growth. A weight costs the
-same whatever N is; there are N² of them, so that the matrix products, and what is learned, tend to
-the exponent 2 in N.
+The benchmark measures a training step of MDFT over seconds T, batch B and width N, and an
+evaluation over test clips and classes; each size is doubled at least four times. Each column
+has its exponent: the slope of a line through the upper half in a log-log plot; 1 is linear growth.
+There are N² weights, so that matrix products and number of parameters tend to the exponent 2 in N.
 
-Time is of the processor, least of some steps; memory is the most that the process held beyond what
-it held with the clips, without weights, gradients and Adam's means, whose size is known.
+Time is the least processor time of some steps. Memory is the peak of the process minus its memory
+with the clips loaded, without weights, gradients and Adam's moments, whose size is known.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from benchmarks.synthetic import Shape
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured."""
+    """The settings of the benchmark."""
 
     quick: bool = False
     """A narrow model, three sizes of each, one counted step."""
@@ -38,13 +37,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Scan:
-    """One thing that grows.
+    """A measurement over one size.
 
     Attributes:
-        title: of its table.
-        name: of what grows, a field of :class:`Point` or of its shape.
-        work: what is measured.
-        points: value → where.
+        title: the title of its table.
+        name: the name of the size, a field of :class:`Point` or of its shape.
+        work: the function to measure.
+        points: size → point.
     """
 
     title: str
@@ -54,23 +53,23 @@ class Scan:
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """The slope of ``log cost`` over ``log size``, least squares over the upper half of the sizes.
+    """Return the slope of ``log cost`` over ``log size``, least squares over the upper half.
 
     Args:
-        sizes: increasing, at least three.
-        costs: of each, positive.
+        sizes: at least three increasing sizes.
+        costs: the positive cost of each size.
     """
     half = (len(sizes) - 1) // 2
     return float(np.polyfit(np.log(sizes[half:]), np.log(costs[half:]), 1)[0])
 
 
 def scans(options: Options) -> list[Scan]:
-    """What is measured, in order: each from its least value on, doubled so many times."""
+    """Return the scans in order: each size starts at its least value and is doubled."""
     width, batch, doubled, few = (32, 8, 2, 16) if options.quick else (512, 16, 4, 64)
     rounds = 1 if options.quick else options.rounds
     base = Point(Shape(clips=400, test=150, width=width), batch, rounds)
     narrow = Point(Shape(clips=400, test=150, width=32, seconds=4), 64, rounds)
-    clips = 4 * few * 2**doubled  # four of each of the most classes
+    clips = 4 * few * 2**doubled  # four clips of each class
     many = replace(narrow, shape=replace(narrow.shape, clips=clips, test=clips))
 
     def scan(title: str, field: str, least: int, point: Point) -> Scan:
@@ -95,11 +94,11 @@ def _with(point: Point, field: str, size: int) -> Point:
 
 
 def table(scan: Scan, costs: Sequence[Cost]) -> Table:
-    """Cost of every size, and the exponents below.
+    """Return a table of the cost of every size, with the exponents in the last row.
 
     Args:
-        scan: what was measured.
-        costs: of its points.
+        scan: the scan.
+        costs: the costs of its points.
     """
     out = Table(title=scan.title, title_justify="left")
     for column in (scan.name, "ms", "MB", "MB learned"):

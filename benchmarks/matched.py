@@ -1,9 +1,9 @@
-"""Ours and eventcv at equal numbers of events.
+"""Compare our generator and eventcv at equal numbers of events.
 
-A simulator that makes its light differently finds another number of events at the same
-threshold; then a ratio by clip is not one by event, and neither says which is faster. At equal
-numbers the two ratios are one. It is measured both ways round: eventcv at the threshold at which
-it finds as many as we do at 0.2, and we at that at which we find as many as it does at 0.2.
+Simulators with different models of light find different numbers of events at the same threshold;
+the ratio of times per clip then differs from that per event. At equal numbers both ratios are the
+same. Both directions are measured: eventcv at the threshold at which it finds as many events as
+ours at 0.2, and ours at the threshold at which it finds as many as eventcv at 0.2.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.peers import eventcv
 from benchmarks.processor_time import Work, measure
 from events import frames_to_events
 
-CLOSE = 0.01  # numbers of events that count as equal
+CLOSE = 0.01  # relative difference of numbers of events that count as equal
 _C = 0.2
 
 
@@ -28,7 +28,7 @@ def matching(count: Callable[[float], int], wanted: int, low: float, high: float
     """Return a threshold in (low, high) at which `count` is within 1 % of `wanted`, by bisection.
 
     Raises:
-        ValueError: there is none; a count must fall as the threshold rises.
+        ValueError: there is no such threshold; the count must fall as the threshold rises.
     """
     for _ in range(30):
         middle = (low * high) ** 0.5
@@ -41,7 +41,7 @@ def matching(count: Callable[[float], int], wanted: int, low: float, high: float
 
 @dataclass(frozen=True)
 class Run:
-    """A simulator at a threshold: what to time, and the events it finds."""
+    """A simulator at a threshold: the function to time, and its number of events."""
 
     threshold: float
     work: Work
@@ -49,7 +49,7 @@ class Run:
 
 
 def runs(frames: np.ndarray, times: np.ndarray) -> dict[str, Run]:
-    """Return ours and eventcv's, at our number of events and at eventcv's.
+    """Return the runs of both simulators at our number of events and at eventcv's.
 
     Raises:
         ImportError: eventcv is not installed.
@@ -78,7 +78,7 @@ def runs(frames: np.ndarray, times: np.ndarray) -> dict[str, Run]:
 
 
 def on_matched(frames: np.ndarray, times: np.ndarray, rounds: int, console: Console) -> None:
-    """Print processor times at equal numbers of events, and eventcv's over ours."""
+    """Print processor times at equal numbers of events, and the ratio of eventcv's to ours."""
     try:
         found = runs(frames, times)
     except ImportError as error:

@@ -1,12 +1,12 @@
 """``python -m benchmarks.motion_branch``: a training step of the motion branch over its floor.
 
-The floor is its matrix products alone, forward and backward, and beside it the memory that a fused
-LIF must move, 24 bytes an element and layer, as copies. Compared are the branch with the plain loop
-over steps, snnTorch's neurons with a Linear a step, and those of SpikingJelly, Norse and Sinabs if
-they are installed (all have a constant threshold). All get the same weights, input and gradient of
-the spikes.
+The floor is the matrix products alone, forward and backward. A second lower bound is the memory
+that a fused LIF must move, 24 bytes per element and layer, measured as copies. The branch is
+compared with the plain loop over steps, snnTorch's neurons with a Linear per step, and those of
+SpikingJelly, Norse and Sinabs if they are installed (all with a constant threshold). All have the
+same weights, input and gradient of the spikes.
 
-With ``--device cuda`` everything is on the GPU in strict float32, and each work is waited for.
+With ``--device cuda`` everything runs on the GPU in strict float32, with synchronisation.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WIDTH, LAYERS = 512, 3
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured."""
+    """The settings of the benchmark."""
 
     quick: bool = False
     """One small setting, few rounds."""
@@ -43,19 +43,19 @@ class Options:
     batches: tuple[int, ...] = (64, 256)
     """Samples."""
     steps: tuple[int, ...] = (10, 30, 60)
-    """Simulation steps of each."""
+    """Simulation steps of each sample."""
     rounds: int = 9
     """Counted rounds."""
     threads: int | None = None
-    """Of torch; default: as many as it takes."""
+    """Threads of torch; default: torch's own choice."""
 
 
 def measure(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]:
-    """Median seconds of forward and backward.
+    """Return the median seconds of forward and backward.
 
     Args:
-        batch: samples.
-        steps: simulation steps of each.
+        batch: the number of samples.
+        steps: the number of simulation steps per sample.
         rounds: counted rounds.
         device: cpu or cuda.
     """
@@ -88,7 +88,7 @@ def _training_step(forward: Callable[[], Tensor], grad_BSN: Tensor) -> Callable[
 
 
 def _copies(like_BSN: Tensor, layers: int) -> Callable[[], None]:
-    """Move what fused LIFs must, 24 bytes an element, both ways: three copies a layer."""
+    """Return copies of the memory of fused LIFs, 24 bytes per element: three copies per layer."""
 
     def copies() -> None:
         for _ in range(3 * layers):
@@ -102,7 +102,7 @@ def _wait(device: str) -> Callable[[], object]:
 
 
 def kernel(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]:
-    """Median seconds of the fused LIF alone, and of copying what it must move."""
+    """Return the median seconds of the fused LIF alone, and of copies of its memory."""
     current_BSN = torch.randn(batch, steps, WIDTH, requires_grad=True)
     grad_BSN = torch.randn(batch, steps, WIDTH)
     params, spike = LIFParams(0.5, 1.0), AtanSpike()
@@ -122,7 +122,7 @@ def kernel(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]
 def main(options: Options) -> None:
     """Print the tables."""
     if options.device == "cuda" and not torch.cuda.is_available():
-        print("--device cuda: torch finds no CUDA device, expected cpu here", file=sys.stderr)
+        print("--device cuda: torch finds no CUDA device, expected cpu", file=sys.stderr)
         raise SystemExit(2)
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -1,6 +1,6 @@
-"""Other event simulators that the package index has: eventcv, evlib, snnTorch.
+"""Other event simulators on the package index: eventcv, evlib, snnTorch.
 
-v2e, esim_py and Metavision's simulator are not there (looked up on 2026-11-22).
+v2e, esim_py and Metavision's simulator are not on it (checked on 2026-11-22).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Peer:
-    """A simulator on one clip: what to time, and how many events it finds."""
+    """A simulator on one clip: the function to time, and its number of events."""
 
     work: Callable[[], Any]
     count: Callable[[], int]
 
 
 def _snntorch(frames: np.ndarray, times: np.ndarray) -> Peer:
-    """Take snnTorch's delta of the log frames, as dense spikes: differences without memory."""
+    """Run snnTorch's delta on the log frames: dense spikes of differences, without memory."""
     import torch
     from snntorch import spikegen
 
@@ -71,7 +71,7 @@ def _evlib(frames: np.ndarray, times: np.ndarray) -> Peer:
 
 
 def peers(frames: np.ndarray, times: np.ndarray) -> tuple[dict[str, Peer], dict[str, str]]:
-    """Return those that run here, and why the others do not."""
+    """Return the simulators that run here, and the reasons why the others do not."""
     makers = {"snnTorch delta": _snntorch, "eventcv": eventcv, "evlib": _evlib}
     here: dict[str, Peer] = {}
     absent: dict[str, str] = dict.fromkeys(

@@ -1,7 +1,7 @@
-"""What one training step, or one evaluation, takes in time and memory: in a process of its own.
+"""Time and memory of one training step or one evaluation, each in a separate process.
 
-Each is forked from one that has loaded all that is loaded once, and holds no data: so the peak of
-one says nothing of another.
+Each process is forked from one that has loaded all libraries but no data, so that the peaks of
+memory are independent of each other.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from mdft.systems.build import OURS, build
 from mdft.training.evaluation import score_split
 
 Result = TypeVar("Result")
-#: Bytes for each number that is learned: itself, its gradient, and Adam's two means.
+#: Bytes per trained parameter: value, gradient, and Adam's two moments.
 LEARNED = 16
-#: Clips of the smallest training.
+#: Number of clips of the smallest training.
 _TINY = Shape(clips=200, test=100, seconds=2, width=8)
 
 
 @dataclass(frozen=True)
 class Point:
-    """What is measured.
+    """The settings of one measurement.
 
     Attributes:
-        shape: of the clips.
-        batch: clips a step, or a forward pass.
-        rounds: of which the least time is taken.
+        shape: the shape of the clips.
+        batch: the number of clips per step or forward pass.
+        rounds: the number of rounds; the least time counts.
     """
 
     shape: Shape
@@ -52,12 +52,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Cost:
-    """What it took.
+    """The result of one measurement.
 
     Attributes:
-        seconds: of the processor, the least of some rounds.
-        peak: bytes of memory at most, beyond what was there with the clips.
-        learned: bytes of those for weights, gradients and Adam; 0 in an evaluation.
+        seconds: the least processor time of all rounds.
+        peak: the peak of memory in bytes, minus the memory with the clips loaded.
+        learned: the bytes of weights, gradients and Adam in it; 0 in an evaluation.
     """
 
     seconds: float
@@ -66,14 +66,14 @@ class Cost:
 
 
 def isolated(work: Callable[[Point], Result], points: Sequence[Point]) -> list[Result]:
-    """``work`` of every point, each in a fresh process.
+    """Return ``work`` of every point, each computed in a new process.
 
     Args:
-        work: a function of a module.
+        work: a function at module level.
         points: its arguments.
 
     Raises:
-        EOFError: a process has died of what it did, or of the lack of memory.
+        EOFError: a process died, by an error or for lack of memory.
     """
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
@@ -81,7 +81,7 @@ def isolated(work: Callable[[Point], Result], points: Sequence[Point]) -> list[R
 
 
 def _each(work: Callable[[Point], Result], points: Sequence[Point]) -> list[Result]:
-    """As :func:`isolated`, of a process with one thread."""
+    """Run :func:`isolated` from a process with one thread."""
     torch.set_num_threads(1)
     _warm_up()
     context, results = multiprocessing.get_context("fork"), []
@@ -96,12 +96,12 @@ def _each(work: Callable[[Point], Result], points: Sequence[Point]) -> list[Resu
 
 
 def _send(sender: Connection, work: Callable[[Point], object], point: Point) -> None:
-    _warm_up()  # again: of what is mapped from files a fork has nothing in memory
+    _warm_up()  # again: pages mapped from files are not in a fork's memory
     sender.send(work(point))
 
 
 def _warm_up() -> None:
-    """Train a step of nearly nothing, so that everything is loaded."""
+    """Train a tiny step, so that all libraries are loaded."""
 
     def stop() -> None:
         raise Stop
@@ -111,7 +111,7 @@ def _warm_up() -> None:
 
 
 def training_step(point: Point) -> Cost:
-    """A step of MDFT by the trainer, clips read ahead as on a processor by default."""
+    """Measure a step of MDFT by the trainer, with clips prefetched as by default on a CPU."""
     config, clips = _config(point.shape, point.batch), random_clips(point.shape)
     before, seconds = _most_memory(), []
     start = 0.0
@@ -120,7 +120,7 @@ def training_step(point: Point) -> Cost:
         nonlocal start
         now = time.process_time()
         seconds.append(now - start)
-        if len(seconds) > point.rounds + 1:  # the first two are with what is done once
+        if len(seconds) > point.rounds + 1:  # the first two include initialisation
             raise Stop
         start = time.process_time()
 
@@ -130,7 +130,7 @@ def training_step(point: Point) -> Cost:
 
 
 def evaluation(point: Point) -> Cost:
-    """Distances of all test clips to their classes by a fresh model, and the choice of β."""
+    """Measure the distances of all test clips to the classes, by a new model, and β."""
     config, clips = _config(point.shape, point.batch), random_clips(point.shape)
     model = build(config)
     before = _most_memory()
@@ -148,6 +148,6 @@ def _config(shape: Shape, batch: int) -> TrainConfig:
 
 
 def _most_memory() -> int:
-    """The most bytes that this process has held; macOS counts bytes, others kilobytes."""
+    """Return the peak memory of this process in bytes; macOS reports bytes, others kilobytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else 1024 * most

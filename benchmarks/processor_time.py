@@ -1,6 +1,6 @@
-"""Interleaved processor time of the whole process, all its threads: the price a core.
+"""Interleaved processor time of the whole process with all its threads.
 
-What else runs on the machine only ever adds to it: the least of some rounds is the best guess.
+Other processes can only increase it: the least of several rounds is the best estimate.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from statistics import median
 import torch
 
 Work = Callable[[], object]
-#: Of a step: what it took, in seconds.
+#: A function that runs a step and returns its seconds.
 Timed = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Seconds of one work: medians of CPU and wall time, and the least CPU time."""
+    """The seconds of one work: medians of CPU and wall time, and the least CPU time."""
 
     cpu: float
     wall: float
@@ -29,7 +29,7 @@ class Taken:
 def measure(works: Mapping[str, Work], rounds: int) -> dict[str, Taken]:
     """Time each work over rounds of A B C, A B C, …
 
-    The first round is not counted; what took over a second in it is measured twice only.
+    The first round is not counted; works that took over a second in it are measured only twice.
     """
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     slow: set[str] = set()
@@ -49,7 +49,7 @@ def measure(works: Mapping[str, Work], rounds: int) -> dict[str, Taken]:
 
 
 def timed(work: Callable[[], object], device: str = "cpu") -> Timed:
-    """``work`` as seconds: of the processor, all threads; on CUDA of the clock, waited for."""
+    """Return a function that runs ``work`` and returns its processor (CUDA: wall) time."""
     if device == "cuda":
 
         def on_clock() -> float:
@@ -70,12 +70,12 @@ def timed(work: Callable[[], object], device: str = "cpu") -> Timed:
 
 
 def minima(works: Mapping[str, Timed], *, rounds: int, warm_up: int = 1) -> dict[str, float]:
-    """Least seconds of each work over rounds of A B C, A B C, …
+    """Return the least seconds of each work over rounds of A B C, A B C, …
 
     Args:
-        works: name → what takes a step and says its seconds.
-        rounds: counted rounds.
-        warm_up: rounds that are not counted.
+        works: name → a function that runs a step and returns its seconds.
+        rounds: the number of counted rounds.
+        warm_up: the number of rounds before them, which are not counted.
     """
     least = dict.fromkeys(works, float("inf"))
     for index in range(warm_up + rounds):

@@ -1,10 +1,10 @@
-"""``python -m benchmarks.profile``: where each millisecond of a training step of MDFT goes.
+"""``python -m benchmarks.profile``: profile a training step of MDFT by parts.
 
-The trainer's own steps, under torch's profiler. Parts of the model are given a range from outside.
-A backward operation belongs to the part whose forward operation it differentiates. By the clock,
-since the profiler has no other; least of some steps, operation by operation, so that what else runs
-on the machine counts little. The profiler itself costs some microseconds an operation; the
-processor time of a step without it is printed below.
+The steps of the trainer run under torch's profiler; the functions of each part are wrapped in a
+range. A backward operation belongs to the part whose forward operation it differentiates. Times are
+wall times, the only ones of the profiler: for each operation the least of some steps, to reduce the
+influence of other processes. The profiler takes some microseconds per operation; the processor time
+of a step without it is printed below the table.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from mdft.training import feed
 from mdft.training import step as loop
 
 MOTION, LEAVES, REST = "motion: snapping to the grid", "gradients of weights added up", "the rest"
-#: What is ranged from outside: owner, the name of its function, and the part that it is.
+#: The wrapped functions: owner, name of the function, and part.
 PARTS: tuple[tuple[Any, str, str], ...] = (
     (feed.Resident, "batch", "data"),
     (layers.Encoder, "forward", "encoders"),
@@ -52,35 +52,35 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (health.FiringStatistics, "add", "checks and counts"),
 )
 _PRODUCTS = "motion: matrix products"
-#: Operations within the motion branch that are rows of their own.
+#: Operations of the motion branch that have separate rows.
 _IN_MOTION = {"aten::linear": _PRODUCTS, "_SpikeProduct": _PRODUCTS, "_FusedLIF": "motion: LIF"}
 _ENGINE, _RANGE = "autograd::engine::evaluate_function: ", "part: "
 
-#: Part, and whether backward → seconds of each of its operations, in order.
+#: (part, whether backward) → seconds of its operations, in order.
 Times = dict[tuple[str, bool], list[float]]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is profiled."""
+    """The settings of the profile."""
 
     quick: bool = False
     """One small setting, two steps."""
     batch: int = 64
-    """Clips a step."""
+    """Clips per step."""
     seconds: int = 10
-    """T of every clip."""
+    """Seconds T of every clip."""
     bins: int = 1
     """K."""
     steps: int = 5
     """Profiled steps."""
     threads: int = 1
-    """Of torch."""
+    """Threads of torch."""
 
 
 @contextmanager
 def ranges():
-    """While it is entered, every part of ``PARTS`` shows in a profile."""
+    """A context in which every part of ``PARTS`` has a range in a profile."""
     with ExitStack() as stack:
         for owner, name, part in PARTS:
             ranged = _ranged(getattr(owner, name), part)
@@ -98,16 +98,16 @@ def _ranged(function: Callable[..., Any], part: str) -> Callable[..., Any]:
 
 
 def assigned(events: Iterable[Any]) -> Iterator[tuple[Any, str, bool]]:
-    """Each operation in order, the part that it belongs to, and whether it is of the backward pass.
+    """Yield each operation in order, its part, and whether it belongs to the backward pass.
 
     Args:
-        events: of a profile.
+        events: the events of a profile.
     """
     events = sorted(events, key=lambda event: event.time_range.start)
     source: dict[int, str] = {}
     for event in events:
         if event.sequence_nr >= 0 and not _up(event, _ENGINE):
-            source[event.sequence_nr] = _part(event)  # the last one is the one that made the node
+            source[event.sequence_nr] = _part(event)  # the last operation created the node
     for event in events:
         if node := _up(event, _ENGINE):
             leaf = "AccumulateGrad" in node.name
@@ -117,10 +117,10 @@ def assigned(events: Iterable[Any]) -> Iterator[tuple[Any, str, bool]]:
 
 
 def by_part(events: Iterable[Any]) -> Times:
-    """Seconds that each operation took by itself, sorted by part.
+    """Return the seconds of each operation without its children, by part.
 
     Args:
-        events: of a profile.
+        events: the events of a profile.
     """
     times: Times = defaultdict(list)
     for event, part, backward in assigned(events):
@@ -129,10 +129,10 @@ def by_part(events: Iterable[Any]) -> Times:
 
 
 def least(steps: Sequence[Times]) -> dict[str, tuple[float, float]]:
-    """Part → forward and backward seconds: sums over operations of the least over steps.
+    """Return part → forward and backward seconds: sums over operations of the least over steps.
 
     Args:
-        steps: of the same operations.
+        steps: the times of several steps with the same operations.
     """
     sums = {
         key: sum(map(min, zip(*(times[key] for times in steps), strict=True))) for key in steps[0]
@@ -142,14 +142,14 @@ def least(steps: Sequence[Times]) -> dict[str, tuple[float, float]]:
 
 
 def _up(event: Any, prefix: str) -> Any:
-    """The event, or the one nearest around it, whose name begins so; None: there is none."""
+    """Return the event or its nearest ancestor with that prefix of the name, or None."""
     while event is not None and not event.name.startswith(prefix):
         event = event.cpu_parent
     return event
 
 
 def _part(event: Any) -> str:
-    """The part of a forward event: of the innermost range around it."""
+    """Return the part of a forward event, from the innermost range around it."""
     if _up(event, "Optimizer."):
         return "optimiser"
     around = _up(event, _RANGE)
@@ -162,10 +162,10 @@ def _part(event: Any) -> str:
 
 
 def profiled(options: Options) -> tuple[dict[str, tuple[float, float]], float]:
-    """Seconds of every part, by :func:`least`, and processor seconds of a step without profiler.
+    """Return the seconds of every part, by :func:`least`, and the CPU seconds of a step alone.
 
     Args:
-        options: which steps.
+        options: the settings of the steps.
     """
     shape = Shape(seconds=options.seconds, bins=options.bins)
     batch, steps = options.batch, options.steps
@@ -180,7 +180,7 @@ def profiled(options: Options) -> tuple[dict[str, tuple[float, float]], float]:
         nonlocal record
         record.stop()
         found.append(by_part(record.events() or []))
-        if len(found) > steps:  # the first one is with all that is before it
+        if len(found) > steps:  # the first one includes initialisation
             raise Stop
         record = _profile()
         record.start()
@@ -199,11 +199,11 @@ def _profile() -> profile:
 
 
 def table(title: str, times: Mapping[str, tuple[float, float]]) -> Table:
-    """Milliseconds of each part, the dearest first.
+    """Return a table of the milliseconds of each part, largest first.
 
     Args:
-        title: of the table.
-        times: of :func:`least`.
+        title: the title of the table.
+        times: the result of :func:`least`.
     """
     out = Table(title=title, title_justify="left")
     out.add_column("part", style="bold")

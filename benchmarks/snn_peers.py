@@ -16,7 +16,7 @@ from mdft.model.motion import MotionBranch
 
 
 def linears_of(branch: MotionBranch) -> nn.ModuleList:
-    """Linear layers with the weights and biases of a branch as they act."""
+    """Return Linear layers with the quantised weights and biases of a branch."""
     linears = nn.ModuleList()
     for weight_NF, bias_N in branch.grid_parameters():
         linear = nn.Linear(weight_NF.shape[1], weight_NF.shape[0])
@@ -26,10 +26,10 @@ def linears_of(branch: MotionBranch) -> nn.ModuleList:
 
 
 class SNNTorch(nn.Module):
-    """snnTorch: a loop over steps, each through every layer.
+    """The branch in snnTorch: a loop over steps, with all layers in each step.
 
     Args:
-        branch: its weights and neuron are taken.
+        branch: the branch whose weights and neuron constants are used.
     """
 
     def __init__(self, branch: MotionBranch) -> None:
@@ -58,7 +58,7 @@ class SNNTorch(nn.Module):
 
 
 def spikingjelly_backend(device: str) -> str | None:
-    """The fastest way that SpikingJelly's LIF can run on a device; None: it is not installed."""
+    """Return the fastest backend of SpikingJelly's LIF on a device; None: it is not installed."""
     if find_spec("spikingjelly") is None:
         return None
     if device == "cuda":
@@ -84,11 +84,11 @@ def _spikingjelly_node(beta: float, v_threshold: float, alpha: float, backend: s
 
 
 class SpikingJelly(nn.Module):
-    """SpikingJelly: each layer over all steps, Linear and multi-step LIF; steps come first.
+    """The branch in SpikingJelly: per layer a Linear and a multi-step LIF; steps come first.
 
     Args:
-        branch: its weights and neuron are taken.
-        backend: of :func:`spikingjelly_backend`.
+        branch: the branch whose weights and neuron constants are used.
+        backend: the result of :func:`spikingjelly_backend`.
     """
 
     def __init__(self, branch: MotionBranch, backend: str) -> None:
@@ -107,12 +107,12 @@ class SpikingJelly(nn.Module):
 
 
 class Norse(nn.Module):
-    """Norse: each layer over all steps, Linear and a lifted ``LIFBoxCell``; steps come first.
+    """The branch in Norse: per layer a Linear and a lifted ``LIFBoxCell``; steps come first.
 
-    Its membrane is ``v ← v + (1 − β)(I − v)``, ours times 1 − β, and so is its threshold.
+    Its membrane ``v ← v + (1 − β)(I − v)`` is ours times 1 − β; its threshold is scaled likewise.
 
     Args:
-        branch: its weights and neuron are taken.
+        branch: the branch whose weights and neuron constants are used.
     """
 
     def __init__(self, branch: MotionBranch) -> None:
@@ -134,10 +134,10 @@ class Norse(nn.Module):
 
 
 class Sinabs(nn.Module):
-    """Sinabs: each layer over all steps, Linear and ``LIF``.
+    """The branch in Sinabs: per layer a Linear and a ``LIF`` over all steps.
 
     Args:
-        branch: its weights and neuron are taken.
+        branch: the branch whose weights and neuron constants are used.
     """
 
     def __init__(self, branch: MotionBranch) -> None:
@@ -165,7 +165,7 @@ class Sinabs(nn.Module):
 
 
 def snn_peers(branch: MotionBranch, device: str) -> dict[str, nn.Module]:
-    """snnTorch's, and those of the libraries that are installed, with the weights of a branch."""
+    """Return the branch in snnTorch and in the other libraries that are installed."""
     found: dict[str, nn.Module] = {"snnTorch": SNNTorch(branch)}
     if backend := spikingjelly_backend(device):
         found[f"SpikingJelly {backend}"] = SpikingJelly(branch, backend)

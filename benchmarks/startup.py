@@ -1,9 +1,9 @@
-"""``python -m benchmarks.startup``: how long an import takes, and ``--help`` of every command.
+"""``python -m benchmarks.startup``: time of imports and of ``--help`` of every command.
 
-Each is measured in a process of its own, from its start to its end, and the least of some rounds
-counts, since what else runs on the machine only adds to it. Processor time is that of all threads
-of the process; it depends less on what else runs. The baseline is Python itself, which starts and
-does nothing. The first round, which is not counted, brings the files into memory and compiles them.
+Each is measured in a new process, from its start to its end. The least of several rounds counts,
+because other processes can only increase it. Processor time is that of all threads of the process;
+it depends less on other processes. The baseline is Python itself, which starts and ends. The first
+round is not counted; it reads the files into memory and compiles them.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from tests.commands import commands
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("mdft", "events", "hardware")
-#: Seconds on an idle machine.
+#: Targets in seconds on an idle machine.
 IMPORT_TARGET, HELP_TARGET = 0.3, 1.0
 BASELINE = "python -c pass"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured."""
+    """The settings of the benchmark."""
 
     rounds: int = 5
     """Counted rounds; every round starts each process once."""
     only: tuple[str, ...] = ()
-    """Of the commands these alone, such as mdft.train."""
+    """Measure only these commands, such as mdft.train."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Start:
     """A process to start.
 
     Attributes:
-        arguments: of the interpreter.
-        target: seconds within which it has to end; None of the baseline.
+        arguments: the arguments of the interpreter.
+        target: the target in seconds; None for the baseline.
     """
 
     arguments: tuple[str, ...]
@@ -56,11 +56,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process cost, seconds.
+    """The times of a process, seconds.
 
     Attributes:
-        wall: from its start to its end.
-        processor: of all its threads, user and system.
+        wall: the time from its start to its end.
+        processor: user and system time of all its threads.
     """
 
     wall: float
@@ -68,10 +68,10 @@ class Cost:
 
 
 def starts(only: Sequence[str] = ()) -> dict[str, Start]:
-    """Name → process: the baseline, the packages' imports, and ``--help`` of the commands.
+    """Return name → process: baseline, imports of the packages, ``--help`` of the commands.
 
     Args:
-        only: commands to start; empty: all.
+        only: the commands to start; empty: all.
     """
     found = {BASELINE: Start(("-c", "pass"))}
     for package in PACKAGES:
@@ -82,10 +82,10 @@ def starts(only: Sequence[str] = ()) -> dict[str, Start]:
 
 
 def measured(start: Start) -> Cost:
-    """Start a process, wait for its end, and return what it cost.
+    """Start a process, wait for its end, and return its times.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        subprocess.CalledProcessError: the process failed.
     """
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(
@@ -97,11 +97,11 @@ def measured(start: Start) -> Cost:
 
 
 def least(starts: Mapping[str, Start], rounds: int) -> dict[str, Cost]:
-    """The least wall and processor time of each process over some rounds of A B C, A B C, …
+    """Return the least wall and processor time of each process over rounds of A B C, A B C, …
 
     Args:
         starts: name → process.
-        rounds: counted rounds, after one that is not counted.
+        rounds: the number of counted rounds, after one that is not counted.
     """
     costs: dict[str, list[Cost]] = {name: [] for name in starts}
     for index in range(1 + rounds):
@@ -116,7 +116,7 @@ def least(starts: Mapping[str, Start], rounds: int) -> dict[str, Cost]:
 
 
 def table(starts: Mapping[str, Start], costs: Mapping[str, Cost]) -> Table:
-    """A row for each process: seconds, the ratio to the baseline, and the target."""
+    """Return a table with seconds, ratio to the baseline and target of each process."""
     found = Table(title="Start-up, seconds", title_justify="left")
     found.add_column("process", style="bold")
     for heading in ("wall", f"× {BASELINE}", "processor", "target (wall)"):
@@ -124,18 +124,18 @@ def table(starts: Mapping[str, Start], costs: Mapping[str, Cost]) -> Table:
     floor = costs[BASELINE]
     for name, start in starts.items():
         cost, target = costs[name], start.target
-        shown = (
+        verdict = (
             "" if target is None else f"{target:g}, {'met' if cost.wall <= target else 'missed'}"
         )
         ratio = f"{cost.wall / floor.wall:.1f}"
-        found.add_row(name, f"{cost.wall:.2f}", ratio, f"{cost.processor:.2f}", shown)
+        found.add_row(name, f"{cost.wall:.2f}", ratio, f"{cost.processor:.2f}", verdict)
     return found
 
 
 def main(options: Options) -> None:
     """Print the table."""
     chosen = starts(options.only)
-    load = os.getloadavg()[0]  # before: a machine that is not idle makes wall times too long
+    load = os.getloadavg()[0]  # read first: other processes increase wall times
     console = Console(width=100)
     console.print(
         f"{platform.machine()}, cores: {os.cpu_count()}, Python {platform.python_version()}; "

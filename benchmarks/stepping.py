@@ -1,4 +1,4 @@
-"""Work that can be stopped between its steps, so that several take turns, and the trainer's own."""
+"""Work that pauses between its steps, so that several works can alternate; for the trainer too."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from mdft.training.trainer import Trainer
 
 
 class Stop(BaseException):
-    """Ends a work between two of its steps; no error, so that no handler of errors sees it."""
+    """Ends a work between two steps; it is not an Exception, so that no handler catches it."""
 
 
 class Stepping:
-    """A work on a thread of its own, which runs from one of its pauses to the next.
+    """A work in its own thread that runs from one pause to the next.
 
-    Never at the same time as who calls it: what a step takes is what the process takes.
+    It never runs at the same time as the caller: the time of a step is that of the process.
 
     Args:
-        work: calls its argument between two steps.
+        work: a function that calls its argument between two steps.
     """
 
     def __init__(self, work: Callable[[Callable[[], None]], object]) -> None:
@@ -44,12 +44,12 @@ class Stepping:
         """Run to the next pause, or to the end.
 
         Args:
-            context: entered by the work's thread while it runs.
+            context: a context that the work's thread enters while it runs.
 
         Raises:
-            BaseException: whatever the work raises.
+            BaseException: the exception that the work raised.
         """
-        assert not self.ended, "the work has ended: give it more steps"
+        assert not self.ended, "the work has ended; it needs more steps"
         self._context = context or nullcontext()
         self._go.release()
         self._done.acquire()
@@ -63,7 +63,7 @@ class Stepping:
         self._thread.join()
 
     def _run(self, work: Callable[[Callable[[], None]], object]) -> None:
-        torch.set_num_threads(self._threads)  # a number that every thread has for itself
+        torch.set_num_threads(self._threads)  # this setting is per thread
         self._go.acquire()
         try:
             if not self._stop:
@@ -87,12 +87,12 @@ class Stepping:
 
 
 def train(config: TrainConfig, clips: ClipSet, after_step: Callable[[], None]) -> None:
-    """Train stage 2 by :class:`mdft.training.trainer.Trainer`, in a folder that does not stay.
+    """Train stage 2 by :class:`mdft.training.trainer.Trainer` in a temporary folder.
 
     Args:
-        config: whose epochs are trained, without a validation between them.
+        config: the configuration; its epochs are trained without validation.
         clips: the data set.
-        after_step: called after every step; may raise :class:`Stop`.
+        after_step: a function that is called after every step; it may raise :class:`Stop`.
     """
 
     def report(record: dict[str, Any]) -> None:
@@ -105,10 +105,10 @@ def train(config: TrainConfig, clips: ClipSet, after_step: Callable[[], None]) -
 
 
 def training(config: TrainConfig, clips: ClipSet) -> Stepping:
-    """The trainer's steps, one at a time; the first one comes with all that is before it."""
+    """Return the trainer's steps, one at a time; the first one includes the initialisation."""
     return Stepping(lambda pause: train(config, clips, pause))
 
 
 def parameters(config: TrainConfig) -> int:
-    """How many numbers a system learns."""
+    """Return the number of trained parameters of a system."""
     return sum(p.numel() for p in build(config).parameters())

@@ -1,7 +1,7 @@
-"""Random clips of a benchmark's shape: what a training step costs does not depend on their values.
+"""Random clips of a benchmark's shape: the time of a training step does not depend on their values.
 
-Features are standard normal, standardised once more as those of files are; a tenth of the event
-bins holds one event a pixel.
+Features are standard normal and standardised again like those of files; a tenth of the event bins
+has one event per pixel.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from mdft.data.scale import Scale
 
 @dataclass(frozen=True)
 class Shape:
-    """How much there is of everything; the default is UCF-GZSL, its clips all of ten seconds.
+    """The sizes of a data set; the default is UCF-GZSL with clips of ten seconds.
 
     Attributes:
-        clips: of ``stage_2_train``: the seen clips of training and both validation splits.
-        test: clips for tests.
-        classes: of all splits.
-        seconds: T of every clip.
-        bins: K, event bins a second; feature events have one.
-        width: of both features and of the event channels.
-        words: width of the word vectors.
+        clips: the number of clips of ``stage_2_train``: training and both validation splits.
+        test: the number of test clips.
+        classes: the number of classes of all splits.
+        seconds: the seconds T of every clip.
+        bins: the event bins per second K; feature events have one.
+        width: the width of both features and of the event channels.
+        words: the width of the word vectors.
     """
 
     clips: int = 4994
@@ -37,17 +37,17 @@ class Shape:
     words: int = 300
 
 
-#: What the clips say that they come from.
+#: The provenance in the clips.
 SOURCE = "synthetic"
 
 
 def random_clips(shape: Shape) -> ClipSet:
-    """A data set of this shape, its splits in the proportions of UCF-GZSL.
+    """Return a data set of this shape, with splits in the proportions of UCF-GZSL.
 
     Of 51 classes 30 are for training, 12 are unseen in validation and 9 in the test.
 
     Args:
-        shape: with at least three clips a class.
+        shape: the sizes, with at least three clips per class.
     """
     rng = np.random.default_rng(0)
     splits, labels_N = _splits(shape)
@@ -74,7 +74,7 @@ def random_clips(shape: Shape) -> ClipSet:
 
 
 def _splits(shape: Shape) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Clips of each split, and the class of every clip: classes take turns within a split."""
+    """Return the clips of each split, and the class of every clip: classes alternate in a split."""
     seen, known = round(shape.classes * 30 / 51), round(shape.classes * 42 / 51)
     val_seen, val_unseen = round(shape.clips * 353 / 4994), round(shape.clips * 1467 / 4994)
     val_seen, val_unseen = max(val_seen, seen), max(val_unseen, known - seen)

@@ -1,4 +1,4 @@
-"""Interleaved timing: what is compared runs in turn, so that a drift of the machine cancels."""
+"""Interleaved timing: candidates run in turn, so that a drift of the machine cancels."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def medians(
     warm_up: int = 1,
     wait: Callable[[], object] = lambda: None,
 ) -> dict[str, float]:
-    """Median wall seconds of each work over rounds of A B C, A B C, …
+    """Return the median wall seconds of each work over rounds of A B C, A B C, …
 
     Args:
-        works: name → what to time.
-        rounds: counted rounds.
-        warm_up: rounds that are not counted.
-        wait: until a device has done what it was given, such as ``torch.cuda.synchronize``.
+        works: name → the function to time.
+        rounds: the number of counted rounds.
+        warm_up: the number of rounds before them, which are not counted.
+        wait: a function that waits for the device, such as ``torch.cuda.synchronize``.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for index in range(warm_up + rounds):
@@ -38,7 +38,7 @@ def medians(
 
 
 def show(title: str, settings: Mapping[str, Mapping[str, float]], baseline: str) -> None:
-    """Print milliseconds and the ratio to the baseline: a row each work, a column each setting."""
+    """Print milliseconds and the ratio to the baseline: a row per work, a column per setting."""
     table = Table(title=title, title_justify="left", show_lines=True)
     table.add_column(f"ms, × {baseline}", style="bold")
     for setting in settings:

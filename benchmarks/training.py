@@ -1,13 +1,13 @@
-"""``python -m benchmarks.training``: whole training steps, samples a second, over their floor.
+"""``python -m benchmarks.training``: whole training steps, samples per second, over their floor.
 
-A step is the trainer's own: draw clips, batch them, forward, loss, backward, Adam, and its checks
-and counts. Its floor is its matrix products alone, forward and backward, done again. Clips are
-random, of the shape of UCF-GZSL. Compared are our systems and, with a path to a checkout, the
+A step is that of the trainer: draw clips, batch them, forward, loss, backward, Adam, and its checks
+and counts. Its floor is a repetition of its matrix products alone, forward and backward. Clips are
+random, of the shape of UCF-GZSL. Our systems are compared and, with a path to a checkout, the
 authors' code of TCaF, AVMST and AVCA in the same run, with our sizes of the same system:
 
     python -m benchmarks.training --tcaf TCAF-GZSL --avmst ICME23_AVMST --avca AVCA-GZSL
 
-Everything runs in turn; least processor time of a step, or of the clock on CUDA.
+All candidates run in turn; the time is the least processor time of a step, wall time on CUDA.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ from mdft.systems.build import OURS, TITLES
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured."""
+    """The settings of the benchmark."""
 
     quick: bool = False
-    """Few small clips, one small batch."""
+    """Use few small clips and one small batch."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where."""
     batches: tuple[int, ...] = (64, 256)
-    """Clips a step."""
+    """Clips per step."""
     seconds: int = 10
-    """T of every clip."""
+    """Seconds T of every clip."""
     bins: int = 1
-    """K of MDFT; 1 as with feature events."""
+    """Event bins per second K of MDFT; 1 as with feature events."""
     systems: tuple[SystemName, ...] = get_args(SystemName)
-    """Which of ours."""
+    """Our systems to measure."""
     rounds: int = 5
-    """Counted steps of each."""
+    """Counted steps of each system."""
     threads: int = 1
-    """Of torch, in each process."""
+    """Threads of torch in each process."""
     epoch: bool = False
-    """Measure a whole epoch of MDFT, too."""
+    """Also measure a whole epoch of MDFT."""
     tcaf: Path | None = None
     """A checkout of the authors' code."""
     avmst: Path | None = None
@@ -68,19 +68,19 @@ class Options:
     avca: Path | None = None
     """A checkout of the authors' code."""
     python: str = sys.executable
-    """Interpreter for the authors' code: one that has what their environments ask for."""
+    """Interpreter for the authors' code, with the packages that it requires."""
 
     @property
     def shape(self) -> Shape:
-        """Of the clips."""
+        """The shape of the clips."""
         given = Shape(seconds=self.seconds, bins=self.bins)
         return replace(given, clips=400, test=150, seconds=3, width=32) if self.quick else given
 
     def checkouts(self) -> list[tuple[SystemName, Path]]:
-        """System and folder of the authors' code that is given.
+        """The systems and folders of the given checkouts.
 
         Raises:
-            UserError: a folder is no checkout of it.
+            UserError: a folder is not a checkout of its system.
         """
         paths: dict[SystemName, Path | None]
         paths = {"tcaf": self.tcaf, "avmst": self.avmst, "avca": self.avca}
@@ -88,14 +88,14 @@ class Options:
 
 
 def configured(system: SystemName, shape: Shape, batch: int, device: str) -> TrainConfig:
-    """The recipe of UCF-GZSL for a system, with the widths of these clips.
+    """Return the recipe of UCF-GZSL for a system, with the widths of these clips.
 
-    All clips are on the device: a thread that reads ahead would read in another system's turn.
+    All clips are on the device: a prefetching thread would run during another system's turn.
 
     Args:
-        system: of ours.
-        shape: of the clips.
-        batch: clips a step.
+        system: one of our systems.
+        shape: the shape of the clips.
+        batch: the number of clips per step.
         device: cpu or cuda.
     """
     recipe, width = ucf(), shape.width
@@ -112,12 +112,12 @@ def configured(system: SystemName, shape: Shape, batch: int, device: str) -> Tra
 
 
 def measure(options: Options, clips: ClipSet, batch: int) -> list[Row]:
-    """Every system at one batch size: ours, with their floors, and the authors'.
+    """Measure every system at one batch size: ours, with their floors, and the authors'.
 
     Args:
-        options: which.
-        clips: of ``options.shape``.
-        batch: clips a step.
+        options: the settings.
+        clips: clips of ``options.shape``.
+        batch: the number of clips per step.
 
     Raises:
         UserError: the authors' code does not run.
@@ -135,7 +135,7 @@ def measure(options: Options, clips: ClipSet, batch: int) -> list[Row]:
             name, config = TITLES[system], configured(system, options.shape, batch, options.device)
             steps = training(config, clips)
             stack.callback(steps.close)
-            steps.step()  # with all that is before it
+            steps.step()  # includes the initialisation
             recorded = Products()
             steps.step(recorded)
             floor = again(recorded.counts)
@@ -163,7 +163,7 @@ def _authors(options: Options, batch: int, system: str, checkout: Path) -> Autho
 
 
 def _works(name: str, child: Authors) -> dict[str, Timed]:
-    """One step of the authors', seen twice: alone, and with what their loop adds to it."""
+    """Return one step of the authors' code, timed alone and with the rest of their loop."""
     seconds: dict[str, float] = {}
 
     def step() -> float:
@@ -174,10 +174,10 @@ def _works(name: str, child: Authors) -> dict[str, Timed]:
 
 
 def measured_epoch(options: Options, clips: ClipSet, batch: int) -> str:
-    """One epoch of MDFT on all clips, after a step that is not counted.
+    """Measure one epoch of MDFT on all clips, after a step that is not counted.
 
-    On this thread, not on one of its own as the steps above: OpenMP would see two teams, more
-    threads than cores, and put them to sleep between its loops.
+    It runs in this thread, not in another one as the steps above: with two teams OpenMP would have
+    more threads than cores, and suspend them between its loops.
     """
     config = configured(OURS, options.shape, batch, options.device)
     number, marks = math.ceil(options.shape.clips / batch), list[tuple[float, float]]()
@@ -197,7 +197,7 @@ def measured_epoch(options: Options, clips: ClipSet, batch: int) -> str:
 def main(options: Options) -> None:
     """Print the tables."""
     if options.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: torch finds no CUDA device, expected cpu here")
+        raise UserError("--device cuda: torch finds no CUDA device, expected cpu")
     options.checkouts()
     torch.set_num_threads(options.threads)
     shape, console = options.shape, Console(width=None if sys.stdout.isatty() else 160)

@@ -1,4 +1,4 @@
-"""The table of the training benchmark: ratios to the floor, and to the authors' code."""
+"""The table of the training benchmark, with ratios to the floor and to the authors' code."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Row:
     """One system at one batch size.
 
     Attributes:
-        name: of the system.
-        parameters: numbers that it learns.
-        seconds: of a step.
-        floor: seconds of its matrix products; None: not known.
-        products: numbers multiplied in them, as ``floor``.
+        name: the name of the system.
+        parameters: the number of trained parameters.
+        seconds: the seconds of a step.
+        floor: the seconds of its matrix products; None: unknown.
+        products: the number of multiplications in them; None: unknown.
     """
 
     name: str
@@ -33,13 +33,13 @@ class Row:
 
 
 def table(title: str, batch: int, rows: Sequence[Row], absent: Sequence[str]) -> Table:
-    """The rows of one batch size, and who could not be compared.
+    """Return the table of one batch size, including the systems without a comparison.
 
     Args:
-        title: of the table.
-        batch: clips a step.
-        rows: what was measured.
-        absent: systems whose authors' code was not given.
+        title: the title of the table.
+        batch: the number of clips per step.
+        rows: the measurements.
+        absent: the systems whose authors' code was not given.
     """
     seconds = {row.name: row.seconds for row in rows}
     out = Table(title=title, title_justify="left")
@@ -65,12 +65,12 @@ def table(title: str, batch: int, rows: Sequence[Row], absent: Sequence[str]) ->
 
 
 def whole_run(shape: Shape, batch: int, step: float) -> str:
-    """What a run on so many clips takes, from the seconds of a step.
+    """Estimate the time of a whole run from the seconds of a step.
 
     Args:
-        shape: of the clips.
-        batch: clips a step.
-        step: seconds.
+        shape: the shape of the clips.
+        batch: the number of clips per step.
+        step: the seconds of a step.
     """
     steps, epochs = math.ceil(shape.clips / batch), ucf().epochs
     return (

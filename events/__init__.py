@@ -3,9 +3,10 @@
 `frames_to_events` turns luma frames into events, equations (4) and (5); `pool` turns events into
 E_v, the dense input of the motion branch, and `frames_to_bins` does both at once;
 `feature_events` does the same for feature sequences.
+
 Video files: `events.video.clip`; event files: `events.files.io`; the command: ``python -m
-events.convert``. Imports neither torch nor Tonic, and of this project only
-:mod:`mdft.cli` and :mod:`mdft.errors`; numba is imported when a name that needs it is first used.
+events.convert``. The package imports neither torch nor Tonic, and only
+:mod:`mdft.cli` and :mod:`mdft.errors` of this project; numba is imported at its first use.
 """
 
 from typing import TYPE_CHECKING

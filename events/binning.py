@@ -1,4 +1,4 @@
-"""Events pooled on a coarse grid: E_v, what the motion branch sees.
+"""Pool events on a coarse grid: E_v, the input of the motion branch.
 
 Contract: (T, K, 2·grid·grid) uint8 with channel ``p·grid² + gy·grid + gx`` (Tonic's (P, H, W)
 order flattened; p 0 = OFF, 1 = ON), gx = x·grid // W, gy = y·grid // H. A value is the number of
@@ -20,7 +20,7 @@ from mdft.errors import UserError, whole
 
 
 def cell_areas(width: int, height: int, grid: int) -> NDArray[np.int64]:
-    """Count the pixels of each cell, (grid·grid,) int64; 0 where the sensor is finer than it."""
+    """Count the pixels per cell, (grid·grid,) int64; 0 where the grid is finer than the sensor."""
     columns = np.bincount(np.arange(width) * grid // width, minlength=grid)
     rows = np.bincount(np.arange(height) * grid // height, minlength=grid)
     return np.outer(rows, columns).reshape(-1)
@@ -36,7 +36,7 @@ def _sixteenths(
     counts: NDArray[np.int32], size: tuple[int, int], grid: int, per_second: int
 ) -> NDArray[np.uint8]:
     """Return E_v (T, K, 2·grid·grid) of counts (T·K, 2, cells); see the module."""
-    # A cell of no pixels has no events: any area keeps it at 0.
+    # A cell without pixels has no events: its value is 0 for any area.
     area = np.maximum(cell_areas(*size, grid), 1)
     full = np.zeros((*counts.shape[:2], grid * grid), dtype=np.int64)
     full[:, :, : counts.shape[2]] = counts
@@ -95,25 +95,25 @@ def pool(
     grid: int = 16,
     start_us: int = 0,
 ) -> NDArray[np.uint8]:
-    """E_v of a list of events: counts per bin, polarity and cell, in sixteenths of a pixel.
+    """Compute E_v of a list of events: counts per bin, polarity and cell, in 1/16 event per pixel.
 
-    Bin b of the clip holds start_us + [b, b + 1)·10⁶/bins_per_second µs, half open: an event
-    exactly at the end of the last second belongs to nothing, nor does one before the start.
+    Bin b covers start_us + [b, b + 1)·10⁶/bins_per_second µs, half open: an event before the start
+    or exactly at the end of the last second is in no bin.
 
     Args:
         events: (n,) structured, integer fields x, y, t (µs) and p; any order.
-        sensor_size: (width, height, 2), Tonic's.
-        seconds: T.
-        bins_per_second: K.
-        grid: cells along each side.
-        start_us: time of the first bin.
+        sensor_size: (width, height, 2), as in Tonic.
+        seconds: the number of seconds T.
+        bins_per_second: the number of bins per second K.
+        grid: the number of cells along each side.
+        start_us: the start of the first bin, µs.
 
     Returns:
         (T, K, 2·grid·grid) uint8.
 
     Raises:
-        UserError: wrong sizes, fields, times or addresses that are no integers, or an event off
-            the sensor.
+        UserError: sizes or fields are wrong, times or addresses are not integers, or an event
+            lies outside the sensor.
     """
     width, height = _check_sensor(sensor_size)
     grid = whole("grid", grid, least=1)
@@ -137,25 +137,25 @@ def frames_to_bins(
     luma: str = "full",
     start_us: int = 0,
 ) -> NDArray[np.uint8]:
-    """E_v of a clip: equal to `pool` of `frames_to_events`, without the list between them.
+    """Compute E_v of a clip: equal to `pool` of `frames_to_events`, without the list of events.
 
     Args:
         frames: (F,H,W) uint8 luma.
         times_us: (F,) int64 µs, strictly increasing.
-        seconds: T.
-        bins_per_second: K.
-        grid: cells along each side.
-        threshold: contrast C of an ON event.
-        threshold_off: contrast of an OFF event; None = the same.
-        refractory_us: dead time of a pixel after an event.
-        luma: convention of the bytes.
-        start_us: time of the first bin.
+        seconds: the number of seconds T.
+        bins_per_second: the number of bins per second K.
+        grid: the number of cells along each side.
+        threshold: the contrast C of an ON event.
+        threshold_off: the contrast of an OFF event; None = the same.
+        refractory_us: the dead time of a pixel after an event, µs.
+        luma: the luma convention of the bytes.
+        start_us: the start of the first bin, µs.
 
     Returns:
-        (T, K, 2·grid·grid) uint8. The kernels release the GIL: threads help.
+        (T, K, 2·grid·grid) uint8. The kernels release the GIL.
 
     Raises:
-        UserError: as `events.frames_to_events` and `pool`.
+        UserError: see `events.frames_to_events` and `pool`.
     """
     sensor = Sensor(threshold, threshold_off, refractory_us, luma)
     grid = whole("grid", grid, least=1)

@@ -1,7 +1,7 @@
-"""``python -m events.convert IN OUT [--preview OUT.mp4]``: videos become events.
+"""``python -m events.convert IN OUT [--preview OUT.mp4]``: convert videos to events.
 
-IN is a video file and OUT an event file, whose ending says the format (`events.files.io`); or both
-are folders, and every clip under IN gets a file under OUT (`events.folder`).
+IN is a video file and OUT an event file, whose ending determines the format (`events.files.io`);
+or both are folders, and every clip under IN gets a file under OUT (`events.folder`).
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Convert:
     Attributes:
         source: video file (mp4, mkv, webm, avi, …), event file to rewrite, or folder of videos.
         out: event file (.h5, .npz, .aedat4, .raw, .dat), or folder if IN is one.
-        preview: film to write as well, .mp4 or .gif: RGB beside the events, rate and sound.
+        preview: also write this video, .mp4 or .gif: RGB beside the events, rate and sound.
         sensor: settings of the event camera.
         format: ending of the event files, if IN is a folder.
-        jobs: clips at a time, if IN is a folder; −1 is one a core.
-        engine: who does the work, if IN is a folder: loky (processes), threading, sequential, or
+        jobs: number of clips at a time, if IN is a folder; −1 is one per core.
+        engine: joblib backend, if IN is a folder: loky (processes), threading, sequential, or
             the dask cluster at dask://HOST:PORT, whose workers must see the same folders.
     """
 
@@ -58,20 +58,20 @@ class Convert:
 
 
 def _progress(*last: ProgressColumn) -> Progress:
-    """Make a bar with an estimate on stderr; silent where that is no terminal."""
+    """Make a progress bar on stderr; it is hidden if stderr is not a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     console = Console(stderr=True)
-    shown = not sys.stderr.isatty()
-    return Progress(*columns, TimeRemainingColumn(), *last, console=console, disable=shown)
+    hidden = not sys.stderr.isatty()
+    return Progress(*columns, TimeRemainingColumn(), *last, console=console, disable=hidden)
 
 
 def one(config: Convert) -> int:
-    """Convert one file and print what was done.
+    """Convert one file and print a summary.
 
     Raises:
         UserError: see `events.job.convert`.
     """
-    # Imported here and below: --help and a mistyped flag are answered without numba and PyAV.
+    # Imported here and below, so that --help and a mistyped flag do not import numba and PyAV.
     from events.job import Job, convert
 
     job = Job(config.source, config.out, config.sensor, config.preview)
@@ -88,13 +88,13 @@ def one(config: Convert) -> int:
 
 
 def many(config: Convert) -> int:
-    """Convert a folder; 1 if a clip failed, else 0.
+    """Convert a folder; return 1 if a clip failed, else 0.
 
     Raises:
-        UserError: nothing could be begun.
+        UserError: the conversion could not be started.
     """
     if config.preview is not None:
-        raise UserError("--preview: films are made of one clip at a time, found a folder")
+        raise UserError("--preview: found a folder, expected a single clip")
     from events.folder import LOG, convert_folder, plan, unfinished
 
     jobs = plan(config.source, config.out, config.format, config.sensor)
@@ -123,7 +123,7 @@ def many(config: Convert) -> int:
 
 
 def summary(job: Job, report: Report) -> Table:
-    """Lay the report out for a person."""
+    """Return the report as a table."""
     data, count = report.metadata, report.on + report.off
     length = data.duration_us / 1e6
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -1,16 +1,16 @@
 """The event generation model on any real signal, in NumPy float64: the reference for all kernels.
 
-Equations (4) and (5) of the paper for signals x (log intensity less its first value, nats), one
-interval between two samples at a time. The memory of a pixel is made of whole numbers, so that
-nothing drifts: with K = ON − OFF events and N_off OFF events so far,
+Equations (4) and (5) of the paper for signals x (log intensity minus its first value, nats), one
+interval between two samples at a time. The memory of a pixel is stored as integers, so that no
+rounding errors accumulate: with K = ON − OFF events and N_off OFF events so far,
 
     r = K·C_on + N_off·(C_on − C_off)                     memory, nats
     n = floor(|x₁ − r|/C + TIE),   C = C_on if x₁ > r else C_off
     t_j = t₀ + min(floor(a + j·b), Δt),   j = 1…n
     s = Δt/(x₁ − x₀),   a = (r − x₀)·s + ½,   b = +C_on·s or −C_off·s
 
-A tie (x₁ on a level, up to 10⁻⁹ of a step) fires. `events.kernels.pixels` does the same operations
-in the same order.
+A tie (x₁ on a level, up to 10⁻⁹ of a step) causes an event. `events.kernels.pixels` does the same
+operations in the same order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Memory:
-    """Whole numbers that make the memory of each pixel; net K and offs N_off, (P,) int64."""
+    """The integers that define the memory of each pixel; net K and offs N_off, (P,) int64."""
 
     net: NDArray[np.int64]
     offs: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Crossings:
-    """Events of one interval: by pixel, and within a pixel in the order of the crossings.
+    """The events of one interval, sorted by pixel, then in the order of the crossings.
 
     Attributes:
         pixel: (n,) int64.
@@ -53,20 +53,20 @@ class Crossings:
 
 
 def start(pixels: int) -> Memory:
-    """Return the memory of pixels that have seen one sample: level 0."""
+    """Return the memory of pixels after their first sample: level 0."""
     return Memory(np.zeros(pixels, np.int64), np.zeros(pixels, np.int64))
 
 
 def cross(
     x0: Floats, x1: Floats, interval: int, memory: Memory, on: Floats, off: Floats
 ) -> tuple[Crossings, Memory]:
-    """One interval: (samples x₀ and x₁, memory, thresholds) → (its events, the memory after it).
+    """Compute one interval's events and the memory after it.
 
     Args:
-        x0: (P,) nats, the earlier sample.
-        x1: (P,) nats.
-        interval: Δt, µs.
-        memory: of each pixel.
+        x0: the earlier sample, (P,) nats.
+        x1: the later sample, (P,) nats.
+        interval: the time between them Δt, µs.
+        memory: the memory of each pixel.
         on: C_on of each pixel, (P,) nats.
         off: C_off of each pixel, (P,) nats.
     """
@@ -91,13 +91,13 @@ def cross(
 def awake(
     events: Crossings, time_us: int, refractory_us: int, last: NDArray[np.int64]
 ) -> Crossings:
-    """Leave out what comes less than `refractory_us` after a pixel's last event; moves `last`.
+    """Drop events less than `refractory_us` after the pixel's last event; `last` is updated.
 
     Args:
-        events: of one interval, each pixel's in time order.
-        time_us: of the earlier sample.
-        refractory_us: dead time.
-        last: (P,) int64, time of each pixel's last event that was let out.
+        events: the events of one interval, each pixel's in time order.
+        time_us: the time of the earlier sample, µs.
+        refractory_us: the dead time, µs.
+        last: the time of each pixel's last event that was kept, (P,) int64.
     """
     out = np.ones(len(events.pixel), dtype=bool)
     for i, (pixel, delay) in enumerate(zip(events.pixel, events.delay, strict=True)):

@@ -1,9 +1,9 @@
 """``python -m events.explain CLIP --pixel X Y``: a plot of why one pixel fires at its times.
 
-Drawn are the pixel's log intensity L (equation (4)), a straight line between frames; its memory,
-which moves by whole steps of C (equation (5)); the two thresholds around the memory; and the
-events, each where L meets a threshold. The clip is decoded from its start, for the memory begins
-with the first frame; only the time asked for is drawn.
+The plot has the pixel's log intensity L (equation (4)), linear between frames; its memory, which
+moves by whole steps of C (equation (5)); the two thresholds around the memory; and the events, each
+where L reaches a threshold. The clip is decoded from its start, because the memory begins with the
+first frame; only the requested interval is drawn.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Explain:
     """Draw one pixel's log intensity, thresholds and events.
 
     Attributes:
-        clip: video file; a recording of events holds no intensities to draw.
-        pixel: column X and row Y, from the top left corner of the upright picture.
-        out: picture to write (.png, .svg, .pdf); CLIP_X_Y.png here if not given.
-        begin: where the drawing begins, seconds into the clip.
-        seconds: length of what is drawn, seconds.
+        clip: video file; a recording of events holds no intensities.
+        pixel: column X and row Y, from the top left corner of the upright frame.
+        out: file of the plot (.png, .svg, .pdf); by default CLIP_X_Y.png in this folder.
+        begin: start of the plot, seconds into the clip.
+        seconds: length of the plot, seconds.
         sensor: settings of the event camera.
     """
 
@@ -50,15 +50,16 @@ class Explain:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one pixel saw and did.
+    """The signal, memory and events of one pixel.
 
     Attributes:
-        times_us: (F,) int64, the frames.
+        times_us: times of the frames, (F,) int64 µs.
         luma: convention of the clip's bytes, as `events.convert` stores it.
-        log: (F,) float64, L at the frames, nats.
-        events: (n,) of `EVENTS`, x = y = 0.
-        moves: (m,) of `EVENTS`, every step of the memory; the refractory period swallows some.
-        picture: (H, W, 3) uint8, the first frame drawn.
+        log: L at the frames, (F,) float64, nats.
+        events: the pixel's events, (n,) of `EVENTS`, x = y = 0.
+        moves: the steps of the memory, (m,) of `EVENTS`; the refractory period removes some of
+            them from `events`.
+        frame: the first frame of the plot, (H, W, 3) uint8.
     """
 
     times_us: NDArray[np.int64]
@@ -66,57 +67,57 @@ class Trace:
     log: NDArray[np.float64]
     events: NDArray[np.void]
     moves: NDArray[np.void]
-    picture: NDArray[np.uint8]
+    frame: NDArray[np.uint8]
 
 
 def trace(config: Explain) -> Trace:
-    """Follow one pixel through the clip, to the end of what is drawn.
+    """Compute one pixel's signal and events up to the end of the plot.
 
     Raises:
         UserError: the clip cannot be read, or has no such pixel or time.
     """
-    # Imported here: --help and a mistyped flag are answered without numba and PyAV.
+    # Imported here, so that --help and a mistyped flag do not import numba and PyAV.
     from events.generator import advance
     from events.video.clip import Clip
 
     if not (0 <= config.begin < 1e9 and 0 < config.seconds < 1e9):
         raise UserError(
-            f"--begin {config.begin} --seconds {config.seconds}: expected a begin of at least 0 "
+            f"--begin {config.begin} --seconds {config.seconds}: expected a start of at least 0 "
             "and a length above 0"
         )
     begin_us, end_us = 1e6 * config.begin, 1e6 * (config.begin + config.seconds)
     if config.sensor.noise.some:
-        raise UserError("--noise: what is drawn is the ideal pixel, expected no noise")
+        raise UserError("--noise: the plot is of the ideal pixel, expected no noise")
     x, y = config.pixel
-    times, seen, picture = [], [], None
+    times, seen, image = [], [], None
     with Clip(config.clip) as clip:
         luma = convention(config.sensor.luma, limited=clip.limited)
         if not (0 <= x < clip.width and 0 <= y < clip.height):
             raise UserError(
-                f"--pixel {x} {y}: not in the picture, expected 0 to {clip.width - 1} and 0 to "
+                f"--pixel {x} {y}: not in the frame, expected 0 to {clip.width - 1} and 0 to "
                 f"{clip.height - 1}"
             )
         for frame in clip:
             times.append(frame.time_us)
             seen.append(frame.plane[y, x])
-            if picture is None and frame.time_us >= begin_us:
-                picture = frame.rgb()
+            if image is None and frame.time_us >= begin_us:
+                image = frame.rgb()
             if frame.time_us >= end_us:
                 break
-    if picture is None:
+    if image is None:
         raise UserError(f"--begin {config.begin}: the clip ends at {times[-1] / 1e6:.2f} s")
     stamps = np.array(times, dtype=np.int64)
     frames = np.array(seen, dtype=np.uint8).reshape(-1, 1, 1)
     sensor = replace(config.sensor, luma=luma)
     events, _ = advance(frames, stamps, None, sensor)
     moves, _ = advance(frames, stamps, None, replace(sensor, refractory_us=0))
-    return Trace(stamps, luma, log_table(luma)[frames[:, 0, 0]], events, moves, picture)
+    return Trace(stamps, luma, log_table(luma)[frames[:, 0, 0]], events, moves, image)
 
 
 def memory(traced: Trace, sensor: Sensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the pixel's memory as a staircase: (n+1,) times in s from which it holds, and values.
+    """Return the pixel's memory as a step function: (n+1,) start times in s, and values.
 
-    L_mem begins as L of the first frame and moves at each crossing, up by C_on or down by C_off.
+    L_mem starts at L of the first frame and moves at each crossing, up by C_on or down by C_off.
     """
     steps = np.where(traced.moves["p"], sensor.on, -sensor.off)
     times = np.concatenate([traced.times_us[:1], traced.moves["t"]]) / 1e6
@@ -124,13 +125,13 @@ def memory(traced: Trace, sensor: Sensor) -> tuple[NDArray[np.float64], NDArray[
 
 
 def draw(traced: Trace, config: Explain) -> Any:
-    """Draw the picture; a matplotlib figure."""
-    from matplotlib.figure import Figure  # slow to import, and only this needs it
+    """Draw the plot; return a matplotlib figure."""
+    from matplotlib.figure import Figure  # slow to import, and needed only here
     from matplotlib.ticker import MultipleLocator
 
     figure = Figure(figsize=(11, 4.6), dpi=110, layout="constrained")
     scene, axes = figure.subplots(1, 2, width_ratios=[1, 2.6])
-    scene.imshow(traced.picture)
+    scene.imshow(traced.frame)
     scene.plot(*config.pixel, "o", ms=11, mfc="none", mec="white", mew=3)
     scene.plot(*config.pixel, "o", ms=11, mfc="none", mec=_RED, mew=1.5)
     scene.set_axis_off()
@@ -151,7 +152,7 @@ def draw(traced: Trace, config: Explain) -> Any:
     axes.plot(at[~on], height[~on], "v", color=_BLUE, ms=7, label="OFF event")
     shown = (at >= config.begin) & (at <= end)
     inside = traced.log[(seconds >= config.begin) & (seconds <= end)]
-    # The window may lie between two frames.
+    # The plot may lie between two frames.
     inside = np.append(inside, np.interp([config.begin, end], seconds, traced.log))
     low, high = inside.min() - 2 * off_c, inside.max() + 2 * on_c
     axes.set(xlim=(config.begin, end), ylim=(low, high))
@@ -168,15 +169,17 @@ def draw(traced: Trace, config: Explain) -> Any:
 
 
 def explain(config: Explain) -> tuple[Path, Trace]:
-    """Trace, draw and write; return the picture's path and what is in it.
+    """Trace, draw and write; return the path of the plot and the trace.
 
     Raises:
-        UserError: see `trace`; or the picture cannot be written.
+        UserError: see `trace`; or the plot cannot be written.
     """
     x, y = config.pixel
     out = config.out or Path(f"{config.clip.stem}_{x}_{y}.png")
     if out.suffix.lower() not in _PICTURES:
-        raise UserError(f"--out: {out} is no picture, expected a name in {', '.join(_PICTURES)}")
+        raise UserError(
+            f"--out: {out}: found {out.suffix!r}, expected one of {', '.join(_PICTURES)}"
+        )
     if not out.parent.is_dir():
         raise UserError(f"--out: no folder {out.parent}; make it first")
     traced = trace(config)

@@ -1,7 +1,7 @@
 """Feature events: the event generation model on a sequence of feature vectors, K = 1.
 
-Equations (4) and (5) with a feature in the place of a pixel and a second in the place of a frame:
-L = log(relu(v) + ε), ε = 0.001, through `events.crossings`, the same rule as for pixels.
+Equations (4) and (5) with a feature in place of a pixel and a second in place of a frame:
+L = log(relu(v) + ε), ε = 0.001. `events.crossings` is used as for pixels.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from events.response import check_threshold
 from mdft.errors import UserError, whole
 
 EPSILON = 1e-3
-#: Tonic's dtype for one-dimensional sensors, sensor_size (D, 1, 2): no y.
+#: Tonic's dtype for one-dimensional sensors, sensor_size (D, 1, 2), without y.
 FEATURE_EVENTS = np.dtype([("x", "<i2"), ("t", "<i8"), ("p", "?")])
 
 
 def feature_events(features: NDArray[np.floating], threshold: float) -> NDArray[np.int8]:
-    """Sign of the threshold crossings of L = log(relu(v) + ε) over time, for E_v.
+    """Return the sign of the threshold crossings of L = log(relu(v) + ε) over time, for E_v.
 
-    The memory moves by whole steps of C, so a slow drift fires when it has added up.
+    The memory moves by whole steps of C, so that a slow drift causes an event once it reaches C.
 
     Args:
-        features: (T, D) float, one row a second.
-        threshold: C, both polarities.
+        features: (T, D) float, one row per second.
+        threshold: the contrast C of both polarities.
 
     Returns:
-        (T, D) int8 in {−1, 0, 1}; row 0 is 0, for there is nothing to compare it with.
+        (T, D) int8 in {−1, 0, 1}; row 0 is 0, because it has no earlier row.
 
     Raises:
-        UserError: not a (T, D) array of finite numbers, or an impossible threshold.
+        UserError: `features` is not a (T, D) array of finite numbers, or the threshold is invalid.
     """
     features = _check(features)
     found = np.zeros(features.shape, dtype=np.int8)
@@ -53,22 +53,22 @@ def features_to_events(
 ) -> NDArray[np.void]:
     """Generate the events of a feature sequence, as Tonic's 1-D events: sensor_size (D, 1, 2).
 
-    A feature may cross several levels between two rows, each at its time: L is a straight line
-    in between. Sorted by t; equal times as `events.frames_to_events` says, x in the place of the
-    raster order.
+    A feature may cross several levels between two rows, each at its time: L is linear in between.
+    The events are sorted by t; for equal times see `events.frames_to_events`, with x in place of
+    the raster order.
 
     Args:
         features: (T, D) float, D ≤ 32767; row t is at t·period_us.
-        threshold: C_on.
-        threshold_off: C_off; None = the same.
-        refractory_us: dead time of a feature after an event, µs.
-        period_us: from one row to the next.
+        threshold: the contrast C_on.
+        threshold_off: the contrast C_off; None = the same.
+        refractory_us: the dead time of a feature after an event, µs.
+        period_us: the time from one row to the next, µs.
 
     Returns:
         (n,) structured array of `FEATURE_EVENTS`: x int16, t int64 µs, p bool, True = ON.
 
     Raises:
-        UserError: says which argument is wrong, what was found and what is expected.
+        UserError: an argument is wrong; the message has its name, what was found and expected.
     """
     features = _check(features)
     on = check_threshold(threshold)

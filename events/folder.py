@@ -1,10 +1,10 @@
 """Convert a folder of clips: in parallel, resumable; a clip that fails does not stop the rest.
 
-OUT mirrors IN. ``convert.jsonl`` in OUT has a line for every finished clip, appended as it ends; a
-clip is skipped next time if its line says that nothing has changed: size and time of the clip,
-settings, size of the event file. What was odd about a clip stands there too (``notes``). joblib
-does the work: with ``loky`` (processes) or ``threading`` here, with ``dask://HOST:PORT`` on a
-cluster whose workers see the same folders by the same names.
+OUT mirrors IN. A line is appended to ``convert.jsonl`` in OUT when a clip is finished; the next run
+skips a clip if its line is still valid: size and modification time of the clip, settings, size of
+the event file. The line also has remarks about the clip (``notes``). joblib runs the jobs: with
+``loky`` (processes) or ``threading`` on this machine, with ``dask://HOST:PORT`` on a cluster whose
+workers see the same folders by the same names.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ CLIPS = frozenset(
 )
 LOG = "convert.jsonl"
 _ENGINES = ("loky", "threading", "sequential", "dask://HOST:PORT")
-_ROUND = 4  # clips a worker, where an engine answers only when all it was given is done
-PATIENCE_S = 10.0  # with a scheduler that does not answer
+_ROUND = 4  # clips per worker and round, for engines that return only when all clips are done
+PATIENCE_S = 10.0  # time-out for a scheduler that does not answer
 
 
 class ClipJob(Protocol):
-    """Work on one clip, such as `events.job.Job`; can be pickled."""
+    """Work on one clip, such as `events.job.Job`; must be picklable."""
 
     @property
     def source(self) -> Path:
@@ -53,16 +53,16 @@ class ClipJob(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What else its result depends on, for JSON."""
+        """The other values that the result depends on, for JSON."""
         ...
 
 
 class Remarks(Protocol):
-    """What was done with a clip, such as `events.job.Report`."""
+    """The report on a clip, such as `events.job.Report`."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What was odd about it."""
+        """Remarks about the clip."""
         ...
 
 
@@ -72,12 +72,12 @@ R = TypeVar("R", bound=Remarks)
 
 @dataclass(frozen=True)
 class Outcome(Generic[J, R]):
-    """How one clip of a folder ended.
+    """The outcome of one clip of a folder.
 
     Attributes:
-        job: what was to be done.
-        report: what was done; None if it failed.
-        error: one line; empty if it did not fail.
+        job: the job.
+        report: the report; None if the job failed.
+        error: the message in one line; empty if the job succeeded.
     """
 
     job: J
@@ -86,26 +86,26 @@ class Outcome(Generic[J, R]):
 
 
 def attempt(job: J, work: Callable[[J], R]) -> Outcome[J, R]:
-    """Do the work on one clip and never raise: what runs in a worker."""
+    """Run the work on one clip in a worker; errors are returned, not raised."""
     try:
         job.out.parent.mkdir(parents=True, exist_ok=True)
         return Outcome(job, work(job))
     except (UserError, OSError) as error:
         return Outcome(job, None, " ".join(str(error).split()))
-    except Exception as error:  # one clip must not end the night's work
+    except Exception as error:  # one clip must not end the whole run
         return Outcome(job, None, f"{job.source}: {type(error).__name__}: {reason(error)}")
 
 
 def plan(folder: Path, out: Path, ending: str, sensor: Sensor) -> list[Job]:
-    """List the clips under a folder, sorted, and where their events go.
+    """List the clips under a folder, sorted, with the files for their events.
 
     Raises:
-        UserError: no clips there, two that would share a name, OUT inside IN, or a format
-            nobody writes.
+        UserError: there are no clips, two would share a name, OUT is inside IN, or there is no
+            writer for the format.
     """
     check_writable(out.parent / f"x.{ending}")
     if out.is_file() or out.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"OUT: {out} is a file or lies in IN, expected a folder of its own")
+        raise UserError(f"OUT: {out} is a file or lies in IN, expected another folder")
     clips = sorted(p for p in folder.rglob("*") if p.suffix.lower() in CLIPS and p.is_file())
     if not clips:
         raise UserError(
@@ -122,7 +122,7 @@ def plan(folder: Path, out: Path, ending: str, sensor: Sensor) -> list[Job]:
 
 
 def unfinished(jobs: list[J], out: Path, log: str = LOG) -> list[J]:
-    """Leave out the jobs that the log says are done and unchanged."""
+    """Return the jobs that are not done and unchanged according to the log."""
     try:
         lines = (out / log).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -134,7 +134,7 @@ def unfinished(jobs: list[J], out: Path, log: str = LOG) -> list[J]:
             entry.pop("notes", None)
             done[entry["out"]] = entry
         except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # the last line of a run that was killed
+            continue  # an incomplete last line of a killed run
     return [job for job in jobs if done.get(_name(job, out)) != _entry(job, out)]
 
 
@@ -154,16 +154,18 @@ def work_folder(
     ended: Callable[[Outcome[J, R]], None],
     log: str = LOG,
 ) -> list[Outcome[J, R]]:
-    """Do `work` on clips with joblib; `ended` is called here for each as it ends.
+    """Run `work` on clips with joblib; `ended` is called in this process when a clip ends.
 
-    `work` can be pickled; `engine` is as the module says, and `workers` −1 is one a core. `out`
-    is the folder of every job's file, and of the file `log`.
+    `work` must be picklable; for `engine` see the module; `workers` −1 is one per core. `out` is
+    the folder of the jobs' files and of the file `log`.
 
     Raises:
-        UserError: no workers, no such engine, no cluster there, or a worker process that died.
+        UserError: `workers` is 0, the engine is unknown, there is no cluster, or a worker died.
     """
     if workers == 0:
-        raise UserError("--jobs: found 0, expected a number of clips at a time, or -1: one a core")
+        raise UserError(
+            "--jobs: found 0, expected a number of clips at a time, or -1: one per core"
+        )
     outcomes = []
     with _engine(engine, workers):
         out.mkdir(parents=True, exist_ok=True)
@@ -181,7 +183,7 @@ def _run(do: Callable[[J], R], jobs: list[J]) -> Iterator[Outcome[J, R]]:
     work = [joblib.delayed(attempt)(job, do) for job in jobs]
     try:
         parallel = joblib.Parallel(return_as="generator_unordered")
-    except ValueError:  # an engine that answers only when all is done: dask
+    except ValueError:  # dask returns only when all clips are done
         parallel = joblib.Parallel()
     else:
         try:
@@ -189,7 +191,7 @@ def _run(do: Callable[[J], R], jobs: list[J]) -> Iterator[Outcome[J, R]]:
         except BrokenProcessPool as error:
             raise UserError(
                 "a worker process died: a decoder crashed or memory ran out; finished clips are "
-                "kept, run again, with --engine sequential to see at which clip"
+                "kept; run again, with --engine sequential to see which clip it is"
             ) from error
         return
     size = _ROUND * joblib.effective_n_jobs(-1)
@@ -199,7 +201,7 @@ def _run(do: Callable[[J], R], jobs: list[J]) -> Iterator[Outcome[J, R]]:
 
 @contextmanager
 def _engine(name: str, workers: int) -> Iterator[None]:
-    """Make a joblib backend the one that `joblib.Parallel` takes."""
+    """Make a joblib backend the default of `joblib.Parallel`."""
     if name.startswith("dask://"):
         with _cluster(name.removeprefix("dask://")), joblib.parallel_config("dask"):
             yield
@@ -233,7 +235,7 @@ def _name(job: ClipJob, out: Path) -> str:
 
 
 def _entry(job: ClipJob, out: Path) -> dict[str, Any]:
-    """Say what a finished job was made of and became; sizes are −1 if there is no such file."""
+    """Return the log entry of a finished job; sizes are −1 if there is no such file."""
     clip = job.source.stat()
     size = os.path.getsize(job.out) if job.out.exists() else -1
     return {

@@ -1,17 +1,17 @@
 """The event generation model (EGM): from luma frames to Tonic events.
 
-Equations (4) and (5) of the paper, read as in the design: with L = log(I + ε) of a pixel and
-ΔL(u, t) = L(u, t) − L_mem(u), an event (u, t, p) fires when ``p·ΔL(u, t) ≥ C``, and the
-pixel's memory L_mem moves by whole steps of C. The memory is kept in whole numbers,
-L_mem = L(first frame) + K·C, so that nothing drifts. Between two frames L is a straight line in
-time: a pixel may cross many levels in one interval, each at its time, in whole µs. An exact tie
-fires, in both directions. `events.crossings` says it in NumPy, with two thresholds.
+Equations (4) and (5) of the paper: with L = log(I + ε) of a pixel and
+ΔL(u, t) = L(u, t) − L_mem(u), there is an event (u, t, p) when ``p·ΔL(u, t) ≥ C``, and the
+pixel's memory L_mem moves by whole steps of C. The memory is stored as integers,
+L_mem = L(first frame) + K·C, so that no rounding errors accumulate. Between two frames L is linear
+in time: a pixel may cross many levels in one interval, each at its time, in whole µs. An exact tie
+causes an event, in both directions. `events.crossings` has the model in NumPy, with two thresholds.
 
-How it is done fast: a level is two bytes, between which the pixel is silent, so that finding the
-pixels that fire is two byte comparisons each and only they do float work (`events.kernels.pixels`);
-a counting sort of each interval's keys writes the records (`events.kernels.sorting`). The frame is
-cut into lanes of rows that stay in the cache over a chunk of frames; threads share out the lanes,
-then the intervals.
+The implementation is fast for three reasons. Each pixel has a band of two bytes without events, so
+that two byte comparisons find the pixels with events, and only these need floating point
+(`events.kernels.pixels`). A counting sort of each interval's keys writes the records
+(`events.kernels.sorting`). The frame is divided into lanes of rows that stay in the cache over a
+chunk of frames; threads divide the lanes, then the intervals, among them.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from events.state import (
 )
 from mdft.errors import whole
 
-_LANE = 1 << 16  # pixels: what is kept of them fits in the second-level cache
-_CHUNK = 1 << 22  # pixels
+_LANE = 1 << 16  # pixels per lane: their state fits in the second-level cache
+_CHUNK = 1 << 22  # pixels per chunk of frames
 _Map = Callable[..., Iterable[Any]]
 
 
 def _lanes(shape: tuple[int, int], threads: int) -> list[tuple[int, int]]:
-    """Cut a frame into lanes of whole rows, (begin, end) pixels: a multiple of the threads."""
+    """Divide a frame into lanes of whole rows, (begin, end) pixels: a multiple of the threads."""
     height, width = shape
     count = -(-height * width // (_LANE * threads)) * threads
     rows = np.linspace(0, height, min(count, height) + 1, dtype=int).tolist()
@@ -55,7 +55,7 @@ def _lanes(shape: tuple[int, int], threads: int) -> list[tuple[int, int]]:
 
 
 class _Finder:
-    """Working memory that finds the unsorted events of a chunk of frames, lane by lane.
+    """Find the unsorted events of a chunk of frames, lane by lane, in reused buffers.
 
     Attributes:
         keys: (lanes, room) int64, see `events.kernels.emission.emit`.
@@ -72,7 +72,7 @@ class _Finder:
     def find(
         self, frames: NDArray[np.uint8], times: NDArray[np.int64], state: PixelState, each: _Map
     ) -> None:
-        """Fill keys and starts; frames (F,P) at times[1:], times[0] is the state's; moves it."""
+        """Fill keys and starts, update the state; frames (F,P) at times[1:], state at times[0]."""
         self.starts = np.zeros((len(self.lanes), len(frames) + 1), dtype=np.int64)
         cursors = np.zeros((len(self.lanes), 3), dtype=np.int64)
         while True:
@@ -94,7 +94,7 @@ class _Finder:
         keys: NDArray[np.int64],
         starts: NDArray[np.int64],
     ) -> None:
-        """Go on with one lane, until it is done or its keys are full."""
+        """Continue one lane until it is done or its keys are full."""
         sensor, tables = state.sensor, tables_of(state.sensor)
         begin = frames, state.previous, times, state.pixels
         end, to = (sensor.refractory_us, state.pixel_bits, lane), (keys, starts, cursor)
@@ -105,10 +105,10 @@ class _Finder:
 
 
 class _Records:
-    """The events of all chunks, in one array that is hardly ever copied.
+    """The events of all chunks, in one array that is rarely copied.
 
-    Room is taken generously, for what is not used has not cost a page: a quarter more than the
-    part done leads to expect, and an event for every eighth pixel at least.
+    The array is allocated with a reserve, because unused pages cost no memory: a quarter more than
+    an extrapolation of the events so far, and at least one event for every eighth pixel.
     """
 
     def __init__(self, frames: int, pixels: int) -> None:
@@ -125,11 +125,11 @@ class _Records:
         if self.count + size > len(self.array):
             expected = (self.count + size) * self.frames // self.done
             grown = np.empty(max(expected + expected // 4, self.least), dtype=EVENTS)
-            # As bytes: NumPy copies records field by field.
+            # Copied as bytes: NumPy copies records field by field.
             grown[: self.count].view(np.uint8)[:] = self.array[: self.count].view(np.uint8)
             self.array = grown
         out = self.array[self.count : self.count + size]
-        # Shares of about the same number of events.
+        # Each thread gets about the same number of events.
         cuts = np.searchsorted(ends, np.arange(1, threads) * size / threads)
         edges = [0, *cuts.tolist(), len(times) - 1]
         common = times, state.pixel_bits, state.shape[1], out.view(np.uint8)
@@ -139,7 +139,7 @@ class _Records:
         self.count += size
 
     def all(self) -> NDArray[np.void]:
-        """Return them, and give back the room that was not used."""
+        """Return the events, and release the unused memory."""
         self.array.resize(self.count, refcheck=False)
         return self.array
 
@@ -152,25 +152,25 @@ def advance(
     *,
     threads: int = 1,
 ) -> tuple[NDArray[np.void], PixelState]:
-    """One step of the stream: the events of the next frames, and the state after them.
+    """Return the events of the next frames of a stream, and the state after them.
 
-    Cutting a clip into chunks in any way and concatenating the events gives exactly the events
-    of one call, with any number of threads. The given state is used up: its arrays move on into
-    the returned one.
+    If a clip is divided into chunks in any way, the concatenated events are exactly those of one
+    call, with any number of threads. Do not use the given state afterwards: the returned state
+    reuses its arrays.
 
     Args:
         frames: (F,H,W) uint8 luma, F ≥ 1.
         times_us: (F,) int64, strictly increasing and after the state's last frame.
-        state: None at the start of a clip.
+        state: the state after the previous frames; None at the start of a clip.
         sensor: thresholds, refractory period, luma convention, noise.
-        threads: that share the work; the kernels release the GIL.
+        threads: the number of threads; the kernels release the GIL.
 
     Returns:
-        (n,) events of dtype `EVENTS`, sorted as `frames_to_events` says, and the state.
+        (n,) events of dtype `EVENTS`, sorted as in `frames_to_events`, and the state.
 
     Raises:
-        UserError: wrong shapes or dtypes, times that do not increase, another frame size or
-            sensor than the state's.
+        UserError: shapes or dtypes are wrong, times do not increase, or the frame size or sensor
+            is not that of the state.
     """
     threads = whole("threads", threads, least=1)
     frames, times = check_frames(frames, times_us)
@@ -205,26 +205,26 @@ def frames_to_events(
     noise: Noise = IDEAL,
     threads: int = 1,
 ) -> NDArray[np.void]:
-    """Generate the events of a clip, equations (4) and (5); a pixel may fire often in an interval.
+    """Generate the events of a clip, equations (4) and (5).
 
-    Sorted by t. Equal times: first the events of the earlier interval between frames, then in
-    raster order (y, x), then in the order in which the pixel crossed its levels.
+    A pixel may have many events in one interval between frames. The events are sorted by t; for
+    equal times by interval, then in raster order (y, x), then in the order of the crossings.
 
     Args:
         frames: (F,H,W) uint8 luma; a single frame gives no events.
         times_us: (F,) int64 µs, strictly increasing.
-        threshold: contrast C in log intensity of an ON event.
-        threshold_off: of an OFF event; None = the same.
-        refractory_us: dead time of a pixel after an event, µs.
-        luma: convention of the bytes (`events.response.LUMAS`).
-        noise: what a real sensor adds (`events.noise.Noise`).
-        threads: that share the work.
+        threshold: the contrast C of an ON event, in log intensity.
+        threshold_off: the contrast of an OFF event; None = the same.
+        refractory_us: the dead time of a pixel after an event, µs.
+        luma: the luma convention of the bytes (`events.response.LUMAS`).
+        noise: the sensor noise (`events.noise.Noise`).
+        threads: the number of threads.
 
     Returns:
         (n,) structured array of `EVENTS`: x, y int16; t int64 µs; p bool, True = brighter.
 
     Raises:
-        UserError: says which argument is wrong, what was found and what is expected.
+        UserError: an argument is wrong; the message has its name, what was found and expected.
     """
     sensor = Sensor(threshold, threshold_off, refractory_us, luma, noise)
     return advance(frames, times_us, None, sensor, threads=threads)[0]

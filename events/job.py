@@ -22,19 +22,19 @@ from events.video.clip import Clip
 from events.video.remarks import remarks_of
 from mdft.errors import UserError
 
-#: Called with µs of the clip done, µs declared (0 = unknown) and events so far.
+#: A callback with the µs of the clip done, the declared µs (0 = unknown) and the events so far.
 Watcher = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to convert into what; can be pickled.
+    """One conversion; picklable.
 
     Attributes:
         source: video file, or event file of another format.
         out: event file to write.
         sensor: the generator's settings, for videos.
-        preview: film to write as well, or None.
+        preview: preview video to write as well, or None.
     """
 
     source: Path
@@ -44,13 +44,13 @@ class Job:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What of its log entry says how it was done, for JSON."""
+        """The settings in its log entry, for JSON."""
         return {"sensor": asdict(self.sensor)}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a conversion did: the file's metadata, ON and OFF events, wall seconds, remarks."""
+    """The result of a conversion: metadata, numbers of ON and OFF events, wall seconds, remarks."""
 
     metadata: Metadata
     on: int
@@ -60,11 +60,11 @@ class Report:
 
 
 def convert(job: Job, watch: Watcher = lambda done, total, events: None) -> Report:
-    """Convert one file; a clip frame by frame, in constant memory.
+    """Convert one file; a clip is processed frame by frame, in constant memory.
 
     Raises:
-        UserError: the source cannot be read or a target cannot be written; no target is left
-            half-written.
+        UserError: the source cannot be read or a target cannot be written; incomplete targets
+            are removed.
     """
     check_targets(job)
     if job.source.suffix.lower() in READABLE:
@@ -103,22 +103,22 @@ def convert(job: Job, watch: Watcher = lambda done, total, events: None) -> Repo
 
 
 def _rewrite(job: Job) -> Report:
-    """Convert an event file into another format, as it is."""
+    """Convert an event file into another format; the events stay the same."""
     if job.preview is not None:
-        raise UserError(f"--preview: {job.source} holds events and no pictures to show beside them")
+        raise UserError(f"--preview: {job.source} is an event file, expected a video")
     began = time.perf_counter()
     events, metadata = read_events(job.source)
     write_events(job.out, events, metadata)
     on = int(events["p"].sum())
-    remarks = ("events copied as they are: the generator's settings play no part",)
+    remarks = ("events were copied; the generator's settings were not used",)
     return Report(metadata, on, len(events) - on, time.perf_counter() - began, remarks)
 
 
 def check_targets(job: Job) -> None:
-    """Refuse to write over the source, or two files into one.
+    """Check that source and targets are different files.
 
     Raises:
-        UserError: names the argument.
+        UserError: two are the same, or a target is a folder; the message has the argument.
     """
     seen: dict[Path, str] = {}
     for name, path in (("IN", job.source), ("OUT", job.out), ("--preview", job.preview)):
@@ -132,9 +132,9 @@ def check_targets(job: Job) -> None:
 
 
 def _preview_remarks(clip: Clip, film: Preview) -> tuple[str, ...]:
-    """What was unusual about the sound and the encoding of a preview."""
+    """Return remarks about the sound and the encoding of a preview."""
     remarks = {
-        f"{clip.sounds} sound streams in the file: drew the first": clip.sounds > 1,
+        f"{clip.sounds} sound streams in the file: the first is in the preview": clip.sounds > 1,
         "no sound in the file: no waveform in the preview": not clip.sounds,
         "preview encoded as mpeg4: this PyAV has no libx264": film.film.codec == "mpeg4",
     }

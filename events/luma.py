@@ -13,7 +13,7 @@ def rgb_to_luma(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Compute full-range luma of RGB bytes, ITU-R BT.601 weights, in integers.
 
     ``Y = (19595·R + 38470·G + 7471·B + 2^15) >> 16``, that is 0.299 R + 0.587 G + 0.114 B
-    rounded half up (Pillow's mode "L"). No gamma is undone: it is luma, not luminance.
+    rounded half up (Pillow's mode "L"). Gamma is not removed: this is luma, not luminance.
 
     Args:
         frames: (F, H, W, 3) or any (..., 3) uint8, R G B.
@@ -22,7 +22,7 @@ def rgb_to_luma(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         (F, H, W) uint8, convention ``full``.
 
     Raises:
-        UserError: wrong dtype or last axis.
+        UserError: the dtype or the last axis is wrong.
     """
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim < 1 or frames.shape[-1] != 3:

@@ -1,7 +1,7 @@
 """The readable generator: NumPy, float64, one interval at a time. The fast generator must equal it.
 
 Same semantics as `events.generator`, written from the equations of `events.crossings` and
-`events.noise` without bands, lanes, keys or compiled code.
+`events.noise`, without bands, lanes, keys or compiled code.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def frames_to_events_reference(
 
 
 def _signal(log: Floats, times: NDArray[np.int64], noise: Noise, on: Floats) -> Floats:
-    """Signal x of `events.noise` for log intensity (F,P) at times (F,); on: C_on of each pixel."""
+    """Signal x of `events.noise`, log intensity (F,P) at times (F,); on: C_on of each pixel."""
     slow = log.copy()
     for i in range(1, len(log)):
         interval = times[i] - times[i - 1]
@@ -86,7 +86,7 @@ def _with_shots(
             more = splitmix(bits, number)
             delay = int((more >> 11) / 2**53 * interval)
             rows.append((pixel, delay, bool(more & 1), 1 + number))
-    # By pixel, then time; at one time crossings first, then noise as drawn.
+    # By pixel, then time; for equal times crossings first, then noise in the order of the draws.
     rows.sort(key=lambda row: (row[0], row[1], row[3] > 0))
     columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.empty(0)] * 4
     return Crossings(columns[0].astype(int), columns[1].astype(int), columns[2].astype(bool))

@@ -1,9 +1,9 @@
 """From pixel bytes to log intensity: the named luma conventions and their lookup tables.
 
 Equation (4) of the paper reads ``L(u, t) = log(I(u, t) + ε)``. Its ε only keeps the logarithm
-finite in the dark; with 8-bit pixels an ε small enough to leave the rest alone makes black
-noise (0 → 1) the strongest contrast of all. We keep the logarithm exact above a small level
-I₀ and continue it below by its tangent (value and slope agree at I₀)::
+finite at 0; with 8-bit pixels, an ε that is small enough not to change larger values makes noise in
+black areas (0 → 1) the strongest contrast. Here the logarithm is exact above a small level
+I₀ and continued below by its tangent (value and slope agree at I₀)::
 
     L(I) = ln I                     I ≥ I₀ = 10
     L(I) = ln I₀ + (I − I₀) / I₀    I < I₀
@@ -18,9 +18,9 @@ by up to a factor of three, so it is stored with the events.
 ``log1p``    equation (4) as printed with ε = 1: L = ln(y + 1), no linear part
 ============ ===========================================================================
 
-Each name with ``limited`` in front (``limited`` alone for ``full``) takes the raw Y plane of a
+Each name with the prefix ``limited`` (``limited`` alone for ``full``) is for the raw Y plane of a
 limited-range ("TV") video: y is replaced by 255·(y − 16)/219, clipped to 0…255, with no rounding
-to bytes in between. `convention` makes the name from what a file declares.
+to bytes in between. `convention` returns the name for the range that a file declares.
 
 The 256 values are computed in decimal arithmetic of 40 digits and rounded once to float64, so
 they are the same on every machine, whatever its libm.
@@ -45,10 +45,10 @@ _BUCKETS = 8192
 
 
 def convention(luma: str, *, limited: bool) -> str:
-    """Name the convention of raw bytes: `luma`, for a plane that is of limited range or not.
+    """Return the name of the convention `luma` for a plane of limited or full range.
 
     Raises:
-        UserError: `luma` is no name of a full-range convention.
+        UserError: `luma` is not the name of a full-range convention.
     """
     if luma not in _RESPONSES:
         raise unknown("luma", luma, _RESPONSES)
@@ -83,7 +83,7 @@ def log_table(luma: str) -> NDArray[np.float64]:
     """Tabulate log intensity L(y) of every byte y, equation (4), in nats; (256,) float64, monotone.
 
     Raises:
-        UserError: the convention has no such name.
+        UserError: there is no convention with that name.
     """
     if luma not in LUMAS:
         raise unknown("luma", luma, LUMAS)
@@ -104,19 +104,19 @@ def check_threshold(threshold: float, name: str = "threshold") -> float:
     if not (np.isfinite(value) and value >= MIN_THRESHOLD):
         raise UserError(
             f"{name}: found {threshold!r}, expected a finite contrast of at least "
-            f"{MIN_THRESHOLD} in log intensity (the field uses 0.1 to 0.5)"
+            f"{MIN_THRESHOLD} in log intensity (usual values are 0.1 to 0.5)"
         )
     return value
 
 
 @dataclass(frozen=True)
 class Response:
-    """The log table, and its inverse: which bytes lie on which side of a log intensity.
+    """The log table, and its inverse: the bytes below and above a log intensity.
 
-    Bytes are looked up by position, ``(L − L(0))·scale``: position s lies in bucket floor(s). The
-    bytes in the bucket itself are on neither side: they may be called loud where they are silent,
-    which costs a look at them; the reverse would cost an event. A bucket is narrower than the
-    least threshold and than the distance of two bytes, so that at most one is, at either end.
+    Bytes are looked up by position, ``(L − L(0))·scale``: position s is in bucket floor(s). The
+    bytes in the bucket itself count as outside a quiet band: a pixel may be checked needlessly,
+    but no event is missed. A bucket is narrower than the smallest threshold and than the distance
+    between two bytes, so that this affects at most one byte at either end.
 
     Attributes:
         log: (256,) float64, L(y).

@@ -1,4 +1,4 @@
-"""The sensor's settings, and the records it writes."""
+"""The settings of the sensor."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from mdft.errors import whole
 
 @dataclass(frozen=True)
 class Sensor:
-    """An event sensor, ideal unless it has `noise`.
+    """The settings of an event sensor; without `noise` it is ideal.
 
     Attributes:
         threshold: contrast C_on in log intensity (nats) of an ON event.
         threshold_off: contrast C_off of an OFF event; None = the same.
-        refractory_us: a pixel's event is swallowed if it comes less than this after the
-            pixel's last one; its memory moves all the same. 0 = none.
-        luma: what intensity a byte stands for: full, linlog, srgb or log1p, each with limited
-            before it for the raw Y of a limited-range video (`events.response`).
-        noise: what a real sensor adds.
+        refractory_us: dead time, µs: an event that follows the pixel's last one by less is dropped;
+            the memory moves nevertheless. 0 = none.
+        luma: intensity of a byte: full, linlog, srgb or log1p, each with the prefix limited
+            for the raw Y of a limited-range video (`events.response`).
+        noise: noise of a real sensor.
     """
 
     threshold: float = 0.2
@@ -30,7 +30,7 @@ class Sensor:
     noise: Noise = IDEAL
 
     def __post_init__(self) -> None:
-        """Refuses values no sensor can have."""
+        """Check the ranges of the values."""
         check_threshold(self.threshold)
         if self.threshold_off is not None:
             check_threshold(self.threshold_off, "threshold_off")
@@ -40,10 +40,10 @@ class Sensor:
 
     @property
     def on(self) -> float:
-        """C_on, nats."""
+        """The contrast C_on, nats."""
         return float(self.threshold)
 
     @property
     def off(self) -> float:
-        """C_off, nats."""
+        """The contrast C_off, nats."""
         return float(self.threshold if self.threshold_off is None else self.threshold_off)

@@ -19,15 +19,15 @@ from mdft.errors import UserError
 
 @dataclass(frozen=True)
 class PixelState:
-    """Memory of a stream between frames.
+    """The state of a stream between frames.
 
     Attributes:
         shape: (height, width).
-        sensor: whose memory it is.
-        time_us: time of the frame last seen.
-        start_us: time of the first.
-        frames: how many have been seen.
-        previous: (P,) uint8, bytes of the frame last seen; P = height·width.
+        sensor: the sensor of the stream.
+        time_us: the time of the last frame, µs.
+        start_us: the time of the first frame, µs.
+        frames: the number of frames so far.
+        previous: the bytes of the last frame, (P,) uint8; P = height·width.
         pixels: see `events.kernels.pixels.Pixels`.
         analog: see `events.kernels.analog.Analog`; None for an ideal sensor.
     """
@@ -43,19 +43,19 @@ class PixelState:
 
     @property
     def pixel_bits(self) -> int:
-        """Bits of a key below its time: the pixel's number and the polarity."""
+        """The number of bits of a key below its time: pixel index and polarity."""
         return (self.shape[0] * self.shape[1] - 1).bit_length() + 1
 
 
 def tables_of(sensor: Sensor) -> Tables:
-    """Return the sensor in the form the kernels take."""
+    """Return the sensor's parameters for the kernels."""
     r = response_of(sensor.luma)
     on, off = sensor.on, sensor.off
     return Tables(r.log, r.below, r.above, r.scale, on, off, 1.0 / on, 1.0 / off)
 
 
 def drift_of(state: PixelState) -> Drift:
-    """Return the noise in the form the kernel takes, for the next frame of the stream."""
+    """Return the noise parameters for the kernel, for the next frame of the stream."""
     noise = state.sensor.noise
     return Drift(
         seed=np.uint64(noise.seed),
@@ -68,7 +68,7 @@ def drift_of(state: PixelState) -> Drift:
 
 
 def first_state(frame: NDArray[np.uint8], time_us: int, sensor: Sensor) -> PixelState:
-    """Return the state after a first frame (H,W): each pixel remembers what it sees, level 0."""
+    """Return the state after a first frame (H,W): each pixel's memory is its value, level 0."""
     height, width = frame.shape
     count = height * width
     noisy = sensor.noise.some
@@ -108,12 +108,12 @@ def after(state: PixelState, frame: NDArray[np.uint8], time_us: int, frames: int
 def check_frames(
     frames: NDArray[np.uint8], times_us: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Frames (F,H,W) uint8 and times (F,) int64, contiguous; a `UserError` says what is wrong."""
+    """Return frames (F,H,W) uint8 and times (F,) int64, contiguous, or raise a `UserError`."""
     frames, times = np.asarray(frames), np.asarray(times_us)
     if frames.ndim != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise UserError(
             f"frames: found {frames.dtype} {frames.shape}, expected uint8 (F, H, W) luma with "
-            "F, H, W ≥ 1; colour goes through events.rgb_to_luma first"
+            "F, H, W ≥ 1; convert colour by events.rgb_to_luma first"
         )
     if max(frames.shape[1:]) > LARGEST_SIDE:
         raise UserError(
@@ -138,9 +138,9 @@ def check_frames(
 def check_chunk(
     frames: NDArray[np.uint8], times: NDArray[np.int64], state: PixelState, sensor: Sensor
 ) -> None:
-    """Refuse a chunk that does not continue the stream, or whose times no key can hold.
+    """Check that a chunk continues the stream, and that keys can hold its times.
 
-    times: (F + 1,) int64, the state's and the chunk's.
+    times: (F + 1,) int64, the state's time and the chunk's.
     """
     if sensor != state.sensor:
         raise UserError(
@@ -150,7 +150,7 @@ def check_chunk(
     if frames.shape[1:] != state.shape:
         raise UserError(
             f"frames: found {frames.shape[1:]} after frames of {state.shape}, "
-            "expected one size in a clip"
+            "expected one size per clip"
         )
     steps = np.diff(times)
     if len(steps) and steps[0] <= 0:

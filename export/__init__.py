@@ -1,1 +1,1 @@
-"""From a trained run to .nir graphs and probes that any simulator can be checked against."""
+"""Export a trained run to .nir graphs, with probes to check any simulator."""

@@ -1,12 +1,12 @@
-"""How far the simulators agree, from the parity_*.json files of a run's folder."""
+"""The agreement of the simulators, from the parity_*.json files of a run's folder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from export.files import PARITY, graph_path
 from hardware.compare import LayerComparison
@@ -16,8 +16,8 @@ from mdft.lif.grid import Arithmetic
 from mdft.model.mdft import PATHWAYS
 
 RUNTIMES = {None: "", "inline": "inline", "process": "Lava's own"}
-REPORTED = "–"  # the level of what need not agree
-# level where it has to be exact, what is compared, backend, against what
+REPORTED = "–"  # the level of comparisons that may differ
+# level at which equality is required, sides, backend, reference
 LADDER = (
     ("1", "PyTorch ↔ NumPy float", "reference_float", "probe"),
     ("1", "PyTorch ↔ Lava float", "lava_float", "probe"),
@@ -28,9 +28,9 @@ LADDER = (
 
 @dataclass(frozen=True)
 class Level0:
-    """``parity_level_0.json``: layers by pathway, and the digests of what was compared.
+    """``parity_level_0.json``: layers by pathway, and the digests of graph and probe.
 
-    ``arithmetic``: that the probe's spikes were computed in; nirtorch's has to be the same.
+    ``arithmetic`` is that of the probe's spikes; it must be the one of nirtorch.
     """
 
     sha256: dict[str, str]
@@ -47,7 +47,7 @@ class Backend:
     graph_sha256: str
     probe_sha256: str
     must: dict[str, list[LayerComparison]]
-    shown: dict[str, list[LayerComparison]]
+    reported: Annotated[dict[str, list[LayerComparison]], Field(alias="shown")]
     failed: bool
 
 
@@ -56,17 +56,17 @@ Report = TypeVar("Report", Level0, Backend)
 
 @dataclass(frozen=True)
 class Agreement:
-    """One comparison over the pathways that it was made for.
+    """One comparison over all pathways that have a file.
 
     Attributes:
-        level: of the parity ladder, or a dash for what is only reported.
-        sides: what is compared.
-        pathways: those with a file.
-        runtime: of Lava, else empty.
-        compared: spikes compared.
-        differing: spikes that differ.
-        membranes: membranes that differ, where they were compared.
-        failed: the comparison has to be free of differences and is not.
+        level: the level of parity, or a dash if the comparison is only reported.
+        sides: the two sides of the comparison.
+        pathways: the pathways that have a file.
+        runtime: the runtime of Lava, else empty.
+        compared: the number of spikes compared.
+        differing: the number of spikes that differ.
+        membranes: the number of membranes that differ, if they were compared.
+        failed: whether equality is required and there are differences.
     """
 
     level: str
@@ -80,29 +80,29 @@ class Agreement:
 
 
 def agreements(folder: Path) -> list[Agreement]:
-    """Every comparison that the run's folder holds, from ``parity_*.json``.
+    """Return all comparisons in the ``parity_*.json`` files of a run's folder.
 
     Args:
-        folder: of a run after ``export.to_nir`` and ``hardware.run --json``.
+        folder: the folder of a run after ``export.to_nir`` and ``hardware.run --json``.
 
     Raises:
-        UserError: a file is malformed, or about another graph or probe than the folder's.
+        UserError: a file is malformed, or its graph or probe is not that of the folder.
     """
     rows = [_level_0(folder)] if (folder / PARITY).exists() else []
     for level, sides, backend, other in LADDER:
-        layers, runtimes, said, required = {}, set(), False, True
+        layers, runtimes, failed, required = {}, set(), False, True
         for pathway in PATHWAYS:
             path = folder / f"parity_{backend}_{pathway}.json"
             if path.exists():
                 report = _backend(path, pathway, backend)
-                required &= other not in report.shown
-                layers[pathway] = (report.must | report.shown).get(other, [])
+                required &= other not in report.reported
+                layers[pathway] = (report.must | report.reported).get(other, [])
                 runtimes.add(RUNTIMES.get(report.runtime, report.runtime))
-                said |= report.failed
+                failed |= report.failed
                 _check_not_empty(path, layers[pathway])
         if layers:
             rows.append(
-                _agreement(level, sides, layers, ", ".join(sorted(runtimes)), required, said)
+                _agreement(level, sides, layers, ", ".join(sorted(runtimes)), required, failed)
             )
     return rows
 
@@ -113,12 +113,12 @@ def _agreement(
     layers: dict[str, list[LayerComparison]],
     runtime: str = "",
     required: bool = True,
-    said: bool = False,
+    reported_failure: bool = False,
 ) -> Agreement:
     flat = [x for found in layers.values() for x in found]
     compared, differing = sum(x.compared for x in flat), sum(x.differing for x in flat)
     membranes = sum(x.membranes_differing or 0 for x in flat)
-    failed = required and bool(said or differing or membranes)
+    failed = required and bool(reported_failure or differing or membranes)
     level = level if required else REPORTED
     return Agreement(level, sides, tuple(layers), runtime, compared, differing, membranes, failed)
 

@@ -2,11 +2,11 @@
 
 events_and_bits → affine_1 → lif_1 → affine_2 → … → lif_L → spikes
 
-The threshold current is one number a step for all layers. Its bits are channels of the Input
-beside the events; the Affine gives each bit its worth. For the layers after, each bit has a relay:
-a neuron beside the N of its layer that spikes in a step in which the bit is 1, and rests
-otherwise. A reader that delays every layer by a step delays the bits by as much, so they arrive
-with the spikes that they belong to.
+The threshold current is one number per step for all layers. Its bits are channels of the Input
+beside the events; the Affine has the value of each bit as a weight. To pass the bits on to the next
+layer, each bit has a relay: a neuron beside the N of its layer that spikes at the steps at which
+the bit is 1. A reader that delays every layer by a step delays the bits equally, so that they
+arrive with the spikes of the same step.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ MAX_BITS = 16
 class ThresholdCode:
     """A threshold current as bits, in two's complement.
 
-    ``b = grid · (Σ_{j<n−1} 2^j c_j − 2^{n−2} (c_{n−1} + c_n))``: n bits on n + 1 channels c, since
-    the sign rides twice, each time with half of its worth. So none is worth more than the
+    ``b = grid · (Σ_{j<n−1} 2^j c_j − 2^{n−2} (c_{n−1} + c_n))``: n bits on n + 1 channels c. The
+    sign bit has two channels with half of its value each, so that no value exceeds that of the
     largest positive bit, and the weights of the usual range have 8 bits.
 
     Attributes:
-        grid: worth of the first bit, a power of two.
-        bits: n, at least 2.
+        grid: the value of the lowest bit, a power of two.
+        bits: the number of bits n, at least 2.
     """
 
     grid: float
@@ -48,24 +48,25 @@ class ThresholdCode:
 
     @property
     def worth(self) -> tuple[float, ...]:
-        """The current that a 1 adds, for each of the n + 1 channels."""
+        """The current that a 1 adds in each of the n + 1 channels."""
         positive = [self.grid * 2**j for j in range(self.bits - 1)]
         return (*positive, -positive[-1], -positive[-1])
 
     @property
     def range(self) -> tuple[float, float]:
-        """Smallest and largest current."""
+        """The smallest and largest current that the code can represent."""
         return -self.grid * 2 ** (self.bits - 1), self.grid * (2 ** (self.bits - 1) - 1)
 
     def encode(self, current_BS1: Tensor) -> Tensor:
-        """The channels (B,S,n+1), 0 or 1, of a threshold current (B,S,1).
+        """Return the channels (B,S,n+1), 0 or 1, of a threshold current (B,S,1).
 
         Raises:
-            UserError: a threshold a neuron, or a value off the grid or out of range.
+            UserError: there is one threshold per neuron, or a value is off the grid or out of
+                range.
         """
         if current_BS1.shape[-1] != 1:
             raise UserError(
-                f"form chain: the threshold current has {current_BS1.shape[-1]} values a step "
+                f"form chain: the threshold current has {current_BS1.shape[-1]} values per step "
                 "(model.motion.per_neuron), expected one for all neurons; use --form inputs"
             )
         k_BS1 = (current_BS1 / self.grid).to(torch.int64)
@@ -77,13 +78,13 @@ class ThresholdCode:
                 f"form chain: the threshold current runs from {current_BS1.min():g} to "
                 f"{current_BS1.max():g}, {self.bits} bits hold {low:g} to {high:g}"
             )
-        # Shifting a negative int64 keeps its sign: the bits above the last are copies of it.
+        # Shifting a negative int64 keeps its sign: the upper bits are copies of it.
         shifts = torch.tensor([*range(self.bits), self.bits - 1], device=k_BS1.device)
         return ((k_BS1 >> shifts) & 1).to(current_BS1.dtype)
 
 
 def threshold_code(branch: MotionBranch, thetas: tuple[float, float]) -> ThresholdCode:
-    """The shortest code for every threshold between the two.
+    """Return the shortest code for all thresholds between the two.
 
     Raises:
         UserError: the range needs more than 16 bits.
@@ -100,9 +101,9 @@ def threshold_code(branch: MotionBranch, thetas: tuple[float, float]) -> Thresho
 
 
 def relay_weight(branch: MotionBranch) -> float:
-    """Current of a relay whose bit is 1: 1.5 θ0, rounded up to the grid.
+    """Return the current of a relay whose bit is 1: 1.5 θ0, rounded up to the grid.
 
-    Enough to spike from rest, and 8 bits of the grid where θ0 = 1; 2 θ0 would need a ninth.
+    It causes a spike from rest and has 8 bits on the grid if θ0 = 1; 2 θ0 would need nine.
     """
     return GRID * math.ceil(1.5 * branch.theta_0 / GRID)
 
@@ -114,16 +115,16 @@ def to_chain(
     dt: float = DT,
     r_convention: RConvention = "unit-gain",
 ) -> nir.NIRGraph:
-    """The NIR graph of one pathway as a chain.
+    """Return the NIR graph of one pathway as a chain.
 
     With C channels of bits, layer i < L has N + C neurons: the branch's, then the relays. Its
     Affine is ``[[W_i, worth], [0, relay_weight · 1]]`` with bias ``[b_i, 0]``; the last layer has
     no relays. All arrays float32.
 
     Args:
-        branch: its parameters are taken as they act, on the grid.
-        code: of the threshold current.
-        dt: seconds a step.
+        branch: the branch; its quantised parameters are exported.
+        code: the code of the threshold current.
+        dt: seconds per step.
         r_convention: see `export.graph.gain`.
     """
     channels, scale = len(code.worth), gain(branch.beta)[r_convention][1]
@@ -144,15 +145,15 @@ def to_chain(
 
 
 def relay_count(branch: MotionBranch, code: ThresholdCode, layer: int) -> int:
-    """Relays in a layer, counted from 1: one for each channel, none in the last."""
+    """Return the number of relays of a layer (from 1): one per channel, none in the last layer."""
     return len(code.worth) if layer < branch.layers else 0
 
 
 def encode_chain(events_BSF: Tensor, current_BS1: Tensor, code: ThresholdCode) -> Tensor:
-    """The one input (B,S,F+C): graded events as they are, then the bits of the current.
+    """Return the single input (B,S,F+C): graded events, then the bits of the current.
 
     Raises:
-        UserError: a current that the code cannot hold.
+        UserError: the code cannot represent a current.
     """
     return torch.cat([events_BSF, code.encode(current_BS1).to(events_BSF)], dim=-1)
 
@@ -161,10 +162,10 @@ def encode_chain(events_BSF: Tensor, current_BS1: Tensor, code: ThresholdCode) -
 def chain_trace(
     branch: MotionBranch, code: ThresholdCode, events_BSF: Tensor, current_BS1: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
-    """What each LIF of the chain must do: spikes and membranes before the reset.
+    """Return the expected spikes and membranes before the reset of each LIF of the chain.
 
-    The branch's own, and after them the relays': a relay's spike is its bit, and its membrane
-    `relay_weight` where it spikes and 0 elsewhere.
+    The neurons of the branch come first, then the relays. A relay's spike is its bit; its membrane
+    is `relay_weight` if it spikes, else 0.
     """
     bits_BSC = code.encode(current_BS1).to(events_BSF)
     layers = []

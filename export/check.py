@@ -27,16 +27,16 @@ class CheckConfig:
 
     Shows whether the libraries of the export pipeline work here; `python -m mdft.doctor` calls it.
     Writes motion_visual.nir, probe.npz and manifest.json.
-    Exit status: 0 no spike differs that must not, 1 some do, 2 wrong use.
+    Exit status: 0 all required spikes are equal, 1 some differ, 2 wrong usage.
     """
 
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder for the files, made if missing."""
+    """Folder for the files; created if missing."""
 
 
 def tiny_branch() -> tuple[MotionBranch, Drive]:
-    """A branch of two layers that fires, and events and a moving threshold to drive it with."""
-    # Imported here and below: --help and a mistyped flag are answered without torch.
+    """Return a branch of two layers that fires, and its inputs: events and a varying threshold."""
+    # Imported here and below, so that --help and a mistyped flag do not import torch.
     import torch
 
     from export.forms import Drive
@@ -55,7 +55,7 @@ def tiny_branch() -> tuple[MotionBranch, Drive]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command; return the exit status."""
     config = parse(CheckConfig, "python -m export.check", args)
     from export.forms import export_form
     from export.verify import show_parity

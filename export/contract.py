@@ -19,22 +19,22 @@ from mdft.lif.grid import Arithmetic
 
 FORMAT_VERSION = 1
 EVENTS, CURRENT, OUTPUT = "events", "threshold_current", "spikes"
-DRIVE = "events_and_bits"  # the one Input of form chain
+DRIVE = "events_and_bits"  # the name of the single Input of form chain
 AGAIN = "run python -m export.to_nir again"
 
 
 @dataclass(frozen=True)
 class Channels:
-    """A run of neighbouring channels of an Input that mean the same thing.
+    """Consecutive channels of an Input with the same meaning.
 
     Attributes:
-        carries: what they are.
-        first: the first channel.
-        count: how many.
-        grid: power of two that their values are multiples of.
-        low: smallest value.
-        high: largest value.
-        worth: for threshold bits, the current that a 1 in each adds; else empty.
+        carries: the meaning.
+        first: the index of the first channel.
+        count: the number of channels.
+        grid: the power of two that the values are multiples of.
+        low: the smallest value.
+        high: the largest value.
+        worth: for threshold bits, the current that a 1 adds in each channel; else empty.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -50,7 +50,7 @@ class Channels:
 
 @dataclass(frozen=True)
 class InputContract:
-    """An Input: its width, the grid that all of its values lie on, and its channels in order."""
+    """An Input: its width, the grid of all values, and its channels in order."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -64,16 +64,16 @@ class LayerContract:
     """A LIF and the Affine before it.
 
     Attributes:
-        neurons: N, the first neurons of the layer.
-        relays: neurons after them that hand a threshold bit on to the next layer.
-        beta: leak a step, 1 − dt/τ.
+        neurons: the number of neurons N of the branch; they come first in the layer.
+        relays: the number of relays after them, which pass threshold bits on to the next layer.
+        beta: the decay factor per step, 1 − dt/τ.
         v_threshold: θ0, rounded to float32 in the file.
-        weight_bits: of a weight, its sign among them.
-        weight_grid: power of two that the N neurons' weights are multiples of; times τ/dt in the
-            file where r is one, as all weights and biases.
-        weight_limit: the largest weight of so many bits.
+        weight_bits: the bits per weight, including the sign.
+        weight_grid: the power of two that the N neurons' weights are multiples of. If r is one,
+            all weights and biases are multiplied by τ/dt in the file.
+        weight_limit: the largest weight with that number of bits.
         weight_max: the largest |weight|.
-        bias_grid: power of two that the biases are multiples of.
+        bias_grid: the power of two that the biases are multiples of.
         bias_max: the largest |bias|.
     """
 
@@ -107,16 +107,16 @@ class PathwayContract:
 class Contract:
     """manifest.json: how to read the .nir files beside it.
 
-    The sentences are the same for every export: they are what NIR leaves to its reader.
+    The fields with sentences are constant: they define what NIR leaves open.
 
     Attributes:
         form: inputs or chain, see `layout`.
         r_convention: see `export.graph.gain`.
-        arithmetic: that the probe's spikes were computed in; a simulator of the same has to give
-            them.
-        dt: seconds a step.
-        sha256: of every graph and of the probe, by file name.
-        pathways: the graphs.
+        arithmetic: the arithmetic of the probe's spikes; a simulator with the same arithmetic must
+            give the same spikes.
+        dt: seconds per step.
+        sha256: the SHA-256 of every graph and of the probe, by file name.
+        pathways: the graphs, by pathway.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -137,7 +137,7 @@ class Contract:
 
 
 def layout(form: Form, layers: int) -> tuple[dict[str, type[nir.NIRNode]], set[tuple[str, str]]]:
-    """Nodes by name and edges of a form.
+    """Return the nodes by name and the edges of a form.
 
     ``inputs``: events → affine_1 → lif_1 → … → lif_L → spikes, and
     threshold_current → threshold_i → lif_i for each i.
@@ -160,10 +160,10 @@ def layout(form: Form, layers: int) -> tuple[dict[str, type[nir.NIRNode]], set[t
 
 
 def read_contract(folder: Path) -> Contract:
-    """The manifest.json of an exported folder.
+    """Read the manifest.json of an exported folder.
 
     Raises:
-        UserError: it is missing, malformed, or says what this version does not.
+        UserError: it is missing, malformed, or of another version.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -182,13 +182,13 @@ def read_contract(folder: Path) -> Contract:
 
 
 def check_export(folder: Path) -> tuple[Contract, dict[str, nir.NIRGraph]]:
-    """Read an exported folder back, and hold every graph against its contract.
+    """Read an exported folder and check every graph against its contract.
 
     Returns:
         The contract, and the graph of each pathway.
 
     Raises:
-        UserError: names the file and what differs.
+        UserError: they differ; the message has the file and the difference.
     """
     contract = read_contract(folder)
     for name, expected in contract.sha256.items():
@@ -207,10 +207,10 @@ def check_export(folder: Path) -> tuple[Contract, dict[str, nir.NIRGraph]]:
 def check_graph(
     path: Path, graph: nir.NIRGraph, contract: Contract, pathway: PathwayContract
 ) -> None:
-    """Hold a graph against its contract: nodes, edges, widths, and the constants of every LIF.
+    """Check a graph against its contract: nodes, edges, widths, and the constants of every LIF.
 
     Raises:
-        UserError: names the file, the node, what was found and what was expected.
+        UserError: they differ; the message has file, node, what was found and expected.
     """
     nodes, edges = layout(contract.form, len(pathway.layers))
     found = {name: type(node) for name, node in graph.nodes.items()}

@@ -1,4 +1,4 @@
-"""The figure of the architecture: every box is a file, every arrow what goes between them."""
+"""The figure of the architecture: boxes are files, arrows are the data between them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DATA, DENSE, SPIKING, OUTSIDE, FILE = "#f1f5f9", "#dbeafe", "#fde2e2", "#dcfce7"
 
 @dataclass(frozen=True)
 class Box:
-    """A file, and what it is for; corner, size and colour."""
+    """A file and its purpose; corner, size and colour."""
 
     at: Point
     size: Point
@@ -26,7 +26,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Zone:
-    """What several boxes have in common."""
+    """A frame around boxes, with a common label."""
 
     at: Point
     size: Point
@@ -37,7 +37,7 @@ class Zone:
 
 @dataclass(frozen=True)
 class Arrow:
-    """What goes along a line of corners; where its name stands, and its SVG ``text-anchor``."""
+    """A polyline with a label, the label's position and its SVG ``text-anchor``."""
 
     points: tuple[Point, ...]
     says: str = ""
@@ -94,7 +94,7 @@ ARROWS = (
     Arrow(((683, 518), (733, 505))),
     Arrow(((683, 536), (733, 570))),
 )
-#: Size of the names of files, px.
+#: Font size of file names, px.
 _FONT = 12.5
 _HEAD = f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" \
@@ -110,7 +110,7 @@ fill:#0f172a}}
 
 
 def architecture() -> str:
-    """The figure as SVG."""
+    """Return the figure as SVG."""
     lines = [_HEAD.rstrip()]
     for zone in ZONES:
         x, y = zone.at

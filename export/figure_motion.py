@@ -1,4 +1,4 @@
-"""The figure that shows what the motion branch does with a clip: pictures to spikes."""
+"""The figure of the motion branch for one clip: from frames to spikes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _INK, _MUTED = "#222222", "#666666"
 
 
 def draw_motion(figure: Figure, page: Explanation, name: str = "visual") -> None:
-    """Frames, events, threshold and the spikes of every layer of one pathway, over one clock.
+    """Draw frames, events, threshold and the spikes of all layers of a pathway on one time axis.
 
     Args:
-        figure: empty.
-        page: what there is to see.
+        figure: an empty figure.
+        page: the data of the clip.
         name: the pathway.
     """
     pathway = next(p for p in page.pathways if p.name == name)
     layers = len(pathway.spikes)
     ratios = [1, 1, 1, *[1.6] * layers]
     frames, events, theta, *rasters = figure.subplots(3 + layers, sharex=True, height_ratios=ratios)
-    shown = list(moments(page.footage, _SHOWN))
-    half = 0.47 * page.footage.seconds / len(shown)
-    for time, picture, image in shown:
+    displayed = list(moments(page.footage, _SHOWN))
+    half = 0.47 * page.footage.seconds / len(displayed)
+    for time, picture, image in displayed:
         place = (time - half, time + half, 0, 1)
         frames.imshow(picture, extent=place, aspect="auto")
         events.imshow(image, extent=place, aspect="auto", interpolation="nearest")
@@ -61,7 +61,7 @@ def _threshold(axes: Axes, pathway: Pathway, steps_per_second: int) -> None:
 
 
 def _raster(axes: Axes, spikes_SN: np.ndarray, steps_per_second: int) -> None:
-    """Neurons down, steps across; the busiest neuron on top."""
+    """Draw a raster: neurons down, steps across; the most active neuron on top."""
     steps, neurons = spikes_SN.shape
     order = np.argsort(-spikes_SN.sum(0), kind="stable")
     axes.imshow(

@@ -16,30 +16,30 @@ from mdft.files import write_atomic
 if TYPE_CHECKING:
     from mdft.inference.explain import Explanation
 
-#: Name of a file → title of the report's figure that it holds begins with this.
+#: File name → beginning of the title of the report's figure in it.
 REPORTED = {"parity.svg": "Membranes", "operations.svg": "Operations"}
 
 
 @dataclass(frozen=True)
 class FiguresConfig:
-    """Draw the architecture, what a clip does in the motion branch, its parity and its cost."""
+    """Draw the architecture, the motion branch for one clip, parity and cost."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The folder of a run that was exported with `python -m export.to_nir`."""
+    """The folder of a run that was exported by `python -m export.to_nir`."""
     clip: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
     """A video file."""
     out: Path = Path("docs/figures")
-    """Folder of the pictures, made if missing."""
+    """Folder of the figures; created if missing."""
     pathway: str = "visual"
-    """Whose motion branch: audio or visual."""
+    """The pathway: audio or visual."""
     backends: tuple[str, ...] = ("reference_float", "lava_fixed")
-    """Two backends whose membranes are laid over each other."""
+    """Two backends whose membranes are compared."""
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command."""
     config = parse(FiguresConfig, "python -m export.figures", args)
-    # Imported here and below: --help and a mistyped flag are answered without torch.
+    # Imported here and below, so that --help and a mistyped flag do not import torch.
     from export.figure_architecture import architecture
     from export.figure_motion import draw_motion
     from hardware.manifest import PROBE
@@ -54,14 +54,14 @@ def main(args: list[str] | None = None) -> int:
         raise UserError(f"{graph}: no such file; make it with `python -m export.to_nir {folder}`")
     report, material = build(ReportConfig(graph, folder / PROBE, backends=config.backends))
     page = explained(folder, config.clip)
-    pictures = {picture.title: picture.svg for picture in figures(report, material)}
+    drawn = {figure.title: figure.svg for figure in figures(report, material)}
     config.out.mkdir(parents=True, exist_ok=True)
     write_atomic(config.out / "architecture.svg", architecture().encode())
     write_drawing(
         config.out / "motion.png", (9, 7.2), lambda f: draw_motion(f, page, config.pathway)
     )
     for name, title in REPORTED.items():
-        found = next(svg for key, svg in pictures.items() if key.startswith(title))
+        found = next(svg for key, svg in drawn.items() if key.startswith(title))
         write_atomic(config.out / name, found)
     for name in ("architecture.svg", "motion.png", *REPORTED):
         print(config.out / name)
@@ -69,10 +69,10 @@ def main(args: list[str] | None = None) -> int:
 
 
 def explained(run: Path, clip: Path) -> Explanation:
-    """What a trained run makes of a clip, among the classes of its test.
+    """Classify a clip with a trained run, among the classes of its test, and record the steps.
 
     Args:
-        run: its folder.
+        run: the folder of the run.
         clip: a video file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The files of an export: their names, what they can hold, and how they are written."""
+"""The files of an export: names, types and writing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 
 from mdft.files import write_atomic
 
-#: Of a graph: events and threshold current are two Inputs, or one for every NIR reader.
+#: Form of a graph: events and threshold current are two Inputs, or one for every NIR reader.
 Form = Literal["inputs", "chain"]
-#: Of the LIF's r: tau/dt, or one.
+#: Convention of the LIF's r: tau/dt, or one.
 RConvention = Literal["unit-gain", "one"]
 
 PARITY = "parity_level_0.json"
@@ -23,7 +23,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip entry can hold
 
 
 def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
-    """A compressed .npz with fixed dates: equal arrays, equal bytes (np.savez stamps the time)."""
+    """Return a compressed .npz with fixed dates, unlike np.savez: equal arrays give equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
@@ -36,10 +36,10 @@ def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file whole, keys sorted."""
+    """Write a JSON file atomically, with sorted keys."""
     write_atomic(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
 
 def graph_path(out: Path, pathway: str) -> Path:
-    """Where a pathway's graph lies."""
+    """Return the path of a pathway's graph."""
     return out / f"motion_{pathway}.nir"

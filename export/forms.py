@@ -1,4 +1,4 @@
-"""The two forms of a graph, with what goes into the probe and the contract of each."""
+"""The two forms of a graph, with the probe and the contract of each."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from mdft.model.motion import MotionBranch
 
 @dataclass(frozen=True)
 class Drive:
-    """What a pathway is driven with, and the range that its threshold stays in.
+    """The inputs of a pathway, and the range of its threshold.
 
     Attributes:
-        x_BSF: graded events of every step.
-        current_BSA: threshold current of every step, A = 1, or A = N with one per neuron.
-        thetas: smallest and largest threshold θ.
+        x_BSF: the graded events of every step.
+        current_BSA: the threshold current of every step, A = 1, or A = N with one per neuron.
+        thetas: the smallest and largest threshold θ.
     """
 
     x_BSF: Tensor
@@ -47,12 +47,12 @@ class Exported:
     """One pathway in one form.
 
     Attributes:
-        graph: to be written.
-        inputs: (B,S,width) of each Input.
+        graph: the graph to write.
+        inputs: the values (B,S,width) of each Input.
         traces: spikes and membranes before the reset, (B,S,N), of each LIF node.
-        arithmetic: that the spikes were computed in.
-        given: contract of each Input.
-        layers: contract of each LIF node.
+        arithmetic: the arithmetic of the spikes.
+        given: the contract of each Input.
+        layers: the contract of each LIF node.
     """
 
     graph: nir.NIRGraph
@@ -66,10 +66,10 @@ class Exported:
 def export_form(
     form: Form, branch: MotionBranch, drive: Drive, r_convention: RConvention
 ) -> Exported:
-    """A branch in a form.
+    """Return a branch in one form.
 
     Raises:
-        UserError: what the form cannot hold.
+        UserError: the form cannot represent the branch.
     """
     make = _inputs if form == "inputs" else _chain
     return make(branch, drive, r_convention)
@@ -114,7 +114,7 @@ def _chain(branch: MotionBranch, drive: Drive, r_convention: RConvention) -> Exp
 
 
 def _check_units(branch: MotionBranch, chain: nir.NIRGraph) -> None:
-    """A leak rounds in the unit of the membrane; it has to be the one of the training."""
+    """Check that the membrane's unit, in which leaks are rounded, is that of the training."""
     trained = quantise(lower(to_graph(branch)), input_grids(branch)).populations
     integers = quantise(lower(chain), {DRIVE: INPUT_GRID})
     advice = "use --form inputs, or 8-bit weights and a beta of 0 or 0.5"

@@ -1,4 +1,4 @@
-"""A motion branch written as NIR, form `inputs`, and read back to the last bit.
+"""Write a motion branch as NIR, form `inputs`, and check that the file is bit-equal.
 
 events → affine_1 → lif_1 → affine_2 → … → lif_L → spikes
 threshold_current → threshold_i → lif_i   for each i
@@ -27,17 +27,17 @@ def to_graph(
     dt: float = DT,
     r_convention: RConvention = "unit-gain",
 ) -> nir.NIRGraph:
-    """The NIR graph of one pathway.
+    """Return the NIR graph of one pathway.
 
     u ← u + dt/τ·(−u + R·I), spike when u > v_threshold, then u ← 0 in the same step: with
     τ = dt/(1 − β) and R·I = τ/dt times the branch's current it is u ← β·u + I, the LIF that was
     trained. All arrays float32.
 
     Args:
-        branch: its parameters are taken as they act, on the grid.
-        per_neuron: whether the threshold current has a value for each neuron, and not one for
-            all; its Linears are then scaled identities, and columns of one value otherwise.
-        dt: seconds a step.
+        branch: the branch; its quantised parameters are exported.
+        per_neuron: whether the threshold current has a value per neuron instead of one for all;
+            its Linears are then scaled identities, otherwise columns of one value.
+        dt: seconds per step.
         r_convention: see `gain`.
     """
     size, scale = branch.neurons, gain(branch.beta)[r_convention][1]
@@ -55,17 +55,17 @@ def to_graph(
 
 
 def gain(beta: float) -> dict[RConvention, tuple[float, float]]:
-    """How τ/dt = 1/(1 − β) is shared between r and the weights: (r, factor of the weights).
+    """Return, by convention, (r, factor of the weights), whose product is τ/dt = 1/(1 − β).
 
-    ``unit-gain``: r = τ/dt and the weights as trained; what snnTorch and SpikingJelly take.
-    ``one``: r = 1 and weights times τ/dt; for readers that ignore r. Exact in float32 where τ/dt
-    is a power of two.
+    ``unit-gain``: r = τ/dt and the trained weights; for snnTorch and SpikingJelly.
+    ``one``: r = 1 and weights times τ/dt; for readers that ignore r. Exact in float32 if τ/dt is a
+    power of two.
     """
     return {"unit-gain": (1 / (1 - beta), 1.0), "one": (1.0, 1 / (1 - beta))}
 
 
 def grid_arrays(branch: MotionBranch) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Weight (N,F) and bias (N,) of each layer as they act, float64."""
+    """Return the quantised weight (N,F) and bias (N,) of each layer, float64."""
     return [
         (
             weight_NF.detach().cpu().numpy().astype(float),
@@ -76,14 +76,14 @@ def grid_arrays(branch: MotionBranch) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def affine(weight: np.ndarray, bias: np.ndarray, scale: float) -> nir.Affine:
-    """An Affine of float32 arrays, both times `scale`."""
+    """Return an Affine of float32 arrays, both multiplied by `scale`."""
     return nir.Affine(
         weight=(weight * scale).astype(np.float32), bias=(bias * scale).astype(np.float32)
     )
 
 
 def lif(branch: MotionBranch, size: int, dt: float, r_convention: RConvention) -> nir.LIF:
-    """The branch's LIF for `size` neurons, one value of each constant for all."""
+    """Return the branch's LIF for `size` neurons with equal constants."""
     beta = branch.beta
     return nir.LIF(
         tau=np.full(size, dt / (1 - beta), np.float32),
@@ -95,7 +95,7 @@ def lif(branch: MotionBranch, size: int, dt: float, r_convention: RConvention) -
 
 
 def current_range(branch: MotionBranch, thetas: tuple[float, float]) -> tuple[float, float]:
-    """Smallest and largest threshold current, for thresholds between two values.
+    """Return the smallest and largest threshold current for thresholds between two values.
 
     b = β·δ(t−1) − δ(t), where δ = θ − θ0 on GRID, and 0 before the first step.
     """
@@ -104,17 +104,17 @@ def current_range(branch: MotionBranch, thetas: tuple[float, float]) -> tuple[fl
 
 
 def input_grids(branch: MotionBranch) -> dict[str, float]:
-    """The power-of-two grid that each input's values lie on, form `inputs`."""
+    """Return the power-of-two grid of each input's values, form `inputs`."""
     return {EVENTS: INPUT_GRID, CURRENT: branch.current_grid}
 
 
 def write_graph(graph: nir.NIRGraph, path: Path) -> None:
-    """Write a graph whole or not at all, after reading it back: every parameter bit-equal.
+    """Write a graph atomically, after checking that a reading of the file is bit-equal.
 
     Raises:
-        UserError: what was read differs from what was written.
+        UserError: the graph that was read differs from the one that was written.
     """
-    # Left to itself nir.write would destroy the old file when it fails half-way.
+    # nir.write alone would destroy the old file if it failed.
     with replacing(path) as temporary:
         nir.write(temporary, graph)
         check_equal(graph, nir.read(temporary), path)
@@ -124,7 +124,7 @@ def check_equal(written: nir.NIRGraph, read: nir.NIRGraph, path: Path) -> None:
     """Check that two graphs have the same edges, nodes, dtypes and bits.
 
     Raises:
-        UserError: names the file and the first difference.
+        UserError: they differ; the message has the file and the first difference.
     """
     if sorted(written.edges) != sorted(read.edges) or set(written.nodes) != set(read.nodes):
         raise UserError(f"{path}: nodes or edges changed on the way through the file")

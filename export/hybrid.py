@@ -1,4 +1,4 @@
-"""`python -m export.hybrid RUN --backend NAME`: the test set with its motion in a simulator."""
+"""`python -m export.hybrid RUN --backend NAME`: test with the motion branch in a simulator."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HybridConfig:
-    """Test a run with its motion branch in a simulator, and all else in PyTorch.
+    """Test a run with its motion branch in a simulator and the rest in PyTorch.
 
-    Prints S, U, HM and ZSL beside PyTorch's and the spikes that differ. No spike may differ, and
-    no score, in a floating-point backend for a run trained with --motion.arithmetic float, and in
-    a fixed-point one for a run trained with loihi; else the difference is only shown.
-    Exit status: 0 as it must be, 1 something differs that must not, 2 wrong use.
+    Prints S, U, HM and ZSL beside PyTorch's and the spikes that differ. Spikes and scores must be
+    equal in a floating-point backend for a run trained with --motion.arithmetic float, and in a
+    fixed-point one for a run trained with loihi; otherwise differences are only reported.
+    Exit status: 0 all required values are equal, 1 a required one differs, 2 wrong usage.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -44,26 +44,26 @@ class HybridConfig:
     runtime: str = "inline"
     """For Lava: inline (one OS process) or process (Lava's own runtime)."""
     limit: int | None = None
-    """Only so many test clips, equally many of each class; by default all."""
+    """Number of test clips, equally many of each class; by default all."""
     seed: int = 0
-    """Of the choice of --limit."""
+    """Seed of the choice of clips for --limit."""
     batch_size: int = 256
-    """Clips a run of the simulator; the scores do not depend on it but for rounding."""
+    """Clips per run of the simulator; it changes the scores only by rounding."""
     json: Path | None = None
-    """Also write the result here."""
+    """Also write the result to this JSON file."""
 
 
 def hybrid(config: HybridConfig) -> HybridResult:
     """Test a run with PyTorch and with a simulator.
 
     Raises:
-        UserError: no finished run with a spiking network, or an argument out of its range.
-        mdft.errors.UserError: an unknown backend, or one that cannot express the graph.
+        UserError: the run is not finished or has no spiking network, an argument is out of range,
+            or the backend is unknown or cannot express the graph.
     """
     backend = find_backend(config.backend, config.runtime)
     require(config.batch_size >= 1, "--batch-size", config.batch_size, "at least 1")
     check_target("--json", config.json)
-    # Imported here and below: --help and a mistyped flag are answered without torch.
+    # Imported here and below, so that --help and a mistyped flag do not import torch.
     from export.hybrid_result import HybridResult
     from export.simulated import SimulatedMotion
     from export.subset import balanced_subset
@@ -76,7 +76,7 @@ def hybrid(config: HybridConfig) -> HybridResult:
         raise UserError(f"{folder}: no {RESULTS} there, which holds its β; finish the training")
     beta, model = read_results(folder).beta, load_ours(folder)
     if not model.spiking:
-        raise UserError(f"{config.run}: trained without a spiking network, nothing to simulate")
+        raise UserError(f"{config.run}: trained without a spiking network, expected one")
     clips, stage = clips_of(folder), STAGES[-1]
     available = sum(len(clips.splits[name]) for name in (stage.seen, stage.unseen))
     if config.limit is not None:
@@ -139,7 +139,7 @@ def _steps(clips: ClipSet) -> int:
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command; return the exit status."""
     config = parse(HybridConfig, "python -m export.hybrid", args)
     from export.hybrid_result import show
 

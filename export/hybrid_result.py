@@ -15,27 +15,27 @@ SCORES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
 
 @dataclass(frozen=True)
 class HybridResult:
-    """A run, tested twice on the same clips.
+    """A run, tested in PyTorch and with a simulator on the same clips.
 
     Attributes:
-        backend: of the motion branch.
-        runtime: of Lava, None elsewhere.
-        arithmetic: that the run was trained with, float or loihi.
-        clips: tested.
-        available: how many test clips there are.
-        classes: candidates; those of the clips tested.
-        seed: of the choice, None with all clips.
+        backend: the backend of the motion branch.
+        runtime: the runtime of Lava; None for other backends.
+        arithmetic: the arithmetic of the training, float or loihi.
+        clips: the number of clips tested.
+        available: the number of test clips.
+        classes: the number of candidates, the classes of the tested clips.
+        seed: the seed of the choice of clips; None with all clips.
         torch: score → value with the motion branch in PyTorch.
         hybrid: score → value with it in the simulator.
-        reclassified: clips that are called another class than in PyTorch.
-        layers: ``pathway.layer`` → spikes of the steps that exist, PyTorch's against the
-            simulator's; ``first`` counts clips in the order of the test.
+        reclassified: the number of clips with another predicted class than in PyTorch.
+        layers: ``pathway.layer`` → comparison of PyTorch's and the simulator's spikes without
+            padding; ``first`` counts clips in the order of the test.
         first_clips: ``pathway.layer`` → name of the first clip with a differing spike.
-        required: whether all of it must be equal.
-        milliseconds: simulator's wall time a clip, all pathways, its compilation included.
-        milliseconds_torch: the same of PyTorch's motion branch.
-        steps: of the longest clip.
-        notes: what was rounded in the graph.
+        required: whether spikes and scores must be equal.
+        milliseconds: the simulator's wall time per clip, all pathways, including compilation.
+        milliseconds_torch: the same for PyTorch's motion branch.
+        steps: the number of steps of the longest clip.
+        notes: remarks about rounding in the graph.
     """
 
     backend: str
@@ -58,22 +58,22 @@ class HybridResult:
 
     @property
     def compared(self) -> int:
-        """Spikes compared."""
+        """The number of spikes compared."""
         return sum(layer.compared for layer in self.layers.values())
 
     @property
     def differing(self) -> int:
-        """Spikes that differ."""
+        """The number of spikes that differ."""
         return sum(layer.differing for layer in self.layers.values())
 
     @property
     def failed(self) -> bool:
-        """Whether a spike or a score differs that must not."""
+        """Whether a spike or a score differs that must be equal."""
         return self.required and bool(self.differing or self.torch != self.hybrid)
 
 
 def scores_table(result: HybridResult) -> Table:
-    """S, U, HM and ZSL of both, and their difference in points."""
+    """Return a table of S, U, HM and ZSL of both, and their difference in points."""
     table = Table(title="Zero-shot test, mean per-class recall in %", title_justify="left")
     table.add_column("score", style="bold")
     for heading in ("PyTorch", f"motion in {_where(result)}", "difference"):
@@ -85,7 +85,7 @@ def scores_table(result: HybridResult) -> Table:
 
 
 def layers_table(result: HybridResult) -> Table:
-    """Spikes of each layer that differ, and where they first do."""
+    """Return a table of the spikes of each layer that differ, and the first difference."""
     table = Table(title="Spikes, PyTorch's against the simulator's", title_justify="left")
     for heading in ("layer", "compared", "firing", "differing", "F1", "first difference"):
         left = heading in ("layer", "first difference")
@@ -104,7 +104,7 @@ def layers_table(result: HybridResult) -> Table:
 
 
 def show(result: HybridResult, console: Console) -> None:
-    """Print both tables and what they are of."""
+    """Print both tables with a description."""
     of = f"all {result.available} test clips"
     if result.seed is not None:
         of = (

@@ -15,7 +15,7 @@ from hardware.graph.network import DT
 from hardware.graph.neurons import snap_decay
 from mdft.errors import UserError
 
-with warnings.catch_warnings():  # both packages warn of their own imports
+with warnings.catch_warnings():  # both packages cause warnings when imported
     warnings.simplefilter("ignore")
     import nirtorch
     import snntorch
@@ -24,9 +24,9 @@ FUSED = "fused_input"
 
 
 class LeakyNode(nn.Module):
-    """NIR's LIF as snnTorch's `Leaky` with reset to zero, one step a call.
+    """NIR's LIF as snnTorch's `Leaky` with reset to zero, one step per call.
 
-    β = 1 − dt/τ, snapped to 1/4096 since τ is stored as float32. snnTorch resets at the start of
+    β = 1 − dt/τ, rounded to 1/4096 since τ is stored as float32. snnTorch resets at the start of
     the next step and returns the membrane before the reset; spikes are the same.
 
     The input is multiplied by r·dt/τ, which is 1 in the convention of unit gain.
@@ -39,7 +39,7 @@ class LeakyNode(nn.Module):
         super().__init__()
         decay = snap_decay(dt / np.asarray(node.tau, np.float64))
         if np.any(node.v_leak) or (node.v_reset is not None and np.any(node.v_reset)):
-            raise UserError("a LIF has v_leak or v_reset ≠ 0; snnTorch's Leaky has not")
+            raise UserError("a LIF has v_leak or v_reset ≠ 0; snnTorch's Leaky has neither")
         gain = snap_decay(np.asarray(node.r, np.float64) * decay)
         self.gain = torch.from_numpy(gain.astype(np.float32))
         self.leaky = snntorch.Leaky(
@@ -49,13 +49,13 @@ class LeakyNode(nn.Module):
         )
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Spikes and membrane; `state` is the membrane of the step before, None at rest."""
+        """Return spikes and membrane; `state` is the previous membrane, None at rest."""
         membrane = torch.zeros_like(x) if state is None else state
         return self.leaky(self.gain * x, membrane)
 
 
 def _affine(node: nir.Affine) -> nn.Linear:
-    # nirtorch's own map leaves a random bias.
+    # nirtorch's mapping leaves the bias at random values.
     module = nn.Linear(node.weight.shape[1], node.weight.shape[0], bias=True)
     module.weight.data = torch.from_numpy(node.weight)
     module.bias.data = torch.from_numpy(node.bias)
@@ -63,12 +63,12 @@ def _affine(node: nir.Affine) -> nn.Linear:
 
 
 def fuse_inputs(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, list[str]]:
-    """One Input of the concatenated channels, since nirtorch takes no second.
+    """Replace all Inputs by one with the concatenated channels: nirtorch supports only one.
 
-    Each former Input becomes a Linear of zeros and ones that selects its channels: exact.
+    Each former Input becomes a Linear of zeros and ones that selects its channels, which is exact.
 
     Returns:
-        the graph, and the former inputs' names in the order of their channels.
+        The graph, and the names of the former inputs in the order of their channels.
     """
     names = sorted(graph.inputs)
     widths = [int(np.prod(graph.nodes[n].input_type["input"])) for n in names]
@@ -89,19 +89,18 @@ def run_graph(graph: nir.NIRGraph, inputs: dict[str, Tensor]) -> dict[str, Tenso
     """Run a graph in nirtorch with snnTorch neurons, every sample from rest.
 
     Args:
-        graph: from `hardware.graph.file.read_nir`, which checks the names of the nodes: nirtorch
-            pastes them into source.
-        inputs: (B, S, width) float32 of each Input.
+        graph: the result of `hardware.graph.file.read_nir`, which checks the names of the nodes:
+            nirtorch inserts them into source code.
+        inputs: float32 (B, S, width), by Input name.
 
     Returns:
-        spikes (B, S, N) of each LIF node, and of the Output under its name.
+        Spikes (B, S, N) of each LIF node, and of the Output under its name.
 
     Raises:
-        UserError: what `hardware.graph.graph.lower` refuses; not one Output: nirtorch loops for
-            ever
-            on two.
+        UserError: `hardware.graph.graph.lower` refuses the graph, or it does not have exactly one
+            Output: nirtorch does not terminate with two.
     """
-    lower(graph)  # nirtorch takes NaN, cycles and time constants of 0 without a word
+    lower(graph)  # nirtorch accepts NaN, cycles and time constants of 0 without a message
     if len(graph.outputs) != 1:
         raise UserError(f"the graph has {len(graph.outputs)} Outputs, nirtorch runs graphs of one")
     several = len(graph.inputs) > 1

@@ -1,7 +1,7 @@
-"""``python -m export.predict RUN CLIP… --backend NAME``: labels with the motion branch simulated.
+"""``python -m export.predict RUN CLIP… --backend NAME``: predict, motion simulated.
 
-As ``python -m mdft.predict``, but the spikes of the motion branch come from a simulator; the dense
-part runs in PyTorch.
+This is ``python -m mdft.predict``, but the spikes of the motion branch come from a simulator; the
+dense part runs in PyTorch.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class Command(predict.Command):
 
 
 def main(command: Command) -> int:
-    """The command line; 0, or 1 if a clip could not be read.
+    """Run the command; return 0, or 1 if a clip could not be read.
 
     Raises:
-        UserError: there is no such backend, the run has no spiking motion branch, the backend
-            cannot express it, or as ``mdft.predict``.
+        UserError: the backend is unknown or cannot express the graph, or the run has no spiking
+            motion branch; see also ``mdft.predict``.
     """
     predict.check(command)
     backend = find_backend(command.backend)
-    # Imported here: --help and a mistyped flag are answered without torch.
+    # Imported here, so that --help and a mistyped flag do not import torch.
     from export.simulated import SimulatedMotion
     from mdft.inference.classifier import load
     from mdft.model.mdft import MDFT

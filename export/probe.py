@@ -13,10 +13,10 @@ TEST_SPLITS = ("test_unseen", "test_seen")
 
 
 def pick_samples(clips: ClipSet, count: int) -> np.ndarray:
-    """Clip indices, evenly from both test splits and evenly through each.
+    """Return clip indices, equally many of both test splits and evenly spaced in each.
 
     Raises:
-        UserError: fewer than one sample asked for, or more than there are.
+        UserError: the count is below 1 or above the number of test clips.
     """
     available = [len(clips.splits[name]) for name in TEST_SPLITS]
     if not 1 <= count <= sum(available):
@@ -31,15 +31,15 @@ def pick_samples(clips: ClipSet, count: int) -> np.ndarray:
 
 
 def probe_arrays(pathway: str, exported: Exported) -> dict[str, np.ndarray]:
-    """The probe's keys of one pathway p, float32 but for the last.
+    """Return the probe's arrays of one pathway p, float32 except for the last.
 
     `p.in.<input>` (B,S,width) and `p.grid.<input>`, the power of two that its values are multiples
     of, for each Input; `p.spikes.lif_i` and `p.membrane.lif_i` (B,S,N, before the reset) for each
-    LIF; `p.spikes.out` (B,S,N); and `p.arithmetic`, "float" or "loihi", a string: in a simulator
-    that computes in it the spikes are these.
+    LIF; `p.spikes.out` (B,S,N); and `p.arithmetic`, "float" or "loihi", a string: a simulator with
+    this arithmetic must give the same spikes.
 
     Raises:
-        UserError: an input off its grid, or out of the range that its contract gives.
+        UserError: an input is off its grid or outside the range of its contract.
     """
     arrays = {f"in.{name}": x for name, x in exported.inputs.items()}
     for name, (spikes_BSN, membrane_BSN) in exported.traces.items():

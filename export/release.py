@@ -1,4 +1,4 @@
-"""`python -m export.release RUN OUT`: the files of a release, and a model card."""
+"""`python -m export.release RUN OUT`: collect the files of a release, and a model card."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from mdft.errors import UserError
 from mdft.files import write_atomic
 
 CARD = "MODEL_CARD.md"
-#: Bytes of all files together.
+#: Largest total size of the files, bytes.
 MOST = 5_000_000
 
 
 @dataclass(frozen=True)
 class ReleaseConfig:
-    """Copy what others need of a trained, exported and simulated run, and describe it."""
+    """Copy the files of a trained, exported and simulated run, and write a model card."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder, with parity_*.json from hardware.run beside its graphs."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder of the release; made if missing, files of the same name are replaced."""
+    """Folder of the release; created if missing, existing files are replaced."""
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command."""
     config = parse(ReleaseConfig, "python -m export.release", args)
-    # Imported here: --help and a mistyped flag are answered without torch.
+    # Imported here, so that --help and a mistyped flag do not import torch.
     from export.agreement import agreements
     from export.model_card import model_card
     from mdft.model.mdft import PATHWAYS
@@ -51,7 +51,9 @@ def main(args: list[str] | None = None) -> int:
         raise UserError(f"{folder}: no parity of its graphs, or a failed one; run hardware.run")
     size = sum((folder / name).stat().st_size for name in names)
     if size > MOST:
-        raise UserError(f"{folder}: {size:,} bytes, at most {MOST:,}; export fewer --samples")
+        raise UserError(
+            f"{folder}: {size:,} bytes, expected at most {MOST:,}; export fewer --samples"
+        )
     card = model_card(read_config(folder), read_results(folder), rows, size)
     config.out.mkdir(parents=True, exist_ok=True)
     for name in names:

@@ -1,4 +1,4 @@
-"""The model with its motion branch in a simulator, and how its spikes compare with PyTorch's."""
+"""The model with its motion branch in a simulator, and a comparison with PyTorch's spikes."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from mdft.model.mdft import MDFT, MotionInput, Output
 
 @dataclass
 class Tally:
-    """Spikes of one layer, counted batch by batch over the steps that exist.
+    """Counts of one layer's spikes, added batch by batch, without padded steps.
 
     Attributes:
-        compared: neuron-steps.
-        expected: spikes of PyTorch.
-        found: spikes of the simulator.
-        both: spikes of both.
-        first: the first clip that differs, and in it the first step, as (clip, step, neuron);
+        compared: the number of neuron-steps.
+        expected: the number of spikes in PyTorch.
+        found: the number of spikes in the simulator.
+        both: the number of spikes in both.
+        first: (clip, step, neuron) of the first step that differs in the first clip that differs;
             clips are counted in the order of the test.
-        distance: PyTorch's membrane minus the threshold there.
+        distance: PyTorch's membrane minus the threshold at `first`.
     """
 
     compared: int = 0
@@ -51,7 +51,7 @@ class Tally:
         mask_BS: np.ndarray,
         start: int,
     ) -> None:
-        """Count a batch, whose first clip is the ``start``-th of the test."""
+        """Add a batch whose first clip is the ``start``-th of the test."""
         expected, found = (x.astype(bool)[mask_BS] for x in (expected_BSN, found_BSN))
         self.compared += expected.size
         self.expected += int(expected.sum())
@@ -69,7 +69,7 @@ class Tally:
             self.distance = where.distance
 
     def comparison(self, layer: str) -> LayerComparison:
-        """The counts so far, as `hardware.run` reports a layer."""
+        """Return the counts so far as a comparison of `hardware.run`."""
         total = self.expected + self.found
         return LayerComparison(
             layer=layer,
@@ -86,16 +86,16 @@ class Tally:
 class SimulatedMotion:
     """The forward pass of a model with the motion branch in a simulator.
 
-    Each pathway is written as .nir and read back: what runs is what any reader of the file gets.
-    PyTorch's own branch runs beside it on the same inputs, to be compared with.
+    Each pathway is written as .nir and read back, so that the simulated graph is that of the file.
+    PyTorch's branch also runs on the same inputs, for the comparison.
 
     Args:
-        model: in eval mode, with a spiking network, on the CPU.
+        model: a model in eval mode, with a spiking network, on the CPU.
         backend: the simulator.
-        runtime: of Lava, "inline" or "process".
+        runtime: the runtime of Lava, "inline" or "process".
 
     Raises:
-        UserError: of ``hardware``: the backend cannot express a graph.
+        UserError: the backend cannot express a graph.
     """
 
     def __init__(self, model: MDFT, backend: Backend, runtime: str = "inline") -> None:
@@ -114,7 +114,7 @@ class SimulatedMotion:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Output:
-        """As :meth:`mdft.model.mdft.MDFT.forward`, with the simulator's spikes."""
+        """Return the result of :meth:`mdft.model.mdft.MDFT.forward` with the simulator's spikes."""
         model = self.model
         semantics, inputs = model.semantics(batch), model.motion_inputs(batch)
         spikes = {p: self._simulate(p, given, batch.mask_BT) for p, given in inputs.items()}
@@ -124,7 +124,7 @@ class SimulatedMotion:
         return Output(o_av_BE, model.reconstruct(o_av_BE), spikes)
 
     def layers(self) -> dict[str, LayerComparison]:
-        """``pathway.layer`` → spikes compared so far."""
+        """Return ``pathway.layer`` → comparison of the spikes so far."""
         return {name: tally.comparison(name) for name, tally in self.tallies.items()}
 
     def _network(self, pathway: str) -> Network | IntegerNetwork:

@@ -1,4 +1,4 @@
-"""Some of the test clips: as many of each class, chosen by a seed."""
+"""A subset of the test clips, balanced over the classes and chosen by a seed."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from mdft.errors import UserError
 def balanced_subset(
     clips: ClipSet, seen_split: str, unseen_split: str, limit: int, seed: int
 ) -> ClipSet:
-    """The same clips with two smaller splits, balanced over their classes.
+    """Return the data set with smaller test splits, balanced over their classes.
 
-    Classes of the two splits take turns, in an order drawn from the seed, and each turn takes
-    another clip of the class, drawn too. So the numbers of clips differ by at most one, but for
-    classes that have no more, and a larger limit only adds clips.
+    The classes of both splits alternate in a random order, and each turn adds a random clip of the
+    class. The numbers of clips per class therefore differ by at most one, except for classes with
+    fewer clips, and a larger limit only adds clips.
 
     Args:
         clips: the data set.
-        seen_split: name of the split of seen classes.
-        unseen_split: name of the split of unseen classes.
-        limit: how many clips.
-        seed: of the draw.
+        seen_split: the name of the split of seen classes.
+        unseen_split: the name of the split of unseen classes.
+        limit: the number of clips.
+        seed: the seed of the random order.
 
     Raises:
-        UserError: more clips than there are, or fewer than one for each split.
+        UserError: the limit is above the number of clips, or below 2.
     """
     names = (seen_split, unseen_split)
     total = sum(len(clips.splits[name]) for name in names)

@@ -1,4 +1,4 @@
-"""`python -m export.summary RUN`: the last screen, scores, firing rates, parity and files."""
+"""`python -m export.summary RUN`: print scores, firing rates, parity and files."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SummaryConfig:
-    """Show what a run scored and how its spikes agree between simulators."""
+    """Show the scores of a run and the agreement of its spikes between simulators."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder, or the checkpoint file in it."""
 
 
 def parity_table(rows: list[Agreement]) -> Table:
-    """Spikes compared and differing of each comparison."""
-    # Imported here and below: --help and a mistyped flag are answered without torch.
+    """Return a table of the numbers of compared and differing spikes."""
+    # Imported here and below, so that --help and a mistyped flag do not import torch.
     from export.agreement import REPORTED
     from mdft.model.mdft import PATHWAYS
 
@@ -58,7 +58,7 @@ def _differing(row: Agreement) -> str:
 
 
 def files_table(folder: Path) -> Table:
-    """Where the run's files are, and what each is."""
+    """Return a table of the run's files and their contents."""
     from mdft.model.mdft import PATHWAYS
     from mdft.runs.folder import MODEL, RESULTS
 
@@ -79,7 +79,7 @@ def files_table(folder: Path) -> Table:
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; 1 if a spike differs that must not."""
+    """Run the command; return 1 if a spike differs that must be equal."""
     config = parse(SummaryConfig, "python -m export.summary", args)
     from export.agreement import agreements
     from mdft.runs.folder import RESULTS, read_results, run_folder

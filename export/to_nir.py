@@ -1,4 +1,4 @@
-"""`python -m export.to_nir RUN`: a trained motion branch as NIR graphs and a probe."""
+"""`python -m export.to_nir RUN`: export a trained motion branch as NIR graphs."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
     from export.forms import Exported
     from export.verify import Parity
 
-CHAIN = "chain"  # folder of that form's files where both are written
+CHAIN = "chain"  # folder of that form's files if both forms are written
 
 
 @dataclass(frozen=True)
 class ExportConfig:
     """Export the motion branch of a trained run.
 
-    Writes motion_audio.nir, motion_visual.nir, probe.npz and manifest.json, runs each graph from
-    its file in nirtorch with snnTorch and in NumPy on the probe, and prints the spikes that
-    differ; those of nirtorch are in parity_level_0.json.
-    Exit status: 0 none differ that must not, 1 some do, 2 wrong use.
+    Writes motion_audio.nir, motion_visual.nir, probe.npz and manifest.json. Reads each graph back,
+    runs it on the probe in nirtorch with snnTorch and in NumPy, and prints the spikes that differ;
+    the comparison with nirtorch is also written to parity_level_0.json.
+    Exit status: 0 all required spikes are equal, 1 some differ, 2 wrong usage.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run's folder, or the checkpoint file in it."""
     out: Path | None = None
-    """Folder for the files; by default the run's own."""
+    """Folder for the files; by default the run's folder."""
     form: Literal["inputs", "chain", "both"] = "inputs"
     """inputs: events and threshold current are two Inputs. chain: one Input, for every NIR reader.
-    both: inputs, and chain in a folder of that name. docs/nir.md says more."""
+    both: inputs, and chain in a folder of that name. See docs/nir.md."""
     r_convention: RConvention = "unit-gain"
-    """Of the LIF's r: tau/dt, or one and weights times tau/dt, for readers that ignore r."""
+    """The LIF's r: tau/dt, or one with weights times tau/dt, for readers that ignore r."""
     samples: int = 8
-    """Test clips in the probe, half of unseen classes."""
+    """Number of test clips in the probe, half of them of unseen classes."""
 
 
 def files_table(folder: Path) -> Table:
-    """The files of an export, their sizes and the first digits of their SHA-256."""
+    """Return a table of the files of an export, their sizes and beginnings of their SHA-256."""
     table = Table(title=f"Files in {folder}", title_justify="left")
     table.add_column("file")
     table.add_column("bytes", justify="right")
@@ -61,25 +61,25 @@ def files_table(folder: Path) -> Table:
 
 
 def thresholds(motion: MotionConfig) -> tuple[float, float]:
-    """Smallest and largest threshold that a configuration allows."""
+    """Return the smallest and largest threshold that a configuration allows."""
     if motion.threshold == "fixed":
         return motion.theta_fixed, motion.theta_fixed
     return motion.theta_min, motion.theta_max
 
 
 def export_run(config: ExportConfig) -> dict[Path, Parity]:
-    """Load a run, take real test clips, export.
+    """Load a run and export it with real test clips as the probe.
 
-    Nothing is written before every form that was asked for is known to hold the branch.
+    Nothing is written unless every requested form can represent the branch.
 
     Returns:
-        Folder → what simulators make of its files.
+        Folder → parity of its files.
 
     Raises:
-        UserError: the run has no spiking network, or not so many test clips; a form cannot hold
+        UserError: the run has no spiking network or too few test clips, or a form cannot represent
             its threshold.
     """
-    # Imported here and below: --help and a mistyped flag are answered without torch.
+    # Imported here and below, so that --help and a mistyped flag do not import torch.
     import torch
 
     from export.forms import Drive, export_form
@@ -111,7 +111,7 @@ def export_run(config: ExportConfig) -> dict[Path, Parity]:
 
 
 def folders(config: ExportConfig) -> list[tuple[Form, Path]]:
-    """The forms to write, and the folder of each."""
+    """Return the forms to write with their folders."""
     from mdft.runs.folder import run_folder
 
     out = run_folder(config.run) if config.out is None else config.out
@@ -121,7 +121,7 @@ def folders(config: ExportConfig) -> list[tuple[Form, Path]]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command; return the exit status."""
     config = parse(ExportConfig, "python -m export.to_nir", args)
     from export.verify import show_parity
 

@@ -25,12 +25,12 @@ from mdft.lif.grid import Arithmetic
 
 @dataclass(frozen=True)
 class Simulator:
-    """One column of the table: what the file's spikes were compared in.
+    """A simulator that runs the files; one column of the table.
 
     Attributes:
-        name: of the simulator.
-        level: of the parity ladder.
-        arithmetic: in which it computes.
+        name: the name of the simulator.
+        level: the level of parity.
+        arithmetic: the arithmetic of the simulator.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Simulator:
     arithmetic: Arithmetic
 
     def must(self, contract: Contract) -> bool:
-        """Whether it has to give the probe's spikes: they were computed in its arithmetic."""
+        """Whether it must give the probe's spikes: they were computed in the same arithmetic."""
         return self.arithmetic == contract.arithmetic
 
 
@@ -51,13 +51,13 @@ SIMULATORS = (
 
 @dataclass(frozen=True)
 class Parity:
-    """An exported folder: the probe's spikes against those of its graphs in SIMULATORS.
+    """The parity of an exported folder: the probe's spikes and those of SIMULATORS.
 
     Attributes:
-        contract: of the folder.
-        layers: pathway → comparison of each layer, for each of SIMULATORS; None where it cannot
+        contract: the contract of the folder.
+        layers: pathway → comparison of each layer, for each of SIMULATORS; None if it cannot
             express the graph.
-        notes: what was refused or rounded.
+        notes: remarks about refused graphs and rounding.
     """
 
     contract: Contract
@@ -66,7 +66,7 @@ class Parity:
 
     @property
     def failed(self) -> bool:
-        """Whether a spike differs that must not, or a simulator that must run cannot."""
+        """Whether a spike differs that must be equal, or a required simulator cannot run."""
         return any(
             layers is None or any(x.differing for x in layers)
             for found in self.layers.values()
@@ -76,10 +76,10 @@ class Parity:
 
 
 def verify(folder: Path) -> Parity:
-    """Read an exported folder back and run every graph in each of SIMULATORS.
+    """Read an exported folder and run every graph in each of SIMULATORS.
 
     Raises:
-        UserError: the folder does not hold its contract.
+        UserError: the folder does not meet its contract.
     """
     contract, graphs = check_export(folder)
     layers, notes = {}, []
@@ -95,13 +95,13 @@ def verify(folder: Path) -> Parity:
                 found.append(None)
             else:
                 notes += [f"{pathway}: {backend}: {note}" for note in result.notes]
-                found.append((result.must | result.shown)["probe"])
+                found.append((result.must | result.reported)["probe"])
         layers[pathway] = tuple(found)
     return Parity(contract, layers, tuple(notes))
 
 
 def level_0(graph: nir.NIRGraph, network: Network, probe: Probe) -> list[LayerComparison]:
-    """The probe's spikes against those of the graph in nirtorch and snnTorch."""
+    """Compare the probe's spikes with those of the graph in nirtorch and snnTorch."""
     found = run_graph(graph, {name: torch.from_numpy(x) for name, x in probe.inputs.items()})
     # The output node repeats the last layer: comparing it too would count those spikes twice.
     return [
@@ -116,7 +116,7 @@ def level_0(graph: nir.NIRGraph, network: Network, probe: Probe) -> list[LayerCo
 
 
 def parity_table(parity: Parity) -> Table:
-    """Spikes that differ from PyTorch's, a row for each layer, a column for each simulator."""
+    """Return a table of differing spikes, one row per layer, one column per simulator."""
     table = Table(title=f"Spikes that differ from PyTorch's, form {parity.contract.form}")
     table.add_column("pathway")
     table.add_column("layer")
@@ -143,7 +143,7 @@ def _cell(differing: int, must: bool) -> str:
 
 
 def show_parity(parity: Parity, console: Console) -> None:
-    """Print the table, a line for each simulator, and what was refused or rounded."""
+    """Print the table, a line for each simulator, and the notes."""
     console.print(parity_table(parity))
     for i, simulator in enumerate(SIMULATORS):
         flat = [x for found in parity.layers.values() for x in found[i] or []]

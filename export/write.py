@@ -1,4 +1,4 @@
-"""An export: graphs, probe and manifest are written, read back, and run."""
+"""Write an export (graphs, probe and manifest), read it back, and run it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def write_export(
     """Write graphs, probe and manifest, read all back, and run the graphs.
 
     Args:
-        pathways: what to write, by pathway.
-        out: folder, made if missing.
-        form: of the graphs.
-        r_convention: of the graphs.
+        pathways: the exported pathways, by name.
+        out: the folder; created if missing.
+        form: the form of the graphs.
+        r_convention: the convention of the LIF's r.
 
     Returns:
-        Comparison of every layer in each simulator.
+        The comparison of every layer in each simulator.
     """
     arrays: dict[str, np.ndarray] = {}
     for pathway, exported in pathways.items():
@@ -47,7 +47,9 @@ def write_export(
         contracts[pathway] = PathwayContract(path.name, exported.given, OUTPUT, exported.layers)
     write_atomic(out / PROBE, npz_bytes(arrays))
     digests = {name: sha256(out / name) for name in (PROBE, *(c.graph for c in contracts.values()))}
-    arithmetic = next(iter(pathways.values())).arithmetic  # one configuration made them all
+    arithmetic = next(
+        iter(pathways.values())
+    ).arithmetic  # the same for all: they are from one configuration
     contract = Contract(form, r_convention, arithmetic, DT, digests, contracts)
     write_json(out / MANIFEST, asdict(contract))
     parity = verify(out)

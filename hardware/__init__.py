@@ -1,8 +1,8 @@
-"""Run an exported motion graph in NumPy and in Lava; reads .nir and .npz, nothing else.
+"""Run an exported motion graph in NumPy and in Lava; the inputs are .nir and .npz files.
 
 `load` reads a graph, `simulate` runs it; the commands are ``python -m hardware.run``, ``python -m
-hardware.report`` and ``python -m hardware.netx``. Imports neither torch nor, of this project,
-anything but :mod:`mdft.cli` and :mod:`mdft.errors`; the names below are read when first used.
+hardware.report`` and ``python -m hardware.netx``. The package does not import torch, and only
+:mod:`mdft.cli` and :mod:`mdft.errors` of this project; the names below are imported at first use.
 """
 
 from typing import TYPE_CHECKING

@@ -26,13 +26,14 @@ class Backend:
     """One simulator.
 
     Attributes:
-        name: on the command line.
-        fixed: whether it computes in integers: `run` then takes an `IntegerNetwork`, and must
-            give `reference_int`'s spikes; else a `Network`, and the float reference's spikes.
-        runtimes: what `run` accepts as its third argument; empty where Lava is not involved,
-            and the argument is ignored.
-        run: (network, inputs (B, S, width) by name, runtime) → `Recording`; refuses with a
-            `UserError` that names the node, before anything runs, what it cannot express.
+        name: the name on the command line.
+        fixed: whether it computes in integers. `run` then takes an `IntegerNetwork` and must give
+            the spikes of `reference_int`; else it takes a `Network` and must give those of
+            `reference_float`.
+        runtimes: the values that `run` accepts as its third argument; empty for backends without
+            Lava, which ignore the argument.
+        run: (network, inputs (B, S, width) by name, runtime) → `Recording`. It raises a
+            `UserError` that names the node if the backend cannot express it, before it runs.
     """
 
     name: str
@@ -54,22 +55,22 @@ BACKENDS: dict[str, Backend] = {
 
 
 def find_backend(name: str, runtime: str = "inline") -> Backend:
-    """The backend of that name.
+    """Return the backend with that name.
 
     Raises:
-        UserError: it is unknown, or does not have that runtime.
+        UserError: the backend is unknown, or does not have that runtime.
     """
     if name not in BACKENDS:
         raise unknown("backend", name, BACKENDS)
     backend = BACKENDS[name]
     known = backend.runtimes or RUNTIMES
     if runtime not in known:
-        raise UserError(f"--runtime is {runtime!r}, {name} has: {', '.join(known)}")
+        raise UserError(f"--runtime is {runtime!r}, expected for {name} one of: {', '.join(known)}")
     return backend
 
 
 def prepare(
     backend: Backend, network: Network, grids: Mapping[str, float]
 ) -> Network | IntegerNetwork:
-    """The network as the backend's `run` takes it: in integers where it is fixed."""
+    """Return the network for the backend's `run`: quantised if the backend uses fixed point."""
     return quantise(network, dict(grids)) if backend.fixed else network

@@ -9,18 +9,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class LayerComparison:
-    """Spikes of one layer against what they should be; membranes where it does not fire.
+    """Comparison of one layer's spikes with the expected ones; of membranes if it does not fire.
 
     Attributes:
-        layer: name of the node.
-        compared: number of spikes (or membranes) compared, B·S·N.
-        differing: how many are unequal.
-        rate: expected firing rate, in [0, 1].
-        f1: 2·TP / (2·TP + FP + FN) of the spikes; 1 where both are silent.
-        first: (sample, step, neuron) of the first difference in time, or None.
-        distance: expected membrane − threshold there, in the graph's units, or None.
-        membranes_differing: membranes unequal, where both sides recorded them, else None.
-        graded: membranes were compared; then `rate` is 0 and `f1` the share that agrees.
+        layer: the name of the node.
+        compared: the number of spikes (or membranes) compared, B·S·N.
+        differing: the number that differ.
+        rate: the expected firing rate, in [0, 1].
+        f1: 2·TP / (2·TP + FP + FN) of the spikes; 1 if neither side spikes.
+        first: (sample, step, neuron) of the earliest difference, or None.
+        distance: expected membrane − threshold at `first`, in the graph's units, or None.
+        membranes_differing: the number of membranes that differ; None if not recorded by both
+            sides.
+        graded: whether membranes were compared; then `rate` is 0 and `f1` the share that agrees.
     """
 
     layer: str
@@ -44,11 +45,11 @@ def compare(
     """Compare spikes (B, S, N).
 
     Args:
-        layer: name for the report.
-        expected: spikes 0 or 1.
-        found: spikes 0 or 1.
-        distance: (B, S, N) expected membrane minus threshold.
-        membranes: expected and found membranes, compared bit for bit.
+        layer: the name for the report.
+        expected: the expected spikes, 0 or 1.
+        found: the recorded spikes, 0 or 1.
+        distance: the expected membrane minus the threshold, (B, S, N).
+        membranes: the expected and the recorded membranes; they must be bit-equal.
     """
     assert expected.shape == found.shape, (layer, expected.shape, found.shape)
     wrong = expected.astype(bool) != found.astype(bool)
@@ -70,13 +71,13 @@ def compare(
 def compare_graded(
     layer: str, expected: np.ndarray, found: np.ndarray, tolerance: float
 ) -> LayerComparison:
-    """Compare membranes (B, S, N) that are an output: |found − expected| ≤ tolerance·max|expected|.
+    """Compare output membranes (B, S, N): |found − expected| ≤ tolerance·max|expected|.
 
     Args:
-        layer: name for the report.
-        expected: membranes.
-        found: membranes in the same units.
-        tolerance: relative to the largest; 0 for equality bit for bit.
+        layer: the name for the report.
+        expected: the expected membranes.
+        found: the recorded membranes, in the same units.
+        tolerance: relative to the largest expected magnitude; 0 requires bit-equality.
     """
     assert expected.shape == found.shape, (layer, expected.shape, found.shape)
     wrong = np.abs(found - expected) > tolerance * np.abs(expected).max()
@@ -88,7 +89,7 @@ def compare_graded(
 
 
 def _first(wrong: np.ndarray) -> tuple[int, int, int] | None:
-    """Earliest step first: later differences may only follow from it."""
+    """Index of the difference at the earliest step: later ones may be its consequence."""
     if not wrong.any():
         return None
     step, sample, neuron = np.unravel_index(

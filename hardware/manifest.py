@@ -1,4 +1,4 @@
-"""The manifest.json beside a graph: whether graph, probe and pathway belong together."""
+"""Check with the manifest.json beside a graph that graph, probe and pathway belong together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MANIFEST, PROBE = "manifest.json", "probe.npz"
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -21,12 +21,12 @@ def check_manifest(graph: Path, probe: Path, pathway: str, digests: tuple[str, s
 
     Args:
         graph: the .nir file.
-        probe: the .npz file, anywhere.
-        pathway: what the graph is to be run as.
-        digests: SHA-256 of graph and probe.
+        probe: the .npz file, in any folder.
+        pathway: the pathway that the graph is run as.
+        digests: the SHA-256 of graph and probe.
 
     Raises:
-        UserError: names the file that is another one than the manifest knows.
+        UserError: a file's SHA-256 is not that of the manifest; the message names the file.
     """
     path = graph.parent / MANIFEST
     if not path.is_file():
@@ -37,7 +37,7 @@ def check_manifest(graph: Path, probe: Path, pathway: str, digests: tuple[str, s
         expected = known[name], known[PROBE]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path}: knows no graph and probe of pathway {pathway!r}; "
+            f"{path}: no entry for graph and probe of pathway {pathway!r}; "
             "run python -m export.to_nir again"
         ) from error
     for file, found, wanted, called in (

@@ -1,4 +1,4 @@
-"""`python -m hardware.netx GRAPH PROBE OUT.net`: a graph as lava-dl's file of the same network."""
+"""`python -m hardware.netx GRAPH PROBE OUT.net`: write a graph as lava-dl's .net file."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from mdft.errors import UserError
 
 @dataclass(frozen=True)
 class NetxConfig:
-    """Write a graph as lava-dl's .net file, in the integers that the probe's inputs call for."""
+    """Write a graph as lava-dl's .net file, quantised for the grids of the probe's inputs."""
 
     graph: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GRAPH")]
-    """A .nir file, of `python -m export.to_nir` or another tool."""
+    """A .nir file from `python -m export.to_nir` or another tool."""
     probe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PROBE")]
-    """The probe.npz that came with it: the grids of the inputs."""
+    """The probe.npz of the graph; it gives the grids of the inputs."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT.net")]
     """The file to write."""
     pathway: str | None = None
-    """Which part of the probe; default: that of motion_<pathway>.nir, else the only one."""
+    """Pathway of the probe; default: the one named in motion_<pathway>.nir, else the only one."""
     dt: float = DT
-    """Seconds a step; NIR's time constants are in seconds."""
+    """Seconds per step; NIR's time constants are in seconds."""
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command; return the exit status."""
 
     def work() -> int:
         config = parse(NetxConfig, "python -m hardware.netx", args)
         if config.out.is_dir() or not config.out.parent.is_dir():
             raise UserError(f"{config.out}: expected a file in a folder that exists")
-        # Imported here: --help and a mistyped flag are answered without nir.
+        # Imported here, so that --help and a mistyped flag do not import nir.
         from hardware.fixed_point.quantise import quantise
         from hardware.lava.netx import write_hdf5
         from hardware.pair import read_pair

@@ -1,4 +1,4 @@
-"""A graph and the probe that came with it, read and checked together."""
+"""Read a graph and its probe, and check that they belong together."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mdft.errors import UserError
 
 @dataclass(frozen=True)
 class Pair:
-    """What every command about a graph and its probe begins with.
+    """A graph and its probe.
 
     Attributes:
-        pathway: the part of the probe that is the graph's.
+        pathway: the pathway of the probe that belongs to the graph.
         network: the graph.
-        probe: inputs, spikes and membranes of its samples.
-        grids: of the inputs, from all samples: a limit must not change the arithmetic.
-        digests: SHA-256 of the graph's and the probe's file.
+        probe: inputs, spikes and membranes of the samples.
+        grids: the grids of the inputs, from all samples: a limit must not change the arithmetic.
+        digests: the SHA-256 of the graph's and the probe's file.
     """
 
     pathway: str
@@ -40,17 +40,17 @@ def read_pair(
     dt: float = DT,
     limit: int | None = None,
 ) -> Pair:
-    """Read a .nir file and a probe.npz; with a manifest beside the graph, check that they belong.
+    """Read a .nir file and a probe.npz; check them with the manifest beside the graph, if any.
 
     Args:
         graph: a .nir file.
         probe: a probe.npz.
-        pathway: which part of the probe; from the graph's name, or the only one, if None.
-        dt: seconds a step.
-        limit: take only the first samples.
+        pathway: the pathway of the probe; None: from the graph's name, or the only one.
+        dt: seconds per step.
+        limit: the number of samples to use, from the first; None: all.
 
     Raises:
-        UserError: names the file or the argument, what was found and what was expected.
+        UserError: a file or an argument is wrong; the message has what was found and expected.
     """
     if not 0 < dt < float("inf"):
         raise UserError(f"--dt is {dt}, expected seconds above 0")

@@ -1,4 +1,4 @@
-"""A backend on a probe: what it records, compared with the probe and the integer reference."""
+"""Run a backend on a probe; compare its recording with the probe and the integer reference."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from hardware.probe import Probe
 
 ORACLE = "reference_int"
 ALONE = "the probe holds inputs alone: the spikes to compare with are reference_float's"
-FLOAT32 = 1e-5  # of the largest membrane: what a probe in float32 can tell
+FLOAT32 = 1e-5  # relative to the largest membrane: the precision of a probe in float32
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One backend on a probe: what it recorded, and the comparisons of a `Result`."""
+    """The recording of one backend on a probe, and its comparisons; see `Result`."""
 
     recording: Recording
     must: dict[str, list[LayerComparison]]
-    shown: dict[str, list[LayerComparison]]
+    reported: dict[str, list[LayerComparison]]
     notes: tuple[str, ...]
 
 
 def compared(
     backend: Backend, network: Network, probe: Probe, grids: dict[str, float], runtime: str
 ) -> Compared:
-    """Run a backend on a probe and compare what it gives.
+    """Run a backend on a probe and compare its spikes and membranes.
 
     Args:
-        backend: of `BACKENDS`.
+        backend: a backend of `BACKENDS`.
         network: a lowered graph.
-        probe: its inputs, spikes and membranes.
-        grids: of its inputs.
-        runtime: of Lava.
+        probe: the inputs, spikes and membranes.
+        grids: the grids of the inputs.
+        runtime: the runtime of Lava.
     """
     prepared = prepare(backend, network, grids)
     found = backend.run(prepared, probe.inputs, runtime)
     against = against_probe(network, probe, found)
     same = probe.arithmetic == ("loihi" if backend.fixed else "float")
-    must, shown = ({probe.source: against}, {}) if same else ({}, {probe.source: against})
+    must, reported = ({probe.source: against}, {}) if same else ({}, {probe.source: against})
     alone = (ALONE,) if probe.source != "probe" else ()
     if not isinstance(prepared, IntegerNetwork):
-        return Compared(found, must, shown, alone)
+        return Compared(found, must, reported, alone)
     oracle = found
     if backend is not BACKENDS[ORACLE]:
         oracle = BACKENDS[ORACLE].run(prepared, probe.inputs, "")
         must[ORACLE] = against_reference(prepared, oracle, found)
     notes = (*alone, *input_notes(probe.inputs, grids), *prepared.notes, *_events(oracle))
-    return Compared(found, must, shown, notes)
+    return Compared(found, must, reported, notes)
 
 
 def _events(found: Recording) -> list[str]:
-    said = {"wrapped": "currents wrapped around at 24 bits", "clipped": "membranes were clipped"}
-    return [f"{n:,} {said[what]}" for what, n in found.counts.items() if n]
+    texts = {"wrapped": "currents wrapped around at 24 bits", "clipped": "membranes were clipped"}
+    return [f"{n:,} {texts[what]}" for what, n in found.counts.items() if n]
 
 
 def against_probe(network: Network, probe: Probe, found: Recording) -> list[LayerComparison]:
-    """Every layer against the probe's spikes, or its membranes where it does not fire."""
+    """Compare every layer with the probe's spikes, or membranes if the layer does not fire."""
     layers = []
     for p in network.populations:
         if not p.fires:
@@ -74,7 +74,7 @@ def against_probe(network: Network, probe: Probe, found: Recording) -> list[Laye
 def against_reference(
     network: IntegerNetwork, expected: Recording, found: Recording
 ) -> list[LayerComparison]:
-    """Every layer, spikes and (where recorded) membranes, against the integer reference."""
+    """Compare the spikes and (if recorded) membranes of every layer with the integer reference."""
     layers = []
     for p in network.populations:
         name, unit = p.name, expected.units[p.name]

@@ -1,4 +1,4 @@
-"""Read probe.npz: inputs of a graph, and the spikes and membranes it must give."""
+"""Read probe.npz: the inputs of a graph, and the expected spikes and membranes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Probe:
 
     Attributes:
         inputs: (B, S, width) by input name.
-        grids: power-of-two grid that each input's values lie on, where the file says so.
+        grids: the power-of-two grid that each input's values lie on, if the file has it.
         spikes: (B, S, N) by node that fires, 0 or 1.
-        membranes: (B, S, N) by node, before the reset; an Output that carries no node as it is
-            counts as one that does not fire.
-        arithmetic: "float" or "loihi", in which the spikes were computed; in a simulator that
-            computes in it they have to be these.
-        source: whose spikes they are: "probe", of the file, or "reference_float", where the file
-            holds inputs alone.
+        membranes: (B, S, N) by node, before the reset; an Output that is not exactly one node
+            counts as a node that does not fire.
+        arithmetic: "float" or "loihi", in which the spikes were computed; a simulator with the
+            same arithmetic must give the same spikes.
+        source: the origin of the spikes: "probe", or "reference_float" if the file holds inputs
+            only.
     """
 
     inputs: dict[str, np.ndarray]
@@ -45,20 +45,20 @@ class Probe:
 
     @property
     def author(self) -> str:
-        """Whose spikes they are, for people."""
+        """The origin of the spikes, for display."""
         return "PyTorch" if self.source == "probe" else self.source
 
 
 def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
-    """One pathway's arrays, checked against the graph.
+    """Return one pathway's arrays, checked against the graph.
 
     Args:
         path: probe.npz with keys `p.in.<input>`, `p.spikes.<layer>`, `p.membrane.<layer>`,
-            `p.spikes.out` and optionally `p.grid.<input>`, for each pathway p. Where the graph
+            `p.spikes.out` and optionally `p.grid.<input>`, for each pathway p. If the graph
             has several outputs, `p.out.<output>` for each instead of `p.spikes.out`. A node
-            that does not fire has no spikes; its output is its membrane. A file of inputs
-            alone gets its spikes and membranes from `reference_float`.
-        pathway: the p to read.
+            that does not fire has no spikes; its output is its membrane. If a file holds inputs
+            only, `reference_float` computes the spikes and membranes.
+        pathway: the pathway p to read.
         network: the graph that the probe belongs to.
 
     Raises:
@@ -96,18 +96,18 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
 
 
 def computed(network: Network, inputs: dict[str, np.ndarray], grids: dict[str, float]) -> Probe:
-    """The probe of inputs alone: spikes and membranes are `reference_float`'s."""
+    """Return a probe for inputs, with spikes and membranes of `reference_float`."""
     found = reference_float(network, inputs)
     return Probe(inputs, grids, found.spikes, found.membranes, source="reference_float")
 
 
 def pathway_of(graph: Path, probe: Path, pathway: str | None = None) -> str:
-    """Which part p of a probe belongs to a graph: as given, else as the files say.
+    """Return the pathway p of a probe that belongs to a graph: `pathway` if given.
 
-    That is the p of motion_<p>.nir, or of <p>.nir, or the only one in the probe.
+    Else it is the p of motion_<p>.nir or of <p>.nir, or the only one in the probe.
 
     Raises:
-        UserError: the probe holds no such part, or the names do not say which.
+        UserError: the probe has no such pathway, or the names do not determine it.
     """
     with _opened(probe) as file:
         known = sorted({key.split(".in.")[0] for key in file.files if ".in." in key})
@@ -119,17 +119,17 @@ def pathway_of(graph: Path, probe: Path, pathway: str | None = None) -> str:
     found = pathway or (named if named in known else known[0])
     if found not in (pathway, named) and len(known) > 1:
         raise UserError(
-            f"{graph}: the name does not say which part of {probe} belongs to it; give "
+            f"{graph}: its pathway in {probe} cannot be told from the name; give "
             f"--pathway, one of: {', '.join(known)}"
         )
     return found
 
 
 def first_samples(probe: Probe, limit: int) -> Probe:
-    """The probe's first samples.
+    """Return the probe's first samples.
 
     Raises:
-        UserError: fewer than one asked for.
+        UserError: the limit is below 1.
     """
     if limit < 1:
         raise UserError(f"--limit is {limit}, expected at least 1")
@@ -140,7 +140,7 @@ def first_samples(probe: Probe, limit: int) -> Probe:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[NpzFile]:
-    """A probe's file; whatever is wrong with it is a UserError."""
+    """Open a probe's file; turn all errors into a UserError."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected probe.npz from python -m export.to_nir")
     try:
@@ -151,7 +151,7 @@ def _opened(path: Path) -> Iterator[NpzFile]:
             yield file
     except UserError:
         raise
-    except Exception as error:  # zipfile, zlib and NumPy raise whatever a broken file provokes
+    except Exception as error:  # zipfile, zlib and NumPy raise many types for broken files
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise UserError(f"{path}: not a readable .npz file ({reason})") from error
 
@@ -162,8 +162,7 @@ def _load(path: Path, pathway: str) -> dict[str, np.ndarray]:
         found = {k.removeprefix(prefix): file[k] for k in file.files if k.startswith(prefix)}
     if not found:
         raise UserError(
-            f"{path}: holds nothing for pathway {pathway!r}, expected keys such as "
-            f"'{pathway}.in.events'"
+            f"{path}: no keys of pathway {pathway!r}, expected keys such as '{pathway}.in.events'"
         )
     return found
 

@@ -32,18 +32,18 @@ def reference_float(
 
     Args:
         network: a lowered graph.
-        inputs: (B, S, width) of each input, real numbers.
-        dtype: np.float64 or np.float32, of weights, currents and state.
+        inputs: real numbers (B, S, width), by input name.
+        dtype: the dtype of weights, currents and state, np.float64 or np.float32.
 
     Returns:
-        spikes and membranes before the reset, (B, S, N), by population.
+        Spikes and membranes before the reset, (B, S, N), by population.
     """
     batch, steps = check_inputs(network, inputs)
     signals = {name: inputs[name].astype(dtype) for name in network.inputs}
     spikes: dict[str, np.ndarray] = {}
     membranes: dict[str, np.ndarray] = {}
     for p in network.populations:
-        # No recurrence: the currents of all steps are one matrix product for each source.
+        # Without recurrence, one matrix product per source gives the currents of all steps.
         current = np.zeros((batch, steps, p.size), dtype) + p.bias.astype(dtype)
         for synapses in p.synapses:
             current += signals[synapses.source] @ synapses.weight.T.astype(dtype)

@@ -1,4 +1,4 @@
-"""`python -m hardware.report GRAPH PROBE --out report.html`: an HTML report on a graph."""
+"""`python -m hardware.report GRAPH PROBE --out report.html`: write an HTML report on a graph."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from mdft.errors import UserError
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Write a page about a graph: parity in every backend, spikes, thresholds, ranges and cost.
+    """Write an HTML page about a graph: parity in every backend, spikes, ranges and cost.
 
-    The page is one file without any other; --json writes its numbers.
-    Exit status: 0 all backends as they must be, 1 a spike differs that must not, 2 wrong use.
+    The page is a single file; --json also writes its numbers.
+    Exit status: 0 all required comparisons are equal, 1 a required one differs, 2 wrong usage.
     """
 
     graph: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GRAPH")]
-    """A .nir file, of `python -m export.to_nir` or another tool."""
+    """A .nir file from `python -m export.to_nir` or another tool."""
     probe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PROBE")]
-    """The probe.npz that came with it, or one of inputs alone (docs/hardware.md)."""
+    """The probe.npz of the graph, or one with inputs only (docs/hardware.md)."""
     out: Path = Path("report.html")
-    """The page."""
+    """The HTML file to write."""
     json: Path | None = None
-    """Also write the numbers here."""
+    """Also write the numbers to this JSON file."""
     backends: Annotated[tuple[str, ...], tyro.conf.arg(help=f"Some of {', '.join(BACKENDS)}.")] = (
         "reference_float",
         "reference_int",
@@ -46,29 +46,29 @@ class ReportConfig:
     runtime: str = "inline"
     """For Lava: inline (one OS process) or process (Lava's own runtime)."""
     dt: float = DT
-    """Seconds a step; NIR's time constants are in seconds."""
+    """Seconds per step; NIR's time constants are in seconds."""
     pathway: str | None = None
-    """Which part of the probe; default: that of motion_<pathway>.nir, else the only one."""
+    """Pathway of the probe; default: the one named in motion_<pathway>.nir, else the only one."""
     limit: int | None = None
-    """Take only the first samples of the probe."""
+    """Use only the first samples of the probe."""
 
 
 def build(config: ReportConfig) -> tuple[Report, Material]:
-    """Run the backends and gather what there is to say.
+    """Run the backends and collect the data of the report.
 
     Raises:
-        UserError: a broken file, an unknown backend, a graph that a backend cannot express.
+        UserError: a file is broken, or a backend is unknown or cannot express the graph.
     """
     if not config.backends:
         raise UserError(f"--backends is empty, expected some of: {', '.join(BACKENDS)}")
     backends = {name: find_backend(name, config.runtime) for name in config.backends}
-    # Imported here and below: --help and a mistyped flag are answered without nir and matplotlib.
+    # Imported here and below, so that --help and a mistyped flag do not import nir and matplotlib.
     from hardware.pair import read_pair
 
     pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt, limit=config.limit)
     network, probe, grids = pair.network, pair.probe, pair.grids
     if not any(p.fires for p in network.populations):
-        raise UserError(f"{config.graph}: has no neuron that fires, nothing to report")
+        raise UserError(f"{config.graph}: has no neuron that fires, expected at least one")
     integers, no_integers = _integers(network, grids)
     oracle = BACKENDS[ORACLE].run(integers, probe.inputs, "") if integers else None
     found = {n: compared(b, network, probe, grids, config.runtime) for n, b in backends.items()}
@@ -115,7 +115,7 @@ def _backend(name: str, runtime: str | None, x: Compared) -> BackendReport:
         backend=name,
         runtime=runtime,
         must=x.must,
-        shown=x.shown,
+        reported=x.reported,
         notes=x.notes,
         wrapped=counts.get("wrapped"),
         clipped=counts.get("clipped"),
@@ -124,7 +124,7 @@ def _backend(name: str, runtime: str | None, x: Compared) -> BackendReport:
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command; return the exit status."""
 
     def work() -> int:
         config = parse(ReportConfig, "python -m hardware.report", args)

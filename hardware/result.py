@@ -1,4 +1,4 @@
-"""The outcome of a run: what was compared, as a table and as JSON."""
+"""The result of a run: its comparisons as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,15 +17,15 @@ from mdft.errors import UserError
 
 @dataclass(frozen=True)
 class Result:
-    """Outcome of a run.
+    """The result of a run.
 
     Attributes:
-        runtime: of Lava, inline or process; None for the references.
-        graph_sha256: hexadecimal SHA-256 of the .nir file.
-        probe_sha256: of the probe.
-        must: comparisons that have to be free of differences, by what they compare with.
-        shown: comparisons that are only reported.
-        notes: what was rounded, wrapped or clipped.
+        runtime: the runtime of Lava, inline or process; None for the references.
+        graph_sha256: the hexadecimal SHA-256 of the .nir file.
+        probe_sha256: the hexadecimal SHA-256 of the probe.
+        must: the comparisons that are required to be equal, by reference.
+        reported: the comparisons that may differ and are only reported, by reference.
+        notes: remarks about rounded, wrapped or clipped values.
     """
 
     backend: str
@@ -35,20 +36,20 @@ class Result:
     samples: int
     steps: int
     must: dict[str, list[LayerComparison]]
-    shown: dict[str, list[LayerComparison]]
+    reported: dict[str, list[LayerComparison]]
     notes: tuple[str, ...]
 
     @property
     def failed(self) -> bool:
-        """Whether a spike or a membrane differs that must not."""
+        """Whether a spike or a membrane differs that must be equal."""
         layers = [layer for group in self.must.values() for layer in group]
         return any(layer.differing or layer.membranes_differing for layer in layers)
 
 
 def show(result: Result, console: Console) -> None:
-    """Print the headline, a table for each comparison, and what was rounded or wrapped."""
+    """Print a table and a headline for each comparison, and the notes."""
     runtime = f" ({result.runtime})" if result.runtime else ""
-    for group, required in ((result.must, True), (result.shown, False)):
+    for group, required in ((result.must, True), (result.reported, False)):
         for other, layers in group.items():
             table = Table(
                 title=f"{result.pathway}: {result.backend}{runtime} against {other}, "
@@ -79,7 +80,7 @@ def show(result: Result, console: Console) -> None:
 
 
 def headline(layers: list[LayerComparison], other: str, required: bool) -> str:
-    """Such as "0 of 393,216 spikes differ from the probe"."""
+    """Return a line such as "0 of 393,216 spikes differ from the probe"."""
     differing = sum(layer.differing for layer in layers)
     total = sum(layer.compared for layer in layers)
     what = "values" if any(layer.graded for layer in layers) else "spikes"
@@ -100,23 +101,31 @@ def _where(layer: LayerComparison) -> str:
     return f"{distance}sample {sample}, step {step}, neuron {neuron}"
 
 
+def json_fields(value: Any) -> dict[str, Any]:
+    """Return a dataclass's fields by their names in JSON files: `reported` is "shown" there.
+
+    Files of earlier releases have that key, and `export.agreement` reads them.
+    """
+    return {"shown" if k == "reported" else k: v for k, v in asdict(value).items()}
+
+
 def write_json(result: Result, path: Path) -> None:
-    """Write the result, whole or not at all."""
-    write_whole(path, json.dumps(asdict(result) | {"failed": result.failed}, indent=2))
+    """Write the result atomically."""
+    write_whole(path, json.dumps(json_fields(result) | {"failed": result.failed}, indent=2))
 
 
 def check_target(flag: str, target: Path | None) -> None:
-    """Check, before any work, that a file can be written; None is no file.
+    """Check that the file of a flag can be written; None means that no file is written.
 
     Raises:
-        UserError: naming the flag: a folder, or in a folder that is missing.
+        UserError: the target is a folder, or its folder does not exist.
     """
     if target is not None and (target.is_dir() or not target.parent.is_dir()):
         raise UserError(f"{flag} is {target}, expected a file in a folder that exists")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a text (UTF-8) or bytes beside the target first: nothing half-written stays."""
+    """Write a text (UTF-8) or bytes atomically, through a temporary file beside the target."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,4 +1,4 @@
-"""`python -m hardware.run GRAPH PROBE --backend NAME`: a graph in a simulator, spike by spike."""
+"""`python -m hardware.run GRAPH PROBE --backend NAME`: simulate a graph, compare its spikes."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ from mdft.cli import exit_status, parse
 class RunConfig:
     """Run a graph in a simulator on probe inputs and count the spikes that differ.
 
-    A backend that computes as the probe's spikes were computed must give them; of any other the
-    difference is shown. A fixed-point backend must give the integer reference's.
-    Exit status: 0 as it must be, 1 a spike differs that must not, 2 wrong use.
+    A backend with the arithmetic of the probe must give the probe's spikes; for other backends the
+    differences are only reported. A fixed-point backend must equal the integer reference.
+    Exit status: 0 all required comparisons are equal, 1 a required one differs, 2 wrong usage.
     """
 
     graph: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GRAPH")]
-    """A .nir file, of `python -m export.to_nir` or another tool."""
+    """A .nir file from `python -m export.to_nir` or another tool."""
     probe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PROBE")]
-    """The probe.npz that came with it, or one of inputs alone (docs/hardware.md)."""
+    """The probe.npz of the graph, or one with inputs only (docs/hardware.md)."""
     backend: Annotated[str, tyro.conf.arg(help=f"One of {', '.join(BACKENDS)}.")]
     """A key of `hardware.backends.BACKENDS`."""
     runtime: str = "inline"
     """For Lava: inline (one OS process) or process (Lava's own runtime)."""
     dt: float = DT
-    """Seconds a step; NIR's time constants are in seconds."""
+    """Seconds per step; NIR's time constants are in seconds."""
     pathway: str | None = None
-    """Which part of the probe; default: that of motion_<pathway>.nir, else the only one."""
+    """Pathway of the probe; default: the one named in motion_<pathway>.nir, else the only one."""
     limit: int | None = None
     """Run only the first samples of the probe."""
     json: Path | None = None
-    """Also write the result here."""
+    """Also write the result to this JSON file."""
     traces: Path | None = None
     """Also write the backend's spikes and membranes into this folder, as .npz and .csv."""
 
 
 def run(config: RunConfig) -> Result:
-    """Read the two files, runs the backend, compares.
+    """Read the two files, run the backend and compare.
 
     Raises:
-        UserError: a broken file, an unknown backend, a graph that the backend cannot express.
+        UserError: a file is broken, or the backend is unknown or cannot express the graph.
     """
     backend = find_backend(config.backend, config.runtime)
     check_target("--json", config.json)
     if config.traces is not None:
         check_folder(config.traces)
-    # Imported here: --help and a mistyped flag are answered without nir.
+    # Imported here, so that --help and a mistyped flag do not import nir.
     from hardware.pair import read_pair
 
     pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt, limit=config.limit)
@@ -74,13 +74,13 @@ def run(config: RunConfig) -> Result:
         batch,
         steps,
         found.must,
-        found.shown,
+        found.reported,
         found.notes,
     )
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command; return the exit status."""
 
     def work() -> int:
         config = parse(RunConfig, "python -m hardware.run", args)

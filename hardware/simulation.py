@@ -1,4 +1,4 @@
-"""Graphs from Python: read one, run it in a simulator, look at spikes and membranes."""
+"""The Python interface: read a graph, run it in a simulator, get spikes and membranes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mdft.errors import UserError, unknown
 
 
 def load(path: Path | str, dt: float = DT) -> Network:
-    """Read a .nir file, of `python -m export.to_nir` or another tool, as a network to simulate.
+    """Read a .nir file from `python -m export.to_nir` or another tool as a network to simulate.
 
-    A neuron becomes forward Euler, v ← (1 − dt/τ)·v + (r·dt/τ)·I, spike when v > v_threshold
-    (strict); it is eq. (8) of the paper where r = τ/dt.
+    Neurons follow forward Euler, v ← (1 − dt/τ)·v + (r·dt/τ)·I, spike when v > v_threshold
+    (strict); this is eq. (8) of the paper if r = τ/dt.
 
     >>> import hardware, nir
     >>> import numpy as np
@@ -34,15 +34,15 @@ def load(path: Path | str, dt: float = DT) -> Network:
     ({'input': 2}, {'output': 'lif'})
 
     Args:
-        path: a .nir file; the node types that docs/nodes.md lists, feed-forward.
-        dt: seconds a step; NIR stores time constants in seconds and no step.
+        path: a feed-forward .nir file with node types that docs/nodes.md lists.
+        dt: seconds per step; NIR stores time constants in seconds, but no step.
 
     Returns:
-        The network: widths of its inputs by name, its populations of neurons in topological order
-        with float64 weights, and which population each output carries.
+        The network: the widths of its inputs by name, its populations of neurons in topological
+        order with float64 weights, and the population that each output carries.
 
     Raises:
-        UserError: dt is not above 0, or names the file, the node, what was found and expected.
+        UserError: dt is not above 0, or the file is not supported; the message names file and node.
     """
     if not 0 < dt < float("inf"):
         raise UserError(f"dt is {dt}, expected seconds above 0")
@@ -72,34 +72,33 @@ def simulate(
     >>> found.membranes["lif"][0, :, 0]
     array([0.75 , 1.125, 0.75 , 1.125, 0.75 , 1.125])
 
-    In the integers of Loihi, whose membranes count in units of the graph's:
+    In Loihi's integers, whose membranes are multiples of `units`:
 
     >>> found = hardware.simulate(network, np.ones((1, 6, 2)), "reference_int")
     >>> found.membranes["lif"][0, :, 0] * found.units["lif"]
     array([0.75 , 1.125, 0.75 , 1.125, 0.75 , 1.125])
 
     Args:
-        network: from `load`.
-        inputs: (B, S, width) real numbers of each input, by name; the array alone where the graph
-            has one input. All states start at 0 in every sample.
+        network: the result of `load`.
+        inputs: real numbers (B, S, width), by input name; or the array itself if the graph has
+            one input. All states start at 0 in every sample.
         backend: `reference_float` or `reference_int`, in NumPy; `lava_float`, `lava_fixed` or
             `netx`, which need Lava.
-        grids: power of two that each input's values are multiples of, by name; for an input that
-            it leaves out, found from the values. Only `reference_int`, `lava_fixed` and `netx`
-            read it.
-        runtime: of Lava, "inline" (one OS process) or "process" (Lava's own runtime, which
+        grids: the power of two that each input's values are multiples of, by name; default:
+            found from the values. Only `reference_int`, `lava_fixed` and `netx` use it.
+        runtime: the runtime of Lava, "inline" (one OS process) or "process" (Lava's own, which
             gives no membranes).
 
     Returns:
-        Spikes (B, S, N) uint8 of the populations that fire, and their membranes before the reset:
-        float64, or int64 in units of `units[population]`.
+        Spikes (B, S, N) uint8 of the populations that fire, and membranes before the reset as
+        float64, or as int64 in units of `units[population]`.
 
     Warns:
-        UserWarning: fixed point rounded inputs, weights or constants; it says which and how far.
+        UserWarning: inputs, weights or constants were rounded for fixed point; one per change.
 
     Raises:
-        UserError: an unknown backend, runtime or input, an input that is missing or has another
-            shape, or a node that the backend cannot express.
+        UserError: a backend, runtime or input is unknown, an input is missing or has another
+            shape, or the backend cannot express a node.
     """
     simulator = find_backend(backend, runtime)
     arrays = _by_name(network, inputs)

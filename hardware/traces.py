@@ -1,4 +1,4 @@
-"""Recorded spikes and membranes as files that need no code of ours to read."""
+"""Write recorded spikes and membranes as .npz and .csv files."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ COLUMNS = ("sample", "step", "layer", "neuron")
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse what cannot become a folder of traces, before the work.
+    """Check that a folder of traces can be written.
 
     Raises:
-        UserError: a file, or a folder in one that does not exist.
+        UserError: it is a file, or the folder that contains it does not exist.
     """
     if not folder.is_dir() and (folder.exists() or not folder.parent.is_dir()):
         raise UserError(f"--traces is {folder}, expected a folder, or a new one in one that exists")
 
 
 def write_traces(recording: Recording, folder: Path, backend: str, pathway: str) -> list[Path]:
-    """Write one run as .npz and as .csv; neither is ever half-written.
+    """Write one run as .npz and as .csv, each atomically.
 
     traces_<backend>_<pathway>.npz has, for each layer, `spikes.<layer>` (B, S, N) uint8 and, where
     the backend recorded them, `membrane.<layer>` (B, S, N), before the reset, in units of
-    `unit.<layer>` in the graph's own (1 for floating point). The .csv has a line for each spike:
-    sample, step and neuron count from 0, the lines rise in (sample, step), the layers within a
+    `unit.<layer>` of the graph's units (1 for floating point). The .csv has a line for each spike:
+    sample, step and neuron count from 0, lines are sorted by (sample, step), and layers within a
     step are in topological order.
 
     Returns:
-        the two files.
+        The two files.
     """
     folder.mkdir(exist_ok=True)
     path = folder / f"traces_{backend}_{pathway}.npz"
@@ -51,7 +51,7 @@ def write_traces(recording: Recording, folder: Path, backend: str, pathway: str)
 
 def _spikes_csv(recording: Recording) -> str:
     names = list(recording.spikes)
-    # (spikes, 4) with the layer's number third: it sorts as the columns do.
+    # (spikes, 4) with the layer's number as the third column, for the sort.
     found = [np.argwhere(x) for x in recording.spikes.values()]
     rows = np.concatenate(
         [np.insert(at, 2, layer, axis=1) for layer, at in enumerate(found)]

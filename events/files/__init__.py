@@ -1,1 +1,1 @@
-"""Files of events: h5, npz, and what event cameras record."""
+"""Event files: h5, npz, and the recordings of event cameras."""

@@ -20,7 +20,7 @@ _CHUNK = 1 << 16
 
 
 class Hdf5Sink:
-    """An HDF5 file that grows by whole chunks, as each is compressed once."""
+    """An HDF5 file that grows by whole chunks, so that each is compressed once."""
 
     def __init__(self, path: Path) -> None:
         self._file = h5py.File(path, "w")
@@ -47,30 +47,32 @@ class Hdf5Sink:
         self._waiting, self._pending = [events[stop:]], len(events) - stop
 
     def finish(self, metadata: Metadata) -> None:
-        """Write what waits and the metadata, and close the file."""
+        """Write the remaining events and the metadata, and close the file."""
         self._flush(whole_chunks=False)
         self._file.attrs["metadata"] = metadata.to_json()
         self._file.close()
 
     def abandon(self) -> None:
-        """Close the file as it is."""
+        """Close the file without writing the remaining events."""
         self._file.close()
 
 
 def read_hdf5(path: Path) -> tuple[NDArray[np.void], Metadata]:
-    """Read an HDF5 event file; not yet checked for order and addresses.
+    """Read an HDF5 event file; order and addresses are not checked here.
 
     Raises:
-        UserError: names the file, and what in it is missing or wrong.
+        UserError: the file is not as described above; the message has the file and the reason.
     """
     try:
         with h5py.File(path, "r") as file:
             metadata = metadata_from_json(path, file.attrs.get("metadata"))
-            # A link or an external store could bring in another file's bytes.
+            # A link or external storage could read another file's bytes.
             link = file.get("events", getlink=True)
             dataset = file.get("events") if isinstance(link, h5py.HardLink) else None
             if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-                raise UserError(f"{path}: no dataset 'events' stored in the file itself")
+                raise UserError(
+                    f"{path}: no dataset 'events' stored in the file itself, expected one"
+                )
             if dataset.dtype != EVENTS or dataset.ndim != 1:
                 raise UserError(
                     f"{path}: events are {dataset.dtype} {dataset.shape}, expected {EVENTS} (n,)"

@@ -1,8 +1,8 @@
 """Read and write event files: files are written atomically, and checked when read.
 
-The name's ending decides the format. ``.h5`` and ``.npz`` keep everything
-(`events.files.metadata`); ``.aedat4``, ``.raw`` (EVT) and ``.dat`` are what cameras write and other
-tools read, and keep x, y, t, p and the sensor's size. ``.bin`` (N-MNIST) is only read.
+The ending of the name determines the format. ``.h5`` and ``.npz`` hold events and metadata
+(`events.files.metadata`); ``.aedat4``, ``.raw`` (EVT) and ``.dat`` are formats of cameras and other
+tools, and hold x, y, t, p and the sensor's size. ``.bin`` (N-MNIST) can only be read.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ WRITABLE = tuple(_SINKS)
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a target that no event file can be written to.
+    """Check that an event file can be written to a path.
 
     Raises:
-        UserError: an ending nobody writes, or a folder that does not exist.
+        UserError: there is no writer for the ending, or the folder does not exist.
     """
     if path.suffix.lower() not in _SINKS:
         raise UserError(
@@ -63,17 +63,18 @@ def check_writable(path: Path) -> None:
             f"{', '.join(WRITABLE)}"
         )
     if not path.parent.is_dir():
-        raise UserError(f"{path}: no folder {path.parent}; make it first")
+        raise UserError(f"{path}: no folder {path.parent}; create it first")
 
 
 class EventWriter:
-    """An event file in the making: append, then `close` with the metadata. Use it in a ``with``.
+    """Writer of an event file: `append` events, then `close` with the metadata, in a ``with``.
 
-    It grows under a temporary name beside the target and takes the target's name only in
-    `close`; leaving the ``with`` without `close` removes it.
+
+    The file has a temporary name beside the target and is renamed in `close`; leaving the ``with``
+    without `close` removes it.
 
     Raises:
-        UserError: as `check_writable`; or the folder cannot be written to.
+        UserError: see `check_writable`; or the folder cannot be written to.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -100,14 +101,14 @@ class EventWriter:
             self._part.unlink(missing_ok=True)
 
     def append(self, events: NDArray[np.void]) -> None:
-        """Add events (n,) of `EVENTS`, not earlier than those before them."""
+        """Add events (n,) of `EVENTS`, not earlier than the previous ones."""
         assert self._sink is not None, "closed"
         if len(events):
             self.count += len(events)
             self._sink.append(events)
 
     def close(self, metadata: Metadata) -> None:
-        """Write what waits and the metadata, and give the file its name."""
+        """Write the remaining events and the metadata, and rename the file to the target."""
         assert self._sink is not None, "closed twice"
         self._sink.finish(metadata)
         os.replace(self._part, self.path)
@@ -127,16 +128,16 @@ def read_events(
     """Read an event file of any of the formats above.
 
     Args:
-        path: the file; its ending decides.
-        sensor_size: (width, height) of a recording that does not declare it. Without either,
-            the smallest sensor that holds all events.
+        path: the file; its ending determines the format.
+        sensor_size: (width, height) of a recording that does not declare it; by default the
+            smallest sensor that holds all events.
 
     Returns:
-        (n,) events of dtype `EVENTS`, sorted by t, and the metadata. Times are the file's: a
-        recording begins at ``metadata.start_us``.
+        (n,) events of dtype `EVENTS`, sorted by t, and the metadata. Times are those of the
+        file: a recording begins at ``metadata.start_us``.
 
     Raises:
-        UserError: names the file, and what in it is missing or wrong.
+        UserError: the file cannot be read; the message has the file and the reason.
     """
     path = Path(path)
     ending = path.suffix.lower()
@@ -156,7 +157,7 @@ def _of_recording(path: Path, events: NDArray[np.void], size: tuple[int, int] | 
     if size is None:
         if not len(events):
             raise UserError(
-                f"{path}: no events in it; is it a recording of that format, and whole?"
+                f"{path}: no events in it, expected a complete recording of that format"
             )
         size = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
     if not len(events):
@@ -172,13 +173,13 @@ def read_bins(
     grid: int = 16,
     sensor_size: tuple[int, int] | None = None,
 ) -> NDArray[np.uint8]:
-    """E_v of an event file: `pool` of `read_events`, over the whole seconds that hold it.
+    """Compute E_v of an event file: `pool` of `read_events`, over the whole seconds that it spans.
 
     Returns:
-        (T, K, 2·grid·grid) uint8, what the motion branch takes (divided by 16).
+        (T, K, 2·grid·grid) uint8, the input of the motion branch after division by 16.
 
     Raises:
-        UserError: as `read_events`, or counts out of range.
+        UserError: see `read_events`; or an argument is out of range.
     """
     events, metadata = read_events(path, sensor_size)
     return pool(

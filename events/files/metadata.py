@@ -21,16 +21,16 @@ FORMAT_VERSION = 2
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an event file says about itself.
+    """The metadata of an event file.
 
     Attributes:
-        sensor_size: (width, height, polarities = 2), Tonic's.
+        sensor_size: (width, height, polarities = 2), as in Tonic.
         source: name of the clip or recording, without its folder.
-        sensor: the generator's settings, luma convention among them; None for a real camera.
+        sensor: the generator's settings, including the luma convention; None for a real camera.
         fps: nominal frame rate of the clip, 0 if it declares none.
         frames: frames used, 0 for a real camera.
-        start_us: where the time of the first bin begins: 0 for a clip, a recording's first event.
-        duration_us: from there to the last frame or event.
+        start_us: the start of the first bin, µs: 0 for a clip, the first event of a recording.
+        duration_us: the time from there to the last frame or event, µs.
     """
 
     sensor_size: tuple[int, int, int]
@@ -43,24 +43,24 @@ class Metadata:
 
     @property
     def seconds(self) -> int:
-        """T: whole seconds that hold it all, at least 1."""
+        """T: the number of whole seconds that it spans, at least 1."""
         return max(1, -(-self.duration_us // 1_000_000))
 
     def to_json(self) -> str:
-        """Write it as JSON, with the format's name and version."""
+        """Return the metadata as JSON, with the format's name and version."""
         return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION} | asdict(self))
 
 
 def metadata_from_json(path: Path, text: Any) -> Metadata:
-    """Read back what `Metadata.to_json` wrote; `path` is named in errors.
+    """Parse the text of `Metadata.to_json`; `path` is used in messages.
 
     Raises:
-        UserError: no JSON, another format or version, a field missing or of the wrong type.
+        UserError: it is not JSON or has another format or version, or a field is missing or wrong.
     """
     try:
         found = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: its metadata are no JSON text ({error})") from error
+        raise UserError(f"{path}: its metadata are not JSON ({error})") from error
     found = found if isinstance(found, dict) else {}
     kind, version = found.pop("format", None), found.pop("format_version", None)
     if (kind, version) != (FORMAT, FORMAT_VERSION):
@@ -71,7 +71,7 @@ def metadata_from_json(path: Path, text: Any) -> Metadata:
     try:
         metadata = _build(Metadata, found)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: metadata that cannot be ({error})") from error
+        raise UserError(f"{path}: invalid metadata ({error})") from error
     width, height, polarities = metadata.sensor_size
     if not (1 <= min(width, height) <= max(width, height) <= LARGEST_SIDE) or polarities != 2:
         raise UserError(
@@ -80,12 +80,12 @@ def metadata_from_json(path: Path, text: Any) -> Metadata:
         )
     if metadata.duration_us < 0 or metadata.frames < 0:
         raise UserError(f"{path}: {metadata.frames} frames and {metadata.duration_us} µs, "
-                        "expected no negative number")  # fmt: skip
+                        "expected no negative numbers")  # fmt: skip
     return metadata
 
 
 def _build(kind: type, values: Mapping[str, Any]) -> Any:
-    """Build a frozen dataclass of plain values, dataclasses in it too.
+    """Build a frozen dataclass from plain values, including nested dataclasses.
 
     Raises:
         KeyError, TypeError, ValueError: a field is missing, unknown or of another type.
@@ -117,10 +117,10 @@ def _value(name: str, hint: Any, value: Any) -> Any:
 
 
 def check_events(path: Path, events: NDArray[np.void], width: int, height: int) -> None:
-    """Refuse events off the sensor or out of order.
+    """Check that events are on the sensor and sorted by t.
 
     Raises:
-        UserError: names the file and what is wrong.
+        UserError: they are not; the message has the file.
     """
     for name, side in (("x", width), ("y", height)):
         values = events[name]

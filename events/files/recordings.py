@@ -7,9 +7,9 @@
 ``.bin``     N-MNIST, N-Caltech101                         here: 5 bytes an event
 ============ ============================================= ==============================
 
-Times are the file's own µs. Faery refuses the headers of N-CARS, hence our own DAT. Of EVT 3 it
-keeps the time from going back: a time stamp without events raises those after it that are earlier
-(by up to 11 µs, 0.7 % of the events of one recording).
+Times are the µs of the file. Faery cannot read the headers of N-CARS; therefore DAT is read here.
+For EVT 3, Faery makes times monotone: a time stamp without events raises later events with earlier
+times (by up to 11 µs, 0.7 % of the events of one recording).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from events.records import EVENTS, LARGEST_SIDE
 from mdft.errors import UserError, reason
 
-_NOWHERE = LARGEST_SIDE  # a fallback no camera has: the header declared nothing
+_NOWHERE = LARGEST_SIDE  # a fallback that no camera has: the header declares no size
 _HEADER_MOST = 1 << 16
 _ATIS = (304, 240)  # the camera of N-MNIST and N-Caltech101
 
@@ -31,12 +31,12 @@ Found = tuple[NDArray[np.void], tuple[int, int] | None]
 
 
 def read_faery(path: Path) -> Found:
-    """Read aedat4 and EVT files; (events, declared (width, height) or None).
+    """Read aedat4 and EVT files; return (events, declared (width, height) or None).
 
     Raises:
-        UserError: names the file, and what is wrong with it.
+        UserError: the file cannot be read; the message has the file and the reason.
     """
-    import faery  # costs most of a second, and few need it
+    import faery  # the import takes most of a second
 
     with open(path, "rb") as file:
         head = file.read(_HEADER_MOST)
@@ -54,7 +54,7 @@ def read_faery(path: Path) -> Found:
     if len(read) and (
         max(read["x"].max(), read["y"].max()) > LARGEST_SIDE or read["t"].max() >> 62
     ):
-        raise UserError(f"{path}: an event beyond what 16-bit addresses and 63-bit times hold")
+        raise UserError(f"{path}: an event exceeds 16-bit addresses or 63-bit times")
     events = np.empty(len(read), dtype=EVENTS)
     for name in ("x", "y", "t"):
         events[name] = read[name]
@@ -65,14 +65,14 @@ def read_faery(path: Path) -> Found:
 def read_dat(path: Path) -> Found:
     """Read a DAT file: text lines that begin with %, two bytes, then (t, address) of 32 bits each.
 
-    The address holds x in bits 0–13, y in 14–27, the polarity in 28–31. Raises as `read_faery`.
+    The address holds x in bits 0–13, y in 14–27, the polarity in 28–31. Errors: see `read_faery`.
     """
     data = path.read_bytes()
     begin = 0
     while data[begin : begin + 1] == b"%":
         end = data.find(b"\n", begin)
         if end < 0 or end > _HEADER_MOST:
-            raise UserError(f"{path}: a DAT header without an end")
+            raise UserError(f"{path}: the DAT header has no end")
         begin = end + 1
     header = data[:begin].decode("ascii", "replace")
     kind = data[begin : begin + 2]
@@ -80,7 +80,7 @@ def read_dat(path: Path) -> Found:
         raise UserError(
             f"{path}: not a DAT recording of contrast events (header of {begin} bytes, type "
             f"{kind.hex() or 'none'}, {len(data)} bytes); expected lines that begin with %, type "
-            "0008 or 0c08 and 8 bytes an event"
+            "0008 or 0c08 and 8 bytes per event"
         )
     words = np.frombuffer(data, "<u4", offset=begin + 2).reshape(-1, 2)
     time, address = words[:, 0].astype(np.int64), words[:, 1]
@@ -98,12 +98,14 @@ def read_dat(path: Path) -> Found:
 def read_nmnist(path: Path) -> Found:
     """Read N-MNIST's format: x, y, then polarity in bit 23 and µs in bits 0–22, big-endian.
 
-    An event at y = 240 stands for 2^13 µs gone by. The format has no header: what is no
-    recording shows only in times that go backwards. Raises as `read_faery`.
+    An event at y = 240 adds 2^13 µs to the time. The format has no header: a file of another
+    format is detected only by times that go backwards. For errors see `read_faery`.
     """
     data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     if not len(data) or len(data) % 5:
-        raise UserError(f"{path}: {len(data)} bytes, expected 5 an event (N-MNIST, N-Caltech101)")
+        raise UserError(
+            f"{path}: {len(data)} bytes, expected 5 bytes per event (N-MNIST, N-Caltech101)"
+        )
     x, y, high, middle, low = data.reshape(-1, 5).astype(np.int64).T
     wraps = y == 240
     time = ((high & 127) << 16 | middle << 8 | low) + (np.cumsum(wraps) << 13)

@@ -1,8 +1,8 @@
 """Event files that can be written only once all events are known: npz and camera formats.
 
-Events wait as raw records in a file without a name, so memory stays constant, and are handed over
-in pieces when the clip has ended. aedat4, EVT 2 and DAT are written by Faery, which is maintained
-(0.7, 2026); these formats hold x, y, t, p and the sensor's size, nothing else of `Metadata`.
+Events are kept as raw records in a temporary file, so that memory stays constant, and are written
+in pieces when the clip has ended. Faery (0.7, 2026) writes aedat4, EVT 2 and DAT; these formats
+hold x, y, t, p and the sensor's size, but no other `Metadata`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from events.records import EVENTS
 from mdft.errors import UserError
 
 _PIECE = 1 << 18
-# EVT 3 would be smaller, but counts how often 24 bits of µs wrap: 17 silent seconds are lost.
+# EVT 3 is smaller, but a gap of 17 s without events (24 bits of µs) loses a wrap of its time.
 _EVT = "evt2"
 # DAT has 32 bits of µs and EVT 2 has 34.
 _LAST_US = 2**32 - 1
@@ -33,7 +33,7 @@ CameraFormat = Literal["aedat", "evt", "dat"]
 
 
 class SpoolSink:
-    """Collects records on disk; `finish` writes them as npz, or in a camera's format."""
+    """Collect records on disk; `finish` writes them as npz or in a camera's format."""
 
     def __init__(self, path: Path, camera: CameraFormat | None) -> None:
         self._path = path
@@ -60,7 +60,7 @@ class SpoolSink:
                 _write_camera(self._path, self._pieces(), self._camera, metadata)
 
     def abandon(self) -> None:
-        """Forget the records."""
+        """Discard the records."""
         self._spool.close()
 
 
@@ -80,10 +80,10 @@ def _write_npz(
 
 
 def read_npz(path: Path) -> tuple[NDArray[np.void], Metadata]:
-    """Read an npz event file; not yet checked for order and addresses.
+    """Read an npz event file; order and addresses are not checked here.
 
     Raises:
-        UserError: names the file, and what in it is missing or wrong.
+        UserError: the file cannot be read; the message has the file and the reason.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -100,7 +100,7 @@ def read_npz(path: Path) -> tuple[NDArray[np.void], Metadata]:
 def _write_camera(
     path: Path, pieces: Iterator[NDArray[np.void]], camera: CameraFormat, metadata: Metadata
 ) -> None:
-    import faery  # costs most of a second, and few need it
+    import faery  # the import takes most of a second
     from faery.file_encoder import events_to_file
 
     last = metadata.start_us + metadata.duration_us

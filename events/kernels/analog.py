@@ -17,10 +17,10 @@ _U = np.uint64
 
 
 class Analog(NamedTuple):
-    """The float64 part of a noisy pixel's memory; arrays of (P,).
+    """The float64 part of a noisy pixel's state; arrays of (P,).
 
-    slow: f, low-passed log intensity. origin: f(first). signal: x of the frame before. on, off:
-    the pixel's thresholds, nats.
+    slow: f, low-passed log intensity. origin: f(first). signal: x of the previous frame. on,
+    off: the pixel's thresholds, nats.
     """
 
     slow: Any
@@ -31,10 +31,10 @@ class Analog(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """The sensor's noise in numbers; all times in µs.
+    """The parameters of the sensor's noise; all times in µs.
 
     seed: uint64. leak: ON events per µs. tau: of the low-pass, 0 = none. rates: (256,) float64,
-    noise events per µs at each byte. frame: frames seen before. start: time of the first.
+    noise events per µs at each byte. frame: number of previous frames. start: time of the first.
     """
 
     seed: Any
@@ -49,7 +49,7 @@ class Drift(NamedTuple):
 def _shots(key, pixel, expected, interval, code, shift, keys, begin, end):
     """Add the noise events of a pixel to its keys ``[begin, end)``, in time order; return the end.
 
-    A noise event at the time of an event that is there comes after it.
+    A noise event follows an existing event at the same time.
     """
     bits = draw(key, pixel)
     for number in range(np.int64(expected + uniform(bits))):
@@ -66,7 +66,7 @@ def _shots(key, pixel, expected, interval, code, shift, keys, begin, end):
 
 @njit(**OPTIONS)
 def _let_out(keys, begin, end, shift, time0, refractory, last):
-    """Keep the keys ``[begin, end)`` of one pixel that are awake: (end, time of the last)."""
+    """Drop keys ``[begin, end)`` of a pixel in the refractory period; return (end, last time)."""
     kept = begin
     for at in range(begin, end):
         time = time0 + (keys[at] >> shift)
@@ -80,9 +80,9 @@ def _let_out(keys, begin, end, shift, time0, refractory, last):
 @njit(**OPTIONS)
 def run_lane(frames, previous, times, pixels, analog, drift, log, refractory, shift, lane, keys,
              starts, cursor):  # fmt: skip
-    """Emit the events of one lane over several frames; as `events.kernels.emission.run_lane`.
+    """Emit the events of one lane over several frames; see `events.kernels.emission.run_lane`.
 
-    cursor: next frame, position and pixel, where to go on after the keys have grown.
+    cursor: the next frame, position and pixel, to continue after the keys have grown.
     """
     begin, end = lane
     for f in range(cursor[0], len(frames)):

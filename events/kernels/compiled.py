@@ -1,4 +1,4 @@
-"""``njit`` of numba, with the compiled code kept on disk wherever a folder can be written."""
+"""``njit`` of numba, with the compiled code cached on disk if a folder is writable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numba
 
 
 def _writable() -> bool:
-    """Whether numba finds a folder for compiled code; without one it refuses to cache at all."""
+    """Whether numba finds a writable folder for compiled code; without one ``cache`` raises."""
 
     def nothing() -> None: ...
 
@@ -19,7 +19,7 @@ def _writable() -> bool:
     except RuntimeError:
         print(
             "note: numba can write neither beside this package nor in the user's cache, and "
-            "compiles again in every process; set NUMBA_CACHE_DIR to a folder that can be written",
+            "compiles again in every process; set NUMBA_CACHE_DIR to a writable folder",
             file=sys.stderr,
         )
         return False
@@ -30,6 +30,6 @@ _CACHE = _writable()
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """:func:`numba.njit` of these options; ``cache`` has an effect only where it can have one."""
+    """:func:`numba.njit` with these options; ``cache`` is dropped if no folder is writable."""
     compiler: Any = numba.njit
     return compiler(**{**options, "cache": _CACHE and options.get("cache", False)})

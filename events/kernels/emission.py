@@ -1,9 +1,8 @@
-"""The compiled loops from fired pixels to the keys of their events, and to their next state.
+"""The compiled loops that write the keys of events and update the state of pixels.
 
-The fired pixels of a tile go through short loops: what each saw and crossed (`cross`),
-its new memory and quiet band (`settle`), the keys of its events (`write`). One loop could do all
-of it, but then a wrong guess of how many events a pixel has would throw away the arithmetic of
-the next.
+The pixels of a tile that have events go through three short loops: crossed levels (`cross`), new
+memory and quiet band (`settle`), and keys (`write`). In a single loop, a mispredicted number of
+events of a pixel would discard the arithmetic of the next one.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from events.kernels.pixels import (
 )
 from events.kernels.simd import write_keys
 
-TILE = 4096  # pixels; what is known of them stays in the cache from loop to loop
-_GROUP = 4  # keys that are written at once, for that is one vector
+TILE = 4096  # pixels; their data stay in the cache from loop to loop
+_GROUP = 4  # keys that are written at once, as one vector
 _U = np.uint64
 
 
 class Steps(NamedTuple):
-    """What the fired pixels of a tile see and cross, (TILE,) each.
+    """The signals and crossings of a tile's pixels, (TILE,) each.
 
     before, now, first: float64, L of the two frames and of the first one, nats. memory: float64
-    nats above `first`. a, b: float64, step j lies at ``a + j·b`` µs; n: int32, how many, negative
-    if downwards: see `events.kernels.pixels.crossings`. low, high: int32, between which buckets the
-    pixel is silent from now on.
+    nats above `first`. a, b: float64, step j lies at ``a + j·b`` µs; n: int32, number of steps,
+    negative if downwards: see `events.kernels.pixels.crossings`. low, high: int32, the buckets
+    between which the pixel now has no events.
     """
 
     before: Any
@@ -53,7 +52,7 @@ class Steps(NamedTuple):
 
 @njit(**OPTIONS)
 def no_steps():
-    """Return room for a tile's steps."""
+    """Allocate a tile's steps."""
     one, two, three, four = np.empty(TILE), np.empty(TILE), np.empty(TILE), np.empty(TILE)
     n, low, high = np.empty(TILE, np.int32), np.empty(TILE, np.int32), np.empty(TILE, np.int32)
     return Steps(one, two, three, four, np.empty(TILE), np.empty(TILE), n, low, high)
@@ -61,7 +60,7 @@ def no_steps():
 
 @njit(**INLINE)
 def _look(fired, frame, previous, pixels, tables, begin, steps):
-    """Look up what pixels ``begin + fired``, at most a tile, see and remember."""
+    """Look up signals and memory of pixels ``begin + fired``, at most a tile."""
     log = tables.log
     for j in range(fired.size):
         here = _U(fired[_U(j)])
@@ -74,10 +73,10 @@ def _look(fired, frame, previous, pixels, tables, begin, steps):
 
 @njit(**INLINE)
 def _place(count, tables, interval, steps):
-    """Find the steps of what was looked up, `count` pixels, and the new quiet bands.
+    """Compute the steps of `count` pixels and their new quiet bands.
 
-    In vectors: without branches, which would be guessed wrong, and without looking anything up.
-    Returns how many steps in all.
+    The loop has no branches and no table look-ups, so that it is vectorised. Returns the total
+    number of steps.
     """
     on, off, per_on, per_off = tables.on, tables.off, tables.per_on, tables.per_off
     up_width, down_width = band_widths(tables)
@@ -98,14 +97,14 @@ def _place(count, tables, interval, steps):
 
 @njit(**INLINE)
 def cross(fired, frame, previous, pixels, tables, begin, interval, steps):
-    """Find the steps of pixels ``begin + fired``, at most a tile; return how many in all."""
+    """Compute the steps of pixels ``begin + fired``, at most a tile; return their total number."""
     _look(fired, frame, previous, pixels, tables, begin, steps)
     return _place(fired.size, tables, interval, steps)
 
 
 @njit(**INLINE)
 def settle(fired, steps, pixels, tables, begin):
-    """Move the memories of pixels ``begin + fired`` by their steps, and their quiet bands."""
+    """Update the memories and quiet bands of pixels ``begin + fired`` by their steps."""
     for j in range(fired.size):
         i, n = _U(fired[_U(j)]) + _U(begin), steps.n[_U(j)]
         pixels.net[i] += n
@@ -135,7 +134,7 @@ def write(fired, steps, begin, interval, shift, keys, pos):
 
 @njit(**INLINE)
 def write_awake(fired, steps, begin, time0, interval, refractory, last, shift, keys, pos):
-    """Write the keys of a tile's steps, but for those within `refractory` µs of a pixel's last."""
+    """Write the keys of a tile's steps, except those within `refractory` µs of a pixel's last."""
     for j in range(fired.size):
         i = np.int64(fired[_U(j)]) + begin
         a, b, n = steps.a[_U(j)], steps.b[_U(j)], steps.n[_U(j)]
@@ -151,18 +150,18 @@ def write_awake(fired, steps, begin, time0, interval, refractory, last, shift, k
 @njit(**INLINE)
 def emit(fired, frame, previous, pixels, tables, begin, time0, interval, refractory, shift, steps,
          keys, pos):  # fmt: skip
-    """Write the events of pixels ``begin + fired`` from ``keys[pos]`` on, move their memory.
+    """Write the events of pixels ``begin + fired`` from ``keys[pos]`` on; update their memory.
 
     A key is ``delay << shift | pixel << 1 | polarity``, in raster order of the pixels and in the
     order in which a pixel crossed its levels. Returns the position after the last key; negative,
-    ``−1 − position``, if there was no room: grow the keys and do the frame once more, for what
-    has been done is silent by then.
+    ``−1 − position``, if the keys are full: grow them and repeat the frame; the
+    pixels that are done have no more events in it.
     """
     top = np.float64(interval)
     total = cross(fired, frame, previous, pixels, tables, begin, top, steps)
     if pos + total > keys.size - _GROUP:
         return -1 - pos
-    # The memory moves even when an event is swallowed, as in a real pixel.
+    # The memory moves even if the refractory period drops an event, as in a real pixel.
     settle(fired, steps, pixels, tables, begin)
     if refractory > 0:
         last = pixels.last
@@ -175,10 +174,10 @@ def run_lane(frames, previous, times, pixels, tables, refractory, shift, lane, k
              cursor):  # fmt: skip
     """Emit the events of one lane (some of the pixels) over several frames, into `keys`.
 
-    frames: (F,P) uint8. previous: (P,) uint8, the frame before. times: (F+1,) int64 with its
-    time. lane: (begin, end) pixels. keys: (room,) int64. starts: (F+1,) int64, where in keys each
-    interval's events begin. cursor: next frame and position, where to go on after the keys have
-    grown.
+    frames: (F,P) uint8. previous: (P,) uint8, the previous frame. times: (F+1,) int64, its
+    time first. lane: (begin, end) pixels. keys: (room,) int64. starts: (F+1,) int64, where in keys
+    each interval's events begin. cursor: the next frame and position, to continue after the keys
+    have grown.
     """
     fired, steps = np.empty(TILE + SPARE, dtype=np.int32), no_steps()
     for f in range(cursor[0], len(frames)):

@@ -1,8 +1,7 @@
 """The compiled loops of the ideal sensor, pixel by pixel (numba, cached on disk, without the GIL).
 
-No fast-math: the same float64 operations in the same order as `events.crossings`, so that both
-give the same events bit for bit. Indices are unsigned, for numba then leaves out the test for
-negative ones.
+fast-math is off: the float64 operations and their order are those of `events.crossings`, so that
+both give bit-equal events. Indices are unsigned, so that numba omits the test for negative ones.
 """
 
 from __future__ import annotations
@@ -14,26 +13,26 @@ import numpy as np
 from events.kernels.compiled import njit
 from events.kernels.simd import LANES, first_bit, ones, outside
 
-# A contrast this little short of a whole step is that step: a difference of two rounded
-# logarithms misses a whole multiple of C by an ulp or so, and a tie of the real numbers must be
-# one here; 1e-9 of a step is far below what a byte can express.
+# A contrast that is short of a whole step by less than this counts as the step: the difference of
+# two rounded logarithms misses a multiple of C by about an ulp, but a tie of the real numbers must
+# be a tie here; 1e-9 of a step is far below the resolution of a byte.
 TIE = 1e-9
-#: How every kernel is compiled; error_model: a division by zero is an infinity, not a branch.
+#: Options of every kernel; error_model: a division by zero gives infinity, without a branch.
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-#: Of those that are called for every tile or pixel: the calls and their reference counts would
-#: take a tenth of the time.
+#: Options of kernels that are called per tile or pixel; without inlining, calls and reference
+#: counts take a tenth of the time.
 INLINE: dict[str, Any] = {**OPTIONS, "forceinline": True}
-#: Room that `detect` needs behind its pixels.
+#: The extra items that `detect` needs after its pixels.
 SPARE = 8
 _U = np.uint64
 
 
 class Pixels(NamedTuple):
-    """What a pixel remembers between frames; arrays of (P,), P = height·width.
+    """The state of the pixels between frames; arrays of (P,), P = height·width.
 
     first: uint8, byte of the first frame. net: int32, K = ON − OFF events so far. offs: int32,
-    OFF events so far ((0,) if both thresholds are one). low, high: uint8, bytes from low to high
-    are silent. last: int64, time of the last event let out ((0,) without refractory period).
+    OFF events so far ((0,) if both thresholds are equal). low, high: uint8, bytes from low to high
+    cause no event. last: int64, time of the last event kept ((0,) without refractory period).
     """
 
     first: Any
@@ -45,9 +44,9 @@ class Pixels(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The sensor in numbers: `events.response.Response`, the thresholds in nats and their inverses.
+    """The sensor's parameters: `events.response.Response`, thresholds in nats and their inverses.
 
-    The inverses are stored because the compiler would divide by the one that counts, each time.
+    The inverses are stored to avoid a division per pixel.
     """
 
     log: Any
@@ -62,10 +61,10 @@ class Tables(NamedTuple):
 
 @njit(**INLINE)
 def detect(frame, low, high, fired):
-    """Find the pixels outside their quiet band, ascending; return how many.
+    """Find the pixels outside their quiet band, in ascending order; return their number.
 
-    frame, low, high: (P,) uint8; fired: (P + SPARE,) int32, filled from the front. What lies
-    after the last is overwritten: a test for every pixel would be guessed wrong too often.
+    frame, low, high: (P,) uint8; fired: (P + SPARE,) int32, filled from the front. Items
+    after the last one are overwritten: a branch per pixel would be mispredicted too often.
     """
     count = _U(0)
     whole = frame.size - frame.size % LANES
@@ -100,7 +99,7 @@ def crossings(x0, x1, memory, on, off, per_on, per_off, interval):
 
 @njit(**INLINE)
 def placed(delay, interval):
-    """Cut a delay to whole µs and to the interval; what is no number becomes its end."""
+    """Truncate a delay to whole µs and to the interval; NaN becomes the end of the interval."""
     return np.int64(delay if delay < interval else interval)
 
 
@@ -112,7 +111,7 @@ def quiet_buckets(at, up, down, buckets):
 
 @njit(**OPTIONS)
 def first_bands(pixels, tables):
-    """Write the quiet bands of pixels that have just seen their first frame, level 0."""
+    """Write the quiet bands of pixels after their first frame, level 0."""
     up, down = band_widths(tables)
     for i in range(pixels.first.size):
         at = (tables.log[pixels.first[i]] - tables.log[0]) * tables.scale
@@ -122,7 +121,7 @@ def first_bands(pixels, tables):
 
 @njit(**INLINE)
 def band_widths(tables):
-    """Return how far up and down a pixel is silent, in buckets; shy of ties on the safe side."""
+    """Return the quiet band upwards and downwards, in buckets, slightly reduced because of ties."""
     shy = 1.0 - 2.0 * TIE
     return tables.on * shy * tables.scale, tables.off * shy * tables.scale
 

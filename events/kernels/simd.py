@@ -1,6 +1,6 @@
 """LLVM operations that numba does not expose: 64-byte vectors, bit scans, unaligned loads.
 
-Written as LLVM IR, so that they become AVX-512, AVX2, SSE or NEON as the machine has it.
+They are LLVM IR, which LLVM compiles to AVX-512, AVX2, SSE or NEON.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _INT = ir.IntType(32)
 
 
 def data_of(context: Any, builder: Any, signature: Any, args: Any, index: int) -> Any:
-    """The memory of an argument that is an array, in IR."""
+    """Return the data pointer of an array argument, in IR."""
     return context.make_array(signature.args[index])(context, builder, args[index]).data
 
 
 def spread(builder: Any, value: Any, kind: Any) -> Any:
-    """A vector of type `kind` with the value in every lane, in IR."""
+    """Return a vector of type `kind` with the value in every lane, in IR."""
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INT, 0))
     lanes = ir.Constant(ir.VectorType(_INT, kind.count), [0] * kind.count)
     return builder.shuffle_vector(one, one, lanes)
@@ -59,7 +59,7 @@ def _first_bit(typing: Any, bits: Any) -> Any:
 
 
 def _ones(typing: Any, bits: Any) -> Any:
-    """How many bits of a uint64 are set, as uint64."""
+    """Number of set bits of a uint64, as uint64."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])

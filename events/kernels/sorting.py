@@ -1,13 +1,13 @@
-"""From keys in raster order to Tonic's records in time order: a stable counting sort.
+"""Sort keys in raster order into Tonic's records in time order, with a stable counting sort.
 
 A key is ``delay << pixel_bits | pixel << 1 | polarity`` with ``pixel = y·width + x`` and the delay
 in µs after the earlier frame of its interval (see `events.kernels.emission.emit`). The keys of an
-interval are sorted by one digit of the delay after the other, the lowest first; then the records
-are written.
+interval are sorted by the digits of the delay, the lowest digit first; then the records are
+written.
 
-It is our own because `events.frames_to_events` with `numpy.sort` in its place, which orders the
-keys alike, takes 1.4 to 1.7 times as long with NumPy 2 and AVX2, and 2.3 to 4 times with NumPy 1.26
-or with AVX-512 on an AMD processor (docs/performance.md).
+It replaces `numpy.sort`, which gives the same order of keys, because `events.frames_to_events`
+with `numpy.sort` takes 1.4 to 1.7 times as long with NumPy 2 and AVX2, and 2.3 to 4 times with
+NumPy 1.26 or with AVX-512 on an AMD processor (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from events.kernels.pixels import OPTIONS
 from events.kernels.simd import store
 from events.records import EVENTS
 
-_DIGIT = 9  # bits at most: no more places than the first-level cache has room to fill at once
+_DIGIT = 9  # bits at most: the write positions of all digits must fit in the first-level cache
 _RECORD = EVENTS.itemsize
 _QUOTIENT = 45  # bits of a fraction: pixel·⌈2⁴⁵/width⌉ >> 45 is exact below 2¹⁵ × 2¹⁵ pixels
 _U = np.uint64
@@ -27,7 +27,7 @@ _U = np.uint64
 
 @njit(**OPTIONS)
 def _bits(interval):
-    """Return how many bits hold a delay."""
+    """Return the number of bits of a delay."""
     bits = 1
     while (interval >> bits) > 0:
         bits += 1
@@ -38,7 +38,7 @@ def _bits(interval):
 def _count_digits(keys, shift, bits, counts):
     """Count the keys by each digit of `bits` bits above `shift`; counts: (digits, 2^bits)."""
     mask = _U((1 << bits) - 1)
-    if len(counts) == 2:  # nearly always: 15 frames a second and more
+    if len(counts) == 2:  # the usual case: at least 15 frames per second
         low, high = counts[0], counts[1]
         for i in range(keys.size):
             delay = _U(keys[_U(i)]) >> _U(shift)
@@ -52,7 +52,7 @@ def _count_digits(keys, shift, bits, counts):
 
 @njit(**OPTIONS)
 def _begin(counts):
-    """Turn the counts of digits into where each begins."""
+    """Turn the counts of digits into their start positions."""
     start = 0
     for digit in range(counts.size):
         size = counts[_U(digit)]
@@ -62,7 +62,7 @@ def _begin(counts):
 
 @njit(**OPTIONS)
 def _move(keys, shift, mask, counts, target):
-    """Put each key where its digit's next place is."""
+    """Move each key to the next position of its digit."""
     for i in range(keys.size):
         key = _U(keys[_U(i)])
         digit = (key >> _U(shift)) & _U(mask)
@@ -92,7 +92,7 @@ def _pack(keys, pixel_bits, width, time0, out, first):
 
 @njit(**OPTIONS)
 def _sort(keys, starts, f, delay_bits, pixel_bits, one, two):
-    """Sort the keys of interval f digit by digit; return which of the two has them.
+    """Sort the keys of interval f digit by digit; return the one of the two arrays that holds them.
 
     one, two: (n,) int64, both are overwritten.
     """
@@ -118,8 +118,8 @@ def sort_intervals(keys, starts, frames, times, pixel_bits, width, out):
     Equal times keep the order of the keys, lane after lane.
 
     keys: (lanes, room) int64. starts: (lanes, F + 1) int64, where in its lane each interval
-    begins. times: (F + 1,) int64 µs. width: of a frame. out: uint8, the records x, y, t, p of
-    all F intervals.
+    begins. times: (F + 1,) int64 µs. width: the width of a frame. out: uint8, the records
+    x, y, t, p of all F intervals.
     """
     ends = starts.sum(axis=0)
     most = 0

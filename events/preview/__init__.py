@@ -1,1 +1,1 @@
-"""Pictures of events beside the frames that caused them."""
+"""Preview videos: events beside the frames that caused them."""

@@ -20,27 +20,27 @@ from numpy.typing import NDArray
 
 from mdft.errors import UserError, reason
 
-# MPEG-4 part 2, the codec of last resort, has 16 bits for this denominator.
+# MPEG-4 part 2, the fallback codec, has 16 bits for this denominator.
 _MP4_TICK = Fraction(1, 50_000)
 _GIF_TICK = Fraction(1, 100)
-#: Endings of the films that can be written.
+#: Endings of the video files that can be written.
 FILMS = (".mp4", ".gif")
 
 
 class Film:
-    """A film in the making: add pictures, then `close`. Use it in a ``with``.
+    """Writer of a video file: `add` frames, then `close`, in a ``with``.
 
-    Grows under a temporary name and takes the target's only in `close`. A GIF gets a palette of
-    its own for every picture, so that colours hold and nothing needs the whole film.
+    The file has a temporary name and is renamed in `close`. In a GIF every frame has its own
+    palette, so that colours are kept and memory stays constant.
 
     Attributes:
-        path: of the film.
+        path: the file to write.
         size: (width, height), both even.
-        codec: of the film: libx264, mpeg4 where this PyAV lacks it, or gif.
+        codec: libx264, mpeg4 if this PyAV lacks it, or gif.
 
     Raises:
-        UserError: the target's folder does not exist or cannot be written, or an ending that is
-            no film's; here, in `add` and in `close`: the film cannot be encoded.
+        UserError: the target's folder does not exist or cannot be written, or the ending is not
+            supported; here, in `add` and in `close`: the video cannot be encoded.
     """
 
     def __init__(self, path: str | Path, size: tuple[int, int], rate: Fraction) -> None:
@@ -69,14 +69,14 @@ class Film:
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """Turn what PyAV raises, of which only some is an `OSError`, into a `UserError`."""
+        """Turn the exceptions of PyAV, of which only some are `OSError`, into a `UserError`."""
         try:
             yield
         except (FFmpegError, OSError) as error:
             width, height = self.size
             raise UserError(
                 f"{self.path}: this preview of {width}x{height} pixels cannot be written "
-                f"({reason(error)}); try another place, or convert without it"
+                f"({reason(error)}); try another folder, or convert without it"
             ) from error
 
     def __enter__(self) -> Film:
@@ -89,15 +89,15 @@ class Film:
         trace: TracebackType | None,
     ) -> None:
         if not self._closed:
-            # What went wrong is on its way up; the trailer of a lost film is not.
+            # An exception is being raised already: an error in the trailer must not hide it.
             with suppress(FFmpegError, OSError):
                 self._container.close()
             self._part.unlink(missing_ok=True)
 
-    def add(self, picture: NDArray[np.uint8], time_us: int) -> None:
-        """Show a picture (height, width, 3) uint8 from `time_us` on."""
+    def add(self, image: NDArray[np.uint8], time_us: int) -> None:
+        """Add a frame (height, width, 3) uint8 that is displayed from `time_us` on."""
         with self._named_errors():
-            frame = VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = round(time_us * 1e-6 / self._tick), self._tick
             if self._palette is not None:
                 self._palette.push(frame)
@@ -105,7 +105,7 @@ class Film:
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Finish the film and give it its name."""
+        """Finish the video and rename the file to the target."""
         with self._named_errors():
             self._container.mux(self._stream.encode(None))
             self._container.close()
@@ -114,15 +114,15 @@ class Film:
 
 
 def check_film(path: Path) -> None:
-    """Refuse a target that no film can be written to.
+    """Check that a video can be written to a path.
 
     Raises:
-        UserError: an ending that is no film's, or a folder that does not exist.
+        UserError: the ending is not supported, or the folder does not exist.
     """
     if path.suffix.lower() not in FILMS:
-        raise UserError(f"{path}: a preview is a film, expected a name in {' or '.join(FILMS)}")
+        raise UserError(f"{path}: a preview is a video, expected a name in {' or '.join(FILMS)}")
     if not path.parent.is_dir():
-        raise UserError(f"{path}: no folder {path.parent}; make it first")
+        raise UserError(f"{path}: no folder {path.parent}; create it first")
 
 
 def _mp4_codec() -> str:
@@ -130,7 +130,7 @@ def _mp4_codec() -> str:
 
 
 def _palette_graph(size: tuple[int, int]) -> Graph:
-    """Make the filters that turn each RGB picture into one with a palette of 256 colours."""
+    """Make the filters that convert each RGB frame to a palette of 256 colours."""
     graph = Graph()
     source = graph.add_buffer(
         width=size[0], height=size[1], format=av.VideoFormat("rgb24"), time_base=_GIF_TICK

@@ -14,21 +14,21 @@ from events.preview.film import Film
 from events.preview.strips import INK, OFF, ON, RateStrip, WaveStrip
 from events.video.clip import Clip, ClipFrame
 
-#: Samples a second of the sound that a preview draws.
+#: Samples per second of the sound in a preview.
 SOUND_RATE = 8000
 _Colour = tuple[int, int, int]
 _FAINT = (225, 225, 225)
 _MARGIN, _CAPTION, _RATE_STRIP, _WAVE_STRIP = 12, 24, 96, 64
-# A panel's height in pixels, and the longest side it may have; a GIF is five times as heavy.
+# A panel's height and largest side in pixels; a GIF takes five times as many bytes.
 _PANEL = {".mp4": (360, 1920), ".gif": (180, 480)}
 _GIF_PERIOD_US = 80_000
 
 
 def panel_scale(width: int, height: int, target: int = 360, most: int = 1920) -> tuple[int, int]:
-    """Choose (shrink, repeat) of a sensor: one picture pixel is shrink² pixels, drawn repeat².
+    """Choose (shrink, repeat): a pixel of the panel is shrink² sensor pixels, drawn repeat² times.
 
-    Panels are `target` pixels high or a little more, but neither side is longer than `most`: the
-    film holds two of them, and an H.264 encoder refuses more than 16384 pixels a side.
+    Panels are about `target` pixels high, but neither side is longer than `most`: the video has
+    two of them, and H.264 encoders accept at most 16384 pixels per side.
     """
     shrink = -(-max(width, height) // most)
     repeat = min(-(-target // height), most // max(width, height))
@@ -38,10 +38,10 @@ def panel_scale(width: int, height: int, target: int = 360, most: int = 1920) ->
 def event_image(
     events: NDArray[np.void], width: int, height: int, shrink: int = 1
 ) -> NDArray[np.uint8]:
-    """Draw events on white: (height, width, 3) uint8, red where ON prevails, blue where OFF does.
+    """Draw events on white: (height, width, 3) uint8, red for mostly ON, blue for mostly OFF.
 
-    A pixel of the picture stands for shrink² of the sensor's: column x // shrink, row
-    y // shrink. Its first event gives 70 % of the ink, three or more all of it.
+    A pixel of the image is shrink² pixels of the sensor: column x // shrink, row y // shrink. One
+    event gives 70 % of the colour, three or more give 100 %.
     """
     pixel = events["y"].astype(np.int64) // shrink * width + events["x"] // shrink
     on = np.bincount(pixel[events["p"]], minlength=width * height)
@@ -55,13 +55,13 @@ def event_image(
 
 
 class Preview:
-    """The film in the making: add every frame, then `close`. Use it in a ``with``.
+    """Writer of a preview: `add` every frame, then `close`, in a ``with``.
 
-    An MP4 has a picture for every frame. A GIF is smaller and has one every 80 ms, which shows
-    all events since the picture before.
+    An MP4 has one image per frame. A GIF has one every 80 ms, with all events since the previous
+    image.
 
     Raises:
-        UserError: as `events.preview.film.Film`.
+        UserError: see `events.preview.film.Film`.
     """
 
     def __init__(self, path: str | Path, clip: Clip) -> None:
@@ -101,7 +101,7 @@ class Preview:
         self.film.__exit__(kind, error, trace)
 
     def add(self, frame: ClipFrame, events: NDArray[np.void]) -> None:
-        """Add a frame, the events since the one before it, and the sound that came with it."""
+        """Add a frame, the events since the previous frame, and the sound that came with it."""
         if self.wave is not None:
             for sound in frame.sound:
                 self.wave.add(sound)
@@ -115,7 +115,7 @@ class Preview:
             self._unseen = []
 
     def compose(self, frame: ClipFrame, events: NDArray[np.void]) -> NDArray[np.uint8]:
-        """Draw one picture of the film, (height, width, 3) uint8."""
+        """Draw one image of the preview, (height, width, 3) uint8."""
         width, height = self.film.size
         page = np.full((height, width, 3), 255, dtype=np.uint8)
         top, left, right = _MARGIN + _CAPTION, _MARGIN, 2 * _MARGIN + self.panel[0]
@@ -144,7 +144,7 @@ class Preview:
     def _write(
         self, page: NDArray[np.uint8], x: int, y: int, words: tuple[tuple[str, _Colour], ...]
     ) -> None:
-        """Write words into the page on a white label, its top left corner at (x, y)."""
+        """Write text on a white label with its top left corner at (x, y)."""
         length = sum(self._font.getlength(word) for word, _ in words)
         label = Image.new("RGB", (int(length) + 6, _CAPTION - 4), (255, 255, 255))
         canvas = ImageDraw.Draw(label)
@@ -156,5 +156,5 @@ class Preview:
         target[:] = np.asarray(label)[:, : target.shape[1]]
 
     def close(self) -> None:
-        """Finish the film and give it its name."""
+        """Finish the video and rename the file to the target."""
         self.film.close()

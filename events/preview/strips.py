@@ -1,7 +1,7 @@
-"""Curves under a preview, one column of pixels per slice of time: event rate and sound.
+"""Curves under a preview: event rate and sound, one column of pixels per slice of time.
 
-The time axis is the declared duration; a clip that declares none, or runs over, sweeps round
-like an oscilloscope, so that memory stays constant.
+The time axis is the declared duration; if a clip declares none or is longer, the curve starts again
+at the left as on an oscilloscope, so that memory stays constant.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SWEEP_US = 10_000_000
 
 
 class RateStrip:
-    """ON and OFF events a second over the clip."""
+    """The ON and OFF events per second over the clip."""
 
     def __init__(self, width: int, height: int, duration_us: int) -> None:
         self.width, self.height, self.span = width, height, duration_us or SWEEP_US
@@ -26,7 +26,7 @@ class RateStrip:
         self.now = 0
 
     def add(self, begin_us: int, end_us: int, events: NDArray[np.void]) -> None:
-        """Enter the events of one interval between frames."""
+        """Add the events of one interval between frames."""
         first, last = (int(t * self.width / self.span) for t in (begin_us, end_us))
         columns = np.arange(first, max(last, first + 1))[-self.width :] % self.width
         on = int(np.count_nonzero(events["p"]))
@@ -35,7 +35,7 @@ class RateStrip:
         self.now = int(columns[-1])
 
     def image(self) -> NDArray[np.uint8]:
-        """Draw it, (height, width, 3) uint8: ON upwards in red, OFF downwards in blue."""
+        """Draw the curve, (height, width, 3) uint8: ON upwards in red, OFF downwards in blue."""
         middle = self.height // 2
         peak = max(float(self.rates.max()), 1.0)
         bars = np.rint(self.rates / peak * (middle - 4))
@@ -48,7 +48,7 @@ class RateStrip:
         return image
 
     def label(self) -> str:
-        """Say what the highest bar stands for."""
+        """Return the label with the value of the highest bar."""
         return f"events, peak {self.rates.max() / 1e6:.2f} Mev/s per polarity"
 
 
@@ -59,10 +59,10 @@ class WaveStrip:
         self.width, self.height, self.rate = width, height, rate
         self.span = duration_us or SWEEP_US
         self.low, self.high = np.zeros(width), np.zeros(width)
-        self._newest = -1  # slice of time, not yet swept round
+        self._newest = -1  # slice of time, counted without wrapping
 
     def add(self, sound: Sound) -> None:
-        """Enter a stretch of sound."""
+        """Add a segment of sound."""
         if not len(sound.samples):
             return
         at = sound.start + np.arange(len(sound.samples), dtype=np.int64)
@@ -71,14 +71,14 @@ class WaveStrip:
         low = np.minimum.reduceat(sound.samples, begins)
         high = np.maximum.reduceat(sound.samples, begins)
         columns = slices[begins] % self.width
-        if slices[begins[0]] == self._newest:  # this slice had begun in the stretch before
+        if slices[begins[0]] == self._newest:  # this slice began in the previous segment
             low[0] = min(low[0], self.low[columns[0]])
             high[0] = max(high[0], self.high[columns[0]])
         self.low[columns], self.high[columns] = low, high
         self._newest = int(slices[-1])
 
     def image(self, now: int) -> NDArray[np.uint8]:
-        """Draw it, (height, width, 3) uint8, with the time mark at column `now`."""
+        """Draw the curve, (height, width, 3) uint8, with the time mark at column `now`."""
         middle = self.height // 2
         scale = (middle - 3) / max(self.peak, 1e-3)
         above = middle - np.arange(self.height)[:, None]
@@ -89,9 +89,9 @@ class WaveStrip:
 
     @property
     def peak(self) -> float:
-        """The loudest sample of what is shown, full scale 1."""
+        """The largest magnitude of the displayed samples; full scale is 1."""
         return float(max(self.high.max(), -self.low.min()))
 
     def label(self) -> str:
-        """Say what the highest point stands for."""
+        """Return the label with the value of the highest point."""
         return f"sound, peak {self.peak:.2f} of full scale"

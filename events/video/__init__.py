@@ -1,1 +1,1 @@
-"""Video files: decoded frames with true time stamps, luma planes and sound."""
+"""Video files: decoded frames with their time stamps, luma planes and sound."""

@@ -1,13 +1,13 @@
 """Video files: frames with their time stamps and sound, in one pass and constant memory.
 
-Frames keep the decoder's order, which is display order. Their time stamps can be out of order
-all the same (AVI with B-frames stamps in decoding order): they are sorted within a window of 16
-frames, the deepest reordering any codec makes. A frame whose stamp still does not increase is
-left out and counted; one without a stamp stands one nominal period after the one before it.
+Frames are in the decoder's order, which is display order. Their time stamps can be out of order
+nevertheless (AVI with B-frames has stamps in decoding order): they are sorted within a window of 16
+frames, the largest reordering of any codec. A frame whose stamp still does not increase is dropped
+and counted; one without a stamp is one nominal period after the previous one.
 
-Time 0 is the first frame. Sound, if asked for, comes with the frames, on the same clock
-(`events.video.sound`); what luma is, `events.video.planes` says. Of several streams the first of
-each kind is taken, cover pictures aside.
+Time 0 is the first frame. If requested, sound comes with the frames, on the same clock
+(`events.video.sound`); `events.video.planes` defines luma. The first stream of each kind is used;
+cover images are ignored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from events.video.planes import bits_of, expanded, limited_range, plane_of, rgb_
 from events.video.sound import Sound, SoundTrack
 from mdft.errors import UserError, reason, require_file
 
-# A text file named .mp4 can make FFmpeg read other files (ffconcat), or pass as a film (.ans).
+# A text file named .mp4 can make FFmpeg read other files (ffconcat), or be decoded (.ans).
 _FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,apng,h264,hevc,ivf,y4m"
 _WINDOW = 16
 _MICROSECOND = Fraction(1, 1_000_000)
@@ -45,12 +45,12 @@ class ClipFrame:
     """One frame of a clip.
 
     Attributes:
-        time_us: µs after the clip's first frame.
-        plane: (H, W) uint8, upright, of the range that `Clip.limited` says.
-        limited: whether that is the limited range.
+        time_us: the time after the clip's first frame, µs.
+        plane: the luma plane, (H, W) uint8, upright.
+        limited: whether the plane has limited range.
         source: the decoder's frame.
-        sound: what the file holds of the sound since the frame before, if asked for. Files keep
-            the two close together but not in step: a stretch says itself where it belongs.
+        sound: the sound packets of the file since the previous frame, if requested. They need not
+            be at the same time as the frame: each segment has its own start.
     """
 
     time_us: int
@@ -61,38 +61,38 @@ class ClipFrame:
 
     @property
     def luma(self) -> NDArray[np.uint8]:
-        """(H, W) uint8 of full range, convention ``full``, rounded if the plane is limited."""
+        """Full-range luma (H, W) uint8, convention ``full``; rounded if the plane is limited."""
         return expanded(self.plane) if self.limited else self.plane
 
     def rgb(self, width: int | None = None, height: int | None = None) -> NDArray[np.uint8]:
-        """Convert to (H, W, 3) uint8 RGB, full range, upright; of another size if given."""
+        """Convert to (H, W, 3) uint8 RGB, full range, upright; resized if a size is given."""
         return rgb_of(self.source, width, height)
 
 
 class Clip:
-    """A video file, opened: iterate once for its `ClipFrame`s. Use it in a ``with``.
+    """An open video file: iterate once over its `ClipFrame`s, in a ``with``.
 
     Args:
-        path: of the file.
-        sound_rate: decode the sound too, to so many samples a second; None leaves it alone.
+        path: the video file.
+        sound_rate: also decode the sound, to so many samples per second; None: no sound.
 
     Attributes:
-        path: of the file.
-        width, height: of the pictures, upright, pixels.
-        fps: nominal frame rate, 0 if the file declares none.
-        duration_us: declared length, 0 if none.
-        turns: quarter turns, counter-clockwise, that set the pictures upright.
-        bits: of a luma sample in the file.
-        limited: whether the planes are of limited range ("TV"): see `events.response.convention`.
-        videos, sounds: how many streams of each kind the file has, cover pictures aside.
-        track: the sound, None if there is none or it was not asked for.
-        decoded, dropped, reordered: frames so far: read, left out because their stamp did not
-            increase, stamped out of order.
+        path: the video file.
+        width, height: the size of the upright frames, pixels.
+        fps: the nominal frame rate, 0 if the file declares none.
+        duration_us: the declared length, 0 if none.
+        turns: the quarter turns, counter-clockwise, that make the frames upright.
+        bits: the bits per luma sample in the file.
+        limited: whether the planes have limited range ("TV"): see `events.response.convention`.
+        videos, sounds: the numbers of streams of each kind, without cover images.
+        track: the sound, None if there is none or it was not requested.
+        decoded, dropped, reordered: the numbers of frames so far that were decoded, dropped
+            because their stamp did not increase, and stamped out of order.
 
     Raises:
-        UserError: no such file, not a regular file, not a video, no video stream or none of a
-            known size, no frame in it; while iterating: a frame that cannot be decoded, or one
-            of another size than the first.
+        UserError: there is no such file, it is not a regular file or not a video, or it has no
+            video stream of known size or no frame; while iterating: a frame cannot be decoded, or
+            has another size than the first.
     """
 
     def __init__(self, path: str | Path, sound_rate: int | None = None) -> None:
@@ -115,7 +115,7 @@ class Clip:
             raise
 
     def _choose(self, sound_rate: int | None) -> None:
-        """Choose the streams, and read on to the first frame, which knows what they hold."""
+        """Choose the streams, and decode the first frame, which has their properties."""
         streams = self._container.streams
         videos = [s for s in streams.video if not s.disposition & Disposition.attached_pic]
         self.videos, self.sounds = len(videos), len(streams.audio)
@@ -124,13 +124,13 @@ class Clip:
         self._stream = videos[0]
         if self._stream.codec_context is None:
             raise UserError(
-                f"{self.path}: nothing here decodes its video stream; the file is damaged, or "
+                f"{self.path}: no decoder for its video stream; the file is damaged, or "
                 "convert it to mp4"
             )
         self._stream.thread_type = "AUTO"
         if min(self._stream.width, self._stream.height) < 1:
             raise UserError(
-                f"{self.path}: no size of the pictures in the video stream; the file is damaged "
+                f"{self.path}: no size of the frames in the video stream; the file is damaged "
                 "or cut short"
             )
         if sound_rate is not None and streams.audio:
@@ -228,12 +228,12 @@ class Clip:
         if limited:
             return expanded(plane)
         raise UserError(
-            f"{self.path}: frame {self.decoded} is of full range after frames of limited range; "
+            f"{self.path}: frame {self.decoded} has full range after frames of limited range; "
             "expected one range, cut the clip there"
         )
 
     def _period(self) -> int:
-        """Return the nominal distance of two frames in the stream's time base, at least 1."""
+        """Return the nominal frame period in the stream's time base, at least 1."""
         tick = self._stream.time_base or Fraction(1, 1_000_000)
         rate = self._stream.average_rate or Fraction(25)
         return max(1, round(1 / (rate * tick)))

@@ -1,14 +1,14 @@
-"""From a decoder's frame to 8-bit luma and RGB, upright.
+"""Convert a decoder's frame to 8-bit luma and RGB, upright.
 
-Luma comes from the decoder's Y plane where there is one, of limited or full range as the frame
+Luma is the decoder's Y plane if there is one, of limited or full range as the frame
 declares (undeclared: limited, but full for yuvj and gray, as FFmpeg assumes)::
 
     limited, b bits:  luma = 255·(Y/2^(b−8) − 16)/219      clipped to 0…255, rounded half up
     full, b bits:     luma = 255·Y/(2^b − 1)               rounded half up
 
-Eight bits stay as they are, and the range goes with them; more than 8 bits end as 8 of full
-range, for the generator works on bytes. A pixel format without a Y plane goes
-through RGB and `events.rgb_to_luma`. The rotation that a frame declares is applied, in quarter
+Samples of 8 bits are not changed and keep their range; samples of more bits are converted to 8 bits
+of full range, because the generator works on bytes. A pixel format without a Y plane is converted
+to RGB and by `events.rgb_to_luma`. The rotation that a frame declares is applied, in quarter
 turns.
 """
 
@@ -26,7 +26,7 @@ from events.luma import rgb_to_luma
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _SUBSAMPLING = ("410", "411", "420", "422", "440", "444")
-#: Formats with a Y plane of their own: bits a sample, and how far up they sit in their word.
+#: Formats with a Y plane: bits per sample, and their shift within the word.
 _Y_PLANE: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("gray", "nv12", "nv21", "nv16", "nv24"), (8, 0)),
     **{f"yuv{j}{s}p": (8, 0) for s in _SUBSAMPLING for j in ("", "j")},
@@ -38,25 +38,25 @@ _Y_PLANE: dict[str, tuple[int, int]] = {
 
 
 def bits_of(frame: VideoFrame) -> int:
-    """Count the bits of a luma sample; 8 for a format without a Y plane of its own."""
+    """Return the bits of a luma sample; 8 for a format without a Y plane."""
     return _Y_PLANE.get(frame.format.name, (8, 0))[0]
 
 
 def limited_range(frame: VideoFrame) -> bool:
-    """Say whether `plane_of` leaves the frame's bytes in limited range."""
+    """Return whether the result of `plane_of` has limited range."""
     return _Y_PLANE.get(frame.format.name) == (8, 0) and not _full_range(frame)
 
 
 def turns_of(frame: VideoFrame) -> int:
-    """Return the quarter turns, counter-clockwise, that set the frame upright: 0 to 3."""
+    """Return the quarter turns, counter-clockwise, that make the frame upright: 0 to 3."""
     return round(frame.rotation / 90) % 4
 
 
 def plane_of(frame: VideoFrame) -> tuple[NDArray[np.uint8], bool]:
     """Return the 8-bit luma (H, W) of a decoded frame, upright, and whether its range is limited.
 
-    Bytes of a limited range are left as they are, for `events.response` folds the range into its
-    table (``limited`` and its kin); all else is full range.
+    Bytes of limited range are not changed, because `events.response` includes the range in its
+    table (``limited``…); all others have full range.
     """
     if frame.format.name not in _Y_PLANE:
         rgb = cast(NDArray[np.uint8], frame.to_ndarray(format="rgb24"))
@@ -79,17 +79,17 @@ def expanded(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def rgb_of(frame: VideoFrame, width: int | None, height: int | None) -> NDArray[np.uint8]:
-    """Convert a frame to (H, W, 3) uint8 RGB, full range, upright; of another size if given."""
+    """Convert a frame to (H, W, 3) uint8 RGB, full range, upright; resized if a size is given."""
     if turns_of(frame) % 2:
         width, height = height, width
     scaled = frame.to_ndarray(format="rgb24", width=width, height=height)
     return upright(cast(NDArray[np.uint8], scaled), frame)
 
 
-def upright(picture: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
-    """Turn a picture (H, W) or (H, W, 3) as the frame says; contiguous."""
+def upright(image: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
+    """Rotate an image (H, W) or (H, W, 3) as the frame declares; contiguous."""
     turns = turns_of(frame)
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 @lru_cache(maxsize=8)

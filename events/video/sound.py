@@ -1,7 +1,7 @@
-"""The sound of a clip on the clock of its pictures: mono, one rate, sample 0 at the first frame.
+"""The sound of a clip on the clock of its frames: mono, one rate, sample 0 at the first frame.
 
-Any layout (5.1 too) is mixed down to mono and resampled by FFmpeg. A sound that begins before the
-first frame loses its beginning; one that begins later, or has holes, is silent there.
+Any layout (5.1 too) is mixed down to mono and resampled by FFmpeg. Sound before the
+first frame is dropped; if it starts later or has gaps, there is silence.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from av.error import FFmpegError
 from av.packet import Packet
 from numpy.typing import NDArray
 
-# Chunks whose stamps disagree by less follow each other: stamps are rounded to their time base.
+# Smaller gaps between chunks are ignored: stamps are rounded to their time base.
 _JITTER_S = 0.02
-# So much may wait for its picture; more than this, and the file is no interleaved film.
+# The most sound that is kept for later frames; a file with more is not interleaved.
 _WAITING_S = 60
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A stretch of sound.
+    """A segment of sound.
 
     Attributes:
         start: index of its first sample; sample n stands n/rate seconds after the first frame.
-            Stretches never overlap; between them there is silence.
+            Segments never overlap; between them there is silence.
         samples: (n,) float32 mono, full scale ±1.
     """
 
@@ -40,13 +40,13 @@ class Sound:
 
 
 class SoundTrack:
-    """Decodes the packets of one sound stream; `take` hands out what has come so far.
+    """Decoder of one sound stream; `take` returns the sound decoded so far.
 
     Attributes:
-        stream: the sound's, of the file.
-        rate: samples a second of what comes out.
-        broken: packets that could not be decoded.
-        left_out: samples that ran more than a minute ahead of the pictures and were left out.
+        stream: the sound stream of the file.
+        rate: the samples per second of the result.
+        broken: the number of packets that could not be decoded.
+        left_out: the number of samples that were dropped, being more than a minute ahead.
     """
 
     def __init__(self, stream: AudioStream, rate: int) -> None:
@@ -56,13 +56,13 @@ class SoundTrack:
         self._resampler = self._new_resampler()
         self._waiting: list[tuple[Fraction | None, NDArray[np.float32]]] = []
         self._samples_waiting = 0
-        self._next = 0  # index after the last sample handed out
+        self._next = 0  # index after the last sample returned
 
     def _new_resampler(self) -> AudioResampler:
         return av.AudioResampler(format="flt", layout="mono", rate=self.rate)
 
     def feed(self, packet: Packet) -> None:
-        """Decode one packet, or, if it is the empty one, what the decoder still holds."""
+        """Decode one packet; an empty packet flushes the decoder."""
         frames: list[AudioFrame | None] = []
         try:
             frames += [f for f in packet.decode() if isinstance(f, AudioFrame)]
@@ -74,10 +74,10 @@ class SoundTrack:
             self._resample(None)
 
     def _resample(self, frame: AudioFrame | None) -> None:
-        """Resample a frame, or what the resampler still holds, and let it wait."""
+        """Resample a frame and queue the result; None flushes the resampler."""
         try:
             parts = self._resampler.resample(frame)
-        except (FFmpegError, ValueError):  # another rate or layout than before
+        except (FFmpegError, ValueError):  # the rate or layout has changed
             self._resampler = self._new_resampler()
             try:
                 parts = self._resampler.resample(frame)
@@ -94,7 +94,7 @@ class SoundTrack:
             self._samples_waiting += len(samples)
 
     def take(self, first_frame: Fraction) -> tuple[Sound, ...]:
-        """Hand out what waits, on the clock that is 0 at `first_frame` (seconds of the file)."""
+        """Return the queued sound; its time 0 is `first_frame` (seconds of the file)."""
         stretches: list[Sound] = []
         for stamp, samples in self._waiting:
             start = self._next
@@ -111,7 +111,7 @@ class SoundTrack:
 
 
 def lay_out(stretches: Iterable[Sound], samples: int) -> NDArray[np.float32]:
-    """Lay stretches on a tape of so many samples from the first frame on, silent in the holes.
+    """Join segments to one array of `samples` samples from the first frame on; gaps are silent.
 
     Returns:
         (samples,) float32.

@@ -17,7 +17,7 @@ STATE_LIMIT = 1 << 23  # u and v have 24 bits, signed
 
 @dataclass(frozen=True)
 class IntegerSynapses:
-    """a += (weight · x) << weight_exp; weight (N, M) int64, even where signs are mixed."""
+    """a += (weight · x) << weight_exp; weight (N, M) int64, even numbers if signs are mixed."""
 
     source: str
     weight: np.ndarray
@@ -27,10 +27,10 @@ class IntegerSynapses:
 
 @dataclass(frozen=True)
 class IntegerPopulation:
-    """Parameters of Lava's fixed-point LIF; unit = graph's units in one unit of a.
+    """Parameters of Lava's fixed-point LIF; `unit` is the value of one unit of a in the graph.
 
-    du = 4095 is a current without memory; one that does not `fire` has its threshold out of
-    reach and is read by its membrane.
+    du = 4095 is a current without memory. A population that does not `fire` has a threshold
+    that the membrane cannot reach; its output is its membrane.
     """
 
     name: str
@@ -51,9 +51,10 @@ class IntegerPopulation:
 
 @dataclass(frozen=True)
 class IntegerNetwork:
-    """A network in integers; `notes` says, in order, everything that had to be rounded.
+    """A network in integers; `notes` lists everything that was rounded, in order.
 
-    A threshold counts as rounded from 1/256 of it: it may lie off the grid on purpose.
+    A threshold is listed if rounding changes it by more than 1/256: it may lie off the grid on
+    purpose.
     """
 
     source: Network
@@ -68,10 +69,9 @@ class IntegerNetwork:
 
 
 def to_integers(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Inputs (B, S, width) in units of their grids, int64, rounded half to even.
+    """Return inputs (B, S, width) in units of their grids, int64, rounded half to even.
 
-    Besides them the inputs of our own that `hardware.fixed_point.lava_form` adds, where there are
-    any.
+    The result also has the constant inputs that `hardware.fixed_point.lava_form` added, if any.
 
     Raises:
         UserError: a value needs more than 24 bits, or could overflow Lava's 32-bit sums.

@@ -1,4 +1,4 @@
-"""The same network as Lava's LIF can express it: unit gain, no leak potential, reset to zero."""
+"""Rewrite a network for Lava's LIF: unit gain, no leak potential, reset to zero."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ import numpy as np
 from hardware.graph.network import Current, Network, Population, Synapses
 from mdft.errors import UserError
 
-# Inputs of our own; a space keeps them apart from every NIR name.
+# Names of added inputs; NIR names cannot contain a space, so they do not collide.
 ONES, START = "constant 1", "first step"
 
 
 def lava_form(network: Network) -> Network:
-    """An equal network in the variables of Lava's LIF.
+    """Return an equivalent network in the variables of Lava's LIF.
 
     Lava computes u ← (1 − du)·u + a, v ← (1 − dv)·v + u + bias, resets to 0, and has one du, dv
-    and threshold for all neurons of a process. So:
+    and threshold for all neurons of a process. Therefore:
 
-    - gains go into the weights: W' = gain·W, b' = gain·b (for Cuba the product of both gains);
-    - decay·v_leak joins the bias;
+    - gains are multiplied into the weights: W' = gain·W, b' = gain·b (for Cuba the product of
+      both gains);
+    - decay·v_leak is added to the bias;
     - a Cuba neuron's bias acts through u: it becomes the weight of an input that is always 1;
-    - v' = v − v_reset resets to 0: the threshold falls by v_reset, the bias by decay·v_reset,
-      and an input that is 1 at a sample's first step starts v' at −v_reset.
+    - v' = v − v_reset resets to 0: v_reset is subtracted from the threshold, decay·v_reset from
+      the bias, and an input that is 1 at a sample's first step sets v' to −v_reset.
 
-    Membranes of such a network are v'; add v_reset.
+    The membranes of the result are v'; add v_reset to get v.
 
     Raises:
-        UserError: names the node that Lava's LIF cannot express, and the reason.
+        UserError: Lava's LIF cannot express a node; the message names it and the reason.
     """
     return replace(network, populations=tuple(_fold(network, p) for p in network.populations))
 
 
 def constants(populations: Iterable[Any], batch: int, steps: int) -> dict[str, np.ndarray]:
-    """Those inputs of our own, (B, S, 1), that the synapses of populations in this form name."""
+    """Return the added inputs, (B, S, 1), that the synapses of these populations use."""
     start = np.zeros((batch, steps, 1))
     start[:, 0] = 1
     known = {ONES: np.ones((batch, steps, 1)), START: start}
@@ -84,7 +85,7 @@ def _check(network: Network, p: Population) -> None:
         if (values != values[0]).any():
             raise UserError(
                 f"{p.name}: {field} runs from {values.min():g} to {values.max():g}, "
-                "Lava's LIF has one for all its neurons"
+                "Lava's LIF has one value for all its neurons"
             )
     silent = {q.name for q in network.populations if not q.fires}
     for s in p.synapses:

@@ -1,4 +1,4 @@
-"""From real parameters to Loihi's integers: exact when they lie on power-of-two grids."""
+"""Quantise real parameters to Loihi's integers: exact if they lie on power-of-two grids."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mdft.errors import UserError
 
 WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mixed signs
 MAGNITUDE_LIMIT = 255  # 8 bits, where all weights have one sign
-INPUT_LIMIT = (1 << 15) - 1  # finer inputs make units that a threshold of 17 bits cannot count
-FINEST_EXPONENT = 24  # finer grids than 2**-24 are not looked for
+INPUT_LIMIT = (1 << 15) - 1  # with finer inputs a threshold needs more than 17 bits
+FINEST_EXPONENT = 24  # finer grids than 2**-24 are not tried
 VTH_LIMIT = (1 << 17) - 1
-THRESHOLD_OFF_GRID = 2.0**-8  # of it; rounding it away changes no spike on the grid
+THRESHOLD_OFF_GRID = 2.0**-8  # relative; rounding by less changes no spike on the grid
 BIAS_LIMIT = 4095  # 13 bits, signed
 EXPONENT_LIMIT = 7
 
 
 def grid_of(values: np.ndarray, limit: int) -> float | None:
-    """The coarsest power of two s with values = k·s, k integers, |k| <= limit; else None."""
+    """Return the largest power of two s with values = k·s, k integers, |k| <= limit; else None."""
     if not values.any():
         return 1.0
     for exponent in range(-FINEST_EXPONENT, FINEST_EXPONENT + 1):
@@ -40,29 +40,29 @@ def grid_of(values: np.ndarray, limit: int) -> float | None:
 
 
 def nearest_grid(values: np.ndarray, limit: int) -> float:
-    """The finest power of two s with |values| <= limit·s: for values on no exact grid."""
+    """Return the smallest power of two s with |values| <= limit·s, for values on no exact grid."""
     return float(2.0 ** np.ceil(np.log2(np.abs(values).max() / limit)))
 
 
 def check_grid(name: str, grid: float) -> None:
-    """Refuse what is no power of two.
+    """Check that a grid is a power of two.
 
     Raises:
-        UserError: with the `name` of the grid.
+        UserError: it is not; the message has the `name` of the grid.
     """
     if not (0 < grid < np.inf and np.log2(grid) % 1 == 0):
         raise UserError(f"{name} is {grid:g}, expected a power of two")
 
 
 def input_grids(inputs: dict[str, np.ndarray]) -> dict[str, float]:
-    """For each input the grid of 16 bits that its values lie on, else the nearest of 8 bits."""
+    """Return each input's grid: of 16 bits if all values lie on it, else the nearest of 8 bits."""
     return {
         name: grid_of(x, INPUT_LIMIT) or nearest_grid(x, WEIGHT_LIMIT) for name, x in inputs.items()
     }
 
 
 def input_notes(inputs: dict[str, np.ndarray], grids: dict[str, float]) -> list[str]:
-    """What rounding to their grids changes in the inputs, in words; empty on the grid."""
+    """Describe how rounding to the grids changes the inputs; empty if all lie on their grids."""
     errors = {
         n: float(np.abs(x - np.round(x / grids[n]) * grids[n]).max()) for n, x in inputs.items()
     }
@@ -74,7 +74,7 @@ def input_notes(inputs: dict[str, np.ndarray], grids: dict[str, float]) -> list[
 
 
 def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
-    """Loihi's integers for a network.
+    """Quantise a network to Loihi's integers.
 
     With w = k·s, inputs x = n·g (g = 1 for spikes) and e = 2 where the signs of k are mixed,
     else 1 (mixed signs that need nine bits are two synapses of one sign, `split_signs`): the unit
@@ -83,16 +83,16 @@ def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
     while the exponent is above 7 and k below 8 bits; vth = floor(v_threshold / unit) (so that
     v > vth and v > v_threshold agree on the grid), dv = 4096·decay,
     bias_mant << bias_exp = 64·bias / unit. Weights on no grid are rounded to the nearest
-    8-bit one, or to one of at least 5 bits that the threshold and bias can be counted in, and
-    `notes` says so.
+    8-bit grid, or to one of at least 5 bits in which the threshold and bias fit; `notes` has a
+    line about it.
 
     Args:
-        network: a lowered graph; its form for Lava (`hardware.fixed_point.lava_form`) is quantised.
-        grids: power-of-two grid of each input, see `input_grids`.
+        network: a lowered graph; it is rewritten by `hardware.fixed_point.lava_form` first.
+        grids: the power-of-two grid of each input, see `input_grids`.
 
     Raises:
-        UserError: names the population that Lava's LIF cannot express, or whose range Lava
-            would not check.
+        UserError: Lava's LIF cannot express a population, or its values leave a range that Lava
+            does not check; the message names the population.
     """
     notes: list[str] = []
     form = lava_form(network)
@@ -134,10 +134,10 @@ def _population(p: Population, grids: dict[str, float], notes: list[str]) -> Int
 
 
 def split_signs(s: Synapses) -> tuple[Synapses, ...]:
-    """The positive and the negative weights apart, where that alone makes 8 bits hold them.
+    """Split positive and negative weights if they fit into 8 bits only that way.
 
-    Loihi's weights of one sign are magnitudes of 8 bits, those of mixed signs of 7. No synapse is
-    added.
+    On Loihi, weights of one sign have magnitudes of 8 bits, those of mixed signs of 7 bits. The
+    number of synapses stays the same.
     """
     if grid_of(s.weight, WEIGHT_LIMIT) or not grid_of(s.weight, MAGNITUDE_LIMIT):
         return (s,)
@@ -146,14 +146,14 @@ def split_signs(s: Synapses) -> tuple[Synapses, ...]:
 
 
 def _needed_unit(p: Population) -> float:
-    """The finest power of two that threshold and bias can be counted in."""
+    """Return the smallest power of two that can be the unit of threshold and bias."""
     bias = np.abs(p.bias).max() * STATE_SCALE / (BIAS_LIMIT << EXPONENT_LIMIT)
     needed = max(p.v_threshold[0] / VTH_LIMIT if p.fires else 0.0, bias)
     return float(2.0 ** np.ceil(np.log2(needed))) if needed > 0 else 1.0
 
 
 def _shift(k: np.ndarray, exponent: int, limit: int, nodes: str) -> tuple[np.ndarray, int]:
-    """The same weights with an exponent of at most 7, |k| at most the limit: k << exponent."""
+    """Return the same weights k << exponent with an exponent of at most 7 and |k| <= limit."""
     while exponent > EXPONENT_LIMIT and 2 * np.abs(k).max() <= limit:
         k, exponent = 2 * k, exponent - 1
     if exponent > EXPONENT_LIMIT:
@@ -171,7 +171,7 @@ def _decay(p: Population, notes: list[str]) -> int:
 
 
 def _current_decay(name: str, decay: float, notes: list[str]) -> int:
-    """Lava's fixed point leaks (du + 1)/4096 of the current."""
+    """Return du: the current of Lava's fixed point decays by (du + 1)/4096 per step."""
     units = round(float(decay) * 4096)
     if not 1 <= units <= 4096:
         raise UserError(f"{name}: decay {decay:g} of the current is {units}/4096, at least 1/4096")

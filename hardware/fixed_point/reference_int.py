@@ -15,7 +15,7 @@ from hardware.graph.network import Recording
 from mdft.errors import UserError
 
 DECAY_SHIFT = 12
-FLOAT32_EXACT = 1 << 24  # every integer below it is one, and so is every sum that stays below
+FLOAT32_EXACT = 1 << 24  # float32 represents every integer below it exactly
 
 State = tuple[np.ndarray, np.ndarray]
 
@@ -30,12 +30,12 @@ def integer_lif_step(
     spike = v > (vth << 6);  v ← 0 where it spiked.
 
     Args:
-        a_BN: (B, N) int64 synaptic input.
-        state: current u and membrane v, (B, N) int64.
-        p: integer parameters.
+        a_BN: the synaptic input, (B, N) int64.
+        state: the current u and the membrane v, (B, N) int64.
+        p: the integer parameters.
 
     Returns:
-        ((spikes, v before the reset, how many u wrapped, how many v clipped), next state).
+        ((spikes, v before the reset, number of wrapped u, number of clipped v), next state).
     """
     u_BN, v_BN = state
     u_BN, wrapped = _wrap(_leak(u_BN, 4095 - p.du) + a_BN * STATE_SCALE)
@@ -67,19 +67,19 @@ def _wrap(free: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def reference_int(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> Recording:
-    """Step the integer network in NumPy, bit for bit what Lava's fixed point does.
+    """Step the integer network in NumPy; the result is bit-equal to Lava's fixed point.
 
     Args:
-        network: from `hardware.fixed_point.quantise.quantise`.
+        network: the result of `hardware.fixed_point.quantise.quantise`.
         inputs: (B, S, width) real numbers; divided by each input's grid and rounded.
 
     Returns:
-        spikes, and membranes before the reset as int64 in units of `units[population]` (above
-        v_reset, if the graph has one); counts "wrapped" (24-bit current) and "clipped" (24-bit
-        membrane), of all steps.
+        Spikes; membranes before the reset as int64 in units of `units[population]` (relative to
+        v_reset, if the graph has one); and the counts "wrapped" (24-bit currents) and "clipped"
+        (24-bit membranes) over all steps.
 
     Raises:
-        UserError: an input out of range, or a membrane that is read out leaves 24 bits.
+        UserError: an input is out of range, or an output membrane exceeds 24 bits.
     """
     signals = to_integers(network, inputs)
     spikes: dict[str, np.ndarray] = {}
@@ -95,10 +95,12 @@ def reference_int(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> Rec
 
 
 def check_readout(name: str, membranes: np.ndarray) -> None:
-    """A readout's threshold lies at the end of the 24 bits: where it is crossed, v is lost.
+    """Check that an output membrane stays below its threshold, where it would be reset.
+
+    The threshold of a population that does not fire is the largest 24-bit number.
 
     Raises:
-        UserError: names the population.
+        UserError: it does not; the message names the population.
     """
     if np.abs(membranes).max() > STATE_LIMIT - STATE_SCALE:
         raise UserError(f"{name}: its membrane leaves 24 bits; scale the weights before it down")
@@ -107,7 +109,7 @@ def check_readout(name: str, membranes: np.ndarray) -> None:
 def _integer_population(
     p: IntegerPopulation, signals: dict[str, np.ndarray], counts: dict[str, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Spikes uint8 and membranes int64, (B, S, N); adds to the counts."""
+    """Return spikes uint8 and membranes int64, (B, S, N); add to the counts."""
     a_BSN = sum(_product(signals[s.source], s.weight) << s.weight_exp for s in p.synapses)
     assert isinstance(a_BSN, np.ndarray)
     spikes, membranes = np.empty(a_BSN.shape, np.uint8), np.empty_like(a_BSN)
@@ -122,10 +124,10 @@ def _integer_population(
 
 
 def _product(x_BSM: np.ndarray, weight_NM: np.ndarray) -> np.ndarray:
-    """The product x·weightᵀ in int64, through the BLAS that NumPy's integers do not have.
+    """Return x·weightᵀ in int64, computed in floating point: NumPy has no BLAS for integers.
 
-    Exact in any order: no partial sum exceeds Σ|weight|·max|x|, which float32 holds exactly
-    below 2**24 and float64 below 2**53.
+    It is exact in any order of summation: no partial sum exceeds Σ|weight|·max|x|, which float32
+    represents exactly below 2**24 and float64 below 2**53.
     """
     peak = int(np.abs(x_BSM).max()) if x_BSM.dtype != np.uint8 else 1
     bound = int(np.abs(weight_NM).sum(1).max()) * peak

@@ -1,1 +1,1 @@
-"""NIR graphs: reading, checking, and what neurons and signals mean."""
+"""Read, check and lower NIR graphs."""

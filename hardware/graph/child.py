@@ -11,11 +11,11 @@ from mdft.isolation import Answer, serve
 
 
 def read(path: str) -> Answer:
-    """The arrays of a .nir file.
+    """Return the arrays of a .nir file.
 
     Raises:
-        UserError: names the file, and says why it is refused.
-        MemoryError: it needs more than this process may have.
+        UserError: the file is refused; the message names it and the reason.
+        MemoryError: the file needs more memory than this process may use.
     """
     try:
         return {}, read_structure(Path(path))
@@ -23,7 +23,7 @@ def read(path: str) -> Answer:
         raise UserError(f"{path}: {error}") from error
     except MemoryError:
         raise
-    except Exception as error:  # h5py raises whatever a broken file provokes
+    except Exception as error:  # h5py raises many types of exception for broken files
         raise UserError(f"{path}: not a readable .nir file ({reason(error)})") from error
 
 

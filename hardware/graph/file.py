@@ -12,24 +12,24 @@ from mdft.errors import UserError, printable
 from mdft.isolation import Child
 
 CHILD = "hardware.graph.child"
-MEMORY = 2 << 30  # bytes of address space
+MEMORY = 2 << 30  # bytes of address space of the child
 CPU_S = 0.6  # the child's processor time for a small file, once Python has started
-BYTES_PER_S = 2e6  # and so much longer for a large one; 1024 nodes are 14 MB and take 4 s
-WAIT_S, WAIT = 20, 15  # wall-clock seconds, and for each second of processor time: a busy machine
+BYTES_PER_S = 2e6  # plus one second per so many bytes; 1024 nodes are 14 MB and take 4 s
+WAIT_S, WAIT = 20, 15  # wall-clock seconds: base, and per second of processor time (busy machine)
 
 
 def read_nir(path: Path) -> nir.NIRGraph:
-    """The graph in a .nir file, without its metadata.
+    """Return the graph in a .nir file, without its metadata.
 
-    HDF5 itself can crash or hang on a broken file, and nir accepts much that is none. So a child
-    process with limits on memory and time reads it, `hardware.graph.structure` checks it there, and
-    only arrays of known names, types and sizes come back: names match `[A-Za-z0-9_.-]{1,128}`;
-    the types are those of `hardware.graph.node_types.SUPPORTED`; all data lies in this file, at
-    most 1024 nodes and 2**26 values; every edge joins two nodes that exist, and none closes a
-    cycle.
+    HDF5 can crash or hang on a broken file, and nir accepts many files that are not graphs.
+    Therefore a child process with limits on memory and time reads the file and checks it with
+    `hardware.graph.structure`. It returns only arrays of known names, types and sizes: names
+    match `[A-Za-z0-9_.-]{1,128}`; the types are those of
+    `hardware.graph.node_types.SUPPORTED`; all data lies in this file, at most 1024 nodes and
+    2**26 values; every edge connects two existing nodes, and there is no cycle.
 
     Raises:
-        UserError: names the file, what was found and what was expected.
+        UserError: the file is not supported; the message has the file, what was found and expected.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a .nir file from python -m export.to_nir")
@@ -38,7 +38,7 @@ def read_nir(path: Path) -> nir.NIRGraph:
         _, arrays = child.read(path, WAIT_S + WAIT * seconds, cpu_seconds=seconds)
     try:
         return _build(dict(arrays))
-    except Exception as error:  # nir raises whatever it likes
+    except Exception as error:  # nir raises many types of exception
         raise UserError(f"{path}: nir refuses it ({printable(error)[:300]})") from error
 
 

@@ -1,4 +1,4 @@
-"""Lower a NIR graph to a `Network`: what the simulators need, in topological order."""
+"""Lower a NIR graph to a `Network`: populations and matrices in topological order."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hardware.graph.signals import Signal
 from hardware.graph.topology import topological
 from mdft.errors import UserError
 
-MAX_VALUES = 1 << 27  # of all matrices, 1 GB; a small file can describe far larger products
+MAX_VALUES = 1 << 27  # in all matrices, 1 GB; products of small matrices can be far larger
 
 
 def read_network(path: Path | str, dt: float = DT) -> Network:
     """Read and lower a .nir file.
 
     Args:
-        path: a .nir file; the node types that docs/nodes.md lists, feed-forward.
-        dt: seconds a step; decay = dt/τ and gain = r·dt/τ are snapped to multiples of
-            1/4096 when within one part in 10**6, since τ was stored as float32.
+        path: a feed-forward .nir file with node types that docs/nodes.md lists.
+        dt: seconds per step; decay = dt/τ and gain = r·dt/τ are rounded to multiples of
+            1/4096 if within one part in 10**6, since τ was stored as float32.
 
     Raises:
         UserError: names the file, the node, what was found and what was expected.
@@ -41,9 +41,10 @@ def read_network(path: Path | str, dt: float = DT) -> Network:
 def lower(graph: nir.NIRGraph, dt: float = DT) -> Network:
     """Lower a graph in memory; see `read_network`.
 
-    Linear, Affine, Scale and Flatten fold into one matrix for each pair of source and
-    population, and one bias. Several edges into a node add. An Output takes one population
-    as it is; any other sum becomes a readout without memory, named after the Output.
+    Linear, Affine, Scale and Flatten are folded into one matrix per pair of source and
+    population, and one bias. The signals of several edges into a node are added. An Output that
+    receives exactly one population carries it; any other sum becomes a population without
+    memory, named after the Output.
     """
     edges = [(str(a), str(b)) for a, b in graph.edges]
     before: dict[str, list[str]] = {name: [] for name in graph.nodes}
@@ -75,7 +76,7 @@ def lower(graph: nir.NIRGraph, dt: float = DT) -> Network:
             values += sum(s.weight.size for s in populations[name].synapses)
         if values > MAX_VALUES:
             raise UserError(
-                f"up to node {name!r} matrices hold {values} values, at most {MAX_VALUES}"
+                f"up to node {name!r} matrices hold {values} values, expected at most {MAX_VALUES}"
             )
     if not inputs or not outputs:
         missing = "Output" if inputs else "Input"
@@ -95,7 +96,7 @@ def _shape(name: str, value: np.ndarray) -> tuple[int, ...]:
 def _output(name: str, node: nir.Output, x: Signal, populations: dict[str, Population]) -> str:
     shape = _shape(name, node.output_type["output"])
     if shape != x.shape:
-        raise UserError(f"Output {name!r} has shape {shape}, it is given {x.shape}")
+        raise UserError(f"Output {name!r} has shape {shape}, its input has {x.shape}")
     if len(x.terms) == 1 and x.bias is None:
         key, term = next(iter(x.terms.items()))
         if term.matrix is None and key in populations:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mdft.errors import UserError
 
-DT = 1e-4  # seconds a step, the field's convention (snnTorch, Lava); NIR stores only tau
+DT = 1e-4  # seconds per step, as in snnTorch and Lava; NIR stores only tau
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Synapses:
     """All connections from one source to one population: I += weight · x_source.
 
     Attributes:
-        source: name of an input or of a population.
+        source: the name of an input or of a population.
         weight: (N, M) float64; N neurons of the population, M channels of the source.
-        nodes: names of the NIR nodes that it came from, for messages.
+        nodes: the names of the NIR nodes that were folded, for messages.
     """
 
     source: str
@@ -28,7 +28,7 @@ class Synapses:
 
 @dataclass(frozen=True)
 class Current:
-    """A synaptic current with a memory, NIR's Cuba neurons: u ← (1 − decay)·u + gain·I.
+    """The synaptic current of NIR's Cuba neurons: u ← (1 − decay)·u + gain·I.
 
     decay = dt/τ_syn, gain = w_in·dt/τ_syn; both (N,) float64.
     """
@@ -41,12 +41,12 @@ class Current:
 class Population:
     """N neurons of one kind, NIR's equations in forward Euler, from u = v = 0 for each sample.
 
-    I = bias + Σ weight·x;  u ← I without `current`, else as `Current` says;
+    I = bias + Σ weight·x;  u ← I without `current`, else see `Current`;
     v ← (1 − decay)·v + decay·v_leak + gain·u,  spike when v > v_threshold (strict),
     then v ← v_reset in the same step. All arrays (N,) float64.
 
     LIF: decay = dt/τ, gain = r·dt/τ. IF: decay = 0, gain = r·dt. Threshold: decay = gain = 1.
-    LI, CubaLI and I have no threshold (inf) and send v itself: `fires` is False.
+    LI, CubaLI and I have no threshold (inf); their output is v: `fires` is False.
     """
 
     name: str
@@ -71,11 +71,11 @@ class Network:
     """A feed-forward graph: inputs, populations in topological order, outputs.
 
     Attributes:
-        inputs: width of each input, by name.
-        populations: every population after all of its sources.
-        outputs: name of each output and of the population whose spikes it carries, or whose
-            membrane where that population does not fire.
-        dt: seconds a step.
+        inputs: the width of each input, by name.
+        populations: the populations, each after all of its sources.
+        outputs: output name → name of the population whose spikes it carries, or whose membrane
+            if that population does not fire.
+        dt: seconds per step.
     """
 
     inputs: dict[str, int]
@@ -86,13 +86,13 @@ class Network:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a backend returns: for each population, (B, S, N), aligned to the input steps.
+    """The result of a backend: arrays (B, S, N) by population, aligned to the input steps.
 
     Attributes:
-        spikes: uint8, 0 or 1, of the populations that fire.
-        membranes: before the reset, in the backend's own units; empty where not recorded.
-        units: size of one membrane unit in the graph's units, by population.
-        counts: things that happened and that a report should say, such as wrapped currents.
+        spikes: uint8, 0 or 1, for the populations that fire.
+        membranes: membranes before the reset, in the backend's units; empty if not recorded.
+        units: the size of one membrane unit in the graph's units, by population.
+        counts: the numbers of events that a report mentions, such as wrapped currents.
     """
 
     spikes: dict[str, np.ndarray]
@@ -102,10 +102,10 @@ class Recording:
 
 
 def check_inputs(network: Network, inputs: dict[str, np.ndarray]) -> tuple[int, int]:
-    """Batch size and number of steps of inputs (B, S, width); bound by name, never by position.
+    """Return batch size and number of steps of inputs (B, S, width), which are matched by name.
 
     Raises:
-        UserError: a missing input, a wrong shape, or a value that is not finite.
+        UserError: an input is missing, has a wrong shape, or holds a value that is not finite.
     """
     shapes = set()
     for name, width in network.inputs.items():

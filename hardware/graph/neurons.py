@@ -1,4 +1,4 @@
-"""From a neuron node of NIR to a `Population`: the continuous equations in forward Euler."""
+"""Convert a neuron node of NIR to a `Population`: its equations in forward Euler."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hardware.graph.signals import Signal, bounded, matrix_of
 from mdft.errors import UserError
 
 DECAY_UNITS = 4096  # Loihi's decays have 12 bits
-SNAP = 1e-6  # tau goes through float32; 2**-24 relative is 6e-8
-SNAP64 = 1e-14  # or through float64
+SNAP = 1e-6  # tau was stored as float32; 2**-24 relative is 6e-8
+SNAP64 = 1e-14  # or as float64
 LARGEST = 1e30  # products of a few such numbers stay finite
 POSITIVE = ("tau", "tau_mem", "tau_syn", "r", "v_threshold")
 TIMES = ("tau", "tau_mem", "tau_syn")
@@ -22,24 +22,25 @@ NEURONS = (nir.LIF, nir.IF, nir.LI, nir.I, nir.CubaLIF, nir.CubaLI, nir.Threshol
 
 
 def finite(name: str, field: str, value: np.ndarray) -> np.ndarray:
-    """The values as float64.
+    """Return the values as float64.
 
     Raises:
-        UserError: one is NaN, infinite or so large that products overflow.
+        UserError: a value is NaN, infinite or so large that products overflow.
     """
     array = np.asarray(value, dtype=np.float64)
     if not np.isfinite(array).all():
         raise UserError(f"{name}.{field} holds NaN or infinite values, expected finite ones")
     if array.size and np.abs(array).max() > LARGEST:
-        raise UserError(f"{name}.{field} reaches {np.abs(array).max():g}, at most {LARGEST:g}")
+        found = np.abs(array).max()
+        raise UserError(f"{name}.{field} reaches {found:g}, expected at most {LARGEST:g}")
     return array
 
 
 def snap_decay(value: np.ndarray, within: float = SNAP) -> np.ndarray:
     """Return the multiple of 1/4096 within one part in 10**6, if any, else the value.
 
-    β survives its way through τ = dt/(1 − β) in float32 for only 72 % of values; 12-bit decays
-    always do when snapped.
+    Only 72 % of values β are recovered exactly from τ = dt/(1 − β) in float32; with this rounding
+    all 12-bit decays are.
     """
     near = np.round(value * DECAY_UNITS) / DECAY_UNITS
     return np.where(np.abs(value - near) < within * np.abs(value), near, value)
@@ -50,27 +51,27 @@ def _fields(node: Neuron) -> tuple[str, ...]:
 
 
 def neuron_shape(node: Neuron) -> tuple[int, ...]:
-    """Shape of a neuron node: of its first parameter, as of all the others."""
+    """Return the shape of a neuron node: all of its parameters have it."""
     return tuple(np.shape(getattr(node, _fields(node)[0])))
 
 
 def population(name: str, node: Neuron, x: Signal, dt: float) -> Population:
-    """The neurons of a node, fed with a signal.
+    """Return the neurons of a node with a signal as their input.
 
     Args:
-        name: of the node.
-        node: of a type in `NEURONS`.
-        x: what its edges bring.
-        dt: seconds a step.
+        name: the name of the node.
+        node: the node, of a type in `NEURONS`.
+        x: the sum of the signals of its incoming edges.
+        dt: seconds per step.
 
     Raises:
-        UserError: parameters that are not finite, not of one shape, out of range, or a signal
-            of another shape.
+        UserError: parameters are not finite, not of one shape or out of range, or the signal has
+            another shape.
     """
     p = _parameters(name, node, dt)
     shape = neuron_shape(node)
     if x.shape != shape:
-        raise UserError(f"node {name!r} has neurons of shape {shape}, it is given {x.shape}")
+        raise UserError(f"node {name!r} has neurons of shape {shape}, its input has {x.shape}")
     zeros = np.zeros(x.size)
     decay, gain, current = _rates(p, dt, SNAP64 if _all_float64(node) else SNAP)
     threshold = p.get("v_threshold", p.get("threshold"))
@@ -89,18 +90,18 @@ def population(name: str, node: Neuron, x: Signal, dt: float) -> Population:
 
 
 def readout(name: str, x: Signal) -> Population:
-    """An Output that carries no population as it is: v = Σ weight·x + bias, without memory."""
-    incoming = synapses(name, x)  # refuses sizes that the arrays below would not survive
+    """Return the population of an Output that sums: v = Σ weight·x + bias, without memory."""
+    incoming = synapses(name, x)  # refuses sizes for which the arrays below need too much memory
     ones, zeros = np.ones(x.size), np.zeros(x.size)
     bias = zeros if x.bias is None else x.bias
     return Population(name, incoming, bias, ones, ones, zeros, zeros, ones * np.inf, None, False)
 
 
 def synapses(name: str, x: Signal) -> tuple[Synapses, ...]:
-    """A signal's matrices, written out, as the synapses of node `name`.
+    """Return a signal's matrices as the synapses of node `name`.
 
     Raises:
-        UserError: they would hold more than 2**26 values.
+        UserError: the matrices would hold more than 2**26 values.
     """
     bounded(name, x, x.size)
     return tuple(
@@ -112,7 +113,7 @@ def synapses(name: str, x: Signal) -> tuple[Synapses, ...]:
 def _rates(
     p: dict[str, np.ndarray], dt: float, within: float
 ) -> tuple[np.ndarray, np.ndarray, Current | None]:
-    """Decay, gain and synaptic current of a neuron's parameters."""
+    """Return decay, gain and synaptic current for a neuron's parameters."""
     size = next(iter(p.values())).size
     tau = p.get("tau", p.get("tau_mem"))
     if tau is not None:
@@ -136,7 +137,7 @@ def _parameters(name: str, node: Neuron, dt: float) -> dict[str, np.ndarray]:
     p = {f: finite(name, f, getattr(node, f)) for f in _fields(node)}
     shapes = {f: values.shape for f, values in p.items()}
     if len(set(shapes.values())) != 1 or () in shapes.values() or 0 in next(iter(shapes.values())):
-        raise UserError(f"{name}: found parameter shapes {shapes}, expected one shape, not ()")
+        raise UserError(f"{name}: found parameter shapes {shapes}, expected one, and not ()")
     p = {f: values.ravel() for f, values in p.items()}
     for field in POSITIVE:
         if field in p and (p[field] <= 0).any():
@@ -147,6 +148,6 @@ def _parameters(name: str, node: Neuron, dt: float) -> dict[str, np.ndarray]:
         if field in p and (p[field] * (1 + SNAP) < dt).any():
             raise UserError(
                 f"{name}.{field} has {p[field].min():g} s, expected at least dt = {dt:g} s; "
-                "a graph made for another step needs its --dt"
+                "if the graph was made for another step, give it by --dt"
             )
     return p

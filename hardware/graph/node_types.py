@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NodeType:
-    """A node type that is read.
+    """A supported node type.
 
     Attributes:
-        reals: fields of floating-point numbers, of which integers are refused.
-        numbers: fields of real numbers of any kind.
-        whole: fields of integers.
-        optional: which of the fields may be missing.
-        meaning: what a step of `reference_float` computes.
-        lava: what of it Lava's processes express, and how.
+        reals: the fields that must be floating-point numbers.
+        numbers: the fields that may be integers or floating-point numbers.
+        whole: the fields that must be integers.
+        optional: the fields that may be missing.
+        meaning: the computation of a step in `reference_float`.
+        lava: what Lava's processes support of it, and how.
     """
 
     meaning: str
@@ -96,7 +96,7 @@ REFUSED: dict[str, str] = {
 
 
 def markdown() -> str:
-    """The page docs/nodes.md: `python -m hardware.graph.node_types > docs/nodes.md` writes it."""
+    """Return docs/nodes.md; `python -m hardware.graph.node_types > docs/nodes.md` writes it."""
     read = "\n".join(f"| `{name}` | {t.meaning} | {t.lava} |" for name, t in SUPPORTED.items())
     refused = "\n".join(f"| `{name}` | {reason} |" for name, reason in REFUSED.items())
     return _PAGE.format(read=read, refused=refused)

@@ -1,4 +1,4 @@
-"""What flows along the edges of a graph: sums of matrices times sources, plus a constant."""
+"""Signals on the edges of a graph: sums of matrices times sources, plus a constant."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from mdft.errors import UserError
 
-MAX_VALUES = 1 << 26  # values; a product of two thin matrices can be far larger than both
+MAX_VALUES = 1 << 26  # a product of two thin matrices can be far larger than both
 
 
 @dataclass(frozen=True)
 class Term:
-    """matrix · source; a matrix of None is the identity; `nodes` it came from, for messages."""
+    """matrix · source; None is the identity matrix; `nodes` are the folded nodes, for messages."""
 
     matrix: np.ndarray | None
     width: int
@@ -26,9 +26,9 @@ class Signal:
     """Σ_source matrix·x_source + bias, a vector in C order of an array of `shape`.
 
     Attributes:
-        shape: of the array that the graph speaks of; Flatten changes nothing else.
-        terms: by source (an input or a population).
-        bias: (N,) or None for zero.
+        shape: the shape of the array in the graph; Flatten changes only this.
+        terms: the terms, by source (an input or a population).
+        bias: (N,), or None for zero.
     """
 
     shape: tuple[int, ...]
@@ -42,15 +42,15 @@ class Signal:
 
 
 def source(name: str, shape: tuple[int, ...]) -> Signal:
-    """The signal of an input or a population itself."""
+    """Return the signal of an input or of a population."""
     return Signal(shape, {name: Term(None, math.prod(shape), "")}, None)
 
 
 def add(name: str, signals: list[Signal]) -> Signal:
-    """What several edges into one node bring, source by source.
+    """Add the signals of several edges into one node, source by source.
 
     Raises:
-        UserError: their shapes differ, or their sum would hold more than 2**26 values.
+        UserError: the shapes differ, or the sum would hold more than 2**26 values.
     """
     total = signals[0]
     for signal in signals[1:]:
@@ -75,33 +75,33 @@ def _plus(a: Term, b: Term) -> Term:
 
 
 def matrix_of(term: Term) -> np.ndarray:
-    """The matrix of a term, (N, width), the identity written out."""
+    """Return the matrix of a term, (N, width); also for the identity."""
     return np.eye(term.width) if term.matrix is None else term.matrix
 
 
 def bounded(name: str, x: Signal, rows: int) -> None:
-    """Refuse a signal whose matrices of `rows` rows would hold more than 2**26 values.
+    """Check that a signal's matrices with `rows` rows hold at most 2**26 values.
 
     Raises:
-        UserError: names the node.
+        UserError: they hold more; the message names the node.
     """
     values = rows * sum(term.width for term in x.terms.values())
     if values > MAX_VALUES:
         raise UserError(
-            f"node {name!r} makes matrices of {values} values, expected at most {MAX_VALUES}"
+            f"node {name!r} needs matrices of {values} values, expected at most {MAX_VALUES}"
         )
 
 
 def matrix_values(x: Signal) -> int:
-    """How many values the matrices of a signal hold."""
+    """Return the number of values in the matrices of a signal."""
     return sum(0 if t.matrix is None else t.matrix.size for t in x.terms.values())
 
 
 def linear(name: str, weight: np.ndarray, bias: np.ndarray | None, x: Signal) -> Signal:
-    """W·x + b, folded: W(W1·s + b1) + b = (W·W1)·s + (W·b1 + b).
+    """Return W·x + b, folded: W(W1·s + b1) + b = (W·W1)·s + (W·b1 + b).
 
     Raises:
-        UserError: shapes that do not fit, or a product of more than 2**26 values.
+        UserError: the shapes do not match, or the product has more than 2**26 values.
     """
     if weight.ndim != 2 or not weight.size:
         raise UserError(f"{name}.weight has shape {weight.shape}, expected two dimensions")
@@ -109,7 +109,7 @@ def linear(name: str, weight: np.ndarray, bias: np.ndarray | None, x: Signal) ->
         raise UserError(f"{name}.bias has shape {bias.shape}, expected ({weight.shape[0]},)")
     if x.shape != weight.shape[1:]:
         hint = "; put a Flatten before it" if len(x.shape) > 1 else ""
-        raise UserError(f"{name}.weight takes ({weight.shape[1]},), it is given {x.shape}{hint}")
+        raise UserError(f"{name}.weight takes ({weight.shape[1]},), its input has {x.shape}{hint}")
     bounded(name, x, weight.shape[0])
     terms = {}
     for key, term in x.terms.items():
@@ -121,13 +121,13 @@ def linear(name: str, weight: np.ndarray, bias: np.ndarray | None, x: Signal) ->
 
 
 def scale(name: str, factors: np.ndarray, x: Signal) -> Signal:
-    """Elementwise product with constants of the same shape, NIR's Scale.
+    """Multiply elementwise by constants of the same shape, NIR's Scale.
 
     Raises:
         UserError: the shapes differ.
     """
     if factors.shape != x.shape:
-        raise UserError(f"{name}.scale has shape {factors.shape}, it is given {x.shape}")
+        raise UserError(f"{name}.scale has shape {factors.shape}, its input has {x.shape}")
     bounded(name, x, x.size)
     rows = factors.reshape(-1, 1)
     terms = {
@@ -138,13 +138,13 @@ def scale(name: str, factors: np.ndarray, x: Signal) -> Signal:
 
 
 def reshape(name: str, given: tuple[int, ...], shape: tuple[int, ...], x: Signal) -> Signal:
-    """The same values under another shape, NIR's Flatten.
+    """Return the same values with another shape, NIR's Flatten.
 
     Raises:
-        UserError: the node was made for another shape than it is given.
+        UserError: the input has another shape than the node expects.
     """
     if given != x.shape or math.prod(shape) != x.size:
-        raise UserError(f"{name} flattens {given} to {shape}, it is given {x.shape}")
+        raise UserError(f"{name} flattens {given} to {shape}, its input has {x.shape}")
     return replace(x, shape=shape)
 
 

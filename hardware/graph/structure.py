@@ -1,4 +1,4 @@
-"""The HDF5 of a .nir file, checked name by name and size by size, into plain arrays."""
+"""Read the HDF5 of a .nir file into plain arrays, checking every name and size."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MAX_TEXT = 256
 
 
 def read_structure(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a graph: "edges" (n, 2), "<node>/type" and "<node>/<field>".
+    """Return the arrays of a graph: "edges" (n, 2), "<node>/type" and "<node>/<field>".
 
-    Metadata is checked and left out.
+    Metadata is checked and not returned.
 
     Raises:
-        UserError: what was found and what was expected; the file's name is for the caller to add.
+        UserError: what was found and what was expected; the caller adds the file's name.
     """
     with h5py.File(path, "r") as file:
         version = _plain("the file", file, "version")
@@ -67,7 +67,7 @@ def _is_hard(parent: h5py.Group, name: str) -> bool:
 
 
 def _plain(where: str, parent: h5py.Group, name: str) -> h5py.Dataset:
-    """A dataset whose values lie in this very file."""
+    """Return a dataset whose values are stored in this file."""
     if name not in parent:
         raise UserError(f"{where} has no {name}, expected it")
     item = parent[name] if _is_hard(parent, name) else None

@@ -9,10 +9,10 @@ from mdft.errors import UserError
 
 
 def topological(names: Iterable[str], edges: Iterable[tuple[str, str]]) -> list[str]:
-    """The nodes, each after all that it receives from.
+    """Return the nodes, each after all of its sources.
 
     Raises:
-        UserError: names a cycle: recurrent graphs are not supported.
+        UserError: the graph has a cycle; recurrent graphs are not supported.
     """
     sorter: TopologicalSorter[str] = TopologicalSorter({name: () for name in names})
     for a, b in edges:

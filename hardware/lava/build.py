@@ -17,7 +17,7 @@ from mdft.errors import UserError
 
 @dataclass(frozen=True)
 class LavaNetwork:
-    """Processes in topological order, the LIF of each population, and the model of each."""
+    """The processes in topological order, the LIF of each population, and each process's model."""
 
     order: list[Any]
     lifs: dict[str, Any]
@@ -25,13 +25,13 @@ class LavaNetwork:
 
 
 def require_lava() -> None:
-    """Import Lava once, safely.
+    """Import Lava without side effects on multiprocessing.
 
-    Lava sets the start method of multiprocessing when it is imported and fails if one is set
-    already: the earlier one is put aside and back. Warnings of the archived package are its own.
+    Lava sets the start method of multiprocessing when it is imported, and fails if one is already
+    set: the earlier one is cleared first and restored afterwards. Lava's warnings are suppressed.
 
     Raises:
-        UserError: lava-nc is not installed here, or another project's `lava` is.
+        UserError: lava-nc is not installed, or another package named `lava` is.
     """
     if importlib.util.find_spec("lava") is None:
         raise UserError(
@@ -81,10 +81,10 @@ def build(plan: Plan) -> LavaNetwork:
 def _source(
     plan: Plan, net: LavaNetwork, made: dict[tuple[str, int], Any], name: str, delay: int
 ) -> Any:
-    """The port that gives a source `delay` steps late; each is made once.
+    """Return the port of a source with a delay of `delay` steps; each is made once.
 
-    An input's stream itself starts later. The spikes of a population go through identity Dense
-    processes, one step each: their 0 and 1 are exact in both arithmetics.
+    For an input, its stream starts later. The spikes of a population go through identity Dense
+    processes, one step each; 0 and 1 are exact in both arithmetics.
     """
     if name not in plan.streams and not delay:
         return net.lifs[name].s_out
@@ -101,7 +101,7 @@ def _source(
 
 
 def ring_process(plan: Plan, net: LavaNetwork, name: str, delay: int) -> Any:
-    """The process that streams an input, `delay` steps late, entered into the network."""
+    """Add the process that streams an input with a delay of `delay` steps, and return it."""
     from lava.proc.io import source
 
     ring = source.RingBuffer(data=_stream(plan, name, delay))
@@ -114,7 +114,7 @@ def ring_process(plan: Plan, net: LavaNetwork, name: str, delay: int) -> Any:
 def dense_process(
     plan: Plan, net: LavaNetwork, weight: np.ndarray, exponent: int, bits: int
 ) -> Any:
-    """A Dense of `weight` (N, M) with a model; the caller puts it into the order."""
+    """Return a Dense of `weight` (N, M) with a model; the caller adds it to the network."""
     from lava.proc.dense import models
     from lava.proc.dense.process import Dense
 
@@ -149,7 +149,7 @@ def _lif(plan: Plan, p: LIFPlan, net: LavaNetwork) -> Any:
 
 
 def _stream(plan: Plan, source: str, delay: int) -> np.ndarray:
-    """(width, total steps): the samples back to back, `delay` steps late, zeros around them."""
+    """Return (width, total steps): consecutive samples, `delay` steps late, padded with zeros."""
     x = plan.streams[source]
     out = np.zeros((x.shape[1], plan.total), x.dtype)
     out[:, delay : delay + len(x)] = x.T
@@ -157,5 +157,5 @@ def _stream(plan: Plan, source: str, delay: int) -> np.ndarray:
 
 
 def align(rows: np.ndarray, plan: Plan, depth: int) -> np.ndarray:
-    """(total, N) as recorded → (B, S, N) aligned to the input steps."""
+    """Convert a recording (total, N) to (B, S, N), aligned to the input steps."""
     return rows[depth : depth + plan.batch * plan.steps].reshape(plan.batch, plan.steps, -1)

@@ -21,7 +21,7 @@ require_lava()
 
 
 def _say_exceptions() -> None:
-    """Print the traceback of an exception in an actor: Lava keeps it to itself and waits."""
+    """Print the traceback of an exception in an actor: Lava hides it and waits."""
     from lava.magma.runtime import runtime
 
     quiet = runtime.target_fn
@@ -37,9 +37,9 @@ def _say_exceptions() -> None:
 
 
 def main(folder: Path) -> None:
-    """Run folder/plan.npz, with netx's blocks where folder/network.net is there.
+    """Run folder/plan.npz; with netx's blocks if folder/network.net exists.
 
-    The spikes of population i go to folder/spikes.i.npy, (total, N).
+    The spikes of population i are written to folder/spikes.i.npy, (total, N).
     """
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -57,7 +57,7 @@ def main(folder: Path) -> None:
     models = dict(net.models)
     for i, lif in enumerate(plan.lifs):
         file, size = folder / f"spikes.{i}.npy", len(lif.bias)
-        # 255: a row that was never written cannot pass for silence.
+        # 255 marks rows that were not written; 0 would mean no spikes.
         np.save(file, np.full((plan.total, size), 255, np.uint8))
         recorder = Recorder(shape=(size,), file=str(file))
         net.lifs[lif.name].s_out.connect(recorder.a_in)

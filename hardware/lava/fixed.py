@@ -14,16 +14,16 @@ from hardware.lava.run import run_plan
 def lava_fixed(
     network: IntegerNetwork, inputs: dict[str, np.ndarray], runtime: str = "inline"
 ) -> Recording:
-    """Run the integers of `quantise` in Lava's fixed point.
+    """Run a quantised network in Lava's fixed point.
 
     Args:
-        network: from `hardware.fixed_point.quantise.quantise`.
-        inputs: (B, S, width) of each input, real numbers.
-        runtime: "inline" (one OS process, membranes too) or "process" (Lava's real runtime in a
-            guarded child, spikes only).
+        network: the result of `hardware.fixed_point.quantise.quantise`.
+        inputs: real numbers (B, S, width), by input name.
+        runtime: "inline" (one OS process, records membranes too) or "process" (Lava's own runtime
+            in a guarded child process, records spikes only).
 
     Raises:
-        UserError: an input out of range, a readout that leaves 24 bits, or what failed in Lava.
+        UserError: an input is out of range, an output membrane exceeds 24 bits, or Lava failed.
     """
     readouts = [p.name for p in network.populations if not p.fires]
     spikes, membranes = run_plan(plan_fixed(network, inputs), readouts, runtime)

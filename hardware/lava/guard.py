@@ -1,10 +1,10 @@
 """The guard of one run of Lava's runtime: it ends the run when the parent process has died.
 
-`python -m hardware.lava.guard PARENT PREFIX FOLDER COMMAND…` leads a session of its own and runs
-the command in it. Lava's processes outlive their parent, whatever kills it, and wait for ever for
-one of theirs that was killed; so whatever ends first (the command, the process PARENT, a process of
-the session by a signal), the guard kills the session's processes by their ids and removes the
-shared memory that they named. It imports nothing but the standard library, to start fast.
+`python -m hardware.lava.guard PARENT PREFIX FOLDER COMMAND…` starts a new session and
+runs the command in it. Lava's processes do not end with their parent, and they wait for ever if one
+of them is killed. Therefore, when the command or the process PARENT ends, or a signal kills a
+process of the session, the guard kills the session's processes by their ids and removes their
+shared memory. It imports only the standard library, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ GRACE_S = 10.0
 
 
 def name_segments(prefix: str) -> None:
-    """Let this process and its forks begin the names of shared memory with a prefix.
+    """Make the names of shared memory of this process and its forks begin with a prefix.
 
-    By it the segments are found when nobody is left who has them mapped. Python's names have 14
-    characters, 4 of them random: at most 9 are left for the prefix.
+    The prefix identifies the segments when no process has them mapped any more. Python's names
+    have 14 characters, 4 of them random: the prefix has at most 9.
     """
     shared_memory._SHM_NAME_PREFIX = f"/{prefix}"  # type: ignore[attr-defined]
 
 
 def session(leader: int) -> list[tuple[int, list[str]]]:
-    """Processes of the session that the leader began, alive or zombies (Linux; else none).
+    """Return the processes of the leader's session, living ones and zombies (Linux; else none).
 
     Returns:
-        id and the fields of /proc/ID/stat from the third: state, parent, group, session, …
+        The id and the fields of /proc/ID/stat from the third: state, parent, group, session, …
     """
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -51,9 +51,9 @@ def session(leader: int) -> list[tuple[int, list[str]]]:
 
 
 def end_session(leader: int, prefix: str, spare: int | None = None) -> None:
-    """Kill the living processes of a session by id, all but one; remove its shared memory."""
+    """Kill the processes of a session by id, except `spare`; remove its shared memory."""
     end = time.monotonic() + GRACE_S
-    # A killed process takes a moment to go, and may have forked just before.
+    # A killed process needs some time to end, and may have forked just before.
     while time.monotonic() < end:
         alive = [pid for pid, fields in session(leader) if fields[0] != "Z" and pid != spare]
         if not alive:
@@ -67,9 +67,9 @@ def end_session(leader: int, prefix: str, spare: int | None = None) -> None:
 
 
 def killed(leader: int) -> str | None:
-    """What to say if a process of the session was killed by a signal and nobody took note.
+    """Return a message if a process of the session was killed by a signal, else None.
 
-    SIGTERM does not count: Python ends its own managers by it.
+    SIGTERM is ignored: Python ends its own managers with it.
     """
     for pid, fields in session(leader):
         number = int(fields[-1]) & 0x7F  # exit_code, the last field, as waitpid gives it
@@ -79,7 +79,7 @@ def killed(leader: int) -> str | None:
 
 
 def main(parent: int, prefix: str, folder: Path, command: list[str]) -> int:
-    """Run the command in this session; returns its exit status, or 1 if it was ended."""
+    """Run the command in this session; return its exit status, or 1 if it had to be ended."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     os.environ[PREFIX_VARIABLE] = prefix
@@ -95,12 +95,12 @@ def main(parent: int, prefix: str, folder: Path, command: list[str]) -> int:
 def _watch(child: subprocess.Popen, parent: int) -> int:
     ticks = 0
     while child.poll() is None:
-        # The id of the parent changes when it is gone, however it went.
+        # The parent's id changes when the parent has ended, for any reason.
         if os.getppid() != parent:
             return 1
         ticks += 1
-        if ticks % SCAN_TICKS == 0 and (said := killed(os.getpid())):
-            print(f"Error: {said}", file=sys.stderr, flush=True)
+        if ticks % SCAN_TICKS == 0 and (message := killed(os.getpid())):
+            print(f"Error: {message}", file=sys.stderr, flush=True)
             return 1
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(TICK_S)

@@ -1,4 +1,4 @@
-"""Lava in one OS process: its compiler and its unmodified process models, queues for channels."""
+"""Run Lava in one OS process: its compiler and process models, with queues as channels."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from hardware.lava.plan import Plan
 
 
 class QueuePort:
-    """Either end of a channel: what Lava's ports need of a CSP port, without a process."""
+    """One end of a channel: the interface of a CSP port that Lava's ports need."""
 
     def __init__(self, name: str, shape: tuple[int, ...], d_type: Any, queue: deque) -> None:
         self.name, self.shape, self.d_type, self.queue = name, shape, d_type, queue
 
     def send(self, data: np.ndarray) -> None:
-        """Copy a vector in, cast to the channel's type as Lava's shared memory does."""
+        """Add a copy of a vector, cast to the channel's type as in Lava's shared memory."""
         if data.shape != self.shape:
             raise AssertionError(f"{self.name}: sent {data.shape}, channel is {self.shape}")
         self.queue.append(np.array(data).astype(self.d_type))
 
     def recv(self) -> np.ndarray:
-        """The oldest vector; an empty queue means that the order of the models is wrong."""
+        """Return the oldest vector; an empty queue means that the order of the models is wrong."""
         return self.queue.popleft()
 
     def probe(self) -> bool:
-        """Whether a vector waits."""
+        """Return whether the queue holds a vector."""
         return bool(self.queue)
 
 
 def run_inline(
     plan: Plan, build: Callable[[Plan], LavaNetwork] = build
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Run a plan; feed-forward only.
+    """Run a plan of a feed-forward network.
 
-    Each step calls `run_spk` of every model in topological order, as Lava's runtime would in
+    Each step calls `run_spk` of every model in topological order; Lava's runtime does so in
     parallel.
 
     Args:
-        plan: what to run.
-        build: makes the processes, `hardware.lava.build.build` or netx's.
+        plan: the plan to run.
+        build: the function that makes the processes, `hardware.lava.build.build` or netx's.
 
     Returns:
-        spikes uint8 and membranes before the reset, (B, S, N), by population.
+        Spikes uint8 and membranes before the reset, (B, S, N), by population.
     """
     with _forgotten():
         net = build(plan)
@@ -78,7 +78,7 @@ def run_inline(
 
 @contextlib.contextmanager
 def _forgotten() -> Iterator[None]:
-    """Let go of what is made meanwhile: Lava lists each process and variable for ever.
+    """Release the objects made inside: Lava keeps a list of all processes and variables for ever.
 
     Each process also adds a handler to Python's root logger, and each compiler one to its own.
     """
@@ -97,7 +97,7 @@ def _forgotten() -> Iterator[None]:
 
 
 def _watch(model: Any, name: str, latest: dict[str, tuple]) -> Any:
-    """The model's own reset, after noting the spikes and the membrane that it clears."""
+    """Wrap the model's reset so that it first records the spikes and the membrane."""
     reset = model.reset_voltage
 
     def reset_voltage(spike_vector: np.ndarray) -> None:
@@ -108,7 +108,7 @@ def _watch(model: Any, name: str, latest: dict[str, tuple]) -> Any:
 
 
 def _compile(plan: Plan, net: LavaNetwork) -> dict[Any, Any]:
-    """Lava's compiler, then its builders with our queues where shared memory would be."""
+    """Call Lava's compiler and its builders, with queues in place of shared memory."""
     from lava.magma.compiler.compiler import Compiler
     from lava.magma.core.process.ports.ports import create_port_id
     from lava.magma.core.run_configs import Loihi2SimCfg

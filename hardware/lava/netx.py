@@ -13,23 +13,24 @@ from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation, Int
 from hardware.fixed_point.quantise import BIAS_LIMIT, MAGNITUDE_LIMIT, WEIGHT_LIMIT
 from mdft.errors import UserError
 
-BIAS_EXP = 6  # netx's own, fixed
+BIAS_EXP = 6  # fixed in netx
 SUM_LIMIT = 1 << 31
 
 
 @dataclass(frozen=True)
 class NetxLayer:
-    """One dense block of netx, and the further synapses of its neurons.
+    """One dense block of netx, and the other synapses of its neurons.
 
     Attributes:
-        name: of the population.
-        main: source whose weights the block holds: an input, then the population before.
-        weight: (N, M) int64 with its exponent shifted in; netx knows none.
+        name: the name of the population.
+        main: the source whose weights the block holds: an input for the first block, else the
+            population before.
+        weight: (N, M) int64, shifted by its exponent; netx has no weight exponent.
         bias_mant: (N,) int64, shifted by 6 in Lava.
-        du: decay of the current, (du + 1)/4096; 4095 is a current without memory.
-        dv: decay of the membrane in 1/4096.
-        vth: threshold, shifted by 6 in Lava.
-        further: all other synapses: of other inputs, and of `main` where quantise split its
+        du: the decay of the current, (du + 1)/4096; 4095 is a current without memory.
+        dv: the decay of the membrane in 1/4096.
+        vth: the threshold, shifted by 6 in Lava.
+        further: the other synapses: from other inputs, and from `main` if quantise split its
             weights by their sign.
     """
 
@@ -44,12 +45,12 @@ class NetxLayer:
 
 
 def netx_layers(network: IntegerNetwork) -> tuple[NetxLayer, ...]:
-    """The network as a row of netx's dense blocks.
+    """Return the network as a chain of netx's dense blocks.
 
     The first block holds the widest of its inputs, every other block the population before it.
 
     Raises:
-        UserError: names the population that netx cannot hold, and why.
+        UserError: netx cannot express a population; the message names it and the reason.
     """
     layers: list[NetxLayer] = []
     for p in network.populations:
@@ -84,7 +85,7 @@ def _layer(p: IntegerPopulation, before: str | None, populations: set[str]) -> N
 
 
 def _weight(name: str, s: IntegerSynapses) -> np.ndarray:
-    """Weights with their exponent, if netx's own scaling to 8 bits keeps every one of them."""
+    """Return the shifted weights; refuse those that netx's scaling to 8 bits would change."""
     weight = s.weight << s.weight_exp
     high, low = int(weight.max()), int(weight.min())
     found = f"{name}: weights from {s.source!r}"
@@ -96,8 +97,8 @@ def _weight(name: str, s: IntegerSynapses) -> np.ndarray:
         )
     if high == low == 0:
         raise UserError(f"{found} are all 0, and netx divides by the largest")
-    # optimize_weight_bits makes -256 of a power of two, which Lava clips to -255, and asks for
-    # nine bits where an odd weight lies below -128.
+    # optimize_weight_bits turns a power of two into -256, which Lava clips to -255, and requires
+    # nine bits if an odd weight lies below -128.
     odd = bool((weight & 1).any())
     if high <= 0 and ((low & -low) == -low or (odd and low < -128)):
         raise UserError(f"{found} are inhibitory down to {low}; netx's scaling changes them")
@@ -108,7 +109,7 @@ def _bias(p: IntegerPopulation) -> np.ndarray:
     membrane = p.bias_mant << p.bias_exp
     mant = membrane >> BIAS_EXP
     if (mant << BIAS_EXP != membrane).any():
-        raise UserError(f"{p.name}: bias is no multiple of 64, netx has the bias exponent 6 only")
+        raise UserError(f"{p.name}: bias is not a multiple of 64, netx has bias exponent 6 only")
     if np.abs(mant).max() > BIAS_LIMIT:
         raise UserError(
             f"{p.name}: bias reaches {np.abs(mant).max()}, expected at most {BIAS_LIMIT} (13 bits "
@@ -118,17 +119,17 @@ def _bias(p: IntegerPopulation) -> np.ndarray:
 
 
 def check_sums(layers: tuple[NetxLayer, ...], peaks: dict[str, int]) -> None:
-    """Refuse inputs whose sums leave 32 bits: netx scales weights up and shifts the sum back.
+    """Check that sums stay within 32 bits: netx scales weights up and shifts the sum back.
 
     Args:
-        layers: from `netx_layers`.
-        peaks: largest magnitude of each input in units of its grid; spikes are 1.
+        layers: the result of `netx_layers`.
+        peaks: the largest magnitude of each input in units of its grid; 1 for spikes.
 
     Raises:
-        UserError: names the population, what it could reach and the limit.
+        UserError: a sum could exceed the limit; the message names the population.
     """
     for layer in layers:
-        scale = 256 // int(np.abs(layer.weight).max())  # at most what netx multiplies by
+        scale = 256 // int(np.abs(layer.weight).max())  # netx multiplies by at most this
         reach = int(np.abs(layer.weight).sum(1).max()) * peaks.get(layer.main, 1) * scale
         if reach >= SUM_LIMIT:
             raise UserError(
@@ -138,21 +139,21 @@ def check_sums(layers: tuple[NetxLayer, ...], peaks: dict[str, int]) -> None:
 
 
 def write_hdf5(network: IntegerNetwork, path: Path | str) -> None:
-    """Write an integer network as lava-dl's .net file; nothing half-written stays.
+    """Write an integer network as lava-dl's .net file, atomically.
 
     `lava.lib.dl.netx.hdf5.Network(path, input_message_bits=24, reset_interval=steps,
     reset_offset=1)` loads group `layer`: an `input` and, for each population, a `dense` with
     `weight` (N, M), `bias` (N,) and `neuron` (CUBA: `iDecay`, `vDecay`,
-    `vThMant`). netx has one input and one matrix a block; the rest is for the reader to connect:
+    `vThMant`). netx has one input and one matrix per block; the reader must connect the others:
     group `further/<layer>/<number>` has `source` (an input, or the block before), `weight`,
-    `weightExp` and `delay`, in steps, of that input's stream, for a Dense into
-    `layers[<layer> - 1].neuron.a_in`. Group `input_grids` has the real value of one unit of each
+    `weightExp` and `delay`, in steps, of that input's stream; connect it by a Dense
+    to `layers[<layer> - 1].neuron.a_in`. Group `input_grids` has the real value of one unit of each
     input; `layer/<i>/name` is the population's name, and that of the main input for i = 0. The
     sources "constant 1" and "first step" of `hardware.fixed_point.lava_form` are 1 at every step,
     and at the first step of a sample.
 
     Raises:
-        UserError: names the population that netx cannot hold, and why.
+        UserError: netx cannot express a population; the message names it and the reason.
     """
     path = Path(path)
     layers = netx_layers(network)
@@ -169,7 +170,7 @@ def write_hdf5(network: IntegerNetwork, path: Path | str) -> None:
 
 
 def _put(file: h5py.File, values: dict[str, object]) -> None:
-    # Without times the same network gives the same bytes.
+    # Without time stamps the same network gives the same bytes.
     for name, value in values.items():
         file.create_dataset(name, data=value, track_times=False)
 

@@ -1,4 +1,4 @@
-"""lava-dl's netx as a backend: its blocks from the .net file, the other inputs beside them."""
+"""lava-dl's netx as a backend: blocks from the .net file, with the other inputs connected."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from mdft.errors import UserError
 def netx(
     network: IntegerNetwork, inputs: dict[str, np.ndarray], runtime: str = "inline"
 ) -> Recording:
-    """lava-dl's netx on the integers of `quantise`: a chain of populations, any further inputs.
+    """Run a quantised network in lava-dl's netx: a chain of populations with any number of inputs.
 
     Args:
-        network: from `hardware.fixed_point.quantise.quantise`.
-        inputs: (B, S, width) real numbers, by input name.
-        runtime: "inline" (one OS process, membranes too) or "process" (Lava's real runtime in a
-            guarded child, spikes only).
+        network: the result of `hardware.fixed_point.quantise.quantise`.
+        inputs: real numbers (B, S, width), by input name.
+        runtime: "inline" (one OS process, records membranes too) or "process" (Lava's own runtime
+            in a guarded child process, records spikes only).
 
     Raises:
-        UserError: names the population that netx cannot hold, or the package that is missing.
+        UserError: netx cannot express a population, or a package is missing.
     """
     layers = netx_layers(network)
     plan = plan_fixed(network, inputs)
@@ -63,10 +63,10 @@ def _inline(
 
 
 def require_netx() -> None:
-    """Import netx, quietly: it imports torch, matplotlib and more, and prints.
+    """Import netx without its output: it imports torch, matplotlib and more, and prints.
 
     Raises:
-        UserError: lava-nc or lava-dl is not installed here, or cannot be imported.
+        UserError: lava-nc or lava-dl is not installed, or cannot be imported.
     """
     require_lava()
     before = logging.root.manager.disable
@@ -86,7 +86,7 @@ def require_netx() -> None:
 def build_netx(plan: Plan, path: Path) -> LavaNetwork:
     """Load the blocks from their file and connect every input; call `require_netx` first.
 
-    What `write_hdf5` put under `further` reaches a block's neurons over a Dense of its own.
+    Each group that `write_hdf5` wrote under `further` is connected by a Dense of its own.
     """
     from lava.lib.dl.netx import hdf5
     from lava.lib.dl.netx.blocks.models import PyDenseModel
@@ -94,7 +94,7 @@ def build_netx(plan: Plan, path: Path) -> LavaNetwork:
     from lava.proc.lif.models import PyLifResetModelBitAcc
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # netx divides by the largest weight, 0 if none excites
+        warnings.simplefilter("ignore")  # netx divides by the largest weight, which may be 0
         loaded: Any = hdf5.Network(
             net_config=str(path),
             input_message_bits=GRADED_BITS,
@@ -117,7 +117,7 @@ def build_netx(plan: Plan, path: Path) -> LavaNetwork:
 
 
 def _connect(plan: Plan, net: LavaNetwork, synapses: Any, block: Any) -> None:
-    """A Dense from one group of `further` in the file into the neurons of a block."""
+    """Connect one group of `further` in the file to the neurons of a block by a Dense."""
     source = synapses["source"].asstr()[()]
     graded = source in plan.streams
     dense = dense_process(

@@ -1,9 +1,9 @@
-"""What to build in Lava, in plain arrays: delays, resets and streams, before Lava is imported.
+"""A run of Lava as plain arrays: delays, resets and streams; Lava is not imported here.
 
-A Dense delays one step, nothing else does. With depth d of a population = the largest number of
-Dense on a path to it, stream step τ (from 0) reaches it at Lava's step τ + 1 + d (from 1); what
-comes over a shorter path is delayed as late as needed. The samples stream back to back; `LIFReset`
-with offset 1 + d clears the state where a sample begins.
+Only Dense processes delay, by one step each. If d, the depth of a population, is the largest number
+of Dense on a path to it, stream step τ (from 0) reaches it at Lava's step τ + 1 + d (from 1);
+signals on shorter paths get additional delays. The samples follow each other without a gap;
+`LIFReset` with offset 1 + d clears the state at the start of each sample.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GRADED_BITS = 24
 
 @dataclass(frozen=True)
 class DensePlan:
-    """One Dense from a source; `delay` is in whole steps, besides the one of the Dense itself."""
+    """One Dense from a source; `delay` is in steps, in addition to the one of the Dense."""
 
     source: str
     delay: int
@@ -60,12 +60,12 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Steps to run: every sample, and the depth of the last population."""
+        """The number of steps to run: all samples, plus the largest depth."""
         return self.batch * self.steps + max(lif.depth for lif in self.lifs)
 
 
 def plan_float(network: Network, inputs: dict[str, np.ndarray]) -> Plan:
-    """A run in Lava's floating point: float64, the graph's own parameters, see `lava_form`."""
+    """Plan a run in Lava's floating point: float64, parameters of `lava_form`."""
     batch, steps = check_inputs(network, inputs)
     form = lava_form(network)
     given = {n: inputs[n] for n in network.inputs} | constants(form.populations, batch, steps)
@@ -90,7 +90,7 @@ def plan_float(network: Network, inputs: dict[str, np.ndarray]) -> Plan:
 
 
 def plan_fixed(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> Plan:
-    """A run in Lava's fixed point, with the integers of `quantise`."""
+    """Plan a run in Lava's fixed point, with the integers of `quantise`."""
     signals = to_integers(network, inputs)
     batch, steps = next(iter(signals.values())).shape[:2]
     depths = _depths(network.populations, signals)
@@ -115,7 +115,7 @@ def plan_fixed(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> Plan:
 def _depths(
     populations: Iterable[Population | IntegerPopulation], inputs: Iterable[str]
 ) -> dict[str, int]:
-    """Largest number of Dense on a path to each population; inputs have depth 0."""
+    """Return the largest number of Dense on a path to each population; inputs have depth 0."""
     depths = dict.fromkeys(inputs, 0)
     for p in populations:
         depths[p.name] = 1 + max(depths[s.source] for s in p.synapses)
@@ -123,10 +123,10 @@ def _depths(
 
 
 def connected(plan: Plan) -> list[Plan]:
-    """The plan in parts that share no process: Lava compiles and runs only what is connected."""
+    """Split the plan into connected parts: Lava compiles and runs only connected processes."""
     parts: list[tuple[set[tuple[str, int]], list[LIFPlan]]] = []
     for lif in plan.lifs:
-        # An input's stream is one process for each delay; a population's relays hang on it.
+        # An input has one process per delay; a population's delays are connected to it.
         ports = {(d.source, d.delay if d.source in plan.streams else 0) for d in lif.dense}
         ports.add((lif.name, 0))
         apart = [part for part in parts if not part[0] & ports]
@@ -144,7 +144,7 @@ def connected(plan: Plan) -> list[Plan]:
 
 
 def save_plan(plan: Plan, path: Path) -> None:
-    """Write a plan as .npz without pickle: arrays, and one JSON string for the rest."""
+    """Write a plan as .npz without pickle: arrays, and the other fields as one JSON string."""
     arrays = {f"stream.{name}": x for name, x in plan.streams.items()}
     lifs = []
     for i, lif in enumerate(plan.lifs):
@@ -159,7 +159,7 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 
 def load_plan(path: Path) -> Plan:
-    """Read what `save_plan` wrote."""
+    """Read a plan that `save_plan` wrote."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     meta = json.loads(str(arrays["meta"]))

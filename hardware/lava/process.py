@@ -1,10 +1,10 @@
 """Lava's own runtime in a child process with its own session, a time limit and cleanup.
 
 Lava hangs for ever when one of its processes dies or raises, and a killed parent leaves orphans
-and shared memory behind. So the run lives in a child process that leads a session of its own;
-whatever happens, the processes of that session are ended by id and the shared-memory segments
-that they made are removed: by this process, or by the guard in the session if this one is gone.
-`mdft.isolation` ends one process and would leave Lava's tree of processes and its shared memory.
+and shared memory behind. Therefore a child process with a session of its own runs Lava. In every
+case the processes of that session are ended by id and their shared-memory segments removed: by
+this process, or by the guard in the session if this process has died.
+`mdft.isolation` ends only one process, not Lava's tree of processes with its shared memory.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ def run_process(
     """Run a plan in Lava's multi-process runtime.
 
     Args:
-        plan: what to run.
+        plan: the plan to run.
         limit_s: wall-clock limit in seconds; by default 60 (300 for netx, which is slow to
-            import) and 50 ms a step.
-        netx: writes the .net file that the plan's populations are loaded from.
+            import) plus 50 ms per step.
+        netx: a function that writes the .net file of the plan's populations.
 
     Returns:
-        spikes uint8 (B, S, N) by population.
+        Spikes uint8 (B, S, N) by population.
 
     Raises:
-        UserError: the runtime failed or took longer than the limit; nothing is left running.
+        UserError: the runtime failed or exceeded the limit; all of its processes have been ended.
     """
     if limit_s is None:
         limit_s = (300 if netx else 60) + 0.05 * plan.total
@@ -58,21 +58,21 @@ def run_process(
         for i, lif in enumerate(plan.lifs):
             rows = np.load(folder / f"spikes.{i}.npy")
             if (rows > 1).any():
-                raise UserError(f"Lava's runtime ended before {lif.name} had run every step")
+                raise UserError(f"Lava's runtime ended before {lif.name} ran all steps")
             spikes[lif.name] = align(rows, plan, lif.depth)
         return spikes
 
 
 def run_child(command: list[str], folder: Path, limit_s: float) -> None:
-    """Run a command under `hardware.lava.guard`; its session is cleared in the end.
+    """Run a command under `hardware.lava.guard`; end its session afterwards.
 
     Args:
-        command: must leave a file `done` in the folder.
-        folder: for `log`, and for whatever the command writes; removed if this process dies.
-        limit_s: wall-clock limit in seconds.
+        command: the command; it must write a file `done` into the folder when it has succeeded.
+        folder: the folder for `log` and the command's files; removed if this process dies.
+        limit_s: the wall-clock limit in seconds.
 
     Raises:
-        UserError: the command failed, was killed or took longer than the limit.
+        UserError: the command failed, was killed or exceeded the limit.
     """
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -91,7 +91,7 @@ def run_child(command: list[str], folder: Path, limit_s: float) -> None:
         )
         try:
             while child.poll() is None and time.monotonic() < end:
-                if _raised(log):  # Lava itself would now wait for ever
+                if _raised(log):  # Lava would now wait for ever
                     break
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(0.1)

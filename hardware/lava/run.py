@@ -16,17 +16,17 @@ RUNTIMES = ("inline", "process")
 def run_plan(
     plan: Plan, readouts: list[str], runtime: str
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Spikes uint8 and membranes before the reset, (B, S, N), by population.
+    """Return spikes uint8 and membranes before the reset, (B, S, N), by population.
 
     Args:
-        plan: what to run.
-        readouts: populations that do not fire, whose membranes are wanted.
-        runtime: "inline" (one OS process) or "process" (Lava's real runtime in a guarded child,
-            which gives no membranes: reading them through Lava costs seconds).
+        plan: the plan to run.
+        readouts: the populations that do not fire, whose membranes are recorded.
+        runtime: "inline" (one OS process) or "process" (Lava's own runtime in a guarded child,
+            without membranes: reading them through Lava takes seconds).
 
     Raises:
-        UserError: an unknown runtime; a readout in the one that gives no membranes; Lava is
-            missing or fails.
+        UserError: the runtime is unknown, or it gives no membranes and a readout needs them, or
+            Lava is missing or fails.
     """
     if runtime not in RUNTIMES:
         raise UserError(f"runtime {runtime!r} is unknown, expected one of {RUNTIMES}")

@@ -1,1 +1,1 @@
-"""The report of a run: agreement, spikes, ranges and cost."""
+"""The HTML report on a graph: agreement, spikes, ranges and cost."""

@@ -1,4 +1,4 @@
-"""What a report says, as data: the JSON file, and what the page is made of."""
+"""The data of a report: for the JSON file and for the page."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hardware.graph.network import Network, Recording
 from hardware.probe import Probe
 from hardware.reporting.operations import Cost
 from hardware.reporting.ranges import InputRange, LayerRange
+from hardware.result import json_fields
 
 
 @dataclass(frozen=True)
@@ -18,49 +19,49 @@ class BackendReport:
     """One backend; see `hardware.result.Result`.
 
     Attributes:
-        wrapped: currents that wrapped around at 24 bits; None where they are not counted.
-        clipped: membranes that were clipped at 24 bits; None likewise.
-        failed: a spike or membrane differs that must not.
+        wrapped: the number of currents that wrapped around at 24 bits; None if not counted.
+        clipped: the number of membranes that were clipped at 24 bits; None if not counted.
+        failed: whether a spike or membrane differs that must be equal.
     """
 
     backend: str
     runtime: str | None
     must: dict[str, list[LayerComparison]]
-    shown: dict[str, list[LayerComparison]]
+    reported: dict[str, list[LayerComparison]]
     notes: tuple[str, ...]
     wrapped: int | None
     clipped: int | None
     failed: bool
 
     def groups(self) -> list[tuple[str, bool, list[LayerComparison]]]:
-        """(what it is compared with, whether it must be equal, layers)."""
+        """Return (reference, whether equality is required, layers) for each comparison."""
         return [
             (other, required, layers)
-            for group, required in ((self.must, True), (self.shown, False))
+            for group, required in ((self.must, True), (self.reported, False))
             for other, layers in group.items()
         ]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a report says about one graph and its probe.
+    """The data of a report on one graph and its probe.
 
     Attributes:
-        graph: file name.
-        graph_sha256: hexadecimal.
-        probe: file name.
-        probe_sha256: hexadecimal.
-        pathway: the part of the probe.
-        author: whose spikes the others are compared with, PyTorch or reference_float.
-        arithmetic: that they were computed in, float or loihi.
-        samples: of the probe.
-        steps: of a sample.
-        dt: seconds a step.
-        backends: in the order asked for.
-        layers: ranges and rates.
-        inputs: of the graph.
-        no_integers: why the graph has no fixed-point form; None if it has.
-        cost: on the probe's own spikes.
+        graph: the file name of the graph.
+        graph_sha256: its hexadecimal SHA-256.
+        probe: the file name of the probe.
+        probe_sha256: its hexadecimal SHA-256.
+        pathway: the pathway of the probe.
+        author: the origin of the probe's spikes, PyTorch or reference_float.
+        arithmetic: the arithmetic of those spikes, float or loihi.
+        samples: the number of samples.
+        steps: the number of steps per sample.
+        dt: seconds per step.
+        backends: the backends in the requested order.
+        layers: ranges and firing rates of the layers.
+        inputs: ranges of the inputs.
+        no_integers: the reason why the graph has no fixed-point form; None if it has one.
+        cost: the cost for the probe's spikes.
     """
 
     graph: str
@@ -86,7 +87,7 @@ class Report:
 
     @property
     def first(self) -> LayerComparison | None:
-        """Where to look: the first layer that differs, one that must not before others."""
+        """The first layer that differs; one that must be equal takes precedence."""
         found = [
             (not required, layer)
             for b in self.backends
@@ -99,13 +100,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Material:
-    """What a report is made from.
+    """The arrays that a report is made from.
 
     Attributes:
         network: the graph.
-        probe: its inputs, spikes and membranes.
-        integers: the graph in integers, None if it has no such form.
-        recordings: by backend, in the order asked for.
+        probe: the inputs, spikes and membranes.
+        integers: the quantised graph; None if it has no fixed-point form.
+        recordings: the recordings by backend, in the requested order.
     """
 
     network: Network
@@ -115,7 +116,7 @@ class Material:
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """The report's fields, and the totals of its cost."""
+    """Return the report's fields and the totals of its cost."""
     cost = report.cost
     totals = {f.name: cost.total(f.name) for f in fields(cost.layers[0]) if _summed(f.name)}
     names = (
@@ -128,6 +129,7 @@ def to_json(report: Report) -> dict[str, Any]:
     )
     totals |= {name: getattr(cost, name) for name in names}
     found = asdict(report)
+    found["backends"] = [json_fields(backend) for backend in report.backends]
     found["cost"]["total"] = totals
     return found | {"failed": report.failed}
 

@@ -21,8 +21,8 @@ from hardware.reporting.ranges import STORED_LIMIT, stored_weights
 
 THRESHOLD = "threshold_current"
 INK, FAINT, BLUE, ORANGE, RED = "#222222", "#9aa0a6", "#1f5fa8", "#d9730d", "#c0262d"
-COLUMNS = 3  # layers side by side
-#: Nothing of the moment or of the machine: the same report, the same bytes.
+COLUMNS = 3  # number of layers side by side
+#: No dates and no settings of the machine: the same report gives the same bytes.
 STYLE = {
     "svg.hashsalt": "mdft",
     "font.family": "DejaVu Sans",
@@ -42,7 +42,7 @@ NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure: an SVG file, its heading, and what is to be seen in it."""
+    """One figure: an SVG file, its title and its caption."""
 
     svg: bytes
     title: str
@@ -50,12 +50,12 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """The figure as a data URI, for a page without other files."""
+        """The figure as a data URI, for a self-contained page."""
         return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode()}"
 
 
 def figures(report: Report, material: Material) -> list[Picture]:
-    """Every figure that this graph has."""
+    """Return all figures for this graph."""
     with matplotlib.rc_context(STYLE):
         found = [rasters(report, material), thresholds(report, material)]
         found += [membranes(report, material), weights(material), histograms(material)]
@@ -66,7 +66,7 @@ def figures(report: Report, material: Material) -> list[Picture]:
 def panels(
     material: Material, draw: Callable[[Axes, Population], None], x: str, y: str, height: float
 ) -> Figure:
-    """One panel a layer that fires, three in a row."""
+    """Draw one panel per layer that fires, three in a row."""
     layers = [p for p in material.network.populations if p.fires]
     rows = -(-len(layers) // COLUMNS)
     figure = Figure(figsize=(9, height * rows), layout="constrained")
@@ -83,26 +83,26 @@ def panels(
 
 
 def svg(figure: Figure) -> bytes:
-    """The figure as an SVG file."""
+    """Return the figure as an SVG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata=NO_METADATA, dpi=160)
     return buffer.getvalue()
 
 
 def focus(report: Report, material: Material) -> tuple[int, str | None]:
-    """Sample to draw, and the backend to mark: those of the first difference, else sample 0."""
+    """Return sample and backend of the first difference, else sample 0 and None."""
     if report.first is None or report.first.first is None:
         return 0, None
     layer, (sample, *_) = report.first.layer, report.first.first
     for name, recording in material.recordings.items():
-        spikes = recording.spikes.get(layer)  # none where it does not fire
+        spikes = recording.spikes.get(layer)  # None if the layer does not fire
         if spikes is not None and (spikes[sample] != material.probe.spikes[layer][sample]).any():
             return sample, name
     return sample, None
 
 
 def rasters(report: Report, material: Material) -> Picture:
-    """Spikes of one sample, layer by layer, with those that differ."""
+    """Draw the spikes of one sample, layer by layer, and mark those that differ."""
     sample, backend = focus(report, material)
 
     def draw(axes: Axes, p: Population) -> None:
@@ -119,7 +119,7 @@ def rasters(report: Report, material: Material) -> Picture:
         axes.set_title(f"{p.name}, {expected.mean():.1%} firing")
 
     figure = panels(material, draw, "step", "neuron", 2.6)
-    caption = f"Sample {sample} of the probe, as {material.probe.author} spiked. "
+    caption = f"Sample {sample} of the probe, spikes of {material.probe.author}. "
     if report.first is None:
         caption += "No backend differs from it."
     elif backend is not None:
@@ -128,7 +128,7 @@ def rasters(report: Report, material: Material) -> Picture:
 
 
 def thresholds(report: Report, material: Material) -> Picture | None:
-    """θ(t) and the current b(t) that stands for it; None without that input."""
+    """Draw θ(t) and its threshold current b(t); None if the graph has no such input."""
     moved = [p for p in material.network.populations if _moves(p)]
     if THRESHOLD not in material.network.inputs or not moved:
         return None
@@ -160,11 +160,11 @@ def thresholds(report: Report, material: Material) -> Picture | None:
 
 
 def offsets(current_BS: np.ndarray, keep: float) -> np.ndarray:
-    """δ(t) = β·δ(t−1) − b(t), what the threshold current b stands for.
+    """Return the threshold offset δ(t) = β·δ(t−1) − b(t) for a threshold current b.
 
     Args:
-        current_BS: b of every step.
-        keep: β.
+        current_BS: the threshold current b of every step.
+        keep: the factor β.
     """
     delta_BS, before_B = np.empty_like(current_BS), np.zeros(len(current_BS))
     for t in range(current_BS.shape[1]):
@@ -173,7 +173,7 @@ def offsets(current_BS: np.ndarray, keep: float) -> np.ndarray:
 
 
 def membranes(report: Report, material: Material) -> Picture | None:
-    """Membranes of one neuron a layer in two backends, laid over each other."""
+    """Draw the membranes of one neuron per layer in two backends, overlaid."""
     traces = traces_of(material)
     if len(traces) < 2:
         return None
@@ -189,26 +189,26 @@ def membranes(report: Report, material: Material) -> Picture | None:
     figure = panels(material, draw, "step", "membrane before the reset", 2.2)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     caption = (
-        f"Sample {sample}; the neuron of the layer's first difference, else one that fires about "
-        "as often as its layer. Dashed: the threshold. In units of the graph."
+        f"Sample {sample}; the neuron of the layer's first difference, else one whose rate is near "
+        "its layer's mean. Dashed: the threshold. Units are those of the graph."
     )
     return Picture(svg(figure), f"Membranes in {traces[0][0]} and {traces[1][0]}", caption)
 
 
 def traces_of(material: Material) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Membranes of the first two backends that recorded them; the probe's if one is missing."""
+    """Return the membranes of two backends that recorded them; the probe's if there is only one."""
     found, resets = [], {p.name: p.v_reset for p in material.network.populations}
     for name, recording in material.recordings.items():
         if recording.membranes:
             values = {layer: x * recording.units[layer] for layer, x in recording.membranes.items()}
-            if BACKENDS[name].fixed:  # counted from v_reset
+            if BACKENDS[name].fixed:  # relative to v_reset
                 values = {layer: x + resets[layer] for layer, x in values.items()}
             found.append((name, values))
     return [*found, (material.probe.author, material.probe.membranes)][:2]
 
 
 def weights(material: Material) -> Picture:
-    """Histograms of the weights, as stored in integers where there are such."""
+    """Draw histograms of the weights; of the stored integers if the graph has them."""
     integers = material.integers
 
     def draw(axes: Axes, p: Population) -> None:
@@ -224,14 +224,14 @@ def weights(material: Material) -> Picture:
 
     what = "weight" if integers is None else "stored integer"
     figure = panels(material, draw, what, "weights", 2.0)
-    caption = "All synapses of a layer, threshold column included; counts on a logarithmic axis."
+    caption = "All synapses of a layer, with the threshold column; counts on a logarithmic axis."
     if integers is not None:
-        caption += f" Red: ±{STORED_LIMIT}, the even integers that 8 bits of mixed signs reach."
+        caption += f" Red: ±{STORED_LIMIT}, the largest even integers of 8 bits with mixed signs."
     return Picture(svg(figure), "Weights against their range", caption)
 
 
 def histograms(material: Material) -> Picture:
-    """Histograms of the membranes before the reset."""
+    """Draw histograms of the membranes before the reset."""
 
     def draw(axes: Axes, p: Population) -> None:
         values = material.probe.membranes[p.name].ravel()
@@ -243,14 +243,14 @@ def histograms(material: Material) -> Picture:
 
     figure = panels(material, draw, "membrane before the reset", "neuron-steps", 2.0)
     caption = (
-        "The probe's membranes, all samples, on a logarithmic axis. Dashed: the threshold, its "
-        "lowest and highest where neurons differ."
+        "The probe's membranes, all samples, on a logarithmic axis. Dashed: the threshold; the "
+        "lowest and highest if neurons differ."
     )
     return Picture(svg(figure), "Membranes against the threshold", caption)
 
 
 def rates(material: Material) -> Picture:
-    """Firing rate of every neuron, sorted."""
+    """Draw the firing rates of all neurons, sorted."""
 
     def draw(axes: Axes, p: Population) -> None:
         rate_N = np.sort(material.probe.spikes[p.name].mean((0, 1)))[::-1]
@@ -263,19 +263,19 @@ def rates(material: Material) -> Picture:
 
 
 def operations(cost: Cost) -> Picture:
-    """Operations of each layer, beside those of the same layer if every value were multiplied."""
+    """Draw the operations of each layer beside those of the same layer as a dense one."""
     figure = Figure(figsize=(9, 0.6 + 0.42 * len(cost.layers)), layout="constrained")
     draw_operations(figure.subplots(), cost)
     figure.legend(loc="outside upper right", ncols=3)
     caption = (
-        f"A mean over {cost.samples} samples of {cost.steps} steps. Grey: the multiplications of "
-        "the same layer if every value took part in every step; per cent: what is left of them."
+        f"Means over {cost.samples} samples of {cost.steps} steps. Grey: the multiplications of "
+        "the same layer if every value were multiplied in every step; per cent: share of them."
     )
     return Picture(svg(figure), "Operations against dense layers", caption)
 
 
 def draw_operations(axes: Axes, cost: Cost) -> None:
-    """One row a layer: dense MACs behind, effective MACs and ACs one after the other before."""
+    """Draw one row per layer: dense MACs behind, effective MACs and ACs stacked in front."""
     rows, left = np.arange(len(cost.layers)), np.zeros(len(cost.layers))
     dense = [x.dense_macs for x in cost.layers]
     axes.barh(rows, dense, height=0.7, color="#e3e6ea", label="dense")
@@ -311,7 +311,7 @@ def _neuron(report: Report, material: Material, p: Population, sample: int) -> i
 
 
 def _moves(p: Population) -> bool:
-    """Whether the threshold current reaches neurons that are all alike."""
+    """Whether the threshold current reaches all neurons with the same parameters."""
     alike = all((x == x[0]).all() for x in (p.decay, p.v_threshold))
     return alike and any(s.source == THRESHOLD for s in p.synapses)
 

@@ -1,4 +1,4 @@
-"""Whether a network fits Loihi 2's cores, and how many it would take."""
+"""Estimate whether a network fits Loihi 2's cores, and how many it needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation
 from hardware.fixed_point.quantise import BIAS_LIMIT
 from hardware.graph.network import Network
 
-#: Of a weight of a graph that has no integers.
+#: Bits per weight of a graph without a fixed-point form.
 MOST_BITS = 8
 
 #: u and v have 24 bits, a bias 13 signed bits and an exponent of 3; see
@@ -20,16 +20,16 @@ STATE_BITS = 2 * 24 + BIAS_LIMIT.bit_length() + 1 + 3
 
 @dataclass(frozen=True)
 class CoreLimits:
-    """What one core holds, and where the number is from.
+    """The capacity of one core, with the sources of the numbers.
 
     Attributes:
-        neurons: Intel, "Taking Neuromorphic Computing to the Next Level with Loihi 2" (2021): a
-            million neurons on 128 cores.
-        synapse_bits: 128 KiB of synaptic memory a core, as nengo-loihi's MAX_SYNAPSE_BITS for
+        neurons: the neurons of a core; Intel, "Taking Neuromorphic Computing to the Next Level
+            with Loihi 2" (2021): a million neurons on 128 cores.
+        synapse_bits: 128 KiB of synaptic memory per core, as nengo-loihi's MAX_SYNAPSE_BITS for
             Loihi 1. Loihi 2 divides a core's memory freely, so that this is an estimate.
-        axons: incoming or outgoing; nengo-loihi's MAX_IN_AXONS and MAX_OUT_AXONS for Loihi 1;
-            for Loihi 2 none is published.
-        cores: of a chip, the same brief.
+        axons: the incoming or outgoing axons; nengo-loihi's MAX_IN_AXONS and MAX_OUT_AXONS for
+            Loihi 1; for Loihi 2 none is published.
+        cores: the cores of a chip; same source as `neurons`.
     """
 
     neurons: int = 8192
@@ -43,19 +43,19 @@ LOIHI_2 = CoreLimits()
 
 @dataclass(frozen=True)
 class CoreFit:
-    """One population against the limits of a core.
+    """One population compared with the limits of a core.
 
     Attributes:
-        layer: its name.
-        neurons: N.
-        weight_bits: of each of its weights, see :func:`weight_bits`.
-        synapse_bits: all weights, zeros too: N·M times the bits of a weight.
-        state_bits: N·(u, v and bias).
-        cores: the larger of what neurons and synaptic memory need.
-        axons_in: channels that reach each of its cores; splitting a layer by neurons does not
-            divide them.
-        axons_out: neurons of a core × cores that they reach.
-        fits: axons within the limit.
+        layer: the name of the population.
+        neurons: the number of neurons N.
+        weight_bits: the bits per weight, see :func:`weight_bits`.
+        synapse_bits: the bits of all weights, including zeros: N·M times `weight_bits`.
+        state_bits: the bits of u, v and bias of all neurons.
+        cores: the larger of the cores needed for the neurons and for the synapses.
+        axons_in: the channels into each of its cores; splitting a layer by neurons does not
+            reduce them.
+        axons_out: neurons of a core × cores that they connect to.
+        fits: whether the axons are within the limit.
     """
 
     layer: str
@@ -70,13 +70,13 @@ class CoreFit:
 
 
 def weight_bits(p: IntegerPopulation) -> int:
-    """Bits that hold every weight of a layer: of its widest matrix.
+    """Return the bits that hold every weight of a layer: those of its widest matrix.
 
-    A matrix needs those of its largest magnitude over the power of two that all of its integers
-    share, and a sign where signs are mixed.
+    A matrix needs the bits of its largest magnitude, divided by the power of two that all of its
+    integers share, and a sign bit if signs are mixed.
 
     Args:
-        p: as Loihi stores it.
+        p: the population in integers.
     """
     widest = 1
     for s in p.synapses:
@@ -90,12 +90,12 @@ def weight_bits(p: IntegerPopulation) -> int:
 def fit_cores(
     network: Network, integers: IntegerNetwork | None, limits: CoreLimits
 ) -> tuple[CoreFit, ...]:
-    """Every population of a network against the limits of a core.
+    """Compare every population of a network with the limits of a core.
 
     Args:
         network: a lowered graph.
-        integers: the graph in integers; without them a weight has 8 bits.
-        limits: of a core.
+        integers: the quantised graph; None: a weight has 8 bits.
+        limits: the limits of a core.
     """
     stored = dict.fromkeys((p.name for p in network.populations), MOST_BITS)
     if integers is not None:

@@ -1,8 +1,8 @@
-"""What a network costs: operations in NeuroBench's definitions, memory, cores, traffic.
+"""The cost of a network: operations in NeuroBench's definitions, memory, cores and traffic.
 
 Definitions are those of NeuroBench (Yik et al., "The neurobench framework for benchmarking
 neuromorphic computing algorithms and systems", Nature Communications 2025; package 2.3.0), for one
-sample, as a mean over samples. Everything is counted; only the energy is modelled, see
+sample, as a mean over samples. All numbers are counted; only the energy is modelled, see
 :class:`EnergyModel`.
 """
 
@@ -20,11 +20,11 @@ from hardware.reporting.fit import LOIHI_2, CoreFit, CoreLimits, fit_cores
 
 @dataclass(frozen=True)
 class EnergyModel:
-    """Energy of an operation in picojoules: a proxy, modelled and not measured.
+    """Energy of an operation in picojoules; it is modelled, not measured.
 
     E = ac·ACs + mac·MACs. Horowitz, "Computing's energy problem", ISSCC 2014: a 32-bit
-    floating-point addition in 45 nm takes 0.9 pJ, a multiplication 3.7 pJ. Not Loihi's energy:
-    memory, leakage and the network on the chip are left out.
+    floating-point addition in 45 nm takes 0.9 pJ, a multiplication 3.7 pJ. This is not
+    Loihi's energy: memory, leakage and the network on the chip are left out.
     """
 
     ac: float = 0.9
@@ -34,16 +34,16 @@ class EnergyModel:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one source sends into the network in a step, on average.
+    """The messages that one source sends into the network per step, on average.
 
     Attributes:
-        source: an input or a population.
-        channels: its width.
-        messages: values other than zero; each is one message to every layer that it reaches.
-        payload_bits: bits of a message beside its address: 0 for a spike; for a graded input
-            what its largest value on its grid needs, with a sign where there are negative ones;
-            None for membranes, which are on no grid.
-        layers: how many populations it reaches.
+        source: the name of an input or a population.
+        channels: the width of the source.
+        messages: the number of values other than zero; each is one message to every target layer.
+        payload_bits: the bits of a message without its address: 0 for a spike; for a graded input
+            the bits of its largest value on its grid, with a sign bit if there are negative ones;
+            None for membranes, which have no grid.
+        layers: the number of populations that the source connects to.
     """
 
     source: str
@@ -58,16 +58,16 @@ class LayerCost:
     """One population and the synapses into it, for one sample of S steps.
 
     Attributes:
-        layer: its name.
-        neurons: N.
-        synapses: N·M over all sources, zeros too.
-        zero_weights: how many of them are zero.
+        layer: the name of the population.
+        neurons: the number of neurons N.
+        synapses: N·M over all sources, including zeros.
+        zero_weights: the number of weights that are zero.
         effective_acs: additions: (spikes of a neuron) × (its weights other than zero).
-        effective_macs: the same for graded inputs, where a value has to be multiplied.
-        dense_macs: N·M·S, what the same layer costs when every value is multiplied.
-        activation_sparsity: 1 − spikes / (N·S); of neurons that do not fire, values of zero.
-        membrane_updates: neuron-steps that change the membrane that is kept (after the reset);
-            the first step counts whole. Equal to the package's on snnTorch neurons of
+        effective_macs: the same for graded inputs, whose values must be multiplied.
+        dense_macs: N·M·S, the multiplications of the same layer if every value is multiplied.
+        activation_sparsity: 1 − spikes / (N·S); for neurons that do not fire, the share of zeros.
+        membrane_updates: neuron-steps that change the membrane after the reset; the first step
+            counts for all neurons. Equal to the package's on snnTorch neurons of
             ``reset_delay=False``.
     """
 
@@ -84,17 +84,17 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """A network on given inputs; a sample is S steps.
+    """The cost of a network on given inputs; a sample has S steps.
 
     Attributes:
-        samples: over how many the means are taken.
-        steps: S.
-        layers: one entry a population.
-        traffic: one entry a source, inputs first.
-        fit: memory, neurons and axons against a core's limits.
-        depth: synapses on the longest path: each is one step of delay.
-        limits: of a core.
-        energy: of the proxy.
+        samples: the number of samples of the means.
+        steps: the number of steps S.
+        layers: one entry per population.
+        traffic: one entry per source, inputs first.
+        fit: memory, neurons and axons compared with a core's limits.
+        depth: the number of synapses on the longest path; each is one step of delay.
+        limits: the limits of a core.
+        energy: the energy model.
     """
 
     samples: int
@@ -112,34 +112,34 @@ class Cost:
 
     @property
     def connection_sparsity(self) -> float:
-        """Zero weights over all weights."""
+        """The share of weights that are zero."""
         return self.total("zero_weights") / self.total("synapses")
 
     @property
     def activation_sparsity(self) -> float:
-        """Silent neuron-steps over all of them."""
+        """The share of neuron-steps without a spike."""
         silent = sum(layer.activation_sparsity * layer.neurons for layer in self.layers)
         return silent / self.total("neurons")
 
     @property
     def latency_steps(self) -> int:
-        """Steps from the first input to the last output, S + depth."""
+        """The number of steps from the first input to the last output, S + depth."""
         return self.steps + self.depth
 
     @property
     def cores(self) -> int:
-        """Cores of all layers; no core holds two."""
+        """The cores of all layers; no core holds two layers."""
         return sum(fit.cores for fit in self.fit)
 
     @property
     def modelled_nj(self) -> float:
-        """Proxy energy of the operations of a sample in nanojoules."""
+        """The modelled energy of a sample's operations in nanojoules."""
         acs, macs = self.total("effective_acs"), self.total("effective_macs")
         return (self.energy.ac * acs + self.energy.mac * macs) / 1000
 
     @property
     def modelled_dense_nj(self) -> float:
-        """Proxy energy of the dense layers of a sample in nanojoules."""
+        """The modelled energy of a sample's dense layers in nanojoules."""
         return self.energy.mac * self.total("dense_macs") / 1000
 
 
@@ -153,17 +153,17 @@ def cost(
     integers: IntegerNetwork | None = None,
     limits: CoreLimits = LOIHI_2,
 ) -> Cost:
-    """Count what a network does.
+    """Count the operations, memory and traffic of a network.
 
     Args:
         network: a lowered graph; the Linears and Affines between two populations are one matrix,
             biases are not synapses.
         inputs: (B, S, width) by input name.
         spikes: (B, S, N) by population that fires.
-        membranes: (B, S, N) of all before the reset, in the graph's units.
+        membranes: (B, S, N) by population, before the reset, in the graph's units.
         grids: the grid of each input's values.
-        integers: the graph in integers, which say the bits of a weight; 8 without them.
-        limits: of a core.
+        integers: the quantised graph, for the bits per weight; None: 8 bits.
+        limits: the limits of a core.
     """
     sent = {p.name: (spikes if p.fires else membranes)[p.name] for p in network.populations}
     signals = {**inputs, **sent}
@@ -211,7 +211,7 @@ def _active(signal: np.ndarray) -> np.ndarray:
 
 
 def _binary(signal: np.ndarray) -> bool:
-    """NeuroBench's test of a spike; it asks each step, we ask the source once."""
+    """NeuroBench's test for spikes; applied once per source, not at each step."""
     return bool(np.isin(signal, (-1, 0, 1)).all())
 
 

@@ -1,4 +1,4 @@
-"""The page of a report: the template `page.html`, filled in; one file that loads no other."""
+"""Render the page of a report from the template `page.html`: one self-contained file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _NONE = "–"
 
 
 def page(report: Report, pictures: Sequence[Picture]) -> str:
-    """The HTML of a report; every text in it is escaped.
+    """Return the HTML of a report; all text in it is escaped.
 
     Args:
-        report: its numbers.
-        pictures: its figures.
+        report: the numbers.
+        pictures: the figures.
     """
     template = _ENVIRONMENT.get_template("page.html")
     return template.render(report=report, pictures=pictures, most_bits=MOST_BITS)

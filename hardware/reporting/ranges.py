@@ -1,4 +1,4 @@
-"""How much of their ranges the weights, membranes and inputs of a graph use."""
+"""The used share of the ranges of a graph's weights, membranes and inputs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from hardware.fixed_point.integers import STATE_LIMIT, IntegerNetwork
 from hardware.graph.network import Network, Recording
 from hardware.probe import Probe
 
-#: A graded input of 8 bits saturates here.
+#: The largest magnitude of a graded input of 8 bits.
 PAYLOAD_LIMIT = 255
-#: Weights of mixed signs are even integers up to here, see `hardware.fixed_point.quantise`.
+#: The largest stored weight of mixed signs, an even integer; see `hardware.fixed_point.quantise`.
 STORED_LIMIT = 254
 
 
 @dataclass(frozen=True)
 class LayerRange:
-    """How much of its ranges a layer uses, on the probe.
+    """The used ranges of one layer, on the probe.
 
     Attributes:
-        layer: its name.
-        rate: spikes per neuron and step.
-        silent: neurons that never fire.
-        constant: neurons that fire in every step.
-        v_threshold: the smallest of its thresholds.
-        membrane: smallest and largest membrane before the reset, in the graph's units.
-        weight: smallest and largest weight, in the graph's units.
-        stored: smallest and largest weight as Loihi stores it, None without integers.
-        at_limit: stored weights at ±``STORED_LIMIT``, None without integers.
-        state_peak: largest integer membrane over 2^23, None without integers.
+        layer: the name of the layer.
+        rate: the spikes per neuron and step.
+        silent: the number of neurons that never fire.
+        constant: the number of neurons that fire in every step.
+        v_threshold: the smallest threshold.
+        membrane: the smallest and largest membrane before the reset, in the graph's units.
+        weight: the smallest and largest weight, in the graph's units.
+        stored: the smallest and largest weight as Loihi stores it; None without integers.
+        at_limit: the number of stored weights at ±``STORED_LIMIT``; None without integers.
+        state_peak: the largest integer membrane divided by 2^23; None without integers.
     """
 
     layer: str
@@ -50,12 +50,13 @@ class InputRange:
     """The values of one input.
 
     Attributes:
-        name: of the Input node.
-        width: its channels.
-        grid: the power of two that its values are multiples of.
-        units: smallest and largest value over the grid.
-        active: share of values other than zero.
-        saturated: values at ±255 units, where an 8-bit payload ends; None where values are larger.
+        name: the name of the Input node.
+        width: the number of channels.
+        grid: the power of two that all values are multiples of.
+        units: the smallest and largest value in units of the grid.
+        active: the share of values other than zero.
+        saturated: the number of values at ±255 units, the limit of an 8-bit payload; None if
+            there are larger values.
     """
 
     name: str
@@ -69,13 +70,13 @@ class InputRange:
 def layer_ranges(
     network: Network, probe: Probe, integers: IntegerNetwork | None, oracle: Recording | None
 ) -> tuple[LayerRange, ...]:
-    """Ranges of every layer that fires.
+    """Return the ranges of every layer that fires.
 
     Args:
         network: a lowered graph.
-        probe: its spikes and membranes.
-        integers: the graph in integers, if it has such a form.
-        oracle: the integer reference's recording, with them.
+        probe: the spikes and membranes.
+        integers: the quantised graph, if it has a fixed-point form.
+        oracle: the integer reference's recording, given together with `integers`.
     """
     found = []
     for p in network.populations:
@@ -106,7 +107,7 @@ def layer_ranges(
 
 
 def stored_weights(integers: IntegerNetwork | None, layer: str) -> np.ndarray | None:
-    """All integers of a layer's synapses, as stored; None without integers."""
+    """Return the stored integers of a layer's synapses; None without integers."""
     if integers is None:
         return None
     by_name = {p.name: p for p in integers.populations}
@@ -116,7 +117,7 @@ def stored_weights(integers: IntegerNetwork | None, layer: str) -> np.ndarray | 
 def input_ranges(
     network: Network, inputs: dict[str, np.ndarray], grids: dict[str, float]
 ) -> tuple[InputRange, ...]:
-    """Ranges of every input."""
+    """Return the ranges of every input."""
     found = []
     for name, width in network.inputs.items():
         units = np.round(inputs[name] / grids[name]).astype(np.int64)

@@ -69,7 +69,7 @@ def test_convert_and_preview(film: Path, capsys: pytest.CaptureFixture[str]) -> 
             ["film.mp4", "out.mat"],
             "out.mat: no writer for '.mat', expected one of .h5, .hdf5, .npz",
         ),
-        (["film.mp4", "out.h5", "--preview", "p.webm"], "p.webm: a preview is a film"),
+        (["film.mp4", "out.h5", "--preview", "p.webm"], "p.webm: a preview is a video"),
         (["film.mp4", "out.h5", "--luma", "linear"], "luma is 'linear'"),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_clip_cut_short_is_noted(
     assert main(command) == 0 and f"notes on 1 of them in {LOG}" in capsys.readouterr().out
     entries = map(json.loads, (out / LOG).read_text().splitlines())
     notes = {entry["clip"]: entry["notes"] for entry in entries}
-    assert "cut short?" in notes.pop("a.mkv")[0] and not any(notes.values())
+    assert "is the file incomplete?" in notes.pop("a.mkv")[0] and not any(notes.values())
     assert main(command) == 0 and "0 clips converted" in capsys.readouterr().out
 
 
@@ -181,7 +181,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
         (["films", "films"], "lies in IN"),
         (["films", "a.txt"], "a.txt is a file"),
         (["empty", "out"], "empty: no clips in it"),
-        (["films", "out", "--preview", "p.mp4"], "one clip at a time"),
+        (["films", "out", "--preview", "p.mp4"], "expected a single clip"),
         (["films", "out", "--engine", "slurm"], "--engine is 'slurm', expected one of loky"),
         (["films", "out", "--engine", "dask://127.0.0.1:1"], "no dask scheduler at 127.0.0.1:1"),
         (["films", "out", "--threshold", "0"], "threshold: found 0.0"),

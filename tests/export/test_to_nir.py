@@ -117,7 +117,7 @@ def test_the_manifest_keeps_graph_probe_and_pathway_together(
         (out / "manifest.json").write_text(content)
         assert run_main(words) == 2
         error = capsys.readouterr().err
-        assert error.count("\n") == 1 and "manifest.json: knows no graph" in error, error
+        assert error.count("\n") == 1 and "manifest.json: no entry for graph" in error, error
 
 
 def test_a_differing_spike_exits_1(run_dir: Path, tmp_path: Path, monkeypatch, capsys):

@@ -1,1 +1,1 @@
-"""Our own Lava processes, alone in a package: Lava executes every module beside them."""
+"""Lava processes of this project, in a package of their own: Lava imports all modules in it."""

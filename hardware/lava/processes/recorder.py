@@ -1,4 +1,4 @@
-"""A sink that writes each step straight into a .npy file that its parent process can read."""
+"""A sink process that writes each step into a .npy file, which the parent process can read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class Recorder(AbstractProcess):
-    """Write what arrives at step t (from 1) into row t − 1 of a uint8 .npy file.
+    """Write the vector of step t (from 1) into row t − 1 of a uint8 .npy file.
 
-    Reading a Var of Lava costs 30 to 60 µs a value; a memory-mapped file costs nothing.
+    Reading a Var of Lava takes 30 to 60 µs per value; a memory-mapped file avoids this.
 
     Args:
-        shape: shape of the port, (N,).
-        file: existing .npy file of shape (steps, N), uint8.
+        shape: the shape of the port, (N,).
+        file: an existing .npy file of shape (steps, N), uint8.
     """
 
     def __init__(self, *, shape: tuple[int, ...], file: str) -> None:
@@ -31,7 +31,7 @@ class Recorder(AbstractProcess):
 @implements(proc=Recorder, protocol=LoihiProtocol)
 @requires(CPU)
 class PyRecorderModel(PyLoihiProcessModel):
-    """The Recorder on a CPU, for floating and fixed point alike."""
+    """The Recorder on a CPU, for floating and fixed point."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)  # type: ignore[assignment]
 
@@ -40,5 +40,5 @@ class PyRecorderModel(PyLoihiProcessModel):
         self.rows = np.load(proc_params["file"], mmap_mode="r+")
 
     def run_spk(self) -> None:
-        """Receive one vector and writes it down."""
+        """Receive one vector and write it to the file."""
         self.rows[self.time_step - 1] = self.a_in.recv()

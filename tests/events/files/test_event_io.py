@@ -141,8 +141,8 @@ def damage_metadata(name: str, value: Any) -> str:
         ("frames", "many", "frames: found 'many', expected int"),
         ("frames", True, "frames: found True, expected int"),
         ("duration_us", -1, "expected no negative number"),
-        ("sensor", 7, "metadata that cannot be"),
-        ("sensor", {"threshold": -1}, "metadata that cannot be"),
+        ("sensor", 7, "invalid metadata"),
+        ("sensor", {"threshold": -1}, "invalid metadata"),
     ],
 )
 @pytest.mark.parametrize("ending", ["h5", "npz"])
@@ -172,7 +172,7 @@ def test_broken_hdf5_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(events.UserError, match=r"a\.h5: not a readable HDF5 file"):
         read_events(path)
     cases: dict[str, Any] = {
-        "no JSON text": lambda f: f.attrs.__delitem__("metadata"),
+        "not JSON": lambda f: f.attrs.__delitem__("metadata"),
         "no dataset": lambda f: f.__delitem__("events"),
         "sorted by t": lambda f: f["events"].__setitem__(0, (0, 0, 10**9, True)),
         "y runs from -3": lambda f: f["events"].__setitem__(0, (0, -3, 0, True)),

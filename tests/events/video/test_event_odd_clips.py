@@ -154,7 +154,7 @@ def test_a_rotated_clip_is_set_upright(
     assert np.abs(first.rgb()[..., 1] - expected).max() < 12
     assert first.rgb(20, 10).shape == (10, 20, 3)
     assert main([str(path), str(tmp_path / "a.h5"), "--preview", str(tmp_path / "p.mp4")]) == 0
-    assert ("pictures turned" in capsys.readouterr().out) == (clockwise > 0)
+    assert ("frames rotated" in capsys.readouterr().out) == (clockwise > 0)
     found, metadata = read_events(tmp_path / "a.h5")
     assert metadata.sensor_size == (*size, 2) and len(found) > 1000
 
@@ -201,5 +201,5 @@ def test_a_stream_that_nothing_decodes_is_named(tmp_path: Path) -> None:
     content = path.read_bytes()
     assert content.count(b"V_MPEG4/ISO/ASP") == 1
     path.write_bytes(content.replace(b"V_MPEG4/ISO/ASP", b"V_MPEG4/ISO/zzz"))
-    with pytest.raises(UserError, match="nothing here decodes its video stream"):
+    with pytest.raises(UserError, match="no decoder for its video stream"):
         Clip(path)

@@ -94,7 +94,7 @@ def test_the_page_says_what_the_json_says(made):
     for x in cost["fit"]:
         bits = f"{x['weight_bits']}", f"{x['synapse_bits'] / 8192:,.1f}"
         assert [x["layer"], f"{x['neurons']:,}", *bits] in [row[:4] for row in text.rows]
-    assert "Everything that must be equal is equal." in words
+    assert "All required comparisons are equal." in words
     assert "Modelled, not measured, and not Loihi's energy" in words
 
 
@@ -169,7 +169,7 @@ def test_the_first_divergence_is_marked(files, tmp_path, capsys):
         "differs, must not",
     ] in rows
     assert ["reference_int", "PyTorch (the probe)", "1,728", "1", "–", "differs, may"] in rows
-    assert "Failed: in reference_float" in html
+    assert "Failed: a required comparison differs in reference_float" in html
     # The figures show that sample, and say in which backend it differs.
     assert "Sample 2 of the probe" in html and "spikes of reference_int that differ" in html
     assert "neuron 7" in html
