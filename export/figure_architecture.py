@@ -72,7 +72,7 @@ BOXES = (
         "NumPy float, NumPy integer",
         OUTSIDE,
     ),
-    Box((735, 545), (205, 50), "hardware/lava/fixed.py", "Lava float, Lava fixed point", OUTSIDE),
+    Box((735, 545), (205, 50), "hardware/lava/run.py", "Lava float, Lava fixed point", OUTSIDE),
 )
 ARROWS = (
     Arrow(((180, 88), (238, 88)), "a, v", (209, 80)),

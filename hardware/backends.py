@@ -11,10 +11,8 @@ import numpy as np
 from hardware.fixed_point.quantise import IntegerNetwork, quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.network import Network, Recording
-from hardware.lava.fixed import lava_fixed
-from hardware.lava.float import lava_float
 from hardware.lava.netx_backend import netx
-from hardware.lava.run import RUNTIMES
+from hardware.lava.run import RUNTIMES, lava_fixed, lava_float
 from hardware.reference_float import reference_float
 from mdft.errors import UserError, unknown
 

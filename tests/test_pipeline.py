@@ -21,8 +21,7 @@ from events.video.clip import Clip
 from hardware.fixed_point.quantise import input_grids, quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import read_network
-from hardware.lava.fixed import lava_fixed
-from hardware.lava.float import lava_float
+from hardware.lava.run import lava_fixed, lava_float
 from hardware.probe import read_probe
 from hardware.reference_float import reference_float
 from mdft.data.dataset import Batch

@@ -1,12 +1,15 @@
-"""Run a plan in either of Lava's runtimes."""
+"""Run a network in Lava: the backends `lava_float` and `lava_fixed`, in either of its runtimes."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from hardware.fixed_point.integers import IntegerNetwork
+from hardware.fixed_point.reference_int import check_readout
+from hardware.graph.network import Network, Recording
 from hardware.lava.build import require_lava
 from hardware.lava.inline import run_inline
-from hardware.lava.plan import Plan, connected
+from hardware.lava.plan import Plan, connected, plan_fixed, plan_float
 from hardware.lava.process import run_process
 from mdft.errors import UserError
 
@@ -46,3 +49,48 @@ def run_plan(
             fired = run_process(part)
         spikes |= fired
     return spikes, membranes
+
+
+def lava_float(
+    network: Network, inputs: dict[str, np.ndarray], runtime: str = "inline"
+) -> Recording:
+    """Run a graph in Lava's floating point, in the form of `hardware.fixed_point.lava_form`.
+
+    Args:
+        network: a lowered graph.
+        inputs: real numbers (B, S, width), by input name.
+        runtime: "inline" (one OS process, records membranes too) or "process" (Lava's own runtime
+            in a guarded child process, records spikes only).
+
+    Raises:
+        UserError: Lava cannot express a node, which the message names, or Lava failed.
+    """
+    readouts = [p.name for p in network.populations if not p.fires]
+    spikes, membranes = run_plan(plan_float(network, inputs), readouts, runtime)
+    # Lava's membranes are relative to v_reset, see lava_form.
+    resets = {p.name: p.v_reset for p in network.populations}
+    membranes = {name: v + resets[name] for name, v in membranes.items()}
+    fired = {name: s for name, s in spikes.items() if name not in readouts}
+    return Recording(fired, membranes, dict.fromkeys(spikes, 1.0), {})
+
+
+def lava_fixed(
+    network: IntegerNetwork, inputs: dict[str, np.ndarray], runtime: str = "inline"
+) -> Recording:
+    """Run a quantised network in Lava's fixed point.
+
+    Args:
+        network: the result of `hardware.fixed_point.quantise.quantise`.
+        inputs: real numbers (B, S, width), by input name.
+        runtime: "inline" (one OS process, records membranes too) or "process" (Lava's own runtime
+            in a guarded child process, records spikes only).
+
+    Raises:
+        UserError: an input is out of range, an output membrane exceeds 24 bits, or Lava failed.
+    """
+    readouts = [p.name for p in network.populations if not p.fires]
+    spikes, membranes = run_plan(plan_fixed(network, inputs), readouts, runtime)
+    for name in readouts:
+        check_readout(name, membranes[name])
+    fired = {name: s for name, s in spikes.items() if name not in readouts}
+    return Recording(fired, membranes, network.membrane_units, {})

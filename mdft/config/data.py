@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from mdft.config.features import FeatureConfig
+from mdft.config.ranges import Count, Positive, check_ranges
 from mdft.config.rendered import RenderedConfig
-from mdft.errors import require
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class DataConfig:
     text_alignment: Literal["name", "legacy"] = "name"
     """files: name: join word vectors to classes by name; legacy: reproduce the misalignment of
     the widely used loaders."""
-    max_seconds: int | None = None
+    max_seconds: Count | None = None
     """files, folder: keep only the middle of clips longer than this; default: keep whole clips."""
     lengths: Literal["pool", "cut"] = "pool"
     """files: if audio and visual features differ in length, average the longer sequence down to
@@ -40,7 +39,7 @@ class DataConfig:
     events: Literal["pixel", "feature"] = "pixel"
     """Event input E_v: pixel: events of the video's pixels, K bins per second; feature: threshold
     crossings of the visual features, K = 1."""
-    feature_threshold: float = 0.2
+    feature_threshold: Positive = 0.2
     """Threshold C of the feature events, a difference of log features."""
     extract: FeatureConfig = field(default_factory=FeatureConfig)
     """folder: how features and events are extracted from the clips."""
@@ -61,10 +60,7 @@ class DataConfig:
 
         Requirements of a single source are checked by its entry in ``mdft.data.sources.SOURCES``.
         """
-        threshold = self.feature_threshold
-        require(0 < threshold < math.inf, "feature_threshold", threshold, "a positive number")
-        enough = self.max_seconds is None or self.max_seconds >= 1
-        require(enough, "data.max_seconds", self.max_seconds, "at least 1")
+        check_ranges(self)
 
     def absolute(self) -> DataConfig:
         """The same configuration with absolute input paths; the cache folder is not changed."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Interval, MultipleOf
+
+from mdft.config.ranges import BinsPerSecond, FrameSize, Positive, Seed, check_ranges
 from mdft.config.rendered import RenderedConfig
 from mdft.errors import UserError, require
 
@@ -26,22 +28,23 @@ class FeatureConfig:
     checkpoint: Path | None = None
     """File of the backbone's weights: required for selavi; torchvision networks have random
     weights without it."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the weights of frozen and of a torchvision network without a checkpoint."""
-    size: int = 64
+    size: FrameSize = 64
     """Shorter side, in pixels, of the frames used for events, and of the frames given to the
     backbone frozen."""
-    sample_rate: int = 8000
+    sample_rate: Annotated[int, Interval(ge=4000, le=48000), MultipleOf(100)] = 8000
     """frozen and torchvision: audio samples per second; a multiple of 100."""
-    bins_per_second: int = 8
+    bins_per_second: BinsPerSecond = 8
     """Event bins per second (K)."""
-    event_threshold: float = 0.2
+    event_threshold: Positive = 0.2
     """Contrast threshold C: the change of log intensity that makes an event."""
-    max_seconds: int = 60
+    max_seconds: Annotated[int, Interval(ge=1, le=3600)] = 60
     """Use only this many seconds from the beginning of a clip."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range, or a missing file."""
+        check_ranges(self)
         named = self.backbone in (FROZEN, SELAVI) or self.backbone.startswith(TORCHVISION)
         require(named, "--backbone", self.backbone, "frozen, selavi or torchvision:NAME")
         if self.backbone == SELAVI and self.checkpoint is None:
@@ -53,16 +56,6 @@ class FeatureConfig:
             raise UserError(f"--checkpoint {self.checkpoint}: frozen takes no weights")
         if self.checkpoint is not None and not self.checkpoint.is_file():
             raise UserError(f"--checkpoint {self.checkpoint}: no such file")
-        require(0 <= self.seed < 2**32, "seed", self.seed, "0 <= it < 2**32")
-        require(16 <= self.size <= 512, "size", self.size, "16 to 512")
-        rate = self.sample_rate
-        require(rate % 100 == 0 and 4000 <= rate <= 48000, "sample_rate", rate, "4000 to 48000")
-        require(
-            1 <= self.bins_per_second <= 1000, "bins_per_second", self.bins_per_second, "1…1000"
-        )
-        threshold = self.event_threshold
-        require(0 < threshold < math.inf, "event_threshold", threshold, "a positive number")
-        require(1 <= self.max_seconds <= 3600, "max_seconds", self.max_seconds, "1 to 3600")
 
     def described(self) -> dict[str, Any]:
         """The settings that decide a clip's features, for JSON; the checkpoint by its SHA-256."""

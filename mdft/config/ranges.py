@@ -22,6 +22,8 @@ Count = Annotated[int, Ge(1)]
 Share = Annotated[float, Interval(ge=0, lt=1)]
 Positive = Annotated[float, Interval(gt=0, lt=math.inf)]
 NotNegative = Annotated[float, Interval(ge=0, lt=math.inf)]
+FrameSize = Annotated[int, Interval(ge=16, le=512)]
+BinsPerSecond = Annotated[int, Interval(ge=1, le=1000)]
 Seed = Annotated[int, Interval(ge=0, lt=2**32)]
 
 

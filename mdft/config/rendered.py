@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from mdft.errors import UserError
+from annotated_types import Ge, Interval
+
+from mdft.config.ranges import (
+    BinsPerSecond,
+    Count,
+    FrameSize,
+    NotNegative,
+    Positive,
+    check_ranges,
+)
+from mdft.errors import require
 
 #: The index of an object is its shape number in the rendering kernel.
 OBJECTS = (
@@ -47,9 +56,6 @@ SCENES = (
     "windows",
 )
 
-#: Sample rates of AAC that have a whole number of samples in a hundredth of a second.
-_RATES = (8000, 12000, 16000, 24000, 32000, 48000)
-
 
 @dataclass(frozen=True)
 class ClassCounts:
@@ -67,54 +73,51 @@ class ClassCounts:
         test_clips: clips held out for the test, per class that stage 2 trains on.
     """
 
-    groups: int = 8
-    seen_per_group: int = 4
-    unseen_per_group: int = 4
-    val_groups: int = 2
-    test_groups: int = 2
-    motions: int = len(MOTIONS)
-    clips_per_class: int = 24
-    val_clips: int = 4
-    test_clips: int = 4
+    groups: Count = 8
+    seen_per_group: Annotated[int, Ge(2)] = 4
+    unseen_per_group: Count = 4
+    val_groups: Count = 2
+    test_groups: Count = 2
+    motions: Annotated[int, Interval(ge=2, le=len(MOTIONS))] = len(MOTIONS)
+    clips_per_class: Count = 24
+    val_clips: Count = 4
+    test_clips: Count = 4
 
     def check(self) -> None:
         """Raise a ``UserError`` that names the first count out of its range."""
+        check_ranges(self)
+        for name, holds, expected in self._relations():
+            require(holds, name, getattr(self, name), expected)
+
+    def _relations(self) -> tuple[tuple[str, bool, str], ...]:
+        """What the counts must be relative to each other: name, whether it holds, expected."""
         most = min(len(OBJECTS), len(SOUNDS))
-        rules = (
-            (self.groups <= most * most, "groups", f"at most {most * most}"),
-            (2 <= self.motions <= len(MOTIONS), "motions", f"2 to {len(MOTIONS)}"),
-            (self.seen_per_group >= 2, "seen_per_group", "at least 2"),
+        rest, free = self.motions - self.seen_per_group, self.groups - self.val_groups
+        held_out = self.val_clips + self.test_clips
+        return (
+            ("groups", self.groups <= most * most, f"at most {most * most}"),
             (
-                self.motions % max(self.seen_per_group, 1) == 0,
                 "seen_per_group",
+                self.motions % self.seen_per_group == 0,
                 f"a divisor of motions={self.motions}",
             ),
+            ("unseen_per_group", self.unseen_per_group <= rest, f"1 to {rest}"),
             (
-                1 <= self.unseen_per_group <= self.motions - self.seen_per_group,
-                "unseen_per_group",
-                f"1 to {self.motions - self.seen_per_group}",
-            ),
-            (
-                self.groups * self.seen_per_group >= 2 * self.motions,
                 "groups",
+                self.groups * self.seen_per_group >= 2 * self.motions,
                 "enough for two seen classes per motion",
             ),
-            (self.val_groups >= 1, "val_groups", "at least 1"),
-            (self.test_groups >= 1, "test_groups", "at least 1"),
             (
-                self.val_groups + self.test_groups <= self.groups,
                 "test_groups",
-                f"at most {self.groups - self.val_groups}, with val_groups={self.val_groups}",
+                self.test_groups <= free,
+                f"at most {free}, with val_groups={self.val_groups}",
             ),
-            (self.val_clips >= 1, "val_clips", "at least 1"),
-            (self.test_clips >= 1, "test_clips", "at least 1"),
             (
-                self.clips_per_class > self.val_clips + self.test_clips,
                 "clips_per_class",
-                f"more than val_clips + test_clips = {self.val_clips + self.test_clips}",
+                self.clips_per_class > held_out,
+                f"more than val_clips + test_clips = {held_out}",
             ),
         )
-        require(self, rules)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class RenderedConfig:
         seconds: length of a clip in seconds (T).
         fps: frames per second.
         size: side of the square frames in pixels.
-        sample_rate: audio samples per second.
+        sample_rate: audio samples per second; rates of AAC with a whole number of samples in 10 ms.
         home_probability: probability that a clip of a seen class uses the class's home scene.
         bins_per_second: event bins per second (K).
         event_threshold: contrast threshold C of the event generator.
@@ -135,40 +138,18 @@ class RenderedConfig:
             norm 1.
     """
 
-    seed: int = 0
+    seed: Annotated[int, Ge(0)] = 0
     counts: ClassCounts = field(default_factory=ClassCounts)
-    seconds: int = 3
-    fps: int = 16
-    size: int = 64
-    sample_rate: int = 8000
-    home_probability: float = 0.7
-    bins_per_second: int = 8
-    event_threshold: float = 0.2
-    word_noise: float = 0.1
+    seconds: Annotated[int, Interval(ge=1, le=60)] = 3
+    fps: Annotated[int, Interval(ge=4, le=240)] = 16
+    size: FrameSize = 64
+    sample_rate: Literal[8000, 12000, 16000, 24000, 32000, 48000] = 8000
+    home_probability: Annotated[float, Interval(ge=0, le=1)] = 0.7
+    bins_per_second: BinsPerSecond = 8
+    event_threshold: Positive = 0.2
+    word_noise: NotNegative = 0.1
 
     def check(self) -> None:
         """Raise a ``UserError`` that names the first field out of its range."""
+        check_ranges(self)
         self.counts.check()
-        rules = (
-            (self.seed >= 0, "seed", "0 or more"),
-            (1 <= self.seconds <= 60, "seconds", "1 to 60"),
-            (4 <= self.fps <= 240, "fps", "4 to 240"),
-            (16 <= self.size <= 512, "size", "16 to 512"),
-            (
-                self.sample_rate in _RATES,
-                "sample_rate",
-                f"one of {', '.join(map(str, _RATES))}",
-            ),
-            (0 <= self.home_probability <= 1, "home_probability", "0 to 1"),
-            (1 <= self.bins_per_second <= 1000, "bins_per_second", "1 to 1000"),
-            (0 < self.event_threshold < math.inf, "event_threshold", "a positive number"),
-            (0 <= self.word_noise < math.inf, "word_noise", "0 or more"),
-        )
-        require(self, rules)
-
-
-def require(config: object, rules: Iterable[tuple[bool, str, str]]) -> None:
-    """Raise ``UserError`` for the first rule (holds, field, expected) that does not hold."""
-    for holds, name, expected in rules:
-        if not holds:
-            raise UserError(f"{name}={getattr(config, name)}: expected {expected}")

@@ -2,7 +2,7 @@
 
     python -m mdft.data.export OUT --format avca|tcaf|mp4 [--seed S] [--recipe embedded|debug]
 
-``mdft/data/rendered/export_clips.py`` describes the format mp4. For the other two, OUT is the
+``mdft/data/rendered/mp4.py`` describes the format mp4. For the other two, OUT is the
 ``--root_dir`` of AVCA's and TCaF's trainers. These support named data sets only, so the files have
 the names of UCF: run the trainers with ``--dataset_name UCF``. Features are not standardised.
 ``README.txt`` in OUT has the command lines.
@@ -232,7 +232,7 @@ def main(command: Command) -> int:
     _check_free(command.out)  # before minutes of rendering
     # Imported here: --help and a mistyped flag are answered without torch.
     from mdft.data.rendered import benchmark as rendered
-    from mdft.data.rendered.export_clips import export_clips
+    from mdft.data.rendered.mp4 import export_clips
 
     config = replace(RECIPES[command.recipe]().data.rendered, seed=command.seed)
     if command.format == "mp4":

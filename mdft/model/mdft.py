@@ -18,8 +18,7 @@ from mdft.model.calibrate import calibrate
 from mdft.model.crm import CRM, GatedSum, accumulate
 from mdft.model.dab import DiscrepancyAnalysis
 from mdft.model.layers import Encoder, Projection, Reconstruction, masked_mean
-from mdft.model.motion import MotionBranch
-from mdft.model.motion_mlp import MotionMLP
+from mdft.model.motion import MotionBranch, MotionMLP
 from mdft.model.rjlu import RJLU
 from mdft.model.threshold import dynamic_threshold
 

@@ -1,4 +1,4 @@
-"""The spiking motion branch of one pathway, the part that is exported to NIR and run in Lava."""
+"""The motion branch of one pathway: spiking layers, exported to NIR and run in Lava, or an MLP."""
 
 from __future__ import annotations
 
@@ -293,3 +293,24 @@ class MotionBranch(nn.Module):
             "MotionBranch: threshold", self.theta_0 if theta is None else theta, like_BSN
         )
         return self.threshold_current(theta_BSA)
+
+
+class MotionMLP(nn.Module):
+    """``layers`` blocks of Linear + ReLU, applied to each event bin separately, without state.
+
+    Args:
+        features: width of the input.
+        neurons: width of every layer.
+        layers: number of blocks.
+    """
+
+    def __init__(self, features: int, neurons: int, layers: int = 3) -> None:
+        super().__init__()
+        widths = [features] + [neurons] * (layers - 1)
+        self.blocks = nn.Sequential(
+            *(nn.Sequential(nn.Linear(width, neurons), nn.ReLU()) for width in widths)
+        )
+
+    def forward(self, x_BSF: Tensor) -> Tensor:
+        """(B,S,N), non-negative."""
+        return self.blocks(x_BSF)

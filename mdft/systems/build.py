@@ -15,11 +15,10 @@ from mdft.systems.avca import AVCA
 from mdft.systems.avgzslnet import AVGZSLNet
 from mdft.systems.avmst import AVMST
 from mdft.systems.cjme import CJME
-from mdft.systems.devise import DeViSE
+from mdft.systems.compatibility import SJE, DeViSE
 from mdft.systems.fvaegan import FVAEGAN
 from mdft.systems.interface import System
 from mdft.systems.mdft import MDFTSystem
-from mdft.systems.sje import SJE
 from mdft.systems.tcaf import TCaF
 
 OURS = "mdft"

@@ -1,4 +1,4 @@
-"""A bilinear compatibility of features and words, the common base of SJE and DeViSE."""
+"""Bilinear compatibility of features and words: the baselines SJE and DeViSE."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mdft.config.baselines import CompatibilityConfig
 from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch
 from mdft.systems.blocks import concatenated
-from mdft.systems.interface import Embedded, System, TrainingBatch, joint
+from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint, summed
 
 
 class Compatibility(System):
@@ -54,3 +54,25 @@ class Compatibility(System):
 
     def _project(self, batch: Batch) -> Tensor:
         return self.map(self.dropout(concatenated(batch, normalise=self.config.normalise)))
+
+
+class SJE(Compatibility):
+    """Structured joint embedding: the loss uses only the most violating class.
+
+    Akata et al., Evaluation of Output Embeddings for Fine-Grained Image Classification, CVPR 2015.
+    """
+
+    def loss(self, batch: TrainingBatch) -> Loss:
+        """``max_y [γ + F(x, y) − F(x, y_x)]₊``, mean over the batch."""
+        return summed({"hinge": self.hinges(batch).amax(1).mean()})
+
+
+class DeViSE(Compatibility):
+    """Deep visual-semantic embedding: the loss sums over all violating classes.
+
+    Frome et al., DeViSE: A Deep Visual-Semantic Embedding Model, NeurIPS 2013.
+    """
+
+    def loss(self, batch: TrainingBatch) -> Loss:
+        """``Σ_y [γ + F(x, y) − F(x, y_x)]₊``, mean over the batch."""
+        return summed({"hinge": self.hinges(batch).sum(1).mean()})

@@ -36,9 +36,8 @@ from mdft.training.compute import compile_dense
 from mdft.training.evaluation import ScoredSplit, results_of, score_split
 from mdft.training.feed import feed_of
 from mdft.training.finetune import adopt, beginning
-from mdft.training.finite import check_finite_weights
 from mdft.training.protocol import Progress, check_fit, resumed
-from mdft.training.step import EpochLoop
+from mdft.training.step import EpochLoop, check_finite_weights
 from mdft.training.tables import write_tables
 
 Report = Callable[[dict[str, Any]], None]

@@ -14,8 +14,7 @@ from hardware.graph.file import _build
 from hardware.graph.graph import lower
 from hardware.graph.network import Recording
 from hardware.graph.structure import read_structure
-from hardware.lava.fixed import lava_fixed
-from hardware.lava.float import lava_float
+from hardware.lava.run import lava_fixed, lava_float
 from hardware.reference_float import reference_float
 from tests.hardware import plain_nir
 from tests.hardware.any_graph import DT, any_inputs, random_any

@@ -1,8 +1,10 @@
-"""Writes rendered clips as MP4 with sound."""
+"""Write rendered clips as MP4 with sound: those of a class, or the whole benchmark."""
 
 from __future__ import annotations
 
+import csv
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,11 +13,15 @@ import numpy as np
 from av.container import OutputContainer
 
 from mdft.config.rendered import RenderedConfig
-from mdft.data.rendered.classes import make_classes
+from mdft.data.files.splits import PARTS
+from mdft.data.progress import progress_bar
+from mdft.data.rendered.classes import make_classes, make_splits, word_vectors
 from mdft.data.rendered.clip import render_clip
 from mdft.errors import UserError, closest
 from mdft.files import replacing
 
+#: Names in the folder of :func:`export_clips`.
+CLIPS, SPLITS, WORDS = "clips", "splits.csv", "words.npz"
 _BLOCK = 1024  # AAC codes blocks of 1024 samples
 
 
@@ -101,3 +107,40 @@ def _write(
         heard.sample_rate, heard.pts, heard.time_base = rate, start, Fraction(1, rate)
         file.mux(audio.encode(heard))
     file.mux(audio.encode(None))
+
+
+def export_clips(config: RenderedConfig, folder: Path) -> int:
+    """Write every clip of a benchmark as MP4 with sound, its splits and its word vectors.
+
+    FOLDER/clips/CLASS/CLASS_NNN.mp4; FOLDER/splits.csv with columns clip and part, the benchmark's
+    own splits; FOLDER/words.npz, the classes' word vectors.
+    ``python -m mdft.train folder --data.root FOLDER/clips --data.splits FOLDER/splits.csv
+    --data.vectors FOLDER/words.npz`` trains on them as on the benchmark itself, apart from the loss
+    of the codecs.
+
+    Args:
+        config: parameters of the benchmark.
+        folder: created if missing.
+
+    Returns:
+        The number of clips.
+
+    Raises:
+        UserError: a count is out of its range.
+        OSError: the folder cannot be written.
+    """
+    classes = make_classes(config.seed, config.counts)
+    count = config.counts.clips_per_class
+    with progress_bar(True) as bar:
+        paths: list[Path] = []
+        for kind in bar.track(classes, description="writing clips"):
+            paths += export_mp4(config, kind.name, folder / CLIPS / kind.name, tuple(range(count)))
+    splits = make_splits(classes, config.counts)
+    rows: list[Sequence[object]] = [("clip", "part")]
+    for part in PARTS:
+        rows += [(paths[i].relative_to(folder / CLIPS).as_posix(), part) for i in splits[part]]
+    with (folder / SPLITS).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    words_CW = word_vectors(config.seed, classes, config.word_noise)
+    np.savez(folder / WORDS, words=np.array([c.name for c in classes]), vectors=words_CW)
+    return len(paths)

@@ -14,7 +14,7 @@ from hardware.fixed_point.lava_form import START, constants, lava_form
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
-from hardware.lava.float import lava_float
+from hardware.lava.run import lava_float
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
 from tests.hardware.any_graph import DT

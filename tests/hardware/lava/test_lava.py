@@ -11,9 +11,8 @@ from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
 from hardware.graph.network import Network, Recording, Synapses
-from hardware.lava.fixed import lava_fixed
-from hardware.lava.float import lava_float
 from hardware.lava.plan import load_plan, plan_fixed, plan_float, save_plan
+from hardware.lava.run import lava_fixed, lava_float
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
 from tests.hardware.nets import grids, random_graph, random_inputs

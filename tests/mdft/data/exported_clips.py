@@ -9,7 +9,7 @@ from mdft.config.data import DataConfig
 from mdft.config.features import of_rendered
 from mdft.config.rendered import ClassCounts, RenderedConfig
 from mdft.config.train import TrainConfig
-from mdft.data.rendered.export_clips import CLIPS, SPLITS, WORDS, export_clips
+from mdft.data.rendered.mp4 import CLIPS, SPLITS, WORDS, export_clips
 from mdft.data.video.benchmark import prepared_folder
 from mdft.data.video.prepare import prepare
 

@@ -217,7 +217,7 @@ def test_command_line_lists_all_classes(capsys):
 def test_command_line_answers_a_mistake_in_one_line(tmp_path, capsys):
     for arguments, named in (
         (["--export", "no_such_class", "--out", str(tmp_path / "x")], "no_such_class"),
-        (["--list", "--size", "5"], "size=5"),
+        (["--list", "--size", "5"], "size is 5"),
         ([], "--list"),
     ):
         assert command(*arguments) == 2

@@ -163,7 +163,7 @@ def test_word_noise_sets_classes_apart():
     ],
 )
 def test_impossible_counts_are_named(field, value):
-    with pytest.raises(UserError, match=f"^{field}={value}: expected "):
+    with pytest.raises(UserError, match=f"^{field} is {value}, expected "):
         replace(ClassCounts(), **{field: value}).check()
 
 
@@ -174,5 +174,5 @@ def test_impossible_counts_are_named(field, value):
      ("word_noise", float("inf"))],
 )  # fmt: skip
 def test_impossible_parameters_are_named(field, value):
-    with pytest.raises(UserError, match=f"^{field}={value}: expected "):
+    with pytest.raises(UserError, match=f"^{field} is {value}, expected "):
         replace(RenderedConfig(), **{field: value}).check()

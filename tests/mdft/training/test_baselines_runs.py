@@ -18,8 +18,8 @@ from mdft.model.losses import total_loss
 from mdft.runs.folder import Results, read_config
 from mdft.runs.load import load_model, load_ours
 from mdft.systems.build import BASELINES, build, check_used
+from mdft.systems.compatibility import SJE
 from mdft.systems.mdft import MDFTSystem
-from mdft.systems.sje import SJE
 from mdft.training.evaluation import results_of, score_split
 from mdft.training.trainer import Trainer
 from tests.mdft.small_baselines import SYSTEMS, system_config, training_batch_of
