@@ -158,10 +158,10 @@ def call(module: str, *arguments: str) -> Answer:
         folder = Path(name)
         (folder / TEXT).write_text("no video, no graph, no run\n")
         (folder / EMPTY).mkdir()
-        status, *said = run(module, *arguments, folder=folder, MDFT_CACHE=f"{name}/.cache")
+        status, *printed = run(module, *arguments, folder=folder, MDFT_CACHE=f"{name}/.cache")
         paths = (str(p.relative_to(folder)) for p in folder.rglob("*"))
         left = sorted(p for p in paths if p not in (TEXT, EMPTY))
-        out, err = (text.replace(os.path.realpath(folder), ".") for text in said)
+        out, err = (text.replace(os.path.realpath(folder), ".") for text in printed)
     return Answer(status, out, err, tuple(left))
 
 

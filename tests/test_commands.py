@@ -86,8 +86,8 @@ def test_help_explains_every_flag(module: str):
     found = flags(answer.out)
     assert "--debug" in [flag.name for flag in found]
     for flag in found:
-        said = re.match(r"(.*?)\((default|required)", flag.text)
-        assert said and said.group(1).strip(), flag
+        printed = re.match(r"(.*?)\((default|required)", flag.text)
+        assert printed and printed.group(1).strip(), flag
 
 
 def test_help_of_train_lists_the_recipes():
@@ -103,8 +103,8 @@ def test_debug_shows_where_it_went_wrong(answers):
             debugged = call(case.module, *case.arguments, "--debug")
             assert debugged.status == 2, case
             assert debugged.err.startswith("Traceback (most recent call last):\n"), case
-            said = answer.err.removeprefix("error: ")
-            assert debugged.err.splitlines()[-1].endswith("UserError: " + said.strip()), case
+            printed = answer.err.removeprefix("error: ")
+            assert debugged.err.splitlines()[-1].endswith("UserError: " + printed.strip()), case
 
 
 def test_arguments_are_read_in_one_place():
@@ -147,10 +147,10 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_mistake_says_what_was_found_and_what_to_do(kind: str):
-    module, arguments, said = KINDS[kind]
+    module, arguments, printed = KINDS[kind]
     answer = call(module, *arguments.split())
     assert (answer.status, answer.out, answer.left) == (2, "", ())
-    assert re.fullmatch(f"error: .*{said}.*\n", answer.err), answer.err
+    assert re.fullmatch(f"error: .*{printed}.*\n", answer.err), answer.err
 
 
 def test_the_document_names_each_kind():

@@ -67,7 +67,7 @@ def test_every_command_is_run_somewhere():
     assert [name for name in ELSEWHERE.values() if f"def {name}" not in TESTS] == []
 
 
-def said(*words: object, folder: Path, columns: int = 100) -> str:
+def printed(*words: object, folder: Path, columns: int = 100) -> str:
     """What ``python -m`` prints, without blanks at the ends of lines; it must succeed."""
     module, *arguments = words
     status, out, err = run(str(module), *arguments, folder=folder, COLUMNS=str(columns))
@@ -84,16 +84,16 @@ def test_the_last_screen_of_the_demo_is_that_of_the_released_weights(tmp_path: P
     shutil.copytree(mdft.RELEASED, run)
     (run / "metrics.jsonl").touch()  # the release leaves them out
     (run / "tensorboard").mkdir()
-    said("export.to_nir", run, "--samples", 8, folder=tmp_path)
+    printed("export.to_nir", run, "--samples", 8, folder=tmp_path)
     for backend, pathway in product(
         ("reference_float", "lava_float", "lava_fixed"), ("audio", "visual")
     ):
         files = run / f"motion_{pathway}.nir", run / "probe.npz"
         report = "--json", run / f"parity_{backend}_{pathway}.json"
         runtime = "--backend", backend, "--runtime", "process"
-        said("hardware.run", *files, *runtime, *report, folder=tmp_path)
+        printed("hardware.run", *files, *runtime, *report, folder=tmp_path)
     screen = README.split("Its last screen:\n\n```\n")[1].split("\n```")[0]
-    found = said("export.summary", "runs/demo", folder=tmp_path, columns=80)
+    found = printed("export.summary", "runs/demo", folder=tmp_path, columns=80)
     assert screen in found, found
 
 
@@ -114,7 +114,7 @@ def test_the_commands_and_outputs_are_those_of_the_released_run(tmp_path: Path):
     asked = said_and_shown()
     assert len(asked) == 6
     for words, shown in asked:
-        found = said(*words, folder=tmp_path)
+        found = printed(*words, folder=tmp_path)
         for part in shown:
             assert part.strip("\n") in found, (words, found)
     clip = tmp_path / "clips" / f"{CLASS}_003.mp4"
@@ -129,6 +129,6 @@ def test_the_commands_and_outputs_are_those_of_the_released_run(tmp_path: Path):
         words = [str(places.get(w, w.replace("OUT", str(tmp_path)))) for w in typed.split()]
         name = written.split()[0]
         if name not in done or "[" in written or "--preview" in written:
-            said(name, *words, folder=tmp_path)
+            printed(name, *words, folder=tmp_path)
     for name in ("report.html", "branch.net", "why.html", "e.h5", "e.mp4", "pixel.png", "figures"):
         assert (tmp_path / name).stat().st_size > 0

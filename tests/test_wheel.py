@@ -108,6 +108,6 @@ def test_the_wheel_runs_from_another_folder(wheel: Path, tmp_path: Path):
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    where, _, said = done.stdout.partition("\n")
+    where, _, printed = done.stdout.partition("\n")
     assert [path.startswith(str(tmp_path)) for path in where.split()] == [True] * 4
-    assert said.startswith("usage: python -m mdft.train")
+    assert printed.startswith("usage: python -m mdft.train")

@@ -96,7 +96,7 @@ def test_the_quick_table_has_every_system_and_says_who_was_not_given(
 
 @pytest.mark.subprocess
 def test_a_wrong_checkout_is_one_line(tmp_path: Path):
-    with pytest.raises(UserError, match=r"--tcaf .*: there is no src/model_sequence.py, expected"):
+    with pytest.raises(UserError, match=r"--tcaf .*: no src/model_sequence.py there, expected"):
         checked("tcaf", tmp_path)
     command = [sys.executable, "-m", "benchmarks.training", "--avca", str(tmp_path / "no")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -108,7 +108,7 @@ def test_a_wrong_checkout_is_one_line(tmp_path: Path):
 @pytest.mark.subprocess
 def test_a_checkout_that_does_not_run_says_the_last_line(tcaf: Path):
     (tcaf / "src" / "model_sequence.py").write_text("import no_such_library\n")
-    with pytest.raises(UserError, match="No module named 'no_such_library'; name an interpreter"):
+    with pytest.raises(UserError, match="No module named 'no_such_library'; give an interpreter"):
         Authors(settings(tcaf))
 
 

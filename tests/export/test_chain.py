@@ -90,7 +90,7 @@ def test_the_chain_gives_the_spikes_of_pytorch(
 
 
 def test_a_reader_that_delays_every_layer_gives_the_same_spikes_later():
-    """Plain loops over the nodes as a stranger reads them; each Affine takes a step."""
+    """Plain loops over the nodes as another reader reads them; each Affine takes a step."""
     branch = firing_branch(3, 12, 10, 3)
     x, current, code, drive = driven(branch, 3, 1, 20)
     nodes = to_chain(branch, code).nodes

@@ -125,14 +125,14 @@ def test_a_graph_that_differs_is_named(case: str):
     change, message = GRAPHS[case]
     graph = small()
     change(graph)
-    said = refused(lambda: check_graph(Path("g.nir"), graph, contract(), PATHWAY))
-    assert said == f"g.nir: {message}" + " by manifest.json" * (message != OTHER)
+    answer = refused(lambda: check_graph(Path("g.nir"), graph, contract(), PATHWAY))
+    assert answer == f"g.nir: {message}" + " by manifest.json" * (message != OTHER)
 
 
 def test_r_is_one_or_makes_a_gain_of_one():
     graph = small()
-    said = refused(lambda: check_graph(Path("g"), graph, contract(r_convention="one"), PATHWAY))
-    assert said == "g: lif_1.r is [2.0], expected 1 by manifest.json"
+    answer = refused(lambda: check_graph(Path("g"), graph, contract(r_convention="one"), PATHWAY))
+    assert answer == "g: lif_1.r is [2.0], expected 1 by manifest.json"
     nodes: dict[str, Any] = graph.nodes
     nodes["lif_1"].r[:] = nodes["lif_2"].r[:] = 1
     check_graph(Path("g"), graph, contract(r_convention="one"), PATHWAY)
@@ -144,8 +144,8 @@ def test_an_empty_layer_is_refused():
         graph.nodes[f"lif_{i}"] = nir.LIF(*(np.ones(0, np.float32) for _ in range(4)))
     empty = replace(LAYER, neurons=0, relays=0)
     pathway = replace(PATHWAY, layers={"lif_1": empty, "lif_2": empty})
-    said = refused(lambda: check_graph(Path("g"), graph, contract(), pathway))
-    assert said == "g: lif_1.tau is [], expected 0.0002 by manifest.json"
+    answer = refused(lambda: check_graph(Path("g"), graph, contract(), pathway))
+    assert answer == "g: lif_1.tau is [], expected 0.0002 by manifest.json"
 
 
 FIELDS = ("equation", "comparison", "reset", "start", "latency", "units")
@@ -172,9 +172,9 @@ def test_each_sentence_must_be_ours(folder: Path, field: str):
 def test_a_field_is_named_by_its_path(folder: Path, old: str, new: str, where: str):
     path = folder / "manifest.json"
     path.write_text(path.read_text().replace(old, new, 1))
-    said = refused(lambda: read_contract(folder))
-    assert said.startswith(f"{path}: field {where}") and said.endswith(f"; {AGAIN}")
-    assert "\n" not in said
+    answer = refused(lambda: read_contract(folder))
+    assert answer.startswith(f"{path}: field {where}") and answer.endswith(f"; {AGAIN}")
+    assert "\n" not in answer
 
 
 def test_missing_and_changed_files_are_named(folder: Path):

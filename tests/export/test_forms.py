@@ -147,6 +147,6 @@ def test_without_lava_a_lava_backend_says_so_and_the_others_run(
     monkeypatch.setattr(importlib.util, "find_spec", hidden)
     files = [str(both / "out" / name) for name in ("motion_audio.nir", "probe.npz")]
     assert run_main([*files, "--backend", backend]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "lava-nc" in said and "Python 3.10" in said
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and "lava-nc" in printed and "Python 3.10" in printed
     assert run_main([*files, "--backend", "reference_int"]) == 0

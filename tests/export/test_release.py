@@ -68,11 +68,11 @@ def test_it_scores_what_it_says():
     sides: the nearest decision is 0.0023 away. Were a threshold current rounded the other way, a
     spike and with it a clip could. One of 160 seen clips is 0.6 %, one of 192 unseen 0.5 %.
     """
-    model, clips, said = mdft.load(RUN).model, clips_of(RUN), read_results(RUN)
+    model, clips, stored = mdft.load(RUN).model, clips_of(RUN), read_results(RUN)
     split = score_split(model, clips, "test_seen", "test_unseen", 32)
-    found = results_of(split, beta=said.beta, epoch=said.epoch, seed=said.seed, seconds=0.0)
+    found = results_of(split, beta=stored.beta, epoch=stored.epoch, seed=stored.seed, seconds=0.0)
     for name in ("seen", "unseen", "hm", "zsl"):
-        assert getattr(found, name) == pytest.approx(getattr(said, name), abs=0.01)
+        assert getattr(found, name) == pytest.approx(getattr(stored, name), abs=0.01)
 
 
 def test_a_run_without_parity_is_no_release(tmp_path: Path):

@@ -77,16 +77,16 @@ GOLDEN: dict[str, Golden] = {
 
 def differences(old: Trace, new: Trace, rtol: float) -> list[str]:
     """A line for every array that was added, dropped or changed by more than rtol."""
-    said = [f"{name}: only in the old file" for name in old.keys() - new.keys()]
-    said += [f"{name}: only in the new one" for name in new.keys() - old.keys()]
+    lines = [f"{name}: only in the old file" for name in old.keys() - new.keys()]
+    lines += [f"{name}: only in the new one" for name in new.keys() - old.keys()]
     for name in old.keys() & new.keys():
         a, b = old[name], new[name]
         if a.shape != b.shape or a.dtype != b.dtype:
-            said.append(f"{name}: {a.dtype}{a.shape} was, {b.dtype}{b.shape} is")
+            lines.append(f"{name}: {a.dtype}{a.shape} was, {b.dtype}{b.shape} is")
         elif rtol and not np.allclose(b, a, rtol=rtol, atol=0):
             with np.errstate(divide="ignore"):
                 worst = np.max(np.abs(b - a)[a != b] / np.abs(a[a != b]))
-            said.append(f"{name}: off by up to {worst:.2g} of its value, {rtol:g} is allowed")
+            lines.append(f"{name}: off by up to {worst:.2g} of its value, {rtol:g} is allowed")
         elif not rtol and not np.array_equal(a, b):
-            said.append(f"{name}: {np.sum(a != b):,} of {a.size:,} values differ")
-    return sorted(said)
+            lines.append(f"{name}: {np.sum(a != b):,} of {a.size:,} values differ")
+    return sorted(lines)

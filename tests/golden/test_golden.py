@@ -96,19 +96,19 @@ def test_the_script_keeps_what_differs_until_it_is_forced(tmp_path: Path, capsys
     def say(force: bool = False) -> tuple[int, str]:
         return make(Make(tmp_path, force), golden), capsys.readouterr().out
 
-    status, said = say()
-    assert status == 0 and said.count("written") == 3
+    status, printed = say()
+    assert status == 0 and printed.count("written") == 3
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     values["curve"] = np.array([1.0, 2.01])  # within what is allowed of a.json
     assert say() == (0, "a.json: unchanged\nb.npz: unchanged\nnetwork.nir: unchanged\n")
     values["curve"] = np.array([1.0, 2.5])
     values["more"] = np.zeros(3)
-    status, said = say()
-    assert status == 1 and "a.json: KEPT\n  curve: off by up to 0.25 of its value" in said
-    assert "more: only in the new one" in said and "1 differ; --force overwrites" in said
+    status, printed = say()
+    assert status == 1 and "a.json: KEPT\n  curve: off by up to 0.25 of its value" in printed
+    assert "more: only in the new one" in printed and "1 differ; --force overwrites" in printed
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    status, said = say(force=True)
-    assert status == 0 and "a.json: written" in said and "b.npz: written" in said
+    status, printed = say(force=True)
+    assert status == 0 and "a.json: written" in printed and "b.npz: written" in printed
     assert say()[0] == 0
 
 

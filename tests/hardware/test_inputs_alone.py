@@ -85,7 +85,7 @@ def test_a_fixed_point_backend_must_give_the_integer_reference(
     assert list(result["shown"]) == ["reference_float"]
     assert report([str(graph), str(probe), "--out", str(graph.with_name("page.html"))]) == 0
     page = graph.with_name("page.html").read_text()
-    assert "as reference_float spiked" in page and "PyTorch" not in page
+    assert "spikes of reference_float" in page and "PyTorch" not in page
 
 
 def test_which_part_of_a_probe_is_taken(graph: Path) -> None:

@@ -157,7 +157,7 @@ def test_a_recording_becomes_any_of_our_formats(
     assert main([str(path), str(tmp_path / "b.raw")]) == 2  # stamps since 1970: 51 bits
     assert "write .h5 or .npz" in capsys.readouterr().err
     assert main([str(path), str(tmp_path / "b.h5"), "--preview", str(tmp_path / "p.mp4")]) == 2
-    assert "no pictures" in capsys.readouterr().err
+    assert "is an event file, expected a video" in capsys.readouterr().err
     assert sorted(os.listdir(tmp_path)) == ["a.aedat4", "a.h5", "a.npz"]
 
 

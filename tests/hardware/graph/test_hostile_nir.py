@@ -70,9 +70,9 @@ def test_small_files_of_large_products_are_refused(monkeypatch):
 
     thin, tall = np.ones((1, 20_000), np.float32), np.ones((20_000, 1), np.float32)
     product = nir.NIRGraph.from_list(nir.Linear(thin), nir.Linear(tall), lif(20_000))
-    with pytest.raises(UserError, match="'linear_1' makes matrices of 400000000 values"):
+    with pytest.raises(UserError, match="node 'linear_1' needs matrices of 400000000 values"):
         lower(product)
-    with pytest.raises(UserError, match="'lif' makes matrices of 100000000 values"):
+    with pytest.raises(UserError, match="node 'lif' needs matrices of 100000000 values"):
         lower(nir.NIRGraph.from_list(lif(10_000)))
     many = nir.NIRGraph.from_list(*(lif(200) for _ in range(60)))
     monkeypatch.setattr(graph, "MAX_VALUES", 1 << 20)
