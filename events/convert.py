@@ -97,7 +97,7 @@ def many(config: Convert) -> int:
         raise UserError("--preview: found a folder, expected a single clip")
     from events.folder import LOG, convert_folder, plan, unfinished
 
-    jobs = plan(config.source, config.out, config.format, config.sensor)
+    jobs, listing = plan(config.source, config.out, config.format, config.sensor)
     todo = unfinished(jobs, config.out)
     with _progress(MofNCompleteColumn()) as progress:
         task = progress.add_task("clips", total=len(todo))
@@ -119,6 +119,8 @@ def many(config: Convert) -> int:
         f"{len(done)} clips converted into {config.out}, {events:,} events; "
         f"{len(jobs) - len(todo)} done before; {failed} failed{notes}"
     )
+    if listing.passed_over:
+        print(listing.note())
     return 1 if failed else 0
 
 

@@ -22,16 +22,10 @@ import joblib
 
 from events.files.io import check_writable
 from events.job import Job, Report, convert
+from events.listing import CLIPS, Listing, list_files
 from events.sensor import Sensor
 from mdft.errors import UserError, reason, unknown
 
-CLIPS = frozenset(
-    f".{name}"
-    for name in (
-        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg"),
-        *("ts", "flv", "ogv", "asf", "wmv", "gif", "apng", "y4m"),
-    )
-)
 LOG = "convert.jsonl"
 _ENGINES = ("loky", "threading", "sequential", "dask://HOST:PORT")
 _ROUND = 4  # clips per worker and round, for engines that return only when all clips are done
@@ -96,8 +90,11 @@ def attempt(job: J, work: Callable[[J], R]) -> Outcome[J, R]:
         return Outcome(job, None, f"{job.source}: {type(error).__name__}: {reason(error)}")
 
 
-def plan(folder: Path, out: Path, ending: str, sensor: Sensor) -> list[Job]:
+def plan(folder: Path, out: Path, ending: str, sensor: Sensor) -> tuple[list[Job], Listing]:
     """List the clips under a folder, sorted, with the files for their events.
+
+    Returns:
+        The jobs, and the listing of the folder with the files that are passed over.
 
     Raises:
         UserError: there are no clips, two would share a name, OUT is inside IN, or there is no
@@ -106,19 +103,20 @@ def plan(folder: Path, out: Path, ending: str, sensor: Sensor) -> list[Job]:
     check_writable(out.parent / f"x.{ending}")
     if out.is_file() or out.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"OUT: {out} is a file or lies in IN, expected another folder")
-    clips = sorted(p for p in folder.rglob("*") if p.suffix.lower() in CLIPS and p.is_file())
-    if not clips:
+    listing = list_files(folder)
+    if not listing.found:
         raise UserError(
             f"{folder}: no clips in it, expected files such as {', '.join(sorted(CLIPS))}"
+            f"{'; ' * bool(listing.passed_over)}{listing.note()}"
         )
     jobs: dict[Path, Job] = {}
-    for clip in clips:
+    for clip in listing.found:
         target = (out / clip.relative_to(folder)).with_suffix(f".{ending}")
         if target in jobs:
             raise UserError(f"{clip} and {jobs[target].source} would both become {target.name}; "
                             "rename one")  # fmt: skip
         jobs[target] = Job(clip, target, sensor)
-    return list(jobs.values())
+    return list(jobs.values()), listing
 
 
 def unfinished(jobs: list[J], out: Path, log: str = LOG) -> list[J]:
@@ -236,13 +234,13 @@ def _name(job: ClipJob, out: Path) -> str:
 
 def _entry(job: ClipJob, out: Path) -> dict[str, Any]:
     """Return the log entry of a finished job; sizes are −1 if there is no such file."""
-    clip = job.source.stat()
+    clip = job.source.stat() if job.source.exists() else None
     size = os.path.getsize(job.out) if job.out.exists() else -1
     return {
         "out": _name(job, out),
         "out_bytes": size,
         "clip": job.source.name,
-        "clip_bytes": clip.st_size,
-        "clip_mtime_ns": clip.st_mtime_ns,
+        "clip_bytes": clip.st_size if clip else -1,
+        "clip_mtime_ns": clip.st_mtime_ns if clip else -1,
         **job.settings,
     }

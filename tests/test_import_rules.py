@@ -39,7 +39,7 @@ ROOMS = {
         "video files",
         "preview",
         "job",
-        "folder",
+        "listing folder",
         "convert explain",
     ),
     "hardware": (

@@ -21,7 +21,7 @@ from PIL import Image
 
 from events import EVENTS, Sensor, advance, rgb_to_luma
 from events.files.io import READABLE, read_events
-from events.folder import CLIPS
+from events.listing import CLIPS, list_files
 from events.response import convention
 from events.video.clip import Clip
 from mdft.config.rendered import RenderedConfig
@@ -136,7 +136,7 @@ class RenderedEvents(_Events):
 class VideoEvents(_Events):
     """Videos and event files in folders named after their classes: ROOT/CLASS/….
 
-    Events of videos (`events.folder.CLIPS`) are generated on access. Event files
+    Events of videos (`events.listing.CLIPS`) are generated on access. Event files
     (`events.files.io.READABLE`: converted videos, or recordings of event cameras, whose times are
     shifted to start at 0) are read.
 
@@ -147,6 +147,10 @@ class VideoEvents(_Events):
             size. Event files must have this size already.
         sensor: settings of the event generator.
         transform, target_transform, transforms: as in every Tonic dataset.
+
+    Attributes:
+        passed_over: the files that are no samples: hidden ones, ones with other endings, and ones
+            that are in no subfolder.
 
     Raises:
         UserError: the folder has no clips, or the size is invalid; on access: a file cannot be
@@ -171,8 +175,12 @@ class VideoEvents(_Events):
         ):
             raise UserError(f"size: found {size!r}, expected (width, height) in pixels, or None")
         self.root, self.size = Path(root), size
-        found = sorted(p for p in self.root.glob("*/**/*") if p.is_file() and _kind(p))
+        if not self.root.is_dir():
+            raise UserError(f"{self.root}: no such folder, expected ROOT/CLASS/clip.mp4")
+        listing = list_files(self.root, CLIPS | set(READABLE))
+        found = [path for path in listing.found if path.parent != self.root]
         self.data = found
+        self.passed_over = sorted({*listing.passed_over, *listing.found} - {*found})
         if not found:
             raise UserError(
                 f"{self.root}: contains no clips, expected ROOT/CLASS/clip.mp4 or event files "

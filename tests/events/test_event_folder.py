@@ -147,7 +147,7 @@ def test_a_log_cut_in_a_line_is_read_as_far_as_it_goes(films: Path, tmp_path: Pa
     lines = (out / LOG).read_text().splitlines()
     assert len(lines) == 4 and all(json.loads(line)["out_bytes"] > 0 for line in lines)
     (out / LOG).write_text("\n".join(lines)[:-20])
-    assert len(unfinished(plan(films, out, "h5", Sensor()), out)) == 1
+    assert len(unfinished(plan(films, out, "h5", Sensor())[0], out)) == 1
 
 
 @pytest.mark.subprocess
@@ -249,7 +249,7 @@ def test_a_worker_that_dies_is_one_line_and_costs_no_finished_clip(
             os._exit(3)  # as a decoder that crashes does
 
     out = tmp_path / "out"
-    good = plan(films, out, "h5", Sensor())
+    good, _ = plan(films, out, "h5", Sensor())
     convert_folder(good[:1], out, "threading", 1, lambda _: None)
     bad = Job(Deadly(films / "b.mp4"), out / "b.h5", Sensor())
     with pytest.raises(events.UserError, match="a worker process died"):

@@ -24,10 +24,10 @@ from mdft.data.standardise import standardised
 from mdft.errors import UserError
 
 #: Part of the cache key. Increment it if a change of the readers changes the clips.
-READER_VERSION = 2
+READER_VERSION = 3
 AVERAGED_NOTE = (
-    "averaged features: every clip is one second, so E_v is 0 and carries no motion; "
-    "features per second (.pkl) do"
+    "averaged features: every clip is one vector, so E_v is 0 and carries no motion; features per "
+    "second do"
 )
 
 
@@ -47,13 +47,20 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
     """
     assert config.root is not None, "config.check() comes first"
     layout = find(config.root, config.split, config.features, config.events == "pixel")
-    words_CW, note = read_words(
+    words_CW, notes = read_words(
         layout.vectors, layout.names_csv, layout.splits.classes, config.text_alignment
     )
     path, fingerprint = cache_path(config, layout), layout.fingerprint()
     clips = _cached(path, fingerprint) or _read(config, layout, path, fingerprint, progress)
-    averaged = layout.suffix != ".pkl"
-    notes = [note, AVERAGED_NOTE] if averaged else [note]
+    one_vector = bool((np.diff(clips.offsets_N1) == 1).all()) and config.events == "feature"
+    averaged = layout.suffix == ".h5" or one_vector
+    if averaged:
+        notes.append(AVERAGED_NOTE)
+    if layout.others:
+        notes.append(
+            f"note: {len(layout.others)} feature files of classes outside {config.split} are not "
+            f"read, such as {layout.others[0].relative_to(layout.features)}"
+        )
     return replace(
         clips,
         words_CW=words_CW,

@@ -38,7 +38,7 @@ def checked(path: Path, names: object, features: Sequence[object]) -> ClassFeatu
     Args:
         path: the file.
         names: str or bytes, one per clip.
-        features: arrays of numbers (T_i, D), one per clip.
+        features: arrays of numbers (T_i, D), one per clip; a vector (D,) is one second.
 
     Raises:
         UserError: a name or an array is not as expected; the message names file and clip.
@@ -82,13 +82,13 @@ def _names(path: Path, names: object) -> list[str]:
 
 
 def _features(path: Path, name: str, features: object) -> np.ndarray:
-    expected = "expected numbers (T, D), one vector per second"
+    expected = "expected numbers (T, D), one vector per second, or one vector (D,)"
     if not isinstance(features, np.ndarray):
         raise UserError(f"{path}: clip {name!r} is {type(features).__name__}, {expected}")
-    if features.dtype.kind not in "fiu" or features.ndim != 2 or 0 in features.shape:
+    if features.dtype.kind not in "fiu" or features.ndim not in (1, 2) or 0 in features.shape:
         raise UserError(f"{path}: clip {name!r} is {features.dtype} {features.shape}, {expected}")
     with np.errstate(over="ignore"):  # beyond float32: becomes infinite, refused below
-        array = features.astype(np.float32, copy=False)
+        array = np.atleast_2d(features.astype(np.float32, copy=False))
     if not np.isfinite(array).all():
         t, d = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise UserError(

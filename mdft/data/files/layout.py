@@ -6,6 +6,7 @@
     ROOT/features/SET/{audio,video}/stage_*/CLASS.h5 or .pkl
     ROOT/features/SET/events/stage_*/CLASS.pkl, of python -m mdft.features
     ROOT/features/SET/text/word_embeddings_*_normed.npy
+    ROOT/features/SET/text/wavcaps_word_embeddings_*_normed.npy, of ClipClap; optional
 
 File names come from listing a folder and are compared with the class names; no path is built from
 a class name, which is untrusted.
@@ -27,6 +28,7 @@ READERS: Mapping[str, Callable[[Path], ClassFeatures]] = {
     ".h5": read_averaged,
     ".pkl": read_seconds,
 }
+_WAVCAPS = "wavcaps_word_embeddings_*_normed.npy"
 #: Bytes at both ends of a feature file that its fingerprint covers.
 _ENDS = 65536
 
@@ -65,8 +67,9 @@ class Layout:
         suffix: ``.h5`` (averaged) or ``.pkl`` (one vector per second).
         splits: classes and parts.
         files: feature files, ordered by part, then class.
-        vectors: file of the word vectors.
+        vectors: files of the word vectors, which are concatenated.
         names_csv: file that maps class names to the names of the word vectors.
+        others: feature files of classes that the split does not use.
     """
 
     root: Path
@@ -74,8 +77,9 @@ class Layout:
     suffix: str
     splits: Splits
     files: Sequence[ClassFiles]
-    vectors: Path
+    vectors: Sequence[Path]
     names_csv: Path
+    others: Sequence[Path] = ()
 
     def fingerprint(self) -> str:
         """SHA-256 of the files that the clips depend on.
@@ -121,7 +125,8 @@ def find(root: Path, split: str, features: str | None, pixel_events: bool = Fals
             "feature, or extract events from clips with python -m mdft.features"
         )
     kinds = ("audio", "video", "events") if pixel_events else ("audio", "video")
-    files = []
+    files: list[ClassFiles] = []
+    there: set[Path] = set()
     for part, stem in PARTS.items():
         folders = [folder / kind / stem for kind in kinds]
         listed = [(where, _listing(where, suffix, splits.classes)) for where in folders]
@@ -130,9 +135,14 @@ def find(root: Path, split: str, features: str | None, pixel_events: bool = Fals
                 _file_of(label, splits.classes, found, where, suffix) for where, found in listed
             ]
             files.append(ClassFiles(part, label, *paths))
-    vectors = _only(folder / "text", "word_embeddings_*_normed.npy")
+        there |= {path for where in folders for path in where.iterdir() if path.suffix == suffix}
+    text = folder / "text"
+    vectors = [_only(text, "word_embeddings_*_normed.npy")]
+    if any(text.glob(_WAVCAPS)):
+        vectors.append(_only(text, _WAVCAPS))
     names_csv = _only(root / "class-split", "*_w2v_class_names.csv")
-    return Layout(root, folder, suffix, splits, files, vectors, names_csv)
+    others = sorted(there - {path for used in files for path in used.paths})
+    return Layout(root, folder, suffix, splits, files, vectors, names_csv, others)
 
 
 def _feature_set(root: Path, name: str | None) -> Path:

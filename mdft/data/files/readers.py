@@ -94,7 +94,8 @@ _MOST_REPEATED = 4
 def read_seconds(path: Path) -> ClassFeatures:
     """Read features per second: one pickle per class, ``features`` a list of (T_i, D).
 
-    ``video_names`` has the clip names; ``fps`` is not used.
+    One vector (D,) for a clip, as ClipClap writes, is one second. ``video_names`` has the clip
+    names; ``fps`` is not used.
 
     Raises:
         UserError: the file is not such a pickle, has other objects than arrays and names, or the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,35 +14,77 @@ from mdft.errors import UserError, closest
 
 
 def read_words(
-    vectors: Path, names_csv: Path, classes: Sequence[str], alignment: str
-) -> tuple[np.ndarray, str]:
-    """The word vector of every class, and a note on their alignment.
+    vectors: Sequence[Path], names_csv: Path, classes: Sequence[str], alignment: str
+) -> tuple[np.ndarray, list[str]]:
+    """The word vector of every class, and notes on their alignment.
 
     ``name``: class → its manual name in the csv → the vector of that name. ``legacy``: vectors are
     sorted by *manual* name, and a class takes the one at the rank of its *original* name; the two
     orders differ, so many classes receive the vector of another class.
 
     Args:
-        vectors: ``word_embeddings_*_normed.npy``, a pickled dict of manual name → (W,).
+        vectors: ``word_embeddings_*_normed.npy``, a pickled dict of manual name → (W,). The vectors
+            of several files are concatenated, as ClipClap does with CLIP's and WavCaps'.
         names_csv: ``*_w2v_class_names.csv`` with columns ``original`` and ``manual``.
         classes: sorted class names.
         alignment: ``name`` or ``legacy``.
 
     Returns:
-        (C, W) float32, and the note, one line.
+        (C, W) float32, and the notes, one line each.
 
     Raises:
-        UserError: a class has no manual name, no vector, or an invalid one; the message names file
-            and class.
+        UserError: a class has no manual name, no vector, or an invalid one, or two classes have
+            the same; the message names file and class.
     """
-    manual, known = read_names(names_csv, classes), _read_vectors(vectors)
+    manual = read_names(names_csv, classes)
+    parts = [_aligned(path, manual, names_csv, classes, alignment) for path in vectors]
+    words_CW = np.concatenate([part for part, _ in parts], axis=1)
+    check_distinct(str(names_csv), classes, words_CW)
+    notes = [parts[0][1]]
+    if len(parts) > 1:
+        pairs = zip(vectors, parts, strict=True)
+        widths = " + ".join(f"{part.shape[1]} of {path.name}" for path, (part, _) in pairs)
+        notes.append(f"word vectors: concatenated, {widths}")
+    return words_CW, notes
+
+
+def check_distinct(where: str, classes: Sequence[str], words_CW: np.ndarray) -> None:
+    """Refuse classes that no model could tell apart, such as Archery and archery.
+
+    Args:
+        where: the file or folder that the classes are from.
+        classes: the C class names.
+        words_CW: (C, W), their word vectors.
+
+    Raises:
+        UserError: two classes have the same word vector.
+    """
+    first: dict[bytes, str] = {}
+    for name, words_W in zip(classes, words_CW, strict=True):
+        other = first.setdefault(words_W.tobytes(), name)
+        if other != name:
+            raise UserError(
+                f"{where}: the classes {other!r} and {name!r} have the same word vector; join "
+                "them, or rename one"
+            )
+
+
+def _aligned(
+    vectors: Path,
+    manual: Mapping[str, str],
+    names_csv: Path,
+    classes: Sequence[str],
+    alignment: str,
+) -> tuple[np.ndarray, str]:
+    """The vectors of one file, (C, W), and a note."""
+    known = _read_vectors(vectors)
     for name, other in manual.items():
-        if other not in known:
+        if _nfc(other) not in known:
             raise UserError(
                 f"{vectors}: no vector for {other!r} (class {name!r} in {names_csv.name})"
                 f"{closest(other, list(known))}"
             )
-    by_name = np.stack([known[manual[name]] for name in classes])
+    by_name = np.stack([known[_nfc(manual[name])] for name in classes])
     in_order = np.stack([known[key] for key in sorted(known)])
     if len(in_order) != len(classes):
         if alignment == "legacy":
@@ -78,9 +121,9 @@ def read_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
             continue
         if found.setdefault(original, manual) != manual:
             raise UserError(f"{path}: {original!r} has two names, {found[original]!r}, {manual!r}")
-    alike = {name.casefold(): name for name in found}
+    alike = {_nfc(name).casefold(): name for name in found}
     joined = {
-        name: found.get(name) or found.get(alike.get(name.casefold(), "")) for name in classes
+        name: found.get(name) or found.get(alike.get(_nfc(name).casefold(), "")) for name in classes
     }
     for name, manual in joined.items():
         if not manual:
@@ -101,7 +144,12 @@ def _read_vectors(path: Path) -> Mapping[str, np.ndarray]:
         if vector.shape != shape:
             raise UserError(f"{path}: the vector of {name!r} is {vector.shape}, expected {shape}")
         with np.errstate(over="ignore"):  # beyond float32: becomes infinite, refused below
-            vectors[name] = vector.astype(np.float32)
-        if not np.isfinite(vectors[name]).all():
+            vectors[_nfc(name)] = vector.astype(np.float32)
+        if not np.isfinite(vectors[_nfc(name)]).all():
             raise UserError(f"{path}: the vector of {name!r} is not finite")
     return vectors
+
+
+def _nfc(name: str) -> str:
+    """Names are compared in Unicode's NFC form: file names from macOS are decomposed."""
+    return unicodedata.normalize("NFC", name)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
-from events.folder import CLIPS, Outcome, unfinished, work_folder
+from events.folder import Outcome, unfinished, work_folder
+from events.listing import list_files
 from mdft.config.features import FeatureConfig
 from mdft.data.progress import progress_bar
 from mdft.data.video.clip import ClipFeatures, extract_clip
@@ -60,8 +61,11 @@ class Done:
     remarks: tuple[str, ...]
 
 
-def plan(folder: Path, out: Path, config: FeatureConfig) -> list[ClipJob]:
+def plan(folder: Path, out: Path, config: FeatureConfig) -> tuple[list[ClipJob], list[str]]:
     """List the clips of every class, sorted; a class is a subfolder.
+
+    Returns:
+        The jobs, and a note if files of the folder are no clips.
 
     Raises:
         UserError: the folder does not exist or has no clips, a clip is in no class, the name of a
@@ -71,18 +75,18 @@ def plan(folder: Path, out: Path, config: FeatureConfig) -> list[ClipJob]:
         raise UserError(f"{folder}: no such folder, expected one subfolder of clips per class")
     if out.is_file() or out.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"{out}: is a file, or inside {folder}; name another folder")
+    listing = list_files(folder)
+    notes = [listing.note()] if listing.passed_over else []
     jobs = []
-    for clip in sorted(p for p in folder.rglob("*") if p.suffix.lower() in CLIPS and p.is_file()):
+    for clip in listing.found:
         name = clip.relative_to(folder).as_posix()
-        if any(part.startswith(".") for part in name.split("/")):
-            continue  # a file of the operating system, such as ._0.mp4
         if "/" not in name:
             raise UserError(f"{clip}: has no class, expected it in a subfolder named by its class")
         jobs.append(ClipJob(name, clip, out / STORE / f"{name}.npz", config))
     if not jobs:
         raise UserError(
             f"{folder}: contains no clips, expected subfolders, named by their class, with files "
-            "such as .mp4, .mkv, .webm or .avi"
+            f"such as .mp4, .mkv, .webm or .avi{'; ' * bool(notes)}{''.join(notes)}"
         )
     for job in jobs:
         if job.label != job.label.strip() or not job.label.isprintable():
@@ -90,7 +94,7 @@ def plan(folder: Path, out: Path, config: FeatureConfig) -> list[ClipJob]:
                 f"{folder}: class {job.label!r} has spaces at its ends or unprintable characters; "
                 "rename the subfolder"
             )
-    return jobs
+    return jobs, notes
 
 
 def extract_folder(

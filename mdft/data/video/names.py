@@ -96,6 +96,8 @@ def name_vectors(names: Sequence[str], path: Path | None) -> tuple[np.ndarray, l
     unknown: dict[str, list[str]] = {}
     vectors = np.stack([_from_file(name, file, path, unknown) for name in names])
     notes = [f"word vectors: {path.name}, {vectors.shape[1]} wide"]
+    if file.blank:
+        notes.append(f"note: {path.name}: lines whose word is white space, skipped: {file.blank}")
     if unknown:
         listed = "; ".join(f"{', '.join(words)} in {name!r}" for name, words in unknown.items())
         notes.append(f"note: words without a vector, left out: {listed}")

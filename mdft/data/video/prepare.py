@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdft.config.features import FeatureConfig
+from mdft.data.files.words import check_distinct
 from mdft.data.video.backbones import make_backbone
-from mdft.data.video.folder import ClipJob, extract_folder, plan
+from mdft.data.video.folder import extract_folder, plan
 from mdft.data.video.layout import write_layout
 from mdft.data.video.names import name_vectors
 from mdft.data.video.parts import draw_parts, read_parts
@@ -63,13 +64,16 @@ def prepare(
             read. Single clips that cannot be read are listed in the result.
     """
     config.check()
-    jobs = plan(folder, out, config)
+    jobs, listed = plan(folder, out, config)
     # Check weights, splits and words before the first clip is extracted. Classes of which every
     # clip fails later are still included here.
     note = make_backbone(config).note
-    _parts(jobs, splits, split_seed)
+    names = [job.name for job in jobs]
+    _parts(names, names, splits, split_seed)
     labels = sorted({job.label for job in jobs})
-    vectors_CW, notes = name_vectors(labels, vectors)
+    vectors_CW, word_notes = name_vectors(labels, vectors)
+    notes = [*([note] if note else []), *word_notes, *listed]
+    check_distinct(str(folder), labels, vectors_CW)
     out.mkdir(parents=True, exist_ok=True)
     with only_writer(out):
         outcomes = extract_folder(jobs, out, engine=engine, workers=workers, progress=progress)
@@ -77,8 +81,13 @@ def prepare(
         done = [job for job in jobs if job.name not in failed]
         if not done:
             raise UserError(f"{folder}: none of its {len(jobs)} clips could be read")
-        parts = _parts(done, splits, split_seed)
-        taking_part = {name for names in parts.values() for name in names}
+        parts = _parts([job.name for job in done], names, splits, split_seed)
+        taking_part = {name for used in parts.values() for name in used}
+        if unused := [job for job in done if job.name not in taking_part]:
+            notes.append(
+                f"note: {len(unused)} of {len(jobs)} clips have no row in {splits} and are not "
+                f"used, such as {unused[0].name!r}"
+            )
         done = [job for job in done if job.name in taking_part]
         words = dict(zip(labels, vectors_CW, strict=True))
         classes = sorted({job.label for job in done})
@@ -88,19 +97,21 @@ def prepare(
         }
         write_layout(done, parts, {name: words[name] for name in classes}, out, described)
     if failed:
-        notes = [*notes, f"note: {len(failed)} of {len(jobs)} clips could not be read"]
+        notes.append(f"note: {len(failed)} of {len(jobs)} clips could not be read")
     return Prepared(
         [job.name for job in done],
         classes,
         list(failed.values()),
-        [note, *notes] if note else notes,
+        notes,
     )
 
 
-def _parts(done: Sequence[ClipJob], splits: Path | None, seed: int) -> dict[str, list[str]]:
+def _parts(
+    clips: Sequence[str], all_clips: Sequence[str], splits: Path | None, seed: int
+) -> dict[str, list[str]]:
     if splits is not None:
-        return read_parts(splits, [job.name for job in done])
+        return read_parts(splits, clips, all_clips)
     by_class: dict[str, list[str]] = {}
-    for job in done:
-        by_class.setdefault(job.label, []).append(job.name)
+    for name in clips:
+        by_class.setdefault(name.split("/", 1)[0], []).append(name)
     return draw_parts(by_class, seed)

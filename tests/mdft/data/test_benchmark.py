@@ -168,3 +168,60 @@ def test_an_h5_with_variable_length_names_reads_the_same(root: Path):
         del file["video_urls"]
         file["video_urls"] = names
     assert benchmark.load(files_config(root)).names == before.names
+
+
+def clipclap(root: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """One vector (D,) a clip, and WavCaps' word vectors beside CLIP's, as ClipClap writes them."""
+    written = write_small(root, longest=1)
+    for path in root.glob("features/own/*/*/*.pkl"):
+        content = pickle.loads(path.read_bytes())
+        content["features"] = [f[0] for f in content["features"]]
+        path.write_bytes(pickle.dumps(content))
+    text = root / "features" / "own" / "text"
+    words = np.load(text / "word_embeddings_own_normed.npy", allow_pickle=True).item()
+    more = {name: np.arange(4) + vector[:4] for name, vector in words.items()}
+    np.save(text / "wavcaps_word_embeddings_own_normed.npy", np.array(more, dtype=object))
+    return written
+
+
+def test_one_vector_a_clip_is_one_second_and_words_are_concatenated(tmp_path: Path):
+    written = clipclap(tmp_path / "clipclap")
+    write_small(tmp_path / "plain", longest=1)
+    found, plain = (benchmark.load(files_config(tmp_path / n)) for n in ("clipclap", "plain"))
+    for name, pair in written.items():
+        for mine, theirs in zip(raw(found, name), pair, strict=True):
+            assert np.array_equal(mine, theirs)
+    assert found.averaged and any("every clip is one vector" in note for note in found.notes)
+    assert found.words_CW.shape == (7, 304)
+    assert np.array_equal(found.words_CW[:, :300], plain.words_CW)
+    np.testing.assert_allclose(found.words_CW[:, 300:], np.arange(4) + plain.words_CW[:, :4])
+    widths = "300 of word_embeddings_own_normed.npy + 4 of wavcaps_word_embeddings_own_normed.npy"
+    assert f"word vectors: concatenated, {widths}" in found.notes
+
+
+def test_clipclaps_own_files_are_read(shared_data: Path, tmp_path: Path):
+    root = shared_data / "bugs" / "clipclap"
+    clips = benchmark.load(files_config(root, cache=tmp_path))
+    assert clips.audio_MD.shape[1] == 1024 and clips.visual_MD.shape[1] == 512
+    assert clips.words_CW.shape == (6, 1536) and (np.diff(clips.offsets_N1) == 1).all()
+
+
+def test_feature_files_that_no_list_names_are_counted(root: Path):
+    write_small(root)
+    for kind in ("audio", "video"):
+        folder = root / "features" / "own" / kind / "stage_1_train"
+        shutil.copy(folder / "b.pkl", folder / "zebra.pkl")
+    notes = benchmark.load(files_config(root)).notes
+    (note,) = [n for n in notes if "not read" in n]
+    assert note.startswith("note: 2 feature files of classes outside main_split")
+    assert note.endswith("audio/stage_1_train/zebra.pkl")
+
+
+def test_classes_with_one_word_vector_are_refused(root: Path):
+    write_small(root)
+    path = root / "features" / "own" / "text" / "word_embeddings_own_normed.npy"
+    words = np.load(path, allow_pickle=True).item()
+    words["the b"] = words["the c"]
+    np.save(path, np.array(words, dtype=object))
+    with pytest.raises(UserError, match="the classes 'b' and 'c' have the same word vector"):
+        benchmark.load(files_config(root))

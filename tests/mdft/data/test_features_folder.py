@@ -19,6 +19,7 @@ from mdft.config.features import FeatureConfig
 from mdft.data.files import benchmark
 from mdft.data.files.manifest import read_manifest
 from mdft.data.files.portable import write_pickle
+from mdft.data.files.splits import PARTS
 from mdft.data.sources import load_clips
 from mdft.data.video import folder as extract_folder_module
 from mdft.data.video.benchmark import prepared_folder
@@ -60,7 +61,7 @@ def test_the_benchmark_holds_what_the_clips_hold(own: Path, out: Path):
     assert sorted(clips.classes) == sorted(CLASSES)
     assert len(clips) == 12 and not [n for n in clips.names if "bad" in n]
     assert clips.events_MKD.shape == (12, 8, 512) and clips.events_MKD.dtype == np.uint8
-    jobs = {job.name: job for job in plan(own / "CLIPS", out, SMALL)}
+    jobs = {job.name: job for job in plan(own / "CLIPS", out, SMALL)[0]}
     for i, name in enumerate(clips.names):
         assert clips.classes[int(clips.labels_N[i])] == name.split("/")[0]
         found = read_job(jobs[name])
@@ -138,10 +139,14 @@ def test_odd_names_of_clips_cost_nothing_and_of_classes_are_refused(tmp_path: Pa
     os.mkfifo(root / "a" / "pipe.mp4")
     odd = root / "a" / os.fsdecode(b"\xff\n\x1b[31m.mp4")
     odd.touch()
-    names = [job.name for job in plan(root, tmp_path / "OUT", SMALL)]
-    assert names == [f"a/{i}.mp4" for i in range(3)] + [f"a/{odd.name}"] + [
-        f"b/{i}.mp4" for i in range(3)
+    jobs, notes = plan(root, tmp_path / "OUT", SMALL)
+    assert [job.name for job in jobs] == [
+        *(f"a/{i}.mp4" for i in range(3)),
+        "a/pipe.mp4",  # refused by name when it is read
+        f"a/{odd.name}",
+        *(f"b/{i}.mp4" for i in range(3)),
     ]
+    assert notes == ["note: 2 files passed over: 2 hidden"]
     assert printable(odd.name) == "\ufffd \ufffd[31m.mp4"
     empty(root, "\n")
     with pytest.raises(UserError, match=r"class '\\n' has spaces at its ends or unprintable"):
@@ -244,3 +249,41 @@ def test_too_few_clips_in_a_class_are_named(own: Path, tmp_path: Path):
     (tmp_path / "CLIPS" / "knitting" / "0.mp4").write_text("")
     with pytest.raises(UserError, match="class 'knitting' has 2 clips, expected at least 3"):
         prepare(tmp_path / "CLIPS", tmp_path / "OUT", SMALL, engine="sequential", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("Archery", "archery"), ("b c", "b_c"), ("caf\u00e9", "cafe\u0301")]
+)
+def test_classes_with_one_word_vector_are_refused_before_any_clip_is_read(
+    tmp_path: Path, name: str, other: str
+):
+    root = tmp_path / "CLIPS"
+    empty(root, "defg")
+    for folder in (name, other):
+        (root / folder).mkdir()
+        for i in range(3):
+            (root / folder / f"{i}.mp4").touch()
+    with pytest.raises(UserError, match="have the same word vector") as error:
+        prepare(root, tmp_path / "OUT", SMALL, engine="sequential", progress=False)
+    assert repr(name) in str(error.value) and repr(other) in str(error.value)
+    assert not (tmp_path / "OUT").exists()
+
+
+def test_clips_without_a_row_in_the_splits_are_counted(own: Path, out: Path, tmp_path: Path):
+    copy = tmp_path / "OUT"
+    shutil.copytree(out, copy)
+    parts = benchmark.load(files(copy), progress=False)
+    rows = [
+        f"{parts.names[i]};{part}"
+        for part in PARTS
+        for i in parts.splits[part]
+        if i != parts.splits["val_seen"][0]
+    ]
+    (tmp_path / "s.csv").write_text("\n".join(["clip;part", *rows, "archery/bad.mp4;val_seen"]))
+    left_out = parts.names[int(parts.splits["val_seen"][0])]
+    found = prepare(
+        own / "CLIPS", copy, SMALL, splits=tmp_path / "s.csv", engine="sequential", progress=False
+    )
+    assert left_out not in found.clips and len(found.clips) == 11
+    (note,) = [n for n in found.notes if "no row" in n]
+    assert note.startswith("note: 1 of 13 clips have no row in") and repr(left_out) in note

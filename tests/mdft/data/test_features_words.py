@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -64,6 +68,36 @@ def test_every_format_gives_the_mean_of_the_words_and_names_the_unknown(
         name_vectors(["knitting"], path)
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("ending", [".vec", ".txt", ".bin"])
+def test_compressed_files_are_read_as_they_are(tmp_path: Path, compress, ending: str):
+    plain = write(tmp_path / f"words{ending}")
+    kind = {gzip.compress: ".gz", bz2.compress: ".bz2", lzma.compress: ".xz"}[compress]
+    packed = tmp_path / f"packed{ending}{kind}"
+    packed.write_bytes(compress(plain.read_bytes()))
+    expected, _ = name_vectors(["apply eye", "été"], plain)
+    np.testing.assert_array_equal(name_vectors(["apply eye", "été"], packed)[0], expected)
+
+
+def test_a_compressed_file_that_is_cut_short_is_named(tmp_path: Path):
+    packed = gzip.compress(write(tmp_path / "w.bin").read_bytes())
+    for length in (3, 20, len(packed) // 2):
+        (tmp_path / "cut.bin.gz").write_bytes(packed[:length])
+        with pytest.raises(UserError, match=r"cut\.bin\.gz: .*(cut short|truncated)"):
+            name_vectors(["été"], tmp_path / "cut.bin.gz")
+
+
+@pytest.mark.parametrize("header", ["4 3\n", ""])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_word_that_is_white_space_costs_its_line_only(tmp_path: Path, header: str, first: bool):
+    blank, words = "  1.5 2 3\n", "apply 1 0 2\neye 0 1 0\n"
+    path = tmp_path / "w.txt"
+    path.write_text(header + (blank + words if first else words + blank))
+    found, notes = name_vectors(["apply", "eye"], path)
+    np.testing.assert_allclose(found, [[0.2**0.5, 0, 0.8**0.5], [0, 1, 0]], rtol=1e-6)
+    assert notes[-1] == "note: w.txt: lines whose word is white space, skipped: 1"
+
+
 def test_a_capital_in_the_file_does_not_hide_a_word(tmp_path: Path):
     found, _ = name_vectors(["paris"], write(tmp_path / "w.txt"))
     np.testing.assert_allclose(found[0], [0, 0, 1])
@@ -91,6 +125,10 @@ def test_a_dictionary_knows_whole_names(tmp_path: Path):
         ("w.txt", b"apply 1 2 1e300\n", "'apply' is not finite"),
         ("w.npz", b"PK", "not an .npz"),
         ("w.npy", b"x", "not an .npy"),
+        ("w.txt", b"\x1f\x8b" + bytes(20), "damaged or cut short"),
+        ("w.txt", b"PK\x03\x04" + bytes(20), "is a zip archive; unpack it"),
+        ("w.bin", (793712314).to_bytes(4, "little") + bytes(9), "is a fastText model"),
+        ("w.h5", b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, name: str, content: bytes, named: str):
@@ -172,9 +210,41 @@ def test_too_few_classes_or_clips_are_named():
         ("clip,part\nx,train\n", "line 2: part 'train', expected one of stage_1_train"),
         ("clip,part\nx,val_seen\nx,val_seen\n", "line 3: clip 'x' is listed twice"),
         ("clip,part\nx,val_seen\n", "no readable clip in part stage_1_train"),
+        ("clip,part\nx,val_seen\nz/y.mp4,val_seen\n", r"line 3: there is no clip 'z/y.mp4'"),
+        ("clip,part\nz,val_seen\nx,val_seen\ny,val_seen\n", r"line 2.* 'z'.* \(2 such rows\)"),
     ],
 )
 def test_a_broken_list_of_splits_is_named(tmp_path: Path, text: str, named: str):
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(UserError, match=named):
         read_parts(tmp_path / "s.csv", ["x"])
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_of_other_systems_are_the_same_clips(tmp_path: Path, separator: str, form):
+    """macOS decomposes letters, Windows writes backslashes, and Excel semicolons."""
+    clips = [f"été/{part}.mp4" for part in PARTS]
+    rows = [("clip", "part"), *zip(clips, PARTS, strict=True)]
+    lines = [separator.join(row) for row in rows]
+    text = "\r\n".join(lines).replace("été/", "été\\")
+    (tmp_path / "s.csv").write_bytes(unicodedata.normalize(form, text).encode("utf-8-sig"))
+    other = [unicodedata.normalize("NFC" if form == "NFD" else "NFD", clip) for clip in clips]
+    assert read_parts(tmp_path / "s.csv", other) == {
+        part: [clip] for part, clip in zip(PARTS, other, strict=True)
+    }
+
+
+def test_a_row_of_a_clip_that_could_not_be_read_is_no_error(tmp_path: Path):
+    rows = "".join(f"{part}.mp4,{part}\n" for part in PARTS)
+    (tmp_path / "s.csv").write_text(f"clip,part\n{rows}bad.mp4,val_seen\n")
+    clips = [f"{part}.mp4" for part in PARTS]
+    found = read_parts(tmp_path / "s.csv", clips, [*clips, "bad.mp4"])
+    assert found == {part: [f"{part}.mp4"] for part in PARTS}
+
+
+def test_clips_that_one_name_could_mean_are_refused(tmp_path: Path):
+    (tmp_path / "s.csv").write_text("clip,part\n")
+    twice = [unicodedata.normalize(form, "a/é.mp4") for form in ("NFC", "NFD")]
+    with pytest.raises(UserError, match="the same name in Unicode's NFC form"):
+        read_parts(tmp_path / "s.csv", twice)

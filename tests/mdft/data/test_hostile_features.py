@@ -50,7 +50,7 @@ NAME = "'stage_1_train b 1'"
         (put(1, np.full((2, 6), np.inf)), [NAME, "inf"]),
         (put(1, np.full((2, 6), 1e300)), [NAME, "1e+300"]),
         (put(1, np.zeros((2, 7))), [NAME, "7 wide", "expected 6"]),
-        (put(1, np.zeros(6)), [NAME, "(6,)", "expected numbers (T, D)"]),
+        (put(1, np.zeros((1, 2, 6))), [NAME, "(1, 2, 6)", "expected numbers (T, D)"]),
         (put(1, np.zeros((0, 6))), [NAME, "(0, 6)"]),
         (put(1, np.zeros((2, 6), dtype="S3")), [NAME, "|S3"]),
         (put(1, np.zeros((2, 6), dtype="?")), [NAME, "bool"]),

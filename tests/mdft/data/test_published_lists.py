@@ -115,11 +115,11 @@ def test_word_vectors_of_the_published_lists(
     (names_csv,) = (root / "class-split").glob("*.csv")
     (vectors,) = (root / "features" / "set" / "text").iterdir()
     known = np.load(vectors, allow_pickle=True).item()
-    words, note = read_words(vectors, names_csv, classes, "name")
+    words, (note,) = read_words([vectors], names_csv, classes, "name")
     assert all(np.array_equal(words[i], known[manual[c]]) for i, c in enumerate(classes))
     assert words.shape == (len(classes), 300) and words.dtype == np.float32
 
-    legacy, warned = read_words(vectors, names_csv, classes, "legacy")
+    legacy, (warned,) = read_words([vectors], names_csv, classes, "legacy")
     theirs = list(dict(sorted(known.items())).values())
     assert np.array_equal(legacy, np.stack(theirs))
     wrong, total = LEGACY[dataset]

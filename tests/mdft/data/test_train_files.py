@@ -40,7 +40,7 @@ def test_a_recipe_trains_and_tests_on_feature_files(suffix: str, tmp_path: Path)
     results = train(config, tmp_path / "run", console=Console(file=shown, width=200)).results
     assert results is not None
     assert "word vectors: joined by name; legacy would misplace 6 of 7 classes" in shown.getvalue()
-    assert ("averaged features: every clip is one second" in shown.getvalue()) == (suffix == ".h5")
+    assert ("averaged features: every clip is one vector" in shown.getvalue()) == (suffix == ".h5")
     assert "ZSL" in shown.getvalue() and results is not None
     saved = json.loads((tmp_path / "run" / "results.json").read_text())
     assert saved["hm"] == results.hm and results.candidates == 7
