@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from mdft.config.features import FeatureConfig
 from mdft.config.ranges import Count, Positive, check_ranges
@@ -39,6 +41,11 @@ class DataConfig:
     events: Literal["pixel", "feature"] = "pixel"
     """Event input E_v: pixel: events of the video's pixels, K bins per second; feature: threshold
     crossings of the visual features, K = 1."""
+    inputs: Annotated[
+        Literal["features", "features+events"], tyro.conf.arg(aliases=["--inputs"])
+    ] = "features"
+    """Input of a baseline: audio and visual features, or also E_v, beside the visual features of
+    each event bin. MDFT has E_v in either case."""
     feature_threshold: Positive = 0.2
     """Threshold C of the feature events, a difference of log features."""
     extract: FeatureConfig = field(default_factory=FeatureConfig)

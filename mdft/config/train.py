@@ -86,5 +86,9 @@ class TrainConfig:
         self.loss.check()
         folder = self.compute.reproducible and self.data.source == "folder"
         require(not folder, "compute.reproducible", "on with clips of one's own", "rendered, files")
+        wide = self.data.inputs == "features+events" and self.system == "mdft"
+        require(
+            not wide, "inputs", self.data.inputs, "features with --model mdft: it has E_v anyway"
+        )
         ours = self.init is None or self.system == "mdft"
         require(ours, "init", self.init, "none for a baseline")

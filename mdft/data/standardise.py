@@ -1,4 +1,4 @@
-"""Standardise the features of a data set, or replace its events by feature events."""
+"""Standardise the features of a data set; make events of features, and features of events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mdft.data.dataset import ClipSet
+from mdft.data.dataset import EVENT_UNIT, ClipSet
 from mdft.data.feature_bins import feature_bins
 from mdft.data.scale import measure
 
@@ -28,3 +28,27 @@ def with_feature_events(clips: ClipSet, threshold: float) -> ClipSet:
     channels = clips.events_MKD.shape[-1]
     bins = feature_bins(clips.visual_MD, clips.offsets_N1, threshold, channels)
     return replace(clips, events_MKD=np.concatenate(list(bins)))
+
+
+def with_events_as_features(clips: ClipSet) -> ClipSet:
+    """The same clips with E_v appended to the visual features, for systems that take no events.
+
+    A step of the result is an event bin instead of a second: bin k of second t has the audio
+    features of t and ``[visual_t, E_v(t, k)]``, E_v in events per pixel. A mean over a clip's steps
+    is therefore the mean features beside the mean events. The events stay, with K = 1.
+
+    Args:
+        clips: clips with raw features; a data set with scales is standardised again.
+    """
+    bins = clips.events_MKD.shape[1]
+    events_MD = clips.events_MKD.reshape(-1, clips.events_MKD.shape[-1])
+    scaled_MD = events_MD.astype(np.float32) * np.float32(EVENT_UNIT)
+    visual_MD = np.repeat(clips.visual_MD, bins, axis=0)
+    wide = replace(
+        clips,
+        audio_MD=np.repeat(clips.audio_MD, bins, axis=0),
+        visual_MD=np.concatenate([visual_MD, scaled_MD], axis=1),
+        events_MKD=events_MD[:, None],
+        offsets_N1=clips.offsets_N1 * bins,
+    )
+    return standardised(wide) if clips.scales else wide

@@ -7,7 +7,7 @@ features and the feature extraction, so that a clip can be labelled without the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mdft.data.dataset import Batch, ClipSet, offsets_of
 from mdft.data.feature_bins import CHANNELS, feature_bins
 from mdft.data.scale import Scale
 from mdft.data.stages import STAGES
+from mdft.data.standardise import with_events_as_features
 from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
 from mdft.runs.tensors import read_tensors, write_tensors
@@ -43,6 +44,7 @@ class Preprocessing:
         events: ``pixel`` or ``feature``, the source of E_v.
         feature_threshold: threshold C of feature events.
         averaged: whether a clip is one vector, the mean over its seconds.
+        inputs: ``features``, or ``features+events`` if E_v is part of the visual features.
         words: ``letters``, or the name of the source of the word vectors.
     """
 
@@ -57,6 +59,7 @@ class Preprocessing:
     feature_threshold: float
     averaged: bool
     words: str
+    inputs: str = "features"
 
     def batch(self, clips: Sequence[ClipFeatures]) -> Batch:
         """The model's input for some clips: standardised as in training, padded to the longest.
@@ -90,12 +93,17 @@ class Preprocessing:
             splits={},
             scales=self.scales,
         )
+        if self.inputs == "features+events":
+            packed = replace(
+                with_events_as_features(replace(packed, scales={})), scales=self.scales
+            )
         return packed.batch(index)
 
     def _check_widths(self, clips: Sequence[ClipFeatures]) -> None:
         for clip in clips:
             for name, values_TD in (("audio", clip.audio_TD), ("visual", clip.visual_TD)):
-                expected = len(self.scales[name].mean_D)
+                events = CHANNELS * (name == "visual" and self.inputs == "features+events")
+                expected = len(self.scales[name].mean_D) - events
                 if values_TD.shape[1] != expected:
                     raise UserError(
                         f"{name} features have width {values_TD.shape[1]}, the run was trained on "
@@ -161,6 +169,7 @@ def preprocessing_of(config: DataConfig, clips: ClipSet) -> Preprocessing:
         events=config.events,
         feature_threshold=config.feature_threshold,
         averaged=clips.averaged,
+        inputs=config.inputs,
         words=clips.provenance.words,
     )
 
@@ -169,7 +178,7 @@ def write_preprocessing(folder: Path, found: Preprocessing) -> None:
     """Write the preprocessing of a run to its folder."""
     arrays = {"words": found.words_CW, "seen": found.seen_C, "tested": found.tested_C}
     arrays |= {f"scale.{k}": np.stack([s.mean_D, s.deviation_D]) for k, s in found.scales.items()}
-    names = ("extract", "checkpoint", "events", "feature_threshold", "averaged", "words")
+    names = ("extract", "checkpoint", "events", "feature_threshold", "averaged", "words", "inputs")
     rest = {"classes": list(found.classes), **{name: getattr(found, name) for name in names}}
     write_tensors(folder / PREPROCESSING, {k: torch.tensor(v) for k, v in arrays.items()}, rest)
 

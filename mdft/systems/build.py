@@ -9,6 +9,7 @@ from typing import Any
 from mdft.config.baselines import BaselineConfig, FVAEGANConfig
 from mdft.config.model import ModelConfig
 from mdft.config.train import TrainConfig
+from mdft.data.feature_bins import CHANNELS
 from mdft.errors import UserError
 from mdft.systems.apn import APN
 from mdft.systems.avca import AVCA
@@ -54,7 +55,17 @@ def build(config: TrainConfig) -> System:
     """Create a system with weights drawn from torch's global generator."""
     if config.system == OURS:
         return MDFTSystem(config.model, config.loss)
-    return BASELINES[config.system](config.model, _own(config))
+    return BASELINES[config.system](input_widths(config), _own(config))
+
+
+def input_widths(config: TrainConfig) -> ModelConfig:
+    """The widths of a system's input: E_v, if it is an input of a baseline, widens the visual one.
+
+    ``config.model`` has the widths of the features alone.
+    """
+    if config.data.inputs == "features":
+        return config.model
+    return replace(config.model, visual_features=config.model.visual_features + CHANNELS)
 
 
 def adam(config: TrainConfig) -> dict[str, Any]:

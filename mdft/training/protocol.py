@@ -13,6 +13,7 @@ from mdft.data.cells import coarser
 from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES
 from mdft.errors import UserError, require
+from mdft.systems.build import input_widths
 
 
 @dataclass
@@ -89,17 +90,18 @@ def check_fit(config: TrainConfig, clips: ClipSet) -> None:
     expected = f"{source!r}, the source in the clips' provenance (mdft.data.sources.load_clips)"
     require(source == config.data.source, "data.source", config.data.source, expected)
     given = config.model.audio_features, config.model.visual_features
-    audio, visual = clips.audio_MD.shape[-1], clips.visual_MD.shape[-1]
+    events = input_widths(config).visual_features - config.model.visual_features
+    audio, visual = clips.audio_MD.shape[-1], clips.visual_MD.shape[-1] - events
     flags = f"--model.audio-features {audio} --model.visual-features {visual}"
     expected = f"{audio} (audio) and {visual} (visual), the widths of the data; add {flags}"
     require(given == (audio, visual), "width of the features", given, expected)
-    if config.system == "mdft":  # baselines use no events
+    if config.system == "mdft":
         dim, channels = config.model.dim, clips.events_MKD.shape[-1]
-        cells = coarser(channels, dim) if config.data.events == "pixel" else None
         expected = (
-            f"{channels}, the number of event channels in the data; add --model.dim {channels}"
+            f"{channels}, the number of event channels in the data, or a width that they can be "
+            f"pooled to; add --model.dim {channels}"
         )
-        require(bool(cells) or dim == channels, "model.dim", dim, expected)
+        require(coarser(channels, dim) is not None, "model.dim", dim, expected)
     found, words = config.model.words, clips.words_CW.shape[-1]
     expected = f"{words}, the width of the data's word vectors; add --model.words {words}"
     require(found == words, "model.words", found, expected)

@@ -66,7 +66,7 @@ def test_a_cell_of_one_event_keeps_its_place():
     [
         ({"model.dim": 8}, False),  # of 2 · 4² channels
         ({"model.dim": 12}, True),
-        ({"model.dim": 8, "data.events": "feature"}, True),  # their channels are no cells
+        ({"model.dim": 8, "data.events": "feature"}, False),  # groups of four channels
         ({"model.dim": 12, "system": "avca"}, False),  # looks at no event
     ],
 )

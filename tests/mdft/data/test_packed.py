@@ -14,8 +14,9 @@ from mdft.data import scale, store
 from mdft.data.dataset import ClipSet, offsets_of
 from mdft.data.feature_bins import feature_bins, group_means
 from mdft.data.files.join import one_length
-from mdft.data.standardise import standardised, with_feature_events
+from mdft.data.standardise import standardised, with_events_as_features, with_feature_events
 from mdft.errors import UserError
+from tests.mdft.small import random_clips
 
 pytestmark = pytest.mark.rounding
 
@@ -102,6 +103,28 @@ def test_feature_events_clip_by_clip(monkeypatch, chunk: int):
     clips = np.split(visual, np.cumsum(seconds)[:-1])
     expected = np.concatenate([group_means(feature_events(clip, 0.2), 4) for clip in clips])
     assert found.dtype == np.int8 and np.array_equal(found[:, 0], expected) and expected.any()
+
+
+def test_events_as_features_step_by_step():
+    """Each event bin is a step; averages over a clip are those of its parts."""
+    clips = standardised(random_clips(ragged=True))
+    wide = with_events_as_features(clips)
+    bins, width = clips.events_MKD.shape[1], clips.visual_MD.shape[1]
+    assert wide.visual_MD.shape == (len(clips.visual_MD) * bins, width + clips.events_MKD.shape[2])
+    for i in range(len(clips)):
+        rows, _ = clips.rows(np.array([i]))
+        steps, _ = wide.rows(np.array([i]))
+        assert len(steps) == len(rows) * bins
+        for j, step in enumerate(steps):
+            row, k = rows[j // bins], j % bins
+            assert np.array_equal(wide.audio_MD[step], clips.audio_MD[row])
+            assert np.array_equal(wide.visual_MD[step][:width], clips.visual_MD[row])
+            assert np.array_equal(wide.visual_MD[step][width:] * 16, clips.events_MKD[row, k])
+            assert np.array_equal(wide.events_MKD[step, 0], clips.events_MKD[row, k])
+    rows, _ = wide.rows(wide.splits["stage_1_train"])
+    scaled = wide.standardised("visual", wide.visual_MD[rows]).astype(np.float64)
+    np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-5)
+    assert not with_events_as_features(random_clips(ragged=True)).scales
 
 
 def test_feature_events_of_equal_width_are_signs():

@@ -25,6 +25,7 @@ from mdft.cli import parse, run_main
 from mdft.config import recipes
 from mdft.config.features import FeatureConfig
 from mdft.data.files.splits import read_lines
+from mdft.data.scale import Scale
 from mdft.data.video.clip import ClipFeatures
 from mdft.data.video.names import hashed_vector
 from mdft.data.video.prepare import prepare
@@ -230,6 +231,31 @@ def test_averaged_features_and_feature_events_are_made_as_in_training(own: Path)
     expected = context.scales["audio"](audio.mean(0, keepdims=True))
     np.testing.assert_array_equal(batch.audio_BTD[0], expected)
     assert replace(context, events="feature").batch([given]).events_BTKD.any()
+
+
+def test_events_beside_the_features_are_made_as_in_training(own: Path):
+    context = read_preprocessing(own / "RUN")
+    rng = np.random.default_rng(0)
+    audio, visual = rng.random((2, 3, 512)).astype(np.float32)
+    bins = rng.integers(0, 255, (3, 8, 512)).astype(np.uint8)
+    own_scale, plain = context.scales["visual"], np.zeros(512)
+    wide = Scale(
+        np.concatenate([own_scale.mean_D, plain]),
+        np.concatenate([own_scale.deviation_D, plain + 1]),
+    )
+    context = replace(context, inputs="features+events", scales={**context.scales, "visual": wide})
+    batch = context.batch([ClipFeatures(audio, visual, bins, 25.0)])
+    assert batch.visual_BTD.shape == (1, 24, 1024) and batch.mask_BT.all()
+    for step in range(24):
+        second, k = divmod(step, 8)
+        expected = np.concatenate([own_scale(visual[second]), bins[second, k] / 16])
+        np.testing.assert_allclose(batch.visual_BTD[0, step], expected, rtol=1e-6)
+        np.testing.assert_array_equal(
+            batch.audio_BTD[0, step], context.scales["audio"](audio[second])
+        )
+    narrow = ClipFeatures(audio, visual[:, :100], bins, 25.0)
+    with pytest.raises(UserError, match=r"visual features have width 100, .* 512"):
+        context.batch([narrow])
 
 
 @pytest.mark.parametrize(
