@@ -1,12 +1,13 @@
 """The sound of a clip on the clock of its frames: mono, one rate, sample 0 at the first frame.
 
-Any layout (5.1 too) is mixed down to mono and resampled by FFmpeg. Sound before the
-first frame is dropped; if it starts later or has gaps, there is silence.
+Any layout is mixed down to mono (`events.video.mixdown`) and resampled by FFmpeg. The rate, the
+format and the layout may change within a stream. Sound before the first frame is dropped; if it
+starts later or has gaps, there is silence. Samples beyond ±1 are clipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,6 +19,8 @@ from av.audio.stream import AudioStream
 from av.error import FFmpegError
 from av.packet import Packet
 from numpy.typing import NDArray
+
+from events.video.mixdown import Mixer
 
 # Smaller gaps between chunks are ignored: stamps are rounded to their time base.
 _JITTER_S = 0.02
@@ -42,50 +45,83 @@ class Sound:
 class SoundTrack:
     """Decoder of one sound stream; `take` returns the sound decoded so far.
 
-    Attributes:
+    Args:
         stream: the sound stream of the file.
         rate: the samples per second of the result.
+        channels: names of the channels for frames that bring none, see `declared_channels`.
+
+    Attributes:
+        stream, rate: as given.
         broken: the number of packets that could not be decoded.
         left_out: the number of samples that were dropped, being more than a minute ahead.
+        heard: the number of samples that were decoded and resampled.
+        clipped: the number of those that were beyond ±1.
     """
 
-    def __init__(self, stream: AudioStream, rate: int) -> None:
+    def __init__(self, stream: AudioStream, rate: int, channels: Sequence[str] = ()) -> None:
         self.rate = rate
-        self.broken = self.left_out = 0
+        self.broken = self.left_out = self.heard = self.clipped = 0
         self.stream = stream
+        self._mixer = Mixer(channels)
         self._resampler = self._new_resampler()
+        self._rate_in: int | None = None
         self._waiting: list[tuple[Fraction | None, NDArray[np.float32]]] = []
         self._samples_waiting = 0
         self._next = 0  # index after the last sample returned
+
+    @property
+    def not_finite(self) -> int:
+        """The number of samples that are no amplitudes, see `events.video.mixdown.Mixer`."""
+        return self._mixer.not_finite
 
     def _new_resampler(self) -> AudioResampler:
         return av.AudioResampler(format="flt", layout="mono", rate=self.rate)
 
     def feed(self, packet: Packet) -> None:
         """Decode one packet; an empty packet flushes the decoder."""
-        frames: list[AudioFrame | None] = []
+        frames: list[AudioFrame] = []
         try:
             frames += [f for f in packet.decode() if isinstance(f, AudioFrame)]
         except FFmpegError:
             self.broken += 1
-        for frame in frames:
-            self._resample(frame)
-        if packet.dts is None:
-            self._resample(None)
-
-    def _resample(self, frame: AudioFrame | None) -> None:
-        """Resample a frame and queue the result; None flushes the resampler."""
         try:
-            parts = self._resampler.resample(frame)
-        except (FFmpegError, ValueError):  # the rate or layout has changed
-            self._resampler = self._new_resampler()
-            try:
-                parts = self._resampler.resample(frame)
-            except (FFmpegError, ValueError):
-                self.broken += 1
-                return
+            for frame in frames:
+                if frame.samples:
+                    self._resample(frame)
+        except (FFmpegError, ValueError):
+            self.broken += 1
+        if packet.dts is None and not packet.size:
+            self._flush()
+
+    def _resample(self, frame: AudioFrame) -> None:
+        """Mix and resample a frame and queue the result.
+
+        Raises:
+            FFmpegError, ValueError: the format, layout or rate is not supported.
+        """
+        if frame.sample_rate < 1:
+            raise ValueError("a frame without a sample rate")
+        mixed = self._mixer.mix(frame)
+        if frame.sample_rate != self._rate_in:
+            self._flush()
+            self._rate_in = frame.sample_rate
+        self._queue(self._resampler.resample(mixed))
+
+    def _flush(self) -> None:
+        """Queue what the resampler still holds; the next frame may have another rate."""
+        self._queue(self._resampler.resample(None))
+        self._resampler = self._new_resampler()
+
+    def _queue(self, parts: Iterable[AudioFrame | None]) -> None:
         for part in parts:
+            if part is None:  # what a resampler without work to do returns when flushed
+                continue
             samples = part.to_ndarray().reshape(-1).astype(np.float32, copy=False)
+            self.heard += len(samples)
+            beyond = np.abs(samples) > 1
+            if beyond.any():
+                self.clipped += int(np.count_nonzero(beyond))
+                samples = samples.clip(-1, 1)
             if self._samples_waiting + len(samples) > _WAITING_S * self.rate:
                 self.left_out += len(samples)
                 continue
