@@ -21,9 +21,11 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 #: The channels that FFmpeg has names for, in its order; it mixes layouts in this order only.
-ORDER = tuple(
-    "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR DL DR WL WR SDL SDR LFE2 TSL "
-    "TSR BFC BFL BFR SSL SSR TTL TTR BIL BIR".split()
+ORDER = (
+    *("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR"),
+    *("TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR", "DL", "DR", "WL", "WR"),
+    *("SDL", "SDR", "LFE2", "TSL", "TSR", "BFC", "BFL", "BFR", "SSL", "SSR"),
+    *("TTL", "TTR", "BIL", "BIR"),
 )
 _UNNAMED = "NONE"
 _WITHOUT_SOUND = ("LFE", "LFE2", "UNSD")
@@ -124,7 +126,7 @@ class Mixer:
         names = tuple(channel.name for channel in frame.layout.channels)
         if set(names) == {_UNNAMED} and len(names) == len(self._channels):
             names = self._channels
-        samples = packed.to_ndarray().reshape(-1, len(names))
+        samples = packed.to_ndarray().astype(np.float32, copy=False).reshape(-1, len(names))
         mixed = av.AudioFrame.from_ndarray(
             self._finite(samples, weights_of(names))[None], format="flt", layout="mono"
         )

@@ -2,7 +2,8 @@
 
 Any layout is mixed down to mono (`events.video.mixdown`) and resampled by FFmpeg. The rate, the
 format and the layout may change within a stream. Sound before the first frame is dropped; if it
-starts later or has gaps, there is silence. Samples beyond ±1 are clipped.
+starts later or has gaps, there is silence. A mixdown is clipped to ±1; the sound of one channel
+stays as decoded, and compressed sound can overshoot ±1 there.
 """
 
 from __future__ import annotations
@@ -55,16 +56,17 @@ class SoundTrack:
         broken: the number of packets that could not be decoded.
         left_out: the number of samples that were dropped, being more than a minute ahead.
         heard: the number of samples that were decoded and resampled.
-        clipped: the number of those that were beyond ±1.
+        beyond: the number of those that were beyond ±1.
     """
 
     def __init__(self, stream: AudioStream, rate: int, channels: Sequence[str] = ()) -> None:
         self.rate = rate
-        self.broken = self.left_out = self.heard = self.clipped = 0
+        self.broken = self.left_out = self.heard = self.beyond = 0
         self.stream = stream
         self._mixer = Mixer(channels)
         self._resampler = self._new_resampler()
         self._rate_in: int | None = None
+        self._is_mixdown = False
         self._waiting: list[tuple[Fraction | None, NDArray[np.float32]]] = []
         self._samples_waiting = 0
         self._next = 0  # index after the last sample returned
@@ -105,6 +107,7 @@ class SoundTrack:
         if frame.sample_rate != self._rate_in:
             self._flush()
             self._rate_in = frame.sample_rate
+        self._is_mixdown = frame.layout.nb_channels > 1
         self._queue(self._resampler.resample(mixed))
 
     def _flush(self) -> None:
@@ -120,8 +123,8 @@ class SoundTrack:
             self.heard += len(samples)
             beyond = np.abs(samples) > 1
             if beyond.any():
-                self.clipped += int(np.count_nonzero(beyond))
-                samples = samples.clip(-1, 1)
+                self.beyond += int(np.count_nonzero(beyond))
+                samples = samples.clip(-1, 1) if self._is_mixdown else samples
             if self._samples_waiting + len(samples) > _WAITING_S * self.rate:
                 self.left_out += len(samples)
                 continue

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -30,11 +30,13 @@ class ChosenSound:
         number: the position of that stream among the sound streams, from 1; 0 if there is none.
         refused: the streams before it that cannot be used, and why, such as
             ``stream 1 (apac): no decoder``.
+        name: the names of codec and layout of the chosen stream.
     """
 
     track: SoundTrack | None = None
     number: int = 0
-    refused: tuple[str, ...] = field(default=())
+    refused: tuple[str, ...] = ()
+    name: str = ""
 
 
 def choose_sound(
@@ -51,32 +53,34 @@ def choose_sound(
         reopen: opens the file again.
     """
     streams = container.streams.audio
-    usable = [i for i, stream in enumerate(streams) if stream.codec_context is not None]
-    chosen = usable[0] if usable else None
-    if len(usable) > 1:
+    tracks = _tracks(container, rate)
+    chosen = next(iter(tracks), None)
+    if len(tracks) > 1:
         with reopen() as trial:
-            chosen = _first_with_sound(trial, usable, rate)
+            chosen = _first_with_sound(trial, _tracks(trial, rate))
     refused = tuple(
-        f"stream {i + 1} ({_codec(container, streams[i])}): "
-        + ("cannot be decoded" if i in usable else "no decoder")
+        f"stream {i + 1} ({_name(tracks[i]) if i in tracks else _tag(container, streams[i])}): "
+        + ("nothing decoded" if i in tracks else "no decoder")
         for i in range(len(streams) if chosen is None else chosen)
     )
     if chosen is None:
         return ChosenSound(refused=refused)
-    return ChosenSound(_track(streams[chosen], rate), chosen + 1, refused)
+    return ChosenSound(tracks[chosen], chosen + 1, refused, _name(tracks[chosen]))
 
 
-def _track(stream: AudioStream, rate: int) -> SoundTrack:
-    return SoundTrack(stream, rate, declared_channels(stream))
+def _tracks(container: InputContainer, rate: int) -> dict[int, SoundTrack]:
+    """Return a track for each sound stream that has a decoder, by its position among them."""
+    return {
+        i: SoundTrack(stream, rate, declared_channels(stream))
+        for i, stream in enumerate(container.streams.audio)
+        if stream.codec_context is not None
+    }
 
 
-def _first_with_sound(
-    container: InputContainer, candidates: Sequence[int], rate: int
-) -> int | None:
-    """Return the first of the sound streams from which samples can be decoded."""
-    tracks = {i: _track(container.streams.audio[i], rate) for i in candidates}
+def _first_with_sound(container: InputContainer, tracks: dict[int, SoundTrack]) -> int | None:
+    """Return the position of the first track for which samples can be decoded."""
     by_index = {track.stream.index: track for track in tracks.values()}
-    first, begin = tracks[candidates[0]], None
+    first, begin = next(iter(tracks.values())), None
     try:
         for packet in container.demux([track.stream for track in tracks.values()]):
             track = by_index[packet.stream.index]
@@ -95,23 +99,24 @@ def _seconds(packet: Packet) -> Fraction | None:
     return None if packet.dts is None else packet.dts * packet.time_base
 
 
-def _codec(container: InputContainer, stream: AudioStream) -> str:
-    """Return FFmpeg's name of a stream's codec, or its tag in the file if FFmpeg has no name.
+def _name(track: SoundTrack) -> str:
+    """Return FFmpeg's names of a track's codec and layout."""
+    context = track.stream.codec_context
+    return f"{context.name}, {context.layout.name if context.layout.nb_channels else 'no channels'}"
 
-    PyAV has no name of a codec without a decoder; FFmpeg's description of the file has, which is
-    a message of level INFO.
+
+def _tag(container: InputContainer, stream: AudioStream) -> str:
+    """Return FFmpeg's name of a codec without a decoder, or its tag in the file.
+
+    PyAV does not give it; FFmpeg's description of the file does, a message of level INFO.
     """
-    if stream.codec_context is not None:
-        return stream.codec_context.name
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:
         described: str = container.dumps_format()  # pyright: ignore[reportAttributeAccessIssue]
     finally:
         av.logging.set_level(level)
-    found = re.search(
-        rf"Stream #0:{stream.index}\b.*?: Audio: (\w+)(?: \((.+?) / 0x)?", described
-    )
+    found = re.search(rf"Stream #0:{stream.index}\b.*?: Audio: (\w+)(?: \((.+?) / 0x)?", described)
     if found is None:
         return "unknown codec"
     return found[2] if found[1] == "none" and found[2] else found[1]
