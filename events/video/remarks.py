@@ -48,6 +48,9 @@ def _remarks_of_sound(clip: Clip) -> tuple[str, ...]:
         ),
         f"{track.beyond / max(track.heard, 1):.0%} of the sound is beyond full scale": track.beyond
         > _MOST_BEYOND * track.heard,
+        f"{track.waiting / track.rate:.1f} s of sound dropped: its time stamps went back": (
+            track.went_back and track.waiting
+        ),
         f"{track.left_out / track.rate:.0f} s of sound dropped: more than a minute ahead "
         "of the frames": track.left_out,
     }

@@ -27,6 +27,8 @@ from events.video.mixdown import Mixer
 _JITTER_S = 0.02
 # The most sound that is kept for later frames; a file with more is not interleaved.
 _WAITING_S = 60
+# Stamps that go back this far are those of another recording, joined to the first.
+_JUMP_S = 1
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,19 @@ class SoundTrack:
         left_out: the number of samples that were dropped, being more than a minute ahead.
         heard: the number of samples that were decoded and resampled.
         beyond: the number of those that were beyond ±1.
+        went_back: the number of times that the time stamps went back by a second or more.
     """
 
     def __init__(self, stream: AudioStream, rate: int, channels: Sequence[str] = ()) -> None:
         self.rate = rate
-        self.broken = self.left_out = self.heard = self.beyond = 0
+        self.broken = self.left_out = self.heard = self.beyond = self.went_back = 0
         self.stream = stream
         self._mixer = Mixer(channels)
         self._resampler = self._new_resampler()
         self._rate_in: int | None = None
         self._is_mixdown = False
-        self._waiting: list[tuple[Fraction | None, NDArray[np.float32]]] = []
+        self._newest: Fraction | None = None
+        self._waiting: list[tuple[int, Fraction | None, NDArray[np.float32]]] = []
         self._samples_waiting = 0
         self._next = 0  # index after the last sample returned
 
@@ -75,6 +79,11 @@ class SoundTrack:
     def not_finite(self) -> int:
         """The number of samples that are no amplitudes, see `events.video.mixdown.Mixer`."""
         return self._mixer.not_finite
+
+    @property
+    def waiting(self) -> int:
+        """The number of samples that `take` has not returned."""
+        return self._samples_waiting
 
     def _new_resampler(self) -> AudioResampler:
         return av.AudioResampler(format="flt", layout="mono", rate=self.rate)
@@ -104,9 +113,13 @@ class SoundTrack:
         if frame.sample_rate < 1:
             raise ValueError("a frame without a sample rate")
         mixed = self._mixer.mix(frame)
-        if frame.sample_rate != self._rate_in:
+        stamp = _stamp(frame)
+        jumped = stamp is not None and self._newest is not None and stamp <= self._newest - _JUMP_S
+        if jumped or frame.sample_rate != self._rate_in:
             self._flush()
             self._rate_in = frame.sample_rate
+        self.went_back += jumped
+        self._newest = self._newest if stamp is None else stamp
         self._is_mixdown = frame.layout.nb_channels > 1
         self._queue(self._resampler.resample(mixed))
 
@@ -128,25 +141,36 @@ class SoundTrack:
             if self._samples_waiting + len(samples) > _WAITING_S * self.rate:
                 self.left_out += len(samples)
                 continue
-            stamp = None if part.pts is None or not part.time_base else part.pts * part.time_base
-            self._waiting.append((stamp, samples))
+            self._waiting.append((self.went_back, _stamp(part), samples))
             self._samples_waiting += len(samples)
 
-    def take(self, first_frame: Fraction) -> tuple[Sound, ...]:
-        """Return the queued sound; its time 0 is `first_frame` (seconds of the file)."""
+    def take(self, *origins: Fraction) -> tuple[Sound, ...]:
+        """Return the queued sound.
+
+        Args:
+            origins: where time 0 is, in seconds of the file: the first frame. If the clock went
+                back, one for each part of the file; sound of later parts stays in the queue.
+        """
         stretches: list[Sound] = []
-        for stamp, samples in self._waiting:
+        ready = [entry for entry in self._waiting if entry[0] < len(origins)]
+        self._waiting = self._waiting[len(ready) :]
+        for part, stamp, samples in ready:
+            self._samples_waiting -= len(samples)
             start = self._next
             if stamp is not None:
-                start = round((stamp - first_frame) * self.rate)
+                start = round((stamp - origins[part]) * self.rate)
                 if self._next and abs(start - self._next) < _JITTER_S * self.rate:
                     start = self._next
             late = max(self._next - start, 0)
             if late < len(samples):
                 stretches.append(Sound(start + late, samples[late:]))
                 self._next = start + len(samples)
-        self._waiting, self._samples_waiting = [], 0
         return tuple(stretches)
+
+
+def _stamp(frame: AudioFrame) -> Fraction | None:
+    """Return the time of a frame in seconds of the file, None if it has none."""
+    return None if frame.pts is None or not frame.time_base else frame.pts * frame.time_base
 
 
 def lay_out(stretches: Iterable[Sound], samples: int) -> NDArray[np.float32]:

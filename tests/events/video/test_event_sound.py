@@ -200,6 +200,18 @@ def test_a_hole_keeps_its_length_when_the_rate_is_changed() -> None:
     assert np.abs(tape[5 * RATE // 2 : 7 * RATE // 2][inner] - expected[inner]).max() < 1e-3
 
 
+def test_a_clock_that_goes_back_begins_a_part_with_its_own_origin() -> None:
+    """Two recordings joined: seconds 10 to 12 and 0 to 1 of their clocks, shown at 0 and at 2."""
+    stream: Any = None
+    track = SoundTrack(stream, RATE)
+    for begin in (10, 11, 0):
+        track.feed(Frames(tone_frame(RATE, begin)))  # type: ignore[arg-type]
+    starts = [sound.start for sound in track.take(Fraction(10))]
+    assert starts == [0, RATE] and track.went_back == 1 and track.waiting == RATE
+    (last,) = track.take(Fraction(10), Fraction(-2))
+    assert last.start == 2 * RATE and len(last.samples) == RATE and track.waiting == 0
+
+
 def test_a_frame_without_a_rate_is_counted() -> None:
     frame = tone_frame(RATE, 1)
     frame.sample_rate = 0
