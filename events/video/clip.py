@@ -6,8 +6,8 @@ frames, the largest reordering of any codec. A frame whose stamp still does not 
 and counted; one without a stamp is one nominal period after the previous one.
 
 Time 0 is the first frame. If requested, sound comes with the frames, on the same clock
-(`events.video.sound`); `events.video.planes` defines luma. The first stream of each kind is used;
-cover images are ignored.
+(`events.video.sound`); `events.video.planes` defines luma. The first video stream is used, cover
+images are ignored; `events.video.sound_stream` chooses the sound stream.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from events.video.planes import bits_of, expanded, limited_range, plane_of, rgb_of, turns_of
 from events.video.sound import Sound, SoundTrack
+from events.video.sound_stream import ChosenSound, choose_sound
 from mdft.errors import UserError, reason, require_file
 
 # A text file named .mp4 can make FFmpeg read other files (ffconcat), or be decoded (.ans).
@@ -85,7 +86,7 @@ class Clip:
         bits: the bits per luma sample in the file.
         limited: whether the planes have limited range ("TV"): see `events.response.convention`.
         videos, sounds: the numbers of streams of each kind, without cover images.
-        track: the sound, None if there is none or it was not requested.
+        sound: the chosen sound stream and those refused, if sound was requested.
         decoded, dropped, reordered: the numbers of frames so far that were decoded, dropped
             because their stamp did not increase, and stamped out of order.
 
@@ -99,20 +100,28 @@ class Clip:
         self.path = Path(path)
         require_file(self.path, "a video file")
         self.decoded = self.dropped = self.reordered = 0
-        self.track: SoundTrack | None = None
-        try:
-            options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-            self._container = av.open(str(self.path), options=options)
-        except (FFmpegError, ValueError) as error:
-            raise UserError(
-                f"{self.path}: not a video that can be read ({reason(error)}); expected a file "
-                "such as mp4, mkv, webm or avi"
-            ) from error
+        self.sound = ChosenSound()
+        self._container = self._open()
         try:
             self._choose(sound_rate)
         except BaseException:
             self._container.close()
             raise
+
+    def _open(self) -> InputContainer:
+        options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+        try:
+            return av.open(str(self.path), options=options)
+        except (FFmpegError, ValueError) as error:
+            raise UserError(
+                f"{self.path}: not a video that can be read ({reason(error)}); expected a file "
+                "such as mp4, mkv, webm or avi"
+            ) from error
+
+    @property
+    def track(self) -> SoundTrack | None:
+        """The decoder of the sound; None if no stream can be decoded or none was requested."""
+        return self.sound.track
 
     def _choose(self, sound_rate: int | None) -> None:
         """Choose the streams, and decode the first frame, which has their properties."""
@@ -133,8 +142,8 @@ class Clip:
                 f"{self.path}: no size of the frames in the video stream; the file is damaged "
                 "or cut short"
             )
-        if sound_rate is not None and streams.audio:
-            self.track = SoundTrack(streams.audio[0], sound_rate)
+        if sound_rate is not None:
+            self.sound = choose_sound(self._container, sound_rate, self._open)
         self.fps = float(self._stream.average_rate or 0)
         self.duration_us = _duration_us(self._container, self._stream)
         self._frames = self._decode()
@@ -199,11 +208,12 @@ class Clip:
 
     def _decode(self) -> Iterator[VideoFrame]:
         """Yield the decoder's frames; feed the sound between them to its track."""
-        chosen = [self._stream] if self.track is None else [self._stream, self.track.stream]
+        track = self.track
+        chosen = [self._stream] if track is None else [self._stream, track.stream]
         try:
             for packet in self._container.demux(chosen):
-                if self.track is not None and packet.stream is self.track.stream:
-                    self.track.feed(packet)
+                if track is not None and packet.stream is track.stream:
+                    track.feed(packet)
                     continue
                 for frame in packet.decode():
                     assert isinstance(frame, VideoFrame)
