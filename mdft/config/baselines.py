@@ -20,6 +20,10 @@ SystemName = Literal[
     "avca",
     "tcaf",
     "avmst",
+    "means",
+    "ridge",
+    "gru",
+    "transformer",
 ]
 Branches = Literal["audio", "visual", "both"]
 
@@ -210,6 +214,50 @@ class TCaFConfig(BaselineConfig):
 
 
 @dataclass(frozen=True)
+class ClassMeansConfig(BaselineConfig):
+    """Nearest class mean; ``--epochs`` is the number of strengths to try."""
+
+
+@dataclass(frozen=True)
+class RidgeConfig(BaselineConfig):
+    """Ridge regression to the word vectors; ``--epochs`` is the number of strengths to try."""
+
+    use: Literal["all", "events"] = "all"
+    """all: every input; events: only E_v."""
+    time: Literal["mean", "steps"] = "mean"
+    """mean: the mean over a clip; steps: all of its steps in a row."""
+    events_weight: Positive = 1.0
+    """Factor on the standardised events, which weakens or strengthens their penalty."""
+
+
+@dataclass(frozen=True)
+class SequenceConfig(BaselineConfig):
+    """GRU and transformer over the steps of a clip."""
+
+    hidden: Count = 128
+    """Width of the network."""
+    dropout: Share = 0.2
+    """Dropout probability of the input and of the hidden layers."""
+    temperature: Positive = 0.1
+    """Temperature τ of the softmax over the cosines."""
+
+
+@dataclass(frozen=True)
+class GRUConfig(SequenceConfig):
+    """A gated recurrent network of one layer."""
+
+
+@dataclass(frozen=True)
+class TransformerConfig(SequenceConfig):
+    """A small transformer."""
+
+    layers: Count = 2
+    """Number of layers."""
+    heads: Count = 4
+    """Attention heads."""
+
+
+@dataclass(frozen=True)
 class BaselinesConfig:
     """Hyperparameters of each baseline; those of the one that ``--model`` names are used."""
 
@@ -222,3 +270,7 @@ class BaselinesConfig:
     avca: AVCAConfig = field(default_factory=AVCAConfig)
     tcaf: TCaFConfig = field(default_factory=TCaFConfig)
     avmst: AVMSTConfig = field(default_factory=AVMSTConfig)
+    means: ClassMeansConfig = field(default_factory=ClassMeansConfig)
+    ridge: RidgeConfig = field(default_factory=RidgeConfig)
+    gru: GRUConfig = field(default_factory=GRUConfig)
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)

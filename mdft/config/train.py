@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -90,5 +90,9 @@ class TrainConfig:
         require(
             not wide, "inputs", self.data.inputs, "features with --model mdft: it has E_v anyway"
         )
+        ridge = self.baseline.ridge
+        plain = ridge == replace(ridge, use="all", events_weight=1.0)
+        events = plain or self.data.inputs == "features+events"
+        require(events, "inputs", self.data.inputs, "features+events: --baseline.ridge uses events")
         ours = self.init is None or self.system == "mdft"
         require(ours, "init", self.init, "none for a baseline")

@@ -20,6 +20,8 @@ from mdft.systems.compatibility import SJE, DeViSE
 from mdft.systems.fvaegan import FVAEGAN
 from mdft.systems.interface import System
 from mdft.systems.mdft import MDFTSystem
+from mdft.systems.ridge import ClassMeans, Ridge
+from mdft.systems.sequence import GRU, Transformer
 from mdft.systems.tcaf import TCaF
 
 OURS = "mdft"
@@ -33,6 +35,10 @@ BASELINES: dict[str, Callable[[ModelConfig, Any], System]] = {
     "avca": AVCA,
     "tcaf": TCaF,
     "avmst": AVMST,
+    "means": ClassMeans,
+    "ridge": Ridge,
+    "gru": GRU,
+    "transformer": Transformer,
 }
 #: System → its name in the literature.
 TITLES = {
@@ -45,6 +51,10 @@ TITLES = {
     "avca": "AVCA",
     "tcaf": "TCaF",
     "avmst": "AVMST",
+    "means": "class means",
+    "ridge": "ridge regression",
+    "gru": "GRU",
+    "transformer": "transformer",
     OURS: "MDFT",
 }
 #: Fields of MDFT's configuration that baselines use: the widths of the data.

@@ -105,7 +105,7 @@ class FVAEGAN(System):
         logits_BC = clips.o_BRE[:, 0].double() @ o_w_CE.double().T
         return -logits_BC.log_softmax(1).numpy(force=True)
 
-    def prepare(self, clips: ClipSet, stage: Stage) -> None:
+    def prepare(self, clips: ClipSet, stage: Stage, epoch: int) -> None:
         """Phase 2: fit the classifier."""
         device = self.steps.device
         indices = clips.splits[stage.train]

@@ -129,12 +129,13 @@ class System(nn.Module):
         """
         return {}
 
-    def prepare(self, clips: ClipSet, stage: Stage) -> None:
+    def prepare(self, clips: ClipSet, stage: Stage, epoch: int) -> None:
         """A second phase of training, after every epoch and before scoring; empty by default.
 
         Args:
             clips: the data set; clips of the stage's training split may be used.
             stage: the stage, which also defines the candidates; their word vectors may be used.
+            epoch: the epoch that was trained last, counted from 0.
         """
 
 

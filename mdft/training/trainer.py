@@ -194,7 +194,7 @@ class Trainer:
             self.report({"warning": text})
 
     def _validate(self, stage: Stage, model: System, record: dict[str, Any]) -> None:
-        model.prepare(self.clips, stage)
+        model.prepare(self.clips, stage, self.progress.epoch)
         split = self._score(stage, model)
         beta = gzsl.choose_beta(split.distances, split.labels, split.seen)
         result = gzsl.scores(split.distances, split.labels, split.seen, beta)
@@ -207,7 +207,7 @@ class Trainer:
 
     def _test(self) -> Results:
         stage, model, start = STAGES[-1], self.model, time.perf_counter()
-        model.prepare(self.clips, stage)
+        model.prepare(self.clips, stage, self.progress.best_epoch)
         self.progress.seconds += time.perf_counter() - start
         split = self._score(stage, model)
         self._warn_of(split.health, "test", "test")

@@ -36,7 +36,7 @@ PACE |= {"tcaf": (60, 1e-3), "mdft": (60, 3e-3), "cjme": (120, 3e-3), "avmst": (
 def ready(system: System, clips: ClipSet) -> System:
     """In eval mode, after its second phase if it has one."""
     clips.splits["ten"] = TEN  # type: ignore[index]
-    system.prepare(clips, STAGE)
+    system.prepare(clips, STAGE, 0)
     return system.eval()
 
 

@@ -262,7 +262,7 @@ def test_the_generators_loss_never_reaches_the_critic(batch: TrainingBatch):
 def test_fvaegan_scores_candidates_that_it_was_prepared_for(ragged_clips: ClipSet):
     found = system("fvaegan", FVAEGAN)
     stage = STAGES[0]
-    found.prepare(ragged_clips, stage)
+    found.prepare(ragged_clips, stage, 0)
     classes = ragged_clips.classes_of(stage.seen, stage.unseen)
     words_CW = torch.from_numpy(ragged_clips.words_CW)
     with torch.no_grad():
@@ -281,7 +281,7 @@ def test_fvaegan_fits_its_classifier_to_clips_of_the_training_split_alone(
     others = np.setdiff1d(np.arange(96), clips.splits[stage.train])
     for _ in ("before", "after"):
         torch.manual_seed(0)
-        found.prepare(clips, stage)
+        found.prepare(clips, stage, 0)
         fitted.append(found.classifier_CF)
         for first, last in zip(clips.offsets_N1[others], clips.offsets_N1[others + 1], strict=True):
             clips.audio_MD[first:last] = np.nan
