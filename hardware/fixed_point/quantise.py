@@ -24,6 +24,7 @@ VTH_LIMIT = (1 << 17) - 1
 THRESHOLD_OFF_GRID = 2.0**-8  # relative; rounding by less changes no spike on the grid
 BIAS_LIMIT = 4095  # 13 bits, signed
 EXPONENT_LIMIT = 7
+LOW_GAIN = 2.0**-7  # a threshold of as many bits more than the weights is out of reach
 
 
 def grid_of(values: np.ndarray, limit: int) -> float | None:
@@ -96,11 +97,25 @@ def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
     """
     notes: list[str] = []
     form = lava_form(network)
-    populations = tuple(_population(p, grids, notes) for p in form.populations)
+    rates = {p.name: _rate(p, network.dt) for p in network.populations}
+    populations = tuple(_population(p, grids, notes, rates[p.name]) for p in form.populations)
     return IntegerNetwork(network, populations, dict(grids), tuple(notes))
 
 
-def _population(p: Population, grids: dict[str, float], notes: list[str]) -> IntegerPopulation:
+def _rate(p: Population, dt: float) -> str:
+    """Return the cause and the remedy if dt makes a population's inputs small; else ""."""
+    factor = p.gain.min() if p.current is None else (p.gain * p.current.gain).min()
+    if factor > LOW_GAIN:
+        return ""
+    integrates = p.current is None and not p.decay.any()
+    what = "dt·r" if integrates else "dt/tau·r"
+    remedy = "r is per step, give --dt 1" if integrates else "this is not its step, give it by --dt"
+    return f"; with dt = {dt:g} s its input is multiplied by {what} = {factor:g}: if {remedy}"
+
+
+def _population(
+    p: Population, grids: dict[str, float], notes: list[str], rate: str
+) -> IntegerPopulation:
     scaled, needed = [], _needed_unit(p)
     for s in (part for synapses in p.synapses for part in split_signs(synapses)):
         step = grid_of(s.weight, MAGNITUDE_LIMIT)  # mixed signs are below 128, or split
@@ -126,7 +141,7 @@ def _population(p: Population, grids: dict[str, float], notes: list[str]) -> Int
         bias_mant,
         bias_exp,
         _decay(p, notes),
-        _threshold(p, unit, notes) if p.fires else VTH_LIMIT,
+        _threshold(p, unit, notes, rate) if p.fires else VTH_LIMIT,
         unit,
         4095 if p.current is None else _current_decay(p.name, p.current.decay[0], notes),
         p.fires,
@@ -180,12 +195,12 @@ def _current_decay(name: str, decay: float, notes: list[str]) -> int:
     return units - 1
 
 
-def _threshold(p: Population, unit: float, notes: list[str]) -> int:
+def _threshold(p: Population, unit: float, notes: list[str], rate: str) -> int:
     vth = int(np.floor(p.v_threshold[0] / unit))
     if not 0 < vth <= VTH_LIMIT:
         raise UserError(
             f"{p.name}: threshold {p.v_threshold[0]:g} is {vth} units of {unit:g}, "
-            f"expected 1 to {VTH_LIMIT} (17 bits)"
+            f"expected 1 to {VTH_LIMIT} (17 bits)" + (rate if vth else "")
         )
     if p.v_threshold[0] - vth * unit > p.v_threshold[0] * THRESHOLD_OFF_GRID:
         notes.append(f"{p.name}: threshold {p.v_threshold[0]:g} rounded down to {vth * unit:g}")

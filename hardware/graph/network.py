@@ -76,12 +76,14 @@ class Network:
         outputs: output name → name of the population whose spikes it carries, or whose membrane
             if that population does not fire.
         dt: seconds per step.
+        notes: remarks for the user about how the file was read.
     """
 
     inputs: dict[str, int]
     populations: tuple[Population, ...]
     outputs: dict[str, str]
     dt: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,23 @@ def population(name: str, node: Neuron, x: Signal, dt: float) -> Population:
     )
 
 
+def unit_notes(graph: nir.NIRGraph, dt: float) -> tuple[str, ...]:
+    """Return a note about IF and I nodes with r = 1, whose tool may have meant I a step."""
+    names = [
+        name
+        for name, node in graph.nodes.items()
+        if isinstance(node, nir.IF | nir.I) and (np.asarray(node.r) == 1).all()
+    ]
+    if not names or dt == 1:
+        return ()
+    timed = any(hasattr(node, field) for node in graph.nodes.values() for field in TIMES)
+    remedy = f"write r = {1 / dt:g}" if timed else "give --dt 1"
+    return (
+        f"{', '.join(names[:4])}{' …' if names[4:] else ''}: r = 1, so a step adds "
+        f"dt·r·I = {dt:g}·I; if it should add I, {remedy}",
+    )
+
+
 def readout(name: str, x: Signal) -> Population:
     """Return the population of an Output that sums: v = Σ weight·x + bias, without memory."""
     incoming = synapses(name, x)  # refuses sizes for which the arrays below need too much memory

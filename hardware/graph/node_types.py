@@ -36,11 +36,12 @@ _LIF = "one tau and one v_threshold − v_reset for the node; any r and v_leak"
 _READOUT = "a LIF whose threshold is out of reach; only at an Output, only inline"
 
 SUPPORTED: dict[str, NodeType] = {
-    "Input": NodeType("x(t), given", "a stream", whole=("shape",)),
+    "Input": NodeType("x(t), given", "a stream", whole=("shape",), optional=("shape",)),
     "Output": NodeType(
         "spikes, or the membrane of a node that does not fire, or Σ W·x + b",
         "of a LIF, IF, CubaLIF, LI, CubaLI or I node; Σ W·x + b in floating point, inline",
         whole=("shape",),
+        optional=("shape",),
     ),
     "Linear": NodeType("W·x", _FOLDED, reals=("weight",)),
     "Affine": NodeType("W·x + b", _FOLDED, reals=("weight",), numbers=("bias",)),
@@ -49,6 +50,7 @@ SUPPORTED: dict[str, NodeType] = {
         "x, in C order",
         _FOLDED,
         whole=("start_dim", "end_dim", "input_type"),
+        optional=("input_type",),
     ),
     "LIF": NodeType(
         "v += dt/tau·((v_leak − v) + r·I); z = v > v_threshold; v = v_reset where z",
@@ -91,7 +93,6 @@ REFUSED: dict[str, str] = {
     "SumPool2d": "pooling; it comes with convolutions",
     "AvgPool2d": "pooling; it comes with convolutions",
     "Delay": "a delay for each channel; Lava's Dense delays all channels by one step",
-    "NIRGraph": "a graph within the graph; write it flat",
 }
 
 
