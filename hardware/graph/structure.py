@@ -144,10 +144,11 @@ class _Reader:
             if len(names) != 1:
                 raise UserError(f"it has {len(names)} nodes of type {kind}, expected one")
             self.ends[graph][kind] = full = f"{graph}.{names[0]}"
-            shape = {"input_type": x for f, x in self.nodes[full].items() if f == "shape"}
             zero = np.array(0)
-            kept = {"type": np.array("Flatten"), "start_dim": zero, "end_dim": zero}
-            self.nodes[full] = kept | shape
+            fields = {"type": np.array("Flatten"), "start_dim": zero, "end_dim": zero}
+            if "shape" in self.nodes[full]:
+                fields["input_type"] = self.nodes[full]["shape"]
+            self.nodes[full] = fields
 
 
 def _group(where: str, parent: h5py.Group, name: str) -> h5py.Group:
