@@ -13,7 +13,7 @@ from hardware.backends import find_backend, prepare
 from hardware.fixed_point.integers import IntegerNetwork
 from hardware.fixed_point.quantise import check_grid, input_grids, input_notes
 from hardware.graph.graph import DT, read_network
-from hardware.graph.network import Network, Recording, check_inputs
+from hardware.graph.network import Network, Recording, as_floats, check_inputs
 from mdft.errors import UserError, unknown
 
 
@@ -132,5 +132,5 @@ def _by_name(
         x = np.asarray(values)
         if x.dtype.kind not in "fiub":
             raise UserError(f"input {name!r}: found {x.dtype}, expected real numbers")
-        arrays[name] = x if x.dtype.kind == "f" else x.astype(np.float64)
+        arrays[name] = as_floats(x)
     return arrays

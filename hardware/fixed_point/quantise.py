@@ -20,6 +20,8 @@ WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mi
 MAGNITUDE_LIMIT = 255  # 8 bits, where all weights have one sign
 INPUT_LIMIT = (1 << 15) - 1  # with finer inputs a threshold needs more than 17 bits
 FINEST_EXPONENT = 24  # finer grids than 2**-24 are not tried
+WIDEST = 100  # a grid of 2**±100: products with it stay finite
+TINY = 1e-100
 VTH_LIMIT = (1 << 17) - 1
 THRESHOLD_OFF_GRID = 2.0**-8  # relative; rounding by less changes no spike on the grid
 BIAS_LIMIT = 4095  # 13 bits, signed
@@ -35,24 +37,30 @@ def grid_of(values: np.ndarray, limit: int) -> float | None:
         k = values * 2.0**exponent
         if np.abs(k).max() > limit:
             return None
-        if (k == np.round(k)).all():
+        if (k == np.round(k)).all() and k.any():  # tiny values underflow to 0
             return 2.0**-exponent
     return None
 
 
 def nearest_grid(values: np.ndarray, limit: int) -> float:
-    """Return the smallest power of two s with |values| <= limit·s, for values on no exact grid."""
-    return float(2.0 ** np.ceil(np.log2(np.abs(values).max() / limit)))
+    """Return the smallest power of two s with |values| <= limit·s, for values on no exact grid.
+
+    It is 1 for values below 1e-100, which thereby become 0.
+    """
+    peak = float(np.abs(values).max())
+    return float(2.0 ** np.ceil(np.log2(peak / limit))) if peak > TINY else 1.0
 
 
 def check_grid(name: str, grid: float) -> None:
-    """Check that a grid is a power of two.
+    """Check that a grid is a power of two, from 2**-100 to 2**100.
 
     Raises:
         UserError: it is not; the message has the `name` of the grid.
     """
-    if not (0 < grid < np.inf and np.log2(grid) % 1 == 0):
-        raise UserError(f"{name} is {grid:g}, expected a power of two")
+    if not (2.0**-WIDEST <= grid <= 2.0**WIDEST and np.log2(grid) % 1 == 0):
+        raise UserError(
+            f"{name} is {grid:g}, expected a power of two, from 2**-{WIDEST} to 2**{WIDEST}"
+        )
 
 
 def input_grids(inputs: dict[str, np.ndarray]) -> dict[str, float]:
@@ -97,8 +105,10 @@ def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
     """
     notes: list[str] = []
     form = lava_form(network)
-    rates = {p.name: _rate(p, network.dt) for p in network.populations}
-    populations = tuple(_population(p, grids, notes, rates[p.name]) for p in form.populations)
+    populations = tuple(
+        _population(p, grids, notes, _rate(before, network.dt))
+        for before, p in zip(network.populations, form.populations, strict=True)
+    )
     return IntegerNetwork(network, populations, dict(grids), tuple(notes))
 
 

@@ -123,9 +123,25 @@ starts at 0. Comparison is strict. There is no delay between layers: what a node
 reaches the next node at the same step. The membrane of a Cuba neuron sees the new current.
 
 `dt` is 1e-4 s unless `--dt` says otherwise. NIR's `IF` and `I` integrate dt·r·I. Some tools write
-r = 1 and mean one unit a step: give such a graph `--dt 1`.
+r = 1 and mean one unit a step: give such a graph `--dt 1`; a note names the nodes.
 
 A `weight` of integers is refused: other readers of the file break on it.
+
+## Other forms of the same graph
+
+Tools write one graph in several forms. These are read as the plain one, give the same spikes, and
+the run prints a note:
+
+| form | read as |
+|---|---|
+| shapes that differ by ones only: an Input (1, 12), parameters (1, N) or (N, 1), a bias (1, N), a weight (N, M, 1, 1, 1) | without the ones |
+| a scalar or one value, (1,), as a parameter of a neuron, Scale, Threshold or as a bias | the value for each |
+| an Input, Output or Flatten without a shape | the shape of its edges |
+| a graph within the graph, to any depth, with one Input and one Output | flat: the node `lif` of `block` is `block.lif` |
+
+Parameters may be of float16, float32, float64 or integers. Names joined by dots have at most 1024
+characters, and no two may be the same. A shape that differs by more than ones is an error that
+names the node.
 
 ## In Lava
 
