@@ -18,18 +18,18 @@ ARRAYS = {"weight", "bias", "scale", "threshold"} | {
 def write(path: Path, graph: Tree) -> Path:
     """Write a graph's dict, as `NIRGraph.to_dict` returns it, without NIR's checks of shapes."""
 
-    def group(parent: h5py.Group, fields: Tree) -> None:
-        for name, value in fields.items():
-            if isinstance(value, dict):
-                group(parent.create_group(name), value)
-            elif isinstance(value, str) or name == "edges":
-                parent.create_dataset(name, data=value, dtype=h5py.string_dtype())
-            else:
-                parent.create_dataset(name, data=value)
-
     with h5py.File(path, "w") as file:
         file["version"] = "1.0"
-        group(file.create_group("node"), {k: v for k, v in graph.items() if k != "metadata"})
+        waiting = [(file.create_group("node"), graph)]
+        while waiting:
+            group, fields = waiting.pop()
+            for name, value in fields.items():
+                if isinstance(value, dict):
+                    waiting.append((group.create_group(name), value))
+                elif isinstance(value, str) or name == "edges":
+                    group.create_dataset(name, data=value, dtype=h5py.string_dtype())
+                else:
+                    group.create_dataset(name, data=value)
     return path
 
 
