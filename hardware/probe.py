@@ -156,12 +156,27 @@ def _opened(path: Path) -> Iterator[NpzFile]:
 def _load(path: Path, pathway: str) -> dict[str, np.ndarray]:
     prefix = f"{pathway}."
     with _opened(path) as file:
-        found = {k.removeprefix(prefix): file[k] for k in file.files if k.startswith(prefix)}
+        found = {
+            k.removeprefix(prefix): _array(path, file, k)
+            for k in file.files
+            if k.startswith(prefix)
+        }
     if not found:
         raise UserError(
             f"{path}: no keys of pathway {pathway!r}, expected keys such as '{pathway}.in.events'"
         )
     return found
+
+
+def _array(path: Path, file: NpzFile, key: str) -> np.ndarray:
+    try:
+        return file[key]
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        raise UserError(
+            f"{path}: {key} is an array of Python objects, expected real numbers"
+        ) from error
 
 
 def _take(

@@ -39,7 +39,8 @@ def load(path: Path | str, dt: float = DT) -> Network:
 
     Returns:
         The network: the widths of its inputs by name, its populations of neurons in topological
-        order with float64 weights, and the population that each output carries.
+        order with float64 weights, the population that each output carries, and notes about how
+        the file was read.
 
     Raises:
         UserError: dt is not above 0, or the file is not supported; the message names file and node.

@@ -209,7 +209,7 @@ def _threshold(p: Population, unit: float, notes: list[str], rate: str) -> int:
     vth = int(np.floor(p.v_threshold[0] / unit))
     if not 0 < vth <= VTH_LIMIT:
         raise UserError(
-            f"{p.name}: threshold {p.v_threshold[0]:g} is {vth} units of {unit:g}, "
+            f"{p.name}: threshold {p.v_threshold[0]:g} is {vth:.7g} units of {unit:g}, "
             f"expected 1 to {VTH_LIMIT} (17 bits)" + (rate if vth else "")
         )
     if p.v_threshold[0] - vth * unit > p.v_threshold[0] * THRESHOLD_OFF_GRID:

@@ -129,15 +129,16 @@ A `weight` of integers is refused: other readers of the file break on it.
 
 ## Other forms of the same graph
 
-Tools write one graph in several forms. These are read as the plain one, give the same spikes, and
-the run prints a note:
+Tools write one graph in several forms. These are read as the plain one and give the same spikes; a
+note says what was changed:
 
-| form | read as |
-|---|---|
-| shapes that differ by ones only: an Input (1, 12), parameters (1, N) or (N, 1), a bias (1, N), a weight (N, M, 1, 1, 1) | without the ones |
-| a scalar or one value, (1,), as a parameter of a neuron, Scale, Threshold or as a bias | the value for each |
-| an Input, Output or Flatten without a shape | the shape of its edges |
-| a graph within the graph, to any depth, with one Input and one Output | flat: the node `lif` of `block` is `block.lif` |
+- Shapes that differ by ones only lose them: an Input (1, 12), parameters (1, N) or (N, 1), a bias
+  (1, N), a weight (N, M, 1, 1, 1).
+- A scalar, or one value of shape (1,), as a parameter of a neuron, Scale or Threshold or as a bias
+  holds for all.
+- An Input, Output or Flatten without a shape has that of its edges.
+- A graph within the graph, at any depth, is flattened if it has one Input and one Output: the node
+  `lif` of `block` is named `block.lif`.
 
 Parameters may be of float16, float32, float64 or integers. Names joined by dots have at most 1024
 characters, and no two may be the same. A shape that differs by more than ones is an error that
