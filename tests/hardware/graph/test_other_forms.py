@@ -118,7 +118,7 @@ FORMS: dict[str, tuple[Changes, str]] = {
         {"input": {"shape": np.array(M)}, "output": {"shape": np.array(N)}},
         "",
     ),
-    "numbers for all neurons, as snnTorch and Norse write them": (
+    "numbers for all neurons, as snnTorch writes a scalar beta": (
         {"n": SCALARS},
         "shapes were made plain: n.tau_syn () to (4,), n.tau_mem () to (4,), n.r () to (4,), "
         "n.v_leak () to (4,) and 3 more",
@@ -127,11 +127,11 @@ FORMS: dict[str, tuple[Changes, str]] = {
         {"n": {"r": number(4).reshape(1), "v_threshold": number(1).reshape(1, 1)}},
         "shapes were made plain: n.r (1,) to (4,), n.v_threshold (1, 1) to (4,)",
     ),
-    "a synapse a neuron, as Rockpool may write them": (
+    "columns and rows": (
         {"n": {"tau_syn": 2e-4 * ONE.reshape(N, 1), "w_in": 2 * ONE.reshape(1, N)}},
         "shapes were made plain: n.tau_syn (4, 1) to (4,), n.w_in (1, 4) to (4,)",
     ),
-    "lava-dl's kernels": (
+    "a weight with the shape of a kernel": (
         {"fc": {"weight": WEIGHT.reshape(N, M, 1, 1, 1), "bias": ONE.reshape(1, N) / 4}},
         "shapes were made plain: fc.weight (4, 3, 1, 1, 1) to (4, 3), fc.bias (1, 4) to (4,)",
     ),
