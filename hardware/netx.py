@@ -45,7 +45,7 @@ def main(args: list[str] | None = None) -> int:
         pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt)
         integers = quantise(pair.network, pair.grids)
         write_hdf5(integers, config.out)
-        for note in integers.notes:
+        for note in (*pair.network.notes, *integers.notes):
             print(f"note: {note}")
         print(f"{config.out}: {len(integers.populations)} dense blocks")
         return 0

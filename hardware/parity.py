@@ -42,7 +42,7 @@ def compared(
     against = against_probe(network, probe, found)
     same = probe.arithmetic == ("loihi" if backend.fixed else "float")
     must, reported = ({probe.source: against}, {}) if same else ({}, {probe.source: against})
-    alone = (ALONE,) if probe.source != "probe" else ()
+    alone = (*network.notes, *((ALONE,) if probe.source != "probe" else ()))
     if not isinstance(prepared, IntegerNetwork):
         return Compared(found, must, reported, alone)
     oracle = found

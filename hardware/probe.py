@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from hardware.fixed_point.quantise import check_grid
-from hardware.graph.network import Network, check_inputs
+from hardware.graph.network import LARGEST, Network, as_floats, check_inputs
 from hardware.reference_float import reference_float
 from mdft.errors import UserError, unknown
 
@@ -67,19 +67,16 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
     path = Path(path)
     arrays = _load(path, pathway)
     try:
-        inputs = {name: _take(arrays, f"in.{name}") for name in network.inputs}
+        inputs = {name: as_floats(_take(arrays, f"in.{name}")) for name in network.inputs}
         shape = check_inputs(network, inputs)
         grids = {n: _grid(arrays, n) for n in network.inputs if f"grid.{n}" in arrays}
         if all(key.startswith(("in.", "grid.")) for key in arrays):
             return computed(network, inputs, grids)
         spikes, membranes = {}, {}
         for p in network.populations:
-            membranes[p.name] = _take(arrays, f"membrane.{p.name}", (*shape, p.size))
+            membranes[p.name] = _membranes(arrays, f"membrane.{p.name}", (*shape, p.size))
             if p.fires:
-                spikes[p.name] = _take(arrays, f"spikes.{p.name}", (*shape, p.size))
-        for name, values in spikes.items():
-            if not np.isin(values, (0, 1)).all():
-                raise UserError(f"spikes.{name} holds values other than 0 and 1")
+                spikes[p.name] = _spikes(arrays, f"spikes.{p.name}", (*shape, p.size))
         one = len(network.outputs) == 1
         for output, name in network.outputs.items():
             key = "spikes.out" if one else f"out.{output}"
@@ -159,12 +156,27 @@ def _opened(path: Path) -> Iterator[NpzFile]:
 def _load(path: Path, pathway: str) -> dict[str, np.ndarray]:
     prefix = f"{pathway}."
     with _opened(path) as file:
-        found = {k.removeprefix(prefix): file[k] for k in file.files if k.startswith(prefix)}
+        found = {
+            k.removeprefix(prefix): _array(path, file, k)
+            for k in file.files
+            if k.startswith(prefix)
+        }
     if not found:
         raise UserError(
             f"{path}: no keys of pathway {pathway!r}, expected keys such as '{pathway}.in.events'"
         )
     return found
+
+
+def _array(path: Path, file: NpzFile, key: str) -> np.ndarray:
+    try:
+        return file[key]
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        raise UserError(
+            f"{path}: {key} is an array of Python objects, expected real numbers"
+        ) from error
 
 
 def _take(
@@ -179,6 +191,20 @@ def _take(
             + (f" of shape {list(shape)}" if shape else "")
         )
     return array
+
+
+def _spikes(arrays: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> np.ndarray:
+    values = _take(arrays, key, shape)
+    if not np.isin(values, (0, 1)).all():
+        raise UserError(f"{key} holds values other than 0 and 1")
+    return values.astype(np.uint8)
+
+
+def _membranes(arrays: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> np.ndarray:
+    values = as_floats(_take(arrays, key, shape))
+    if not (np.abs(values) <= LARGEST).all():  # a NaN would differ from nothing
+        raise UserError(f"{key} holds NaN or values above {LARGEST:g}, expected membranes")
+    return values
 
 
 def _grid(arrays: dict[str, np.ndarray], name: str) -> float:

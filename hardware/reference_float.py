@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from hardware.graph.network import Network, Population, Recording, check_inputs
+from hardware.graph.network import (
+    UNCHECKED,
+    Network,
+    Population,
+    Recording,
+    check_inputs,
+    check_range,
+)
 
 
 def lif_step(
@@ -37,27 +44,39 @@ def reference_float(
 
     Returns:
         Spikes and membranes before the reset, (B, S, N), by population.
+
+    Raises:
+        UserError: an input is not as `check_inputs` expects it, or a membrane overflows the dtype.
     """
     batch, steps = check_inputs(network, inputs)
     signals = {name: inputs[name].astype(dtype) for name in network.inputs}
     spikes: dict[str, np.ndarray] = {}
     membranes: dict[str, np.ndarray] = {}
     for p in network.populations:
-        # Without recurrence, one matrix product per source gives the currents of all steps.
         current = np.zeros((batch, steps, p.size), dtype) + p.bias.astype(dtype)
-        for synapses in p.synapses:
-            current += signals[synapses.source] @ synapses.weight.T.astype(dtype)
-        if p.current is not None:
-            current = _with_memory(current, p.current.decay, p.current.gain)
-        v_BN = np.zeros((batch, p.size), dtype)
-        spike, membrane = np.empty_like(current), np.empty_like(current)
-        for t in range(steps):
-            (spike[:, t], membrane[:, t]), v_BN = lif_step(current[:, t], v_BN, p)
-        membranes[p.name] = membrane
-        signals[p.name] = spike if p.fires else membrane
+        with np.errstate(**UNCHECKED):
+            spike, membranes[p.name] = _population(p, signals, current)
+        check_range(p.name, membranes[p.name])
+        signals[p.name] = spike if p.fires else membranes[p.name]
         if p.fires:
             spikes[p.name] = spike.astype(np.uint8)
     return Recording(spikes, membranes, dict.fromkeys(membranes, 1.0), {})
+
+
+def _population(
+    p: Population, signals: dict[str, np.ndarray], current: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return spikes and membranes (B, S, N); `current` holds the bias and is added to."""
+    # Without recurrence, one matrix product per source gives the currents of all steps.
+    for synapses in p.synapses:
+        current += signals[synapses.source] @ synapses.weight.T.astype(current.dtype)
+    if p.current is not None:
+        current = _with_memory(current, p.current.decay, p.current.gain)
+    v_BN = np.zeros_like(current[:, 0])
+    spike, membrane = np.empty_like(current), np.empty_like(current)
+    for t in range(current.shape[1]):
+        (spike[:, t], membrane[:, t]), v_BN = lif_step(current[:, t], v_BN, p)
+    return spike, membrane
 
 
 def _with_memory(current_BSN: np.ndarray, decay: np.ndarray, gain: np.ndarray) -> np.ndarray:

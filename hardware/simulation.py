@@ -13,7 +13,7 @@ from hardware.backends import find_backend, prepare
 from hardware.fixed_point.integers import IntegerNetwork
 from hardware.fixed_point.quantise import check_grid, input_grids, input_notes
 from hardware.graph.graph import DT, read_network
-from hardware.graph.network import Network, Recording, check_inputs
+from hardware.graph.network import Network, Recording, as_floats, check_inputs
 from mdft.errors import UserError, unknown
 
 
@@ -39,7 +39,8 @@ def load(path: Path | str, dt: float = DT) -> Network:
 
     Returns:
         The network: the widths of its inputs by name, its populations of neurons in topological
-        order with float64 weights, and the population that each output carries.
+        order with float64 weights, the population that each output carries, and notes about how
+        the file was read.
 
     Raises:
         UserError: dt is not above 0, or the file is not supported; the message names file and node.
@@ -132,5 +133,5 @@ def _by_name(
         x = np.asarray(values)
         if x.dtype.kind not in "fiub":
             raise UserError(f"input {name!r}: found {x.dtype}, expected real numbers")
-        arrays[name] = x if x.dtype.kind == "f" else x.astype(np.float64)
+        arrays[name] = as_floats(x)
     return arrays

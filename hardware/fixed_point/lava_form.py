@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hardware.graph.network import Current, Network, Population, Synapses
+from hardware.graph.network import UNCHECKED, Current, Network, Population, Synapses, check_range
 from mdft.errors import UserError
 
 # Names of added inputs; NIR names cannot contain a space, so they do not collide.
@@ -33,7 +33,11 @@ def lava_form(network: Network) -> Network:
     Raises:
         UserError: Lava's LIF cannot express a node; the message names it and the reason.
     """
-    return replace(network, populations=tuple(_fold(network, p) for p in network.populations))
+    with np.errstate(**UNCHECKED):
+        populations = tuple(_fold(network, p) for p in network.populations)
+    for p in populations:
+        check_range(p.name, *(s.weight for s in p.synapses), p.bias)
+    return replace(network, populations=populations)
 
 
 def constants(populations: Iterable[Any], batch: int, steps: int) -> dict[str, np.ndarray]:

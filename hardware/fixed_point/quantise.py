@@ -20,10 +20,13 @@ WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mi
 MAGNITUDE_LIMIT = 255  # 8 bits, where all weights have one sign
 INPUT_LIMIT = (1 << 15) - 1  # with finer inputs a threshold needs more than 17 bits
 FINEST_EXPONENT = 24  # finer grids than 2**-24 are not tried
+WIDEST = 100  # a grid of 2**±100: products with it stay finite
+TINY = 1e-100
 VTH_LIMIT = (1 << 17) - 1
 THRESHOLD_OFF_GRID = 2.0**-8  # relative; rounding by less changes no spike on the grid
 BIAS_LIMIT = 4095  # 13 bits, signed
 EXPONENT_LIMIT = 7
+LOW_GAIN = 2.0**-7  # a threshold of as many bits more than the weights is out of reach
 
 
 def grid_of(values: np.ndarray, limit: int) -> float | None:
@@ -34,24 +37,30 @@ def grid_of(values: np.ndarray, limit: int) -> float | None:
         k = values * 2.0**exponent
         if np.abs(k).max() > limit:
             return None
-        if (k == np.round(k)).all():
+        if (k == np.round(k)).all() and k.any():  # tiny values underflow to 0
             return 2.0**-exponent
     return None
 
 
 def nearest_grid(values: np.ndarray, limit: int) -> float:
-    """Return the smallest power of two s with |values| <= limit·s, for values on no exact grid."""
-    return float(2.0 ** np.ceil(np.log2(np.abs(values).max() / limit)))
+    """Return the smallest power of two s with |values| <= limit·s, for values on no exact grid.
+
+    It is 1 for values below 1e-100, which thereby become 0.
+    """
+    peak = float(np.abs(values).max())
+    return float(2.0 ** np.ceil(np.log2(peak / limit))) if peak > TINY else 1.0
 
 
 def check_grid(name: str, grid: float) -> None:
-    """Check that a grid is a power of two.
+    """Check that a grid is a power of two, from 2**-100 to 2**100.
 
     Raises:
         UserError: it is not; the message has the `name` of the grid.
     """
-    if not (0 < grid < np.inf and np.log2(grid) % 1 == 0):
-        raise UserError(f"{name} is {grid:g}, expected a power of two")
+    if not (2.0**-WIDEST <= grid <= 2.0**WIDEST and np.log2(grid) % 1 == 0):
+        raise UserError(
+            f"{name} is {grid:g}, expected a power of two, from 2**-{WIDEST} to 2**{WIDEST}"
+        )
 
 
 def input_grids(inputs: dict[str, np.ndarray]) -> dict[str, float]:
@@ -96,11 +105,27 @@ def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
     """
     notes: list[str] = []
     form = lava_form(network)
-    populations = tuple(_population(p, grids, notes) for p in form.populations)
+    populations = tuple(
+        _population(p, grids, notes, _rate(before, network.dt))
+        for before, p in zip(network.populations, form.populations, strict=True)
+    )
     return IntegerNetwork(network, populations, dict(grids), tuple(notes))
 
 
-def _population(p: Population, grids: dict[str, float], notes: list[str]) -> IntegerPopulation:
+def _rate(p: Population, dt: float) -> str:
+    """Return the cause and the remedy if dt makes a population's inputs small; else ""."""
+    factor = p.gain.min() if p.current is None else (p.gain * p.current.gain).min()
+    if factor > LOW_GAIN:
+        return ""
+    integrates = p.current is None and not p.decay.any()
+    what = "dt·r" if integrates else "dt/tau·r"
+    remedy = "r is per step, give --dt 1" if integrates else "this is not its step, give it by --dt"
+    return f"; with dt = {dt:g} s its input is multiplied by {what} = {factor:g}: if {remedy}"
+
+
+def _population(
+    p: Population, grids: dict[str, float], notes: list[str], rate: str
+) -> IntegerPopulation:
     scaled, needed = [], _needed_unit(p)
     for s in (part for synapses in p.synapses for part in split_signs(synapses)):
         step = grid_of(s.weight, MAGNITUDE_LIMIT)  # mixed signs are below 128, or split
@@ -126,7 +151,7 @@ def _population(p: Population, grids: dict[str, float], notes: list[str]) -> Int
         bias_mant,
         bias_exp,
         _decay(p, notes),
-        _threshold(p, unit, notes) if p.fires else VTH_LIMIT,
+        _threshold(p, unit, notes, rate) if p.fires else VTH_LIMIT,
         unit,
         4095 if p.current is None else _current_decay(p.name, p.current.decay[0], notes),
         p.fires,
@@ -180,12 +205,12 @@ def _current_decay(name: str, decay: float, notes: list[str]) -> int:
     return units - 1
 
 
-def _threshold(p: Population, unit: float, notes: list[str]) -> int:
+def _threshold(p: Population, unit: float, notes: list[str], rate: str) -> int:
     vth = int(np.floor(p.v_threshold[0] / unit))
     if not 0 < vth <= VTH_LIMIT:
         raise UserError(
-            f"{p.name}: threshold {p.v_threshold[0]:g} is {vth} units of {unit:g}, "
-            f"expected 1 to {VTH_LIMIT} (17 bits)"
+            f"{p.name}: threshold {p.v_threshold[0]:g} is {vth:.7g} units of {unit:g}, "
+            f"expected 1 to {VTH_LIMIT} (17 bits)" + (rate if vth else "")
         )
     if p.v_threshold[0] - vth * unit > p.v_threshold[0] * THRESHOLD_OFF_GRID:
         notes.append(f"{p.name}: threshold {p.v_threshold[0]:g} rounded down to {vth * unit:g}")

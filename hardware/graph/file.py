@@ -15,18 +15,26 @@ CHILD = "hardware.graph.child"
 MEMORY = 2 << 30  # bytes of address space of the child
 CPU_S = 0.6  # the child's processor time for a small file, once Python has started
 BYTES_PER_S = 2e6  # plus one second per so many bytes; 1024 nodes are 14 MB and take 4 s
+MOST_NOTES, LONGEST_NOTE = 8, 600  # characters
 WAIT_S, WAIT = 20, 15  # wall-clock seconds: base, and per second of processor time (busy machine)
 
 
-def read_nir(path: Path) -> nir.NIRGraph:
+def read_nir(path: Path, notes: list[str] | None = None) -> nir.NIRGraph:
     """Return the graph in a .nir file, without its metadata.
 
     HDF5 can crash or hang on a broken file, and nir accepts many files that are not graphs.
     Therefore a child process with limits on memory and time reads the file and checks it with
     `hardware.graph.structure`. It returns only arrays of known names, types and sizes: names
-    match `[A-Za-z0-9_.-]{1,128}`; the types are those of
-    `hardware.graph.node_types.SUPPORTED`; all data lies in this file, at most 1024 nodes and
+    match `[A-Za-z0-9_.-]{1,128}`, joined by dots for a graph within the graph; the types are those
+    of `hardware.graph.node_types.SUPPORTED`; all data lies in this file, at most 1024 nodes and
     2**26 values; every edge connects two existing nodes, and there is no cycle.
+
+    Graphs within the graph are flattened, and shapes made plain (`hardware.graph.shapes`): the
+    result does not depend on which of the usual forms a tool wrote.
+
+    Args:
+        path: the file.
+        notes: a list that gets a line for the user about each such change.
 
     Raises:
         UserError: the file is not supported; the message has the file, what was found and expected.
@@ -35,7 +43,10 @@ def read_nir(path: Path) -> nir.NIRGraph:
         raise UserError(f"{path}: no such file; expected a .nir file from python -m export.to_nir")
     seconds = CPU_S + path.stat().st_size / BYTES_PER_S
     with Child(CHILD, MEMORY) as child:
-        _, arrays = child.read(path, WAIT_S + WAIT * seconds, cpu_seconds=seconds)
+        header, arrays = child.read(path, WAIT_S + WAIT * seconds, cpu_seconds=seconds)
+    found = header.get("notes")
+    if notes is not None and isinstance(found, list):  # a malicious file may control the child
+        notes += [printable(note)[:LONGEST_NOTE] for note in found[:MOST_NOTES]]
     try:
         return _build(dict(arrays))
     except Exception as error:  # nir raises many types of exception

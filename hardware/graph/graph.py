@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import nir
@@ -11,7 +12,7 @@ import numpy as np
 from hardware.graph import signals
 from hardware.graph.file import read_nir
 from hardware.graph.network import DT, Network, Population
-from hardware.graph.neurons import NEURONS, finite, neuron_shape, population, readout
+from hardware.graph.neurons import NEURONS, finite, neuron_shape, population, readout, unit_notes
 from hardware.graph.signals import Signal
 from hardware.graph.topology import topological
 from mdft.errors import UserError
@@ -30,12 +31,13 @@ def read_network(path: Path | str, dt: float = DT) -> Network:
     Raises:
         UserError: names the file, the node, what was found and what was expected.
     """
-    path = Path(path)
-    graph = read_nir(path)
+    path, notes = Path(path), list[str]()
+    graph = read_nir(path, notes)
     try:
-        return lower(graph, dt)
+        network = lower(graph, dt)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    return replace(network, notes=(*notes, *network.notes))
 
 
 def lower(graph: nir.NIRGraph, dt: float = DT) -> Network:
@@ -81,7 +83,7 @@ def lower(graph: nir.NIRGraph, dt: float = DT) -> Network:
     if not inputs or not outputs:
         missing = "Output" if inputs else "Input"
         raise UserError(f"the graph has no {missing} node, expected at least one")
-    return Network(inputs, tuple(populations.values()), outputs, dt)
+    return Network(inputs, tuple(populations.values()), outputs, dt, unit_notes(graph, dt))
 
 
 def _shape(name: str, value: np.ndarray) -> tuple[int, ...]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mdft.errors import UserError
 
+LARGEST = 1e30  # of parameters and inputs; products of a few such numbers stay finite
+OUT_OF_RANGE = 1e200  # of computed values
+#: NumPy only warns of an overflow; `check_range` then refuses the values.
+UNCHECKED: Any = {"over": "ignore", "invalid": "ignore"}
 DT = 1e-4  # seconds per step, as in snnTorch and Lava; NIR stores only tau
 
 
@@ -76,12 +81,14 @@ class Network:
         outputs: output name → name of the population whose spikes it carries, or whose membrane
             if that population does not fire.
         dt: seconds per step.
+        notes: remarks for the user about how the file was read.
     """
 
     inputs: dict[str, int]
     populations: tuple[Population, ...]
     outputs: dict[str, str]
     dt: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,11 +108,37 @@ class Recording:
     counts: dict[str, int]
 
 
+def check_range(name: str, *arrays: np.ndarray) -> None:
+    """Check that computed weights, currents or membranes have not overflowed.
+
+    Raises:
+        UserError: a value is NaN or above 1e200; the message has the `name` of the node.
+    """
+    for values in arrays:
+        if not float(np.abs(values).max(initial=0)) <= OUT_OF_RANGE:  # NaN is not, either
+            raise UserError(
+                f"{name}: products of its weights and inputs exceed {OUT_OF_RANGE:g}, expected "
+                "smaller weights"
+            )
+
+
+def as_floats(values: np.ndarray) -> np.ndarray:
+    """Return real numbers as float32 if they are that, else as float64, in native byte order.
+
+    Sums and products of float16, integers and bool would overflow or wrap. A long double beyond
+    float64 becomes infinite.
+    """
+    kind = np.float32 if values.dtype == np.float32 else np.float64
+    with np.errstate(over="ignore"):
+        return values.astype(kind, copy=False)
+
+
 def check_inputs(network: Network, inputs: dict[str, np.ndarray]) -> tuple[int, int]:
     """Return batch size and number of steps of inputs (B, S, width), which are matched by name.
 
     Raises:
-        UserError: an input is missing, has a wrong shape, or holds a value that is not finite.
+        UserError: an input is missing, has a wrong shape, or holds a value that is not finite or
+            above 1e30.
     """
     shapes = set()
     for name, width in network.inputs.items():
@@ -116,6 +149,8 @@ def check_inputs(network: Network, inputs: dict[str, np.ndarray]) -> tuple[int, 
             raise UserError(f"input {name!r}: found shape {shape}, expected (B, S, {width})")
         if not np.isfinite(inputs[name]).all():
             raise UserError(f"input {name!r} holds NaN or infinite values, expected finite ones")
+        if (found := np.abs(inputs[name]).max()) > LARGEST:
+            raise UserError(f"input {name!r} reaches {found:g}, expected at most {LARGEST:g}")
         shapes.add(shape[:2])
     if len(shapes) != 1:
         raise UserError(f"the inputs disagree on (B, S): found {sorted(shapes)}, expected one")

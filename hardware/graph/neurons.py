@@ -5,7 +5,7 @@ from __future__ import annotations
 import nir
 import numpy as np
 
-from hardware.graph.network import Current, Population, Synapses
+from hardware.graph.network import LARGEST, Current, Population, Synapses, check_range
 from hardware.graph.node_types import SUPPORTED
 from hardware.graph.signals import Signal, bounded, matrix_of
 from mdft.errors import UserError
@@ -13,7 +13,6 @@ from mdft.errors import UserError
 DECAY_UNITS = 4096  # Loihi's decays have 12 bits
 SNAP = 1e-6  # tau was stored as float32; 2**-24 relative is 6e-8
 SNAP64 = 1e-14  # or as float64
-LARGEST = 1e30  # products of a few such numbers stay finite
 POSITIVE = ("tau", "tau_mem", "tau_syn", "r", "v_threshold")
 TIMES = ("tau", "tau_mem", "tau_syn")
 
@@ -89,6 +88,23 @@ def population(name: str, node: Neuron, x: Signal, dt: float) -> Population:
     )
 
 
+def unit_notes(graph: nir.NIRGraph, dt: float) -> tuple[str, ...]:
+    """Return a note about IF and I nodes with r = 1, whose tool may have meant I a step."""
+    names = [
+        name
+        for name, node in graph.nodes.items()
+        if isinstance(node, nir.IF | nir.I) and (np.asarray(node.r) == 1).all()
+    ]
+    if not names or dt == 1:
+        return ()
+    timed = any(hasattr(node, field) for node in graph.nodes.values() for field in TIMES)
+    remedy = f"write r = {1 / dt:g}" if timed else "give --dt 1"
+    return (
+        f"{', '.join(names[:4])}{' …' if names[4:] else ''}: r = 1, so a step adds "
+        f"dt·r·I = {dt:g}·I; if it should add I, {remedy}",
+    )
+
+
 def readout(name: str, x: Signal) -> Population:
     """Return the population of an Output that sums: v = Σ weight·x + bias, without memory."""
     incoming = synapses(name, x)  # refuses sizes for which the arrays below need too much memory
@@ -101,13 +117,15 @@ def synapses(name: str, x: Signal) -> tuple[Synapses, ...]:
     """Return a signal's matrices as the synapses of node `name`.
 
     Raises:
-        UserError: the matrices would hold more than 2**26 values.
+        UserError: the matrices would hold more than 2**26 values, or they or the bias overflow.
     """
     bounded(name, x, x.size)
-    return tuple(
+    found = tuple(
         Synapses(source, matrix_of(term), term.nodes or f"{source}->{name}")
         for source, term in x.terms.items()
     )
+    check_range(name, *(s.weight for s in found), *(() if x.bias is None else (x.bias,)))
+    return found
 
 
 def _rates(

@@ -36,11 +36,12 @@ _LIF = "one tau and one v_threshold − v_reset for the node; any r and v_leak"
 _READOUT = "a LIF whose threshold is out of reach; only at an Output, only inline"
 
 SUPPORTED: dict[str, NodeType] = {
-    "Input": NodeType("x(t), given", "a stream", whole=("shape",)),
+    "Input": NodeType("x(t), given", "a stream", whole=("shape",), optional=("shape",)),
     "Output": NodeType(
         "spikes, or the membrane of a node that does not fire, or Σ W·x + b",
         "of a LIF, IF, CubaLIF, LI, CubaLI or I node; Σ W·x + b in floating point, inline",
         whole=("shape",),
+        optional=("shape",),
     ),
     "Linear": NodeType("W·x", _FOLDED, reals=("weight",)),
     "Affine": NodeType("W·x + b", _FOLDED, reals=("weight",), numbers=("bias",)),
@@ -49,6 +50,7 @@ SUPPORTED: dict[str, NodeType] = {
         "x, in C order",
         _FOLDED,
         whole=("start_dim", "end_dim", "input_type"),
+        optional=("input_type",),
     ),
     "LIF": NodeType(
         "v += dt/tau·((v_leak − v) + r·I); z = v > v_threshold; v = v_reset where z",
@@ -91,7 +93,6 @@ REFUSED: dict[str, str] = {
     "SumPool2d": "pooling; it comes with convolutions",
     "AvgPool2d": "pooling; it comes with convolutions",
     "Delay": "a delay for each channel; Lava's Dense delays all channels by one step",
-    "NIRGraph": "a graph within the graph; write it flat",
 }
 
 
@@ -122,9 +123,26 @@ starts at 0. Comparison is strict. There is no delay between layers: what a node
 reaches the next node at the same step. The membrane of a Cuba neuron sees the new current.
 
 `dt` is 1e-4 s unless `--dt` says otherwise. NIR's `IF` and `I` integrate dt·r·I. Some tools write
-r = 1 and mean one unit a step: give such a graph `--dt 1`.
+r = 1 and mean one unit a step: give such a graph `--dt 1`; a note names the nodes.
 
 A `weight` of integers is refused: other readers of the file break on it.
+
+## Other forms of the same graph
+
+Tools write one graph in several forms. These are read as the plain one and give the same spikes; a
+note says what was changed:
+
+- Shapes that differ by ones only lose them: an Input (1, 12), parameters (1, N) or (N, 1), a bias
+  (1, N), a weight (N, M, 1, 1, 1).
+- A scalar, or one value of shape (1,), as a parameter of a neuron, Scale or Threshold or as a bias
+  holds for all.
+- An Input, Output or Flatten without a shape has that of its edges.
+- A graph within the graph, at any depth, is flattened if it has one Input and one Output: the node
+  `lif` of `block` is named `block.lif`.
+
+Parameters may be of float16, float32, float64 or integers. Names joined by dots have at most 1024
+characters, and no two may be the same. A shape that differs by more than ones is an error that
+names the node.
 
 ## In Lava
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hardware.graph.network import UNCHECKED
 from mdft.errors import UserError
 
 MAX_VALUES = 1 << 26  # a product of two thin matrices can be far larger than both
@@ -46,6 +47,7 @@ def source(name: str, shape: tuple[int, ...]) -> Signal:
     return Signal(shape, {name: Term(None, math.prod(shape), "")}, None)
 
 
+@np.errstate(**UNCHECKED)
 def add(name: str, signals: list[Signal]) -> Signal:
     """Add the signals of several edges into one node, source by source.
 
@@ -97,6 +99,7 @@ def matrix_values(x: Signal) -> int:
     return sum(0 if t.matrix is None else t.matrix.size for t in x.terms.values())
 
 
+@np.errstate(**UNCHECKED)
 def linear(name: str, weight: np.ndarray, bias: np.ndarray | None, x: Signal) -> Signal:
     """Return W·x + b, folded: W(W1·s + b1) + b = (W·W1)·s + (W·b1 + b).
 
@@ -120,6 +123,7 @@ def linear(name: str, weight: np.ndarray, bias: np.ndarray | None, x: Signal) ->
     return Signal(weight.shape[:1], terms, bias)
 
 
+@np.errstate(**UNCHECKED)
 def scale(name: str, factors: np.ndarray, x: Signal) -> Signal:
     """Multiply elementwise by constants of the same shape, NIR's Scale.
 

@@ -152,8 +152,7 @@ STRUCTURE: dict[str, tuple[Change, str]] = {
     ),
     "subgraph": (
         replaced("node/nodes/a/type", data="NIRGraph"),
-        "node 'a' has type 'NIRGraph': a graph within the graph; write it flat; supported: "
-        + TYPES,
+        "a holds 'bias', expected a plain NIRGraph",
     ),
     "no type": (replaced("node/nodes/a/type"), "a has no type, expected it"),
     "number as type": (

@@ -19,6 +19,7 @@ class Plain:
         self.i: dict[str, np.ndarray] = {}
         self.membrane: dict[str, np.ndarray] = {}
         self.now: dict[str, np.ndarray] = {}
+        self.inner: dict[str, Plain] = {}
 
     def step(self, x: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Values of all nodes at the next step, flat."""
@@ -36,6 +37,9 @@ class Plain:
     def node(self, name: str, n: nir.NIRNode, x: np.ndarray) -> np.ndarray:
         if isinstance(n, nir.Output | nir.Flatten):
             return x
+        if isinstance(n, nir.NIRGraph):  # a graph of one Input and one Output
+            (given,), (sent,) = n.inputs, n.outputs
+            return self.inner.setdefault(name, Plain(n, self.dt)).step({given: x})[sent]
         if isinstance(n, nir.Linear):
             return n.weight.astype(float) @ x
         if isinstance(n, nir.Affine):

@@ -157,7 +157,7 @@ def test_a_file_says_the_same_as_its_graph(tmp_path_factory, seed: int, lava: bo
     graph = random_any(seed, lava)
     path = tmp_path_factory.mktemp("any") / "g.nir"
     nir.write(path, graph)
-    expected, found = lower(graph, DT), lower(_build(read_structure(path)), DT)
+    expected, found = lower(graph, DT), lower(_build(read_structure(path).arrays()), DT)
     assert (found.inputs, found.outputs) == (expected.inputs, expected.outputs)
     populations = {p.name: p for p in found.populations}
     assert set(populations) == {p.name for p in expected.populations}
