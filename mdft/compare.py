@@ -11,25 +11,29 @@ import tyro
 
 from mdft.cli import run_main
 from mdft.config.baselines import SystemName
+from mdft.config.data import Inputs
 from mdft.config.train import TrainConfig
-from mdft.errors import require
 from mdft.training.command_line import config_of, parse
 
 
 @dataclass(frozen=True)
 class Command(TrainConfig):
-    """Train and test MDFT and all baselines on the same clips, with several seeds.
+    """Train and test MDFT and all baselines on the same clips and inputs, with several seeds.
 
-    Writes one run folder OUT/SYSTEM/seedK per system and seed, OUT/tuned.json with the chosen
-    hyperparameters, and a report with a figure. Repeat the command to resume it. Accepts the
-    flags of mdft.train.
+    Writes a folder OUT/INPUTS-SYSTEM-dataD/seedK per run, OUT/tuned.json with the chosen
+    hyperparameters, and a report with a figure. Prints an estimate of its time first. Repeat the
+    command to resume it. Accepts the flags of mdft.train.
     """
 
     system: tyro.conf.Suppress[SystemName] = "mdft"
     seed: tyro.conf.Suppress[int] = 0
     init: tyro.conf.Suppress[Path | None] = None
+    compare_inputs: tuple[Inputs, ...] = ("features+events", "features")
+    """Inputs to compare on: audio and visual features, or also the events."""
+    data_seeds: int = 1
+    """Number of benchmarks to render, with consecutive seeds of the data."""
     seeds: int = 5
-    """Number of seeds; the seeds are 0, 1, …"""
+    """Number of training seeds; the seeds are 0, 1, …"""
     tune: int = 1
     """Hyperparameter settings to try per system with seed 0, choosing by validation HM; 1: only the
     published hyperparameters."""
@@ -46,35 +50,46 @@ class Command(TrainConfig):
 def main() -> int:
     """Run the command; return 0 if every run is finished, 1 if one failed."""
     recipe, command = parse(sys.argv[1:], Command, "mdft.compare")
-    require(command.seeds >= 1, "--seeds", command.seeds, "at least 1")
     # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 
-    from mdft.experiments.compare_report import KEYS
-    from mdft.experiments.compare_space import choices_json, file_of, trials
+    from mdft.experiments.compare_report import KEYS, Entry
     from mdft.experiments.comparison import Comparison, chosen_systems, write_comparison
     from mdft.experiments.report import facts, read_texts
     from mdft.experiments.spread import spread_table
     from mdft.experiments.sweep import Outcome, report_failures
-    from mdft.files import write_atomic
     from mdft.systems.build import TITLES
 
-    config, names = config_of(command), chosen_systems(command.only)
+    comparison = Comparison(
+        config=config_of(command),
+        inputs=command.compare_inputs,
+        systems=chosen_systems(command.only),
+        trials=command.tune,
+        data_seeds=command.data_seeds,
+        seeds=command.seeds,
+        out=command.out,
+    )
+    comparison.check()
     texts = read_texts(command.table, KEYS)  # refuse a damaged report before hours of training
-    tried = {name: trials(config, name, command.tune) for name in TITLES}
-    comparison = Comparison(tried, range(command.seeds), command.out)
     screen = Console(stderr=True)
-    tuned = comparison.tune(names, command.jobs, screen)
-    write_atomic(file_of(command.out), choices_json(comparison.choices(), tried).encode())
-    outcome = comparison.run(names, command.jobs, screen)
-    entries = comparison.entries()
+    if hours := comparison.hours(command.jobs):
+        screen.print(f"at most {hours:.1f} hours, if no run stops early", highlight=False)
+    tuned = comparison.tune(command.jobs, screen)
+    outcome = comparison.run(command.jobs, screen)
+    blocks: dict[Inputs, dict[str, Entry]] = {}
+    for inputs in command.compare_inputs:
+        blocks[inputs] = comparison.entries(inputs)
     typed = shlex.join(["python", "-m", "mdft.compare", *sys.argv[1:]])
-    runs = [result for entry in entries.values() for result in entry.results]
-    measured = facts(typed, recipe, comparison.seeds, command.jobs, runs)
+    runs = [r for entries in blocks.values() for entry in entries.values() for r in entry.results]
+    measured = facts(typed, recipe, range(command.seeds), command.jobs, runs)
+    measured["data seeds"] = ", ".join(map(str, range(command.data_seeds)))
+    measured["epochs"] = f"at most {command.epochs}, patience {command.patience or 'unlimited'}"
     measured["trials of each system"] = str(command.tune)
-    write_comparison(command.table, entries, texts, measured)
-    rows = {TITLES[name]: entries[name].results for name in names}
-    Console().print(spread_table(rows, "Comparison"), f"\nreport {command.table}")
+    write_comparison(command.table, blocks, texts, measured)
+    for inputs, entries in blocks.items():
+        rows = {TITLES[name]: entries[name].results for name in comparison.systems}
+        Console().print(spread_table(rows, inputs))
+    Console().print(f"report {command.table}")
     # A failed first trial may also be the first final run: print each line once.
     return report_failures(Outcome({}, list(dict.fromkeys([*tuned.failures, *outcome.failures]))))
 

@@ -14,6 +14,7 @@ ADDED = (
     "data.split_seed",
     "system",
     "init",
+    "patience",
     "compute",
     "compute.reproducible",
     "model.motion.arithmetic",

@@ -12,6 +12,9 @@ from mdft.config.features import FeatureConfig
 from mdft.config.ranges import Count, Positive, check_ranges
 from mdft.config.rendered import RenderedConfig
 
+#: What a baseline is given.
+Inputs = Literal["features", "features+events"]
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -41,9 +44,7 @@ class DataConfig:
     events: Literal["pixel", "feature"] = "pixel"
     """Event input E_v: pixel: events of the video's pixels, K bins per second; feature: threshold
     crossings of the visual features, K = 1."""
-    inputs: Annotated[
-        Literal["features", "features+events"], tyro.conf.arg(aliases=["--inputs"])
-    ] = "features"
+    inputs: Annotated[Inputs, tyro.conf.arg(aliases=["--inputs"])] = "features"
     """Input of a baseline: audio and visual features, or also E_v, beside the visual features of
     each event bin. MDFT has E_v in either case."""
     feature_threshold: Positive = 0.2

@@ -61,7 +61,9 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     """The three losses."""
     epochs: Count = 50
-    """Epochs of each stage."""
+    """Epochs of each stage; with --patience, the largest number."""
+    patience: Count | None = None
+    """End stage 1 after so many epochs without a better validation HM; default: never."""
     batch_size: Annotated[int, Ge(2)] = 256
     """Clips per training step; batches are class-balanced."""
     learning_rate: Positive = 1e-4

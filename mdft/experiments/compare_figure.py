@@ -10,39 +10,46 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from mdft.config.data import Inputs
+from mdft.experiments.compare_report import Entry
 from mdft.experiments.drawing import INK, OURS, plain, write_drawing
 from mdft.experiments.spread import spread
 from mdft.runs.folder import Results
 from mdft.systems import build
 
 
-def write_comparison_figure(path: Path, results: Mapping[str, Sequence[Results]]) -> None:
+def write_comparison_figure(path: Path, blocks: Mapping[Inputs, Mapping[str, Entry]]) -> None:
     """Draw the figure; the same numbers give the same file.
 
     Args:
         path: path of the figure; its ending sets the format.
-        results: system → finished runs.
+        blocks: inputs → system → its entry; a panel for each inputs.
     """
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        labels: list[tuple[str, tuple[float, float], str]] = []
-        for system, found in results.items():
-            if not found:
-                continue
-            hm, seconds = spread(100 * r.hm for r in found), spread(r.seconds for r in found)
-            up, across = (hm.std, seconds.std) if hm.n > 1 else (None, None)
-            place, colour = (seconds.mean, hm.mean), OURS if system == build.OURS else INK
-            axes.errorbar(*place, yerr=up, xerr=across, fmt="o", color=colour, capsize=2)
-            labels.append((build.TITLES[system], place, colour))
-        axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel("training, seconds (log scale)")
-        axes.set_ylabel("HM, %")
-        plain(axes, "HM against training time", "both")
-        _write_labels(axes, labels)
+        panels = figure.subplots(1, len(blocks), sharey=True, squeeze=False)[0]
+        for axes, (inputs, entries) in zip(panels, blocks.items(), strict=True):
+            _panel(axes, inputs, {name: entry.results for name, entry in entries.items()})
+        panels[0].set_ylabel("HM, %")
 
-    write_drawing(path, (7, 4), draw)
+    write_drawing(path, (5 * len(blocks) + 1, 4.5), draw)
+
+
+def _panel(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]) -> None:
+    labels: list[tuple[str, tuple[float, float], str]] = []
+    for system, found in results.items():
+        if not found:
+            continue
+        hm, seconds = spread(100 * r.hm for r in found), spread(r.seconds for r in found)
+        up, across = (hm.std, seconds.std) if hm.n > 1 else (None, None)
+        place, colour = (seconds.mean, hm.mean), OURS if system == build.OURS else INK
+        axes.errorbar(*place, yerr=up, xerr=across, fmt="o", color=colour, capsize=2)
+        labels.append((build.TITLES[system], place, colour))
+    axes.set_xscale("log")
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("training, seconds (log scale)")
+    plain(axes, title, "both")
+    _write_labels(axes, labels)
 
 
 def _write_labels(axes: Axes, labels: Sequence[tuple[str, tuple[float, float], str]]) -> None:

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from mdft.config.data import Inputs
 from mdft.experiments.compare_space import Choice
 from mdft.experiments.report import facts_table, line, text_block, with_seeds
-from mdft.experiments.spread import SCORES, score_spreads, spread
+from mdft.experiments.spread import SCORES, Spread, score_spreads, spread
 from mdft.runs.folder import Results
-from mdft.systems.build import TITLES
+from mdft.systems.build import OURS, TITLES
 
 #: Blocks of hand-written text that a rerun keeps.
 KEYS = ("summary", "tuning")
 
 _INTRODUCTION = """\
-All systems use the same clips, batches, two stages, β grid and word vectors, for the same number
-of epochs; [baselines.md](baselines.md) describes each one. Per cent, mean ± standard deviation
-(n − 1) over seeds; the best mean of a column is bold. Parameters: number of trained parameters
-without f-VAEGAN's classifier. Training: wall-clock seconds of both stages, including validation."""
+All systems use the same clips, inputs, batches, two stages, β grid and word vectors;
+[baselines.md](baselines.md) describes each one. Stage 1 ends when the validation HM has not
+improved for the number of epochs in the table above; stage 2 takes as many epochs as the best one.
+Per cent, mean ± standard deviation (n − 1) over the runs; the best mean of a column is bold. HM −
+MDFT: the mean difference to MDFT's run with the same two seeds ± its standard error (runs on one
+data seed share their clips, so that the error is underestimated). Epochs: of stage 2. Parameters:
+number of trained parameters without f-VAEGAN's classifier. Training: wall-clock seconds of both
+stages, including validation."""
+_BLOCKS = {
+    "features+events": (
+        "Features and events",
+        "Audio and visual features, and E_v of the pixels. Baselines have each event bin beside\n"
+        "the visual features of its second; those of averaged features have the mean of E_v.",
+    ),
+    "features": (
+        "Features alone",
+        "Audio and visual features. MDFT computes E_v from the visual features.",
+    ),
+}
 _TUNING = """\
 Every system had the same number of complete runs with seed 0, over a learning rate and one
 hyperparameter of its own; the first run uses the published values. The best HM on the validation
@@ -30,23 +47,31 @@ class Entry:
     """One system of the comparison.
 
     Attributes:
-        results: its finished runs, one per seed.
+        runs: (data seed, training seed) → the results of a finished run.
         parameters: number of trained parameters.
         choice: the chosen trial; None if none of its runs is finished.
     """
 
-    results: Sequence[Results]
+    runs: Mapping[tuple[int, int], Results]
     parameters: int
     choice: Choice | None
 
+    @property
+    def results(self) -> list[Results]:
+        """The results of all finished runs."""
+        return list(self.runs.values())
+
 
 def comparison_report(
-    entries: Mapping[str, Entry], texts: Mapping[str, str], facts: Mapping[str, str], figure: str
+    blocks: Mapping[Inputs, Mapping[str, Entry]],
+    texts: Mapping[str, str],
+    facts: Mapping[str, str],
+    figure: str,
 ) -> str:
     """The whole report.
 
     Args:
-        entries: system → its entry, in the order of the table.
+        blocks: inputs → system → its entry, in the order of the tables.
         texts: key of ``KEYS`` → hand-written text.
         facts: the result of :func:`mdft.experiments.report.facts`.
         figure: link to the figure.
@@ -56,31 +81,42 @@ def comparison_report(
         "Written by `python -m mdft.compare`; a rerun keeps only text between text markers.",
         facts_table(facts),
         _INTRODUCTION,
-        _scores(entries),
         f"![HM against training time]({figure})",
         text_block("summary", texts),
-        "## Tuning",
-        _TUNING,
-        _tuning(entries),
-        text_block("tuning", texts),
     ]
-    return "\n\n".join(parts) + "\n"
+    for inputs, entries in blocks.items():
+        title, explained = _BLOCKS[inputs]
+        parts += [f"## {title}", explained, _scores(entries)]
+    parts += ["## Tuning", _TUNING]
+    for inputs, entries in blocks.items():
+        parts += [f"{_BLOCKS[inputs][0]}:", _tuning(entries)]
+    return "\n\n".join([*parts, text_block("tuning", texts)]) + "\n"
 
 
 def _scores(entries: Mapping[str, Entry]) -> str:
     best = _best(entries)
-    most = max((len(e.results) for e in entries.values()), default=0)
-    lines = [line(["", *SCORES.values(), "parameters", "training, s"])]
-    lines.append(line(["---", *["---:"] * (len(SCORES) + 2)]))
+    most = max((len(e.runs) for e in entries.values()), default=0)
+    lines = [line(["", *SCORES.values(), "HM − MDFT", "epochs", "parameters", "training, s"])]
+    lines.append(line(["---", *["---:"] * (len(SCORES) + 4)]))
     for system, entry in entries.items():
-        label = with_seeds(TITLES[system], len(entry.results), most)
+        label = with_seeds(TITLES[system], len(entry.runs), most)
         cells = [
             f"**{value.percent()}**" if system == best.get(name) else value.percent()
             for name, value in score_spreads(entry.results).items()
         ]
+        cells.append("" if system == OURS else paired(entry, entries[OURS]))
+        cells.append(_rounded(spread(r.epoch + 1 for r in entry.results)))
         count = f"{entry.parameters:,}".replace(",", " ")
-        lines.append(line([label, *cells, count, _seconds(entry.results)]))
+        seconds = _rounded(spread(r.seconds for r in entry.results))
+        lines.append(line([label, *cells, count, seconds]))
     return "\n".join(lines)
+
+
+def paired(entry: Entry, ours: Entry) -> str:
+    """Mean difference in HM over runs with the same seeds ± its standard error, in per cent."""
+    common = entry.runs.keys() & ours.runs.keys()
+    value = spread(entry.runs[k].hm - ours.runs[k].hm for k in sorted(common))
+    return replace(value, std=value.std / math.sqrt(max(value.n, 1))).percent(sign=True)
 
 
 def _best(entries: Mapping[str, Entry]) -> dict[str, str]:
@@ -89,8 +125,7 @@ def _best(entries: Mapping[str, Entry]) -> dict[str, str]:
     return {name: max(found, key=lambda s: found[s][name].mean) for name in SCORES if found}
 
 
-def _seconds(results: Sequence[Results]) -> str:
-    value = spread(r.seconds for r in results)
+def _rounded(value: Spread) -> str:
     if value.n == 0:
         return "–"
     digits = 0 if value.mean >= 10 else 1

@@ -11,7 +11,6 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mdft.config.train import TrainConfig
@@ -23,7 +22,8 @@ from mdft.runs.folder import METRICS
 from mdft.systems.build import OURS
 
 RATES = (3e-4, 1e-3, 3e-3)
-#: System → its own tuned field, and the values to try.
+#: System → its own tuned field, and the values to try. Systems in closed form have none: each
+#: epoch of theirs is another strength.
 CHOICES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "sje": ("baseline.sje.dropout", (0.0, 0.2, 0.5)),
     "devise": ("baseline.devise.dropout", (0.0, 0.2, 0.5)),
@@ -34,6 +34,8 @@ CHOICES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "avca": ("baseline.avca.dropout_encoder", (0.0, 0.2, 0.5)),
     "tcaf": ("baseline.tcaf.dropout_transformer", (0.1, 0.3, 0.5)),
     "avmst": ("baseline.avmst.dropout_encoder", (0.0, 0.2, 0.5)),
+    "gru": ("baseline.gru.dropout", (0.0, 0.2, 0.5)),
+    "transformer": ("baseline.transformer.dropout", (0.0, 0.2, 0.5)),
     OURS: ("model.dropout_encoder", (0.0, 0.2, 0.5)),
 }
 #: Largest number of trials that every system has.
@@ -67,10 +69,10 @@ class Choice:
 
 
 def trials(config: TrainConfig, system: str, count: int) -> list[Trial]:
-    """The first trials of a system.
+    """The first trials of a system; a single one for a system in closed form.
 
     Args:
-        config: the recipe.
+        config: the configuration to start from, for this system.
         system: its name.
         count: number of trials, 1 to ``MOST``; 1: as published, untuned.
 
@@ -78,12 +80,13 @@ def trials(config: TrainConfig, system: str, count: int) -> list[Trial]:
         UserError: ``count`` is out of range.
     """
     require(1 <= count <= MOST, "--tune", count, f"1 to {MOST}")
-    config = changed(config, {"system": system})
+    found = [Trial(Row(system, config), {})]
+    if system not in CHOICES:
+        return found
     rate = "learning_rate" if system == OURS else f"baseline.{system}.learning_rate"
     field, values = CHOICES[system]
     grid = [{rate: r, field: v} for r in RATES for v in values]
-    random.Random(0).shuffle(grid)
-    found = [Trial(Row(system, config), {})]
+    random.Random(0).shuffle(grid)  # the same order for every system
     for change in grid:
         candidate = changed(config, change)
         if candidate != config:
@@ -111,21 +114,12 @@ def validation_hm(job: Job) -> float | None:
     return max(record["val"]["hm"] for record in records if "val" in record)
 
 
-def choices_json(choices: Mapping[str, Choice], tried: Mapping[str, Sequence[Trial]]) -> str:
-    """``tuned.json``: system → the chosen trial and the validation HM of every trial."""
-    content = {
-        system: {
-            "chosen": tried[system].index(choice.trial),
-            "trials": [
-                {"change": dict(trial.change), "validation_hm": hm}
-                for trial, hm in zip(tried[system], choice.hms, strict=True)
-            ],
-        }
-        for system, choice in choices.items()
+def choice_json(choice: Choice, tried: Sequence[Trial]) -> dict[str, Any]:
+    """The chosen trial of a system and the validation HM of every trial, for ``tuned.json``."""
+    return {
+        "chosen": tried.index(choice.trial),
+        "trials": [
+            {"change": dict(trial.change), "validation_hm": hm}
+            for trial, hm in zip(tried, choice.hms, strict=True)
+        ],
     }
-    return json.dumps(content, indent=2) + "\n"
-
-
-def file_of(out: Path) -> Path:
-    """Path of the file that records the choices."""
-    return out / "tuned.json"

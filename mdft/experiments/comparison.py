@@ -1,69 +1,186 @@
-"""Compare MDFT with all baselines: run the trials, choose the best of each, write the report."""
+"""Compare MDFT with all other systems on equal inputs: trials, final runs, report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from rich.console import Console
 
-from mdft.errors import unknown
+from mdft.config.data import Inputs
+from mdft.config.train import TrainConfig
+from mdft.errors import require, unknown
+from mdft.experiments.ablations import changed
 from mdft.experiments.compare_figure import write_comparison_figure
 from mdft.experiments.compare_report import Entry, comparison_report
-from mdft.experiments.compare_space import Choice, Trial, choose
-from mdft.experiments.sweep import Outcome, finished_results, plan, sweep
+from mdft.experiments.compare_space import Choice, Trial, choice_json, choose, trials
+from mdft.experiments.sweep import Outcome, Row, is_finished, plan, sweep
 from mdft.files import write_atomic
-from mdft.systems.build import TITLES, build
+from mdft.runs.folder import read_results
+from mdft.systems.build import OURS, TITLES, build
+from mdft.training.run import fit
+
+#: Inputs → their name in the names of folders.
+SHORT: dict[Inputs, str] = {"features+events": "events", "features": "features"}
+
+
+def with_inputs(config: TrainConfig, system: str, inputs: Inputs) -> TrainConfig:
+    """The configuration of a system that is given these inputs.
+
+    MDFT computes E_v from the features if features are all it is given; a baseline with events has
+    them beside its visual features.
+    """
+    config = changed(config, {"system": system})
+    if system != OURS:
+        return changed(config, {"data.inputs": inputs})
+    return changed(config, {"data.events": "feature"}) if inputs == "features" else config
+
+
+def with_data_seed(config: TrainConfig, seed: int) -> TrainConfig:
+    """The configuration on the benchmark that this seed renders."""
+    return changed(config, {"data.rendered.seed": config.data.rendered.seed + seed})
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The runs of a comparison.
 
+    A trial is a run on the first data seed with training seed 0; the chosen one of a system is
+    trained on every data seed with every training seed.
+
     Attributes:
-        tried: system → its trials.
-        seeds: seeds of the final runs.
+        config: the recipe.
+        inputs: the inputs to compare on.
+        systems: the systems, in the order of the table.
+        trials: number of trials of each system.
+        data_seeds: number of benchmarks, rendered with consecutive seeds.
+        seeds: number of training seeds.
         out: folder of the runs.
     """
 
-    tried: Mapping[str, Sequence[Trial]]
-    seeds: Sequence[int]
+    config: TrainConfig
+    inputs: Sequence[Inputs]
+    systems: Sequence[str]
+    trials: int
+    data_seeds: int
+    seeds: int
     out: Path
 
-    def tune(self, names: Sequence[str], at_once: int, console: Console) -> Outcome:
-        """Run the trials of some systems."""
-        rows = [trial.row for name in names for trial in self.tried[name]]
-        return sweep(plan(rows, (0,), self.out), self.out, at_once=at_once, console=console)
+    def check(self) -> None:
+        """Raise a UserError if the comparison cannot be run."""
+        require(self.seeds >= 1, "--seeds", self.seeds, "at least 1")
+        rendered = self.config.data.source == "rendered"
+        require(self.data_seeds >= 1, "--data-seeds", self.data_seeds, "at least 1")
+        require(
+            rendered or self.data_seeds == 1,
+            "--data-seeds",
+            self.data_seeds,
+            f"1 with --data.source {self.config.data.source}, which is not rendered",
+        )
 
-    def choices(self) -> dict[str, Choice]:
-        """System → its best trial, for the systems that have a finished trial."""
-        found = {}
-        for name, tried in self.tried.items():
-            jobs = {job.row: job for job in plan([t.row for t in tried], (0,), self.out)}
-            if choice := choose(tried, jobs):
-                found[name] = choice
-        return found
+    def tried(self, inputs: Inputs, system: str) -> list[Trial]:
+        """The trials of a system on some inputs."""
+        config = with_inputs(self.config, system, inputs)
+        found = trials(config, system, self.trials)
+        return [
+            replace(t, row=Row(f"{SHORT[inputs]}-{t.row.name}-data0", t.row.config)) for t in found
+        ]
 
-    def run(self, names: Sequence[str], at_once: int, console: Console) -> Outcome:
-        """Train the chosen trial of some systems with every seed."""
-        choices = self.choices()
-        rows = [choices[name].trial.row for name in names if name in choices]
+    def rows(self, inputs: Inputs, system: str) -> list[Row]:
+        """The final rows of a system, one for each data seed; none before a trial is finished."""
+        choice = self.choice(inputs, system)
+        if choice is None:
+            return []
+        name, config = choice.trial.row.name, choice.trial.row.config
+        return [
+            Row(f"{name.removesuffix('-data0')}-data{seed}", with_data_seed(config, seed))
+            for seed in range(self.data_seeds)
+        ]
+
+    def choice(self, inputs: Inputs, system: str) -> Choice | None:
+        """The best trial of a system; None if none is finished."""
+        tried = self.tried(inputs, system)
+        jobs = {job.row: job for job in plan([t.row for t in tried], (0,), self.out)}
+        return choose(tried, jobs)
+
+    def tune(self, at_once: int, console: Console) -> Outcome:
+        """Run the trials, and write ``tuned.json``."""
+        rows = [t.row for i, name in self._all() for t in self.tried(i, name)]
+        outcome = sweep(plan(rows, (0,), self.out), self.out, at_once=at_once, console=console)
+        content: dict[str, dict[str, object]] = {}
+        for inputs, name in self._all():
+            if choice := self.choice(inputs, name):
+                found = choice_json(choice, self.tried(inputs, name))
+                content.setdefault(inputs, {})[name] = found
+        text = json.dumps(content, indent=2) + "\n"
+        write_atomic(self.out / "tuned.json", text.encode())
+        return outcome
+
+    def run(self, at_once: int, console: Console) -> Outcome:
+        """Train the chosen trials."""
+        rows = [row for i, name in self._all() for row in self.rows(i, name)]
         if not rows:
             return Outcome({}, [])
-        return sweep(plan(rows, self.seeds, self.out), self.out, at_once=at_once, console=console)
+        jobs = plan(rows, range(self.seeds), self.out)
+        return sweep(jobs, self.out, at_once=at_once, console=console)
 
-    def entries(self) -> dict[str, Entry]:
-        """System → its finished runs and its number of trained parameters."""
-        choices, entries = self.choices(), {}
-        for name, tried in self.tried.items():
-            choice = choices.get(name)
-            row = (choice.trial if choice else tried[0]).row
-            results = finished_results(plan([row], self.seeds, self.out))[row.name]
-            system = build(row.config)
-            count = sum(p.numel() for p in system.parameters())
-            entries[name] = Entry(results if choice else [], count, choice)
+    def entries(self, inputs: Inputs) -> dict[str, Entry]:
+        """System → its finished runs on some inputs, and its number of trained parameters."""
+        entries = {}
+        for name in TITLES:
+            choice, runs = self.choice(inputs, name), {}
+            for data_seed, row in enumerate(self.rows(inputs, name)):
+                for job in plan([row], range(self.seeds), self.out):
+                    if is_finished(job):
+                        runs[data_seed, job.config.seed] = read_results(job.folder)
+            config = (choice.trial if choice else self.tried(inputs, name)[0]).row.config
+            count = sum(p.numel() for p in build(config).parameters() if p.numel() > 1)
+            entries[name] = Entry(runs, count, choice)
         return entries
+
+    def hours(self, at_once: int) -> float:
+        """Estimated wall-clock hours of all unfinished runs, if none stops early.
+
+        A run of two epochs and a run of one of each system are timed; the difference is an epoch of
+        both stages.
+        """
+        seconds = 0.0
+        for inputs, name in self._all():
+            tried = [t.row for t in self.tried(inputs, name)]
+            others = self.data_seeds * self.seeds - 1
+            jobs = plan(tried, (0,), self.out)
+            final = plan(self.rows(inputs, name), range(self.seeds), self.out)
+            left = (
+                sum(not is_finished(job) for job in (*jobs, *final))
+                if final
+                else (sum(not is_finished(job) for job in jobs) + others)
+            )
+            if left:
+                seconds += left * _seconds(tried[0].config)
+        return seconds / at_once / 3600
+
+    def _all(self) -> Iterator[tuple[Inputs, str]]:
+        for inputs in self.inputs:
+            for name in self.systems:
+                yield inputs, name
+
+
+@lru_cache
+def _seconds(config: TrainConfig) -> float:
+    """Estimated seconds of a run."""
+    taken = []
+    for epochs in (1, 2):
+        short = replace(config, epochs=epochs, patience=None)
+        with tempfile.TemporaryDirectory() as folder:
+            begin = time.perf_counter()
+            fit(short, Path(folder) / "run")
+            taken.append(time.perf_counter() - begin)
+    return taken[0] + (config.epochs - 1) * max(0.0, taken[1] - taken[0])
 
 
 def chosen_systems(only: Sequence[str]) -> list[str]:
@@ -83,7 +200,7 @@ def chosen_systems(only: Sequence[str]) -> list[str]:
 
 def write_comparison(
     path: Path,
-    entries: Mapping[str, Entry],
+    blocks: Mapping[Inputs, Mapping[str, Entry]],
     texts: Mapping[str, str],
     measured: Mapping[str, str],
 ) -> None:
@@ -91,11 +208,11 @@ def write_comparison(
 
     Args:
         path: path of the report.
-        entries: system → its entry.
+        blocks: inputs → system → its entry.
         texts: key of ``KEYS`` → hand-written text.
         measured: the result of :func:`mdft.experiments.report.facts`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = path.with_suffix(".svg")
-    write_comparison_figure(figure, {name: entry.results for name, entry in entries.items()})
-    write_atomic(path, comparison_report(entries, texts, measured, figure.name).encode())
+    write_comparison_figure(figure, blocks)
+    write_atomic(path, comparison_report(blocks, texts, measured, figure.name).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -60,7 +60,7 @@ def rate_spreads(results: Sequence[Results]) -> dict[str, Spread]:
     return {name: spread(r.firing_rates[name] for r in results) for name in names}
 
 
-def spread_table(rows: dict[str, Sequence[Results]], title: str) -> Table:
+def spread_table(rows: Mapping[str, Sequence[Results]], title: str) -> Table:
     """S, U, HM and ZSL of every row, in per cent, for a terminal.
 
     Args:

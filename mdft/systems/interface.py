@@ -83,9 +83,11 @@ class System(nn.Module):
 
     Attributes:
         needs_negatives: whether a batch must contain a negative for each clip.
+        descends: whether training steps change the model; if not, :meth:`prepare` fits it.
     """
 
     needs_negatives: bool = True
+    descends: bool = True
 
     def embed_clips(self, batch: Batch) -> Embedded:
         """Embed B clips."""

@@ -60,11 +60,12 @@ def ridge(
 class ClosedForm(System):
     """A system that :meth:`prepare` fits to the training split.
 
-    The trainer's steps change nothing; each epoch stands for one of ``STRENGTHS``, and from their
-    end on for the last one.
+    It has no training steps; each epoch stands for one of ``STRENGTHS``, and from their end on for
+    the last one.
     """
 
     needs_negatives = False
+    descends = False
 
     def __init__(self) -> None:
         super().__init__()

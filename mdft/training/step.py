@@ -57,6 +57,8 @@ class EpochLoop:
         self.model.train()
         loss: dict[str, float] = {}
         firing = FiringStatistics()
+        if not self.model.descends:
+            return loss, firing
         batches = self.batches.epoch(negatives=self.model.needs_negatives)
         for step, (indices, batch) in enumerate(batches, start=1):
             taken = self._step(where, indices, batch)

@@ -121,6 +121,13 @@ class Trainer:
         """Number of epochs of the current stage."""
         return self.config.epochs if self.progress.stage == 0 else self.progress.best_epoch + 1
 
+    def _stalled(self) -> bool:
+        """Whether stage 1 has gone ``patience`` epochs without a better validation HM."""
+        progress, patience = self.progress, self.config.patience
+        if progress.stage > 0 or patience is None:
+            return False
+        return progress.epoch - (progress.best_epoch + 1) >= patience
+
     def _stage(self, index: int, saved: dict[str, Tensor] | None) -> None:
         stage = STAGES[index]
         seed = self.config.seed * len(STAGES) + index
@@ -134,7 +141,7 @@ class Trainer:
         if saved and self.progress.epoch > 0:
             restore(saved, model, optimizer, generator)
         loop = EpochLoop(model, optimizer, batches, self.config.compute)
-        while self.progress.epoch < self._epochs():
+        while self.progress.epoch < self._epochs() and not self._stalled():
             start = time.perf_counter()
             record = self._epoch(loop)
             record["thresholds"] = self._thresholds(stage, model)

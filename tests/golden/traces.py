@@ -31,7 +31,7 @@ from mdft.training.protocol import Progress
 from mdft.training.trainer import Trainer
 from tests.hardware.nets import grids, random_graph, random_inputs
 from tests.mdft.small import float64, in_double, random_clips, small_config
-from tests.mdft.small_baselines import SYSTEMS, golden_curve
+from tests.mdft.small_baselines import TRAINED, golden_curve
 
 Trace = dict[str, np.ndarray]
 
@@ -47,7 +47,7 @@ DENSE: dict[str, Any] = {"seconds": 1, "bins_per_second": 4, "grid": 8}
 
 def baselines() -> Trace:
     """Loss of every system over eight steps, by its name."""
-    return {name: np.array(golden_curve(name)) for name in SYSTEMS}
+    return {name: np.array(golden_curve(name)) for name in TRAINED}
 
 
 def rendered() -> Trace:

@@ -17,6 +17,8 @@ from mdft.training.sampler import draw_negatives
 from tests.mdft.small import float64, in_double, random_clips, small_config, small_model
 
 SYSTEMS = [*BASELINES, OURS]
+#: The systems that training steps change.
+TRAINED = [name for name in SYSTEMS if name not in ("means", "ridge")]
 SMALL = {
     "hidden": 32,
     "joint": 32,

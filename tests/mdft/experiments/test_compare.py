@@ -11,8 +11,8 @@ from mdft.config.recipes import RECIPES, debug
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_report import KEYS
-from mdft.experiments.compare_space import CHOICES, MOST, file_of, trials
-from mdft.experiments.comparison import chosen_systems
+from mdft.experiments.compare_space import CHOICES, MOST, trials
+from mdft.experiments.comparison import Comparison, chosen_systems, with_inputs
 from mdft.experiments.report import read_texts
 from mdft.experiments.sweep import Outcome
 from mdft.runs.folder import read_results
@@ -21,17 +21,17 @@ from tests.mdft.runs_done import finish, results_of
 
 
 def test_every_system_is_compared():
-    assert set(TITLES) == {*BASELINES, "mdft"} == set(CHOICES)
+    assert set(TITLES) == {*BASELINES, "mdft"} == {*CHOICES, "means", "ridge"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("system", TITLES)
+@pytest.mark.parametrize("system", CHOICES)
 def test_every_system_has_as_many_trials(system: str, recipe: str):
-    start = RECIPES[recipe]()
+    start = changed(RECIPES[recipe](), {"system": system})
     found = trials(start, system, MOST)
     assert len({t.row.name for t in found}) == len(found) == MOST
     assert all(t.row.config.system == system for t in found)
-    assert found[0].row.config == changed(start, {"system": system}) and not found[0].change
+    assert found[0].row.config == start and not found[0].change
     configs = [t.row.config for t in found]
     assert all(c not in configs[:i] for i, c in enumerate(configs))
     for trial in found[1:]:
@@ -43,6 +43,24 @@ def test_every_system_has_as_many_trials(system: str, recipe: str):
             trials(start, system, count)
 
 
+def test_a_closed_form_needs_no_trials():
+    """Its strengths are its epochs."""
+    for system in ("means", "ridge"):
+        config = changed(debug(), {"system": system})
+        assert trials(config, system, MOST) == trials(config, system, 1)
+
+
+def test_all_are_given_the_same_inputs():
+    """A baseline has the events beside its features; MDFT without pixels computes its events."""
+    config = debug()
+    assert with_inputs(config, "mdft", "features+events") == config
+    assert with_inputs(config, "mdft", "features").data.events == "feature"
+    for inputs in ("features", "features+events"):
+        found = with_inputs(config, "avca", inputs)
+        assert (found.data.inputs, found.data.events) == (inputs, "pixel")
+        found.check()
+
+
 def finished(folder: Path, config, *, hm: float, val: float, seed: int = 0, **others) -> None:
     """A run whose validation reached ``val`` in its second epoch of three."""
     finish(folder, config, results_of(seed, hm, **others))
@@ -52,28 +70,43 @@ def finished(folder: Path, config, *, hm: float, val: float, seed: int = 0, **ot
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def comparison(out: Path) -> Comparison:
+    return Comparison(debug(), ("features",), ("sje", "mdft"), 3, 2, 2, out)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """SJE, whose second trial is the best on validation, and MDFT, whose first is."""
     out = tmp_path / "runs"
-    sje, ours = (trials(debug(), name, 3) for name in ("sje", "mdft"))
+    plans = comparison(out)
+    sje, ours = (plans.tried("features", name) for name in ("sje", "mdft"))
+    assert [t.row.name for t in sje] == ["features-sje-data0"] + [
+        f"features-sje-trial{k}-data0" for k in (1, 2)
+    ]
     for trial, hm, val in zip(sje, (0.9, 0.2, 0.8), (0.3, 0.5, 0.5), strict=True):
         finished(out / trial.row.name / "seed0", trial.row.config, hm=hm, val=val, seconds=8.0)
-    finished(
-        out / sje[1].row.name / "seed1", sje[1].row.config, hm=0.4, val=0.1, seed=1, seconds=9.0
-    )
     for trial, val in zip(ours, (0.6, 0.5, 0.4), strict=True):
         row = trial.row
         finished(out / row.name / "seed0", row.config, hm=0.5, val=val, seconds=200.0, unseen=0.25)
+    chosen, other = plans.rows("features", "sje")
+    assert (chosen.name, other.name) == ("features-sje-trial1-data0", "features-sje-trial1-data1")
+    assert other.config.data.rendered.seed == 1 and chosen.config == sje[1].row.config
+    finished(out / chosen.name / "seed1", chosen.config, hm=0.4, val=0.1, seed=1, seconds=9.0)
+    finished(out / other.name / "seed0", other.config, hm=0.6, val=0.1, seconds=10.0)
+    ours_there = plans.rows("features", "mdft")[1]
+    finished(out / ours_there.name / "seed0", ours_there.config, hm=0.7, val=0.1, seconds=200.0)
     return tmp_path
 
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """``mdft.compare`` over what is finished; the report."""
     table = folder / "docs" / "results.md"
-    flags = ["--seeds", "2", "--tune", "3", "--only", "sje", "--table", str(table)]
+    flags = ["--seeds", "2", "--data-seeds", "2", "--tune", "3", "--only", "sje"]
+    flags += ["--compare-inputs", "features", "--table", str(table)]
     arguments = ["compare", "debug", *flags, "--out", str(folder / "runs")]
     monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(Comparison, "hours", lambda self, at_once: 0.0)
+    monkeypatch.setattr("mdft.experiments.comparison.sweep", lambda *_, **__: Outcome({}, []))
     assert compare.main() == 0
     return table.read_text()
 
@@ -86,20 +119,23 @@ def cells(report: str, label: str, which: int = 0) -> list[str]:
 
 def test_the_report_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch):
     text = run(folder, monkeypatch)
-    # The first of the two trials of validation HM 0.5, though its test HM is the lowest.
-    assert cells(text, "SJE") == [
-        *("**0.0 ± 0.0**", "0.0 ± 0.0", "30.0 ± 14.1", "**0.0 ± 0.0**", "307 200", "8.5 ± 0.7")
-    ]
-    ours = cells(text, "MDFT (1 of 2 seeds)")
-    assert ours[:4] == ["0.0", "**25.0**", "**50.0**", "0.0"] and ours[5] == "200"
-    assert cells(text, "AVCA")[:4] == ["–"] * 4
-    change = "<br>".join(f"`{k}={v:g}`" for k, v in trials(debug(), "sje", 2)[1].change.items())
+    # The first of the two trials of validation HM 0.5, though its test HM is the lowest. HM 20, 40
+    # and 60; MDFT has 50 and 70 with the seeds of the first and the last: differences −30 and −10.
+    found = cells(text, "SJE")
+    assert found[2] == "40.0 ± 20.0" and found[4] == "-20.0 ± 10.0"
+    assert found[6:] == ["307 200", "9.0 ± 1.0"]
+    ours = cells(text, "MDFT (2 of 3 seeds)")
+    assert ours[2] == "**60.0 ± 14.1**" and ours[4] == "" and ours[7] == "200 ± 0"
+    assert cells(text, "AVCA")[:5] == ["–"] * 5
+    change = "<br>".join(
+        f"`{k}={v:g}`" for k, v in comparison(folder).tried("features", "sje")[1].change.items()
+    )
     assert cells(text, "SJE", 1) == ["30.0", change, "50.0", "3"]
     assert cells(text, "MDFT") == ["60.0", "as published", "60.0", "3"]
-    assert "`python -m mdft.compare debug --seeds 2 --tune 3 --only sje" in text
+    assert "`python -m mdft.compare debug --seeds 2 --data-seeds 2 --tune 3 --only sje" in text
     assert "](results.svg)" in text and (folder / "docs" / "results.svg").stat().st_size > 5000
-    tuned = json.loads(file_of(folder / "runs").read_text())
-    assert (tuned["sje"]["chosen"], tuned["mdft"]["chosen"]) == (1, 0)
+    tuned = json.loads((folder / "runs" / "tuned.json").read_text())["features"]
+    assert tuned["sje"]["chosen"] == 1
     assert [t["validation_hm"] for t in tuned["sje"]["trials"]] == [0.3, 0.5, 0.5]
 
 
@@ -117,19 +153,23 @@ def test_written_text_survives_and_the_same_numbers_give_the_same_files(
 
 
 def test_a_failed_trial_is_no_choice(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    best = trials(debug(), "sje", 3)[1].row.name
+    plans = comparison(folder / "runs")
+    best = plans.tried("features", "sje")[1].row.name
     for file in (folder / "runs" / best / "seed0").iterdir():
         file.unlink()
-    monkeypatch.setattr(
-        "mdft.experiments.comparison.sweep", lambda *_, **__: Outcome({}, ["sje-trial1: diverged"])
-    )
-    table = folder / "docs" / "results.md"
-    flags = ["--seeds", "1", "--tune", "3", "--only", "sje", "--table", str(table)]
-    monkeypatch.setattr(sys, "argv", ["compare", "debug", *flags, "--out", str(folder / "runs")])
-    assert compare.main() == 1
-    row = cells(table.read_text(), "SJE", 1)
+    choice = plans.choice("features", "sje")
+    assert choice is not None and choice.hms == [0.3, None, 0.5]
+    text = run(folder, monkeypatch)
+    row = cells(text, "SJE")
     assert (row[0], row[2:]) == ("30.0", ["50.0", "3, 1 failed"])
-    assert "trial2" not in row[1] and cells(table.read_text(), "SJE")[2] == "**80.0**"
+    assert cells(text, "SJE (1 of 2 seeds)")[2] == "**80.0**"
+
+
+def test_the_estimate_counts_the_runs_that_are_left(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """SJE lacks one of four final runs, MDFT two of four; each takes ten seconds, two at once."""
+    monkeypatch.setattr("mdft.experiments.comparison._seconds", lambda config: 10.0)
+    assert comparison(folder / "runs").hours(2) == pytest.approx(30 / 2 / 3600)
+    assert comparison(folder / "none").hours(1) == pytest.approx(2 * (3 + 3) * 10 / 3600)
 
 
 def test_what_makes_no_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -149,11 +189,12 @@ def test_a_system_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     small = {"seconds": 1, "fps": 4, "size": 16, "bins-per-second": 2}
     flags += [part for k, v in small.items() for part in (f"--data.rendered.{k}", str(v))]
     flags += ["--data.cache", str(tmp_path / "cache"), "--device", "cpu"]
+    flags += ["--compare-inputs", "features+events"]
     flags += ["--out", str(tmp_path / "runs"), "--table", str(tmp_path / "results.md")]
     monkeypatch.setattr(sys, "argv", ["compare", "debug", *flags])
     assert compare.main() == 0
     text = (tmp_path / "results.md").read_text()
-    results = read_results(tmp_path / "runs" / "fvaegan" / "seed0")
+    results = read_results(tmp_path / "runs" / "events-fvaegan-data0" / "seed0")
     assert cells(text, "f-VAEGAN")[2].strip("*") == f"{100 * results.hm:.1f}"
     assert cells(text, "f-VAEGAN", 1)[1::2] == ["as published", "1"]
     assert cells(text, "MDFT")[:4] == ["–"] * 4

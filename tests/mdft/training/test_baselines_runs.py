@@ -22,7 +22,7 @@ from mdft.systems.compatibility import SJE
 from mdft.systems.mdft import MDFTSystem
 from mdft.training.evaluation import results_of, score_split
 from mdft.training.trainer import Trainer
-from tests.mdft.small_baselines import SYSTEMS, system_config, training_batch_of
+from tests.mdft.small_baselines import SYSTEMS, TRAINED, system_config, training_batch_of
 from tests.mdft.systems.test_baselines_parts import SOME
 
 pytestmark = pytest.mark.rounding
@@ -183,5 +183,7 @@ def test_the_document_has_a_row_for_every_system(name: str):
     text = (Path(__file__).parents[3] / "docs" / "baselines.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("|") and f"`{name}`" in line]
     assert len(rows) >= 2  # what it is, and its hyperparameters
+    if name not in TRAINED:
+        return
     rate = f"{getattr(BaselinesConfig(), name).learning_rate:.0e}".replace("e-0", "e-")
     assert any(f"| {rate} |" in row for row in rows)

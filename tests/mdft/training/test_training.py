@@ -111,6 +111,25 @@ def test_the_protocol_chooses_on_validation_only(clips: ClipSet, tmp_path: Path,
     assert all("val" not in r for r in records[4:])
 
 
+def test_stage_1_ends_when_patience_does(clips: ClipSet, tmp_path: Path, monkeypatch):
+    """Best in epoch 1; two epochs without a better one end it. A resumed run ends there too."""
+    plan = iter([(0.5, 0.6), (0.8, 1.2), (0.8, 2.0), (0.3, 0.2), (0.9, 0.2)])
+
+    def stub(model, clips, seen_split, unseen_split, batch_size, feed):
+        if seen_split == "test_seen":
+            return scored(seen_split, 0.9, 2.6)
+        return scored(seen_split, *next(plan))
+
+    monkeypatch.setattr("mdft.training.trainer.score_split", stub)
+    config = small_config(epochs=5, patience=2)
+    results = run(clips, tmp_path / "r", config=config)
+    stages = [(r["stage"], r["epoch"]) for r in records_of(tmp_path / "r")]
+    assert stages == [("stage_1", i) for i in range(4)] + [("stage_2", i) for i in range(2)]
+    assert results.epoch == 1 and next(plan) == (0.9, 0.2)
+    again = Trainer(config, clips, tmp_path / "r", lambda record: None).run(resume=True)
+    assert again.epoch == 1 and len(records_of(tmp_path / "r")) == 6
+
+
 def test_the_loaded_model_reprints_the_saved_scores(clips: ClipSet, whole: Path):
     results = read_results(whole)
     for place in (whole, whole / "model.safetensors"):
