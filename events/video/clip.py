@@ -30,7 +30,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from events.video.planes import bits_of, expanded, limited_range, plane_of, rgb_of, turns_of
+from events.video.orientation import orientation_of
+from events.video.planes import bits_of, expanded, limited_range, plane_of, rgb_of
 from events.video.sound import Sound, SoundTrack
 from mdft.errors import UserError, reason, require_file
 
@@ -81,7 +82,7 @@ class Clip:
         width, height: the size of the upright frames, pixels.
         fps: the nominal frame rate, 0 if the file declares none.
         duration_us: the declared length, 0 if none.
-        turns: the quarter turns, counter-clockwise, that make the frames upright.
+        orientation: the one that the file declares and the frames are shown in.
         bits: the bits per luma sample in the file.
         limited: whether the planes have limited range ("TV"): see `events.response.convention`.
         videos, sounds: the numbers of streams of each kind, without cover images.
@@ -141,9 +142,9 @@ class Clip:
         first = next(self._frames, None)
         if first is None:
             raise UserError(f"{self.path}: the video stream holds no frame, expected at least one")
-        self.turns, self.bits = turns_of(first), bits_of(first)
+        self.orientation, self.bits = orientation_of(first), bits_of(first)
         sides = (first.width, first.height)
-        self.width, self.height = sides[::-1] if self.turns % 2 else sides
+        self.width, self.height = sides[::-1] if self.orientation.transposed else sides
         self._first, self._sides = first, sides
         self.limited = limited_range(first)
 

@@ -8,8 +8,8 @@ declares (undeclared: limited, but full for yuvj and gray, as FFmpeg assumes)::
 
 Samples of 8 bits are not changed and keep their range; samples of more bits are converted to 8 bits
 of full range, because the generator works on bytes. A pixel format without a Y plane is converted
-to RGB and by `events.rgb_to_luma`. The rotation that a frame declares is applied, in quarter
-turns.
+to RGB and by `events.rgb_to_luma`. The orientation that a frame declares is applied
+(`events.video.orientation`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from events.kernels import pixels as kernels
 from events.luma import rgb_to_luma
+from events.video.orientation import orientation_of
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _SUBSAMPLING = ("410", "411", "420", "422", "440", "444")
@@ -45,11 +46,6 @@ def bits_of(frame: VideoFrame) -> int:
 def limited_range(frame: VideoFrame) -> bool:
     """Return whether the result of `plane_of` has limited range."""
     return _Y_PLANE.get(frame.format.name) == (8, 0) and not _full_range(frame)
-
-
-def turns_of(frame: VideoFrame) -> int:
-    """Return the quarter turns, counter-clockwise, that make the frame upright: 0 to 3."""
-    return round(frame.rotation / 90) % 4
 
 
 def plane_of(frame: VideoFrame) -> tuple[NDArray[np.uint8], bool]:
@@ -80,16 +76,15 @@ def expanded(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def rgb_of(frame: VideoFrame, width: int | None, height: int | None) -> NDArray[np.uint8]:
     """Convert a frame to (H, W, 3) uint8 RGB, full range, upright; resized if a size is given."""
-    if turns_of(frame) % 2:
+    if orientation_of(frame).transposed:
         width, height = height, width
     scaled = frame.to_ndarray(format="rgb24", width=width, height=height)
     return upright(cast(NDArray[np.uint8], scaled), frame)
 
 
 def upright(image: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
-    """Rotate an image (H, W) or (H, W, 3) as the frame declares; contiguous."""
-    turns = turns_of(frame)
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    """Turn an image (H, W) or (H, W, 3) upright, as the frame declares; contiguous."""
+    return orientation_of(frame).upright(image)
 
 
 @lru_cache(maxsize=8)

@@ -17,7 +17,7 @@ def remarks_of(clip: Clip, last_us: int) -> tuple[str, ...]:
         f"{clip.reordered} time stamps were out of order and have been sorted": clip.reordered,
         f"{clip.dropped} frames dropped: their time stamps did not increase": clip.dropped,
         f"{clip.videos} video streams in the file: the first is used": clip.videos > 1,
-        f"frames rotated by {90 * clip.turns}° counter-clockwise, as the file declares": clip.turns,
+        f"frames {clip.orientation.name}, as the file declares": clip.orientation.name,
         f"{clip.bits} bits per sample, reduced to 8": clip.bits > 8,
         f"the clip declares {clip.duration_us / 1e6:.1f} s but its frames end at "
         f"{last_us / 1e6:.1f} s: is the file incomplete?": last_us
