@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from events.video.clip import Clip
 
+_LONG_GAP_S = 10
+
 
 def remarks_of(clip: Clip, last_us: int) -> tuple[str, ...]:
     """Return remarks about unusual properties of a clip.
@@ -12,10 +14,18 @@ def remarks_of(clip: Clip, last_us: int) -> tuple[str, ...]:
         clip: a clip that has been read to its end.
         last_us: the time of its last frame, µs.
     """
-    track = clip.track
+    track, stamps = clip.track, clip.stamps
+    how = "FFmpeg's best-effort ones are used" if stamps.by_decoding else "sorted"
+    begin, end = (time / 1e6 for time in clip.gap_us)
     remarks = {
-        f"{clip.reordered} time stamps were out of order and have been sorted": clip.reordered,
+        f"the clock of the file jumps {clip.jumps} times: the parts follow one another": clip.jumps,
+        f"no time stamps in the file: {clip.fps or 25:g} frames per second": stamps.untimed,
+        f"{stamps.missing} time stamps were missing: FFmpeg's best-effort ones are used": (
+            stamps.missing
+        ),
+        f"{stamps.reordered} time stamps were out of order: {how}": stamps.reordered,
         f"{clip.dropped} frames dropped: their time stamps did not increase": clip.dropped,
+        f"no frames from {begin:.1f} to {end:.1f} s": end - begin > _LONG_GAP_S,
         f"{clip.videos} video streams in the file: the first is used": clip.videos > 1,
         f"frames {clip.orientation.name}, as the file declares": clip.orientation.name,
         f"{clip.bits} bits per sample, reduced to 8": clip.bits > 8,
@@ -29,4 +39,4 @@ def remarks_of(clip: Clip, last_us: int) -> tuple[str, ...]:
             f"{track.left_out / track.rate:.0f} s of sound dropped: more than a minute ahead "
             "of the frames": track.left_out,
         }
-    return tuple(text for text, applies in remarks.items() if applies)
+    return clip.damage + tuple(text for text, applies in remarks.items() if applies)
