@@ -29,7 +29,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from events.video.decoding import Decoding
-from events.video.losses import Losses, places
+from events.video.losses import Losses, counted, places
 from events.video.orientation import orientation_of
 from events.video.planes import bits_of, expanded, limited_range, plane_of, rgb_of
 from events.video.sound import Sound, SoundTrack
@@ -97,6 +97,7 @@ class Clip:
         decoded, dropped: the numbers of frames so far that were decoded, and dropped because their
             stamp did not increase.
         gap_us: the begin and end of the longest time without a frame.
+        stamps: the time stamps of the frames so far.
 
     Raises:
         UserError: there is no such file, it is not a regular file or not a video, or it has no
@@ -126,6 +127,11 @@ class Clip:
         try:
             return av.open(str(self.path), options=options)
         except (FFmpegError, ValueError) as error:
+            if _is_mp4(self.path):
+                raise UserError(
+                    f"{self.path}: its index cannot be read ({reason(error)}); the file is "
+                    "damaged, cut short, or not yet completely written"
+                ) from error
             raise UserError(
                 f"{self.path}: not a video that can be read ({reason(error)}); expected a file "
                 "such as mp4, mkv, webm or avi"
@@ -157,7 +163,8 @@ class Clip:
         rate = self._stream.average_rate or Fraction(0)
         self._tick = self._stream.time_base or _MICROSECOND
         self.duration_us = _duration_us(self._container, self._stream)
-        period = Stamps(self._tick, rate or _DEFAULT_RATE).period
+        self.stamps = Stamps(self._tick, rate or _DEFAULT_RATE)
+        period = self.stamps.period
         self._decoding = Decoding(self._container, self._stream, self.track, period, self._open)
         self._frames = self._decode()
         first = next(self._frames, None)
@@ -166,8 +173,8 @@ class Clip:
             raise UserError(f"{self.path}: the video stream holds no frame, expected at least one")
         if first.pts is None and first.dts is None:
             rate = self._codec_rate() or rate
+            self.stamps = Stamps(self._tick, rate or _DEFAULT_RATE)
         self.fps = float(rate)
-        self.stamps = Stamps(self._tick, rate or _DEFAULT_RATE)
         self.orientation, self.bits = orientation_of(first), bits_of(first)
         sides = (first.width, first.height)
         self.width, self.height = sides[::-1] if self.orientation.transposed else sides
@@ -241,10 +248,12 @@ class Clip:
         where = places(stamps, self._start, self._newest, self._tick, self.stamps.period)
         found = {
             f"{lost} of {self.decoded + lost} frames could not be decoded ({where})": lost,
-            f"{losses.refused} packets could not be decoded; no frame is missing": (
+            f"{counted(losses.refused, 'packet')} could not be decoded; no frame is missing": (
                 losses.refused and not lost
             ),
-            f"{losses.flawed} frames are damaged: the decoder concealed errors": losses.flawed,
+            f"errors in {counted(losses.flawed, 'frame')}, which the decoder concealed": (
+                losses.flawed
+            ),
             f"the file cannot be read beyond frame {self.decoded} ({unread})": unread,
         }
         return tuple(text.replace(" ()", "") for text, applies in found.items() if applies)
@@ -290,6 +299,11 @@ class Clip:
             f"{self.path}: frame {self.decoded} has full range after frames of limited range; "
             "expected one range, cut the clip there"
         )
+
+
+def _is_mp4(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
 
 
 def _duration_us(container: InputContainer, stream: VideoStream) -> int:

@@ -8,6 +8,7 @@ again from its start on one thread, which gives the same frames on every machine
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from fractions import Fraction
 
 from av.container import InputContainer
@@ -73,11 +74,12 @@ class Decoding:
 
     def _begin(self) -> None:
         container = self._containers[-1]
-        self._stream = container.streams[self._index]
-        assert isinstance(self._stream, VideoStream)
+        stream = container.streams[self._index]
+        assert isinstance(stream, VideoStream)
+        self._stream = stream
         # Of other formats the index has only some of the frames.
-        listed = len(self._stream.index_entries) if container.format.name.startswith("mov") else 0
-        self.losses = Losses(self._stream.codec_context.name, listed)
+        listed = len(stream.index_entries) if container.format.name.startswith("mov") else 0
+        self.losses = Losses(stream.codec_context.codec.canonical_name, listed)
         self.joins = Joins(container.format, self._tick, self._period)
         self.unread = ""
         self._fed = 0
@@ -126,7 +128,7 @@ class Decoding:
             self.unread = reason(error)
             for stream in streams:
                 packet = Packet()
-                packet.stream = stream
+                packet.stream, packet.time_base = stream, stream.time_base or self._tick
                 yield packet
 
     def _feed(self, packet: Packet, fed: int) -> None:
@@ -135,7 +137,5 @@ class Decoding:
         if self._fed > fed:
             self._track.feed(packet)
             return
-        try:
+        with suppress(FFmpegError):
             packet.decode()  # the decoder's state depends on earlier packets
-        except FFmpegError:
-            pass

@@ -15,8 +15,10 @@ from av.video.frame import VideoFrame
 
 # Codecs in which each packet is one frame, but for the exceptions of `_shows`.
 _ONE_FRAME = frozenset(
-    "h264 hevc vvc vp8 vp9 av1 libdav1d mpeg1video mpeg2video mpeg4 mjpeg ffv1 prores dnxhd "
-    "rawvideo png gif apng".split()
+    (
+        *("h264", "hevc", "vvc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4"),
+        *("mjpeg", "ffv1", "prores", "dnxhd", "rawvideo", "png", "gif", "apng"),
+    )
 )
 # FFmpeg's limit for MPEG-4 packets that only say that nothing has changed.
 _NOT_CODED_BYTES = 19
@@ -134,4 +136,10 @@ def places(stamps: Sequence[int], first: int, last: int, tick: Fraction, period:
         if text not in texts:
             texts.append(text)
     more = len(texts) - _MOST_PLACES
-    return ", ".join(texts[:_MOST_PLACES]) + (f" and in {more} more places" if more > 0 else "")
+    others = f" and {counted(more, 'other place')}" if more > 0 else ""
+    return ", ".join(texts[:_MOST_PLACES]) + others
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 frame`` or ``2 frames``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

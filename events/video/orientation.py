@@ -1,14 +1,15 @@
 """The orientation in which a file's frames are shown: one of eight, from its display matrix.
 
-The matrix (a, b, u, c, d, v, x, y, w) maps column p and row q of a decoded frame to column a·p + c·q
-and row b·p + d·q. Eight matrices map the axes to the axes: four rotations and four reflections.
-Another one, such as a rotation by 45°, counts as the nearest of them.
+The matrix (a, b, u, c, d, v, x, y, w) maps column p and row q of a decoded frame to column
+a·p + c·q and row b·p + d·q. Eight matrices map the axes to the axes: four rotations and four
+reflections. Another one, such as a rotation by 45°, counts as the nearest of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 from av.filter import Graph
@@ -67,15 +68,13 @@ _NONE = Orientation()
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Return the orientation that a decoded frame declares."""
     try:
-        matrix = frame.side_data["DISPLAYMATRIX"]
+        side_data: Any = frame.side_data
+    except ValueError:  # PyAV lists no side data if it does not know the kind of one of them
+        side_data = _with_known_side_data(frame).side_data
+    try:
+        return _from_matrix(bytes(side_data["DISPLAYMATRIX"]))
     except KeyError:
         return _NONE
-    except ValueError:  # PyAV lists no side data if it does not know the kind of one of them
-        try:
-            matrix = _with_known_side_data(frame).side_data["DISPLAYMATRIX"]
-        except KeyError:
-            return _NONE
-    return _from_matrix(bytes(matrix))
 
 
 @lru_cache(maxsize=8)
@@ -101,4 +100,4 @@ def _with_known_side_data(frame: VideoFrame) -> VideoFrame:
     ]
     graph.link_nodes(*nodes).configure()
     graph.vpush(frame)
-    return graph.vpull()
+    return cast(VideoFrame, graph.vpull())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from events.video.clip import Clip
+from events.video.losses import counted
 
 _LONG_GAP_S = 10
 
@@ -18,13 +19,15 @@ def remarks_of(clip: Clip, last_us: int) -> tuple[str, ...]:
     how = "FFmpeg's best-effort ones are used" if stamps.by_decoding else "sorted"
     begin, end = (time / 1e6 for time in clip.gap_us)
     remarks = {
-        f"the clock of the file jumps {clip.jumps} times: the parts follow one another": clip.jumps,
+        f"{counted(clip.jumps, 'jump')} of the file's clock: the parts follow one another": (
+            clip.jumps
+        ),
         f"no time stamps in the file: {clip.fps or 25:g} frames per second": stamps.untimed,
-        f"{stamps.missing} time stamps were missing: FFmpeg's best-effort ones are used": (
+        f"{counted(stamps.missing, 'time stamp')} missing: FFmpeg's best-effort ones are used": (
             stamps.missing
         ),
-        f"{stamps.reordered} time stamps were out of order: {how}": stamps.reordered,
-        f"{clip.dropped} frames dropped: their time stamps did not increase": clip.dropped,
+        f"{counted(stamps.reordered, 'time stamp')} out of order: {how}": stamps.reordered,
+        f"{counted(clip.dropped, 'frame')} dropped: the time stamps did not increase": clip.dropped,
         f"no frames from {begin:.1f} to {end:.1f} s": end - begin > _LONG_GAP_S,
         f"{clip.videos} video streams in the file: the first is used": clip.videos > 1,
         f"frames {clip.orientation.name}, as the file declares": clip.orientation.name,

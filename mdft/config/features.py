@@ -39,6 +39,9 @@ class FeatureConfig:
     """Contrast threshold C: the change of log intensity that makes an event."""
     max_seconds: int = 60
     """Use only this many seconds from the beginning of a clip."""
+    strict: bool = False
+    """Refuse a clip with frames that cannot be decoded; otherwise they are skipped and counted,
+    unless they are more than half."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range, or a missing file."""
@@ -67,7 +70,9 @@ class FeatureConfig:
     def described(self) -> dict[str, Any]:
         """The settings that decide a clip's features, for JSON; the checkpoint by its SHA-256."""
         digest = None if self.checkpoint is None else _digest(self.checkpoint)
-        return {**asdict(self), "checkpoint": digest}
+        described = {**asdict(self), "checkpoint": digest}
+        del described["strict"]  # decides whether there are features
+        return described
 
 
 def of_rendered(config: RenderedConfig) -> FeatureConfig:

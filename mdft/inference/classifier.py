@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -112,19 +112,21 @@ class Classifier:
         """
         return candidates(self.preprocessing, classes, Path(vectors) if vectors else None)
 
-    def read(self, clip: Clip, *, keep_footage: bool = False) -> ClipFeatures:
+    def read(self, clip: Clip, *, keep_footage: bool = False, strict: bool = False) -> ClipFeatures:
         """Extract the features and events of a clip as in the run's training.
 
         Args:
             clip: a video file; extracted features are returned unchanged.
             keep_footage: whether to return the decoded frames and sound as well.
+            strict: refuse a clip with frames that cannot be decoded.
 
         Raises:
             UserError: the file cannot be read, or the run does not record its features.
         """
         if isinstance(clip, ClipFeatures):
             return clip
-        return extract_clip(Path(clip), self.features, keep_footage=keep_footage)
+        config = replace(self.features, strict=strict)
+        return extract_clip(Path(clip), config, keep_footage=keep_footage)
 
     @overload
     def embed(self, clips: Clip) -> Tensor: ...

@@ -64,6 +64,7 @@ def read_clip(path: Path, config: FeatureConfig) -> Footage:
             bins_per_second=config.bins_per_second,
             threshold=config.event_threshold,
             max_seconds=config.max_seconds,
+            strict=config.strict,
         )
     )
 

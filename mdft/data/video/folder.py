@@ -45,7 +45,8 @@ class ClipJob:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that its features depend on."""
-        return {"features": self.config.described()}
+        strict = {"strict": True} if self.config.strict else {}
+        return {"features": self.config.described()} | strict
 
     @property
     def label(self) -> str:
