@@ -39,9 +39,6 @@ class FeatureConfig:
     """Contrast threshold C: the change of log intensity that makes an event."""
     max_seconds: int = 60
     """Use only this many seconds from the beginning of a clip."""
-    strict: bool = False
-    """Refuse a clip with frames that cannot be decoded; otherwise they are skipped and counted,
-    unless they are more than half."""
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range, or a missing file."""
@@ -70,9 +67,7 @@ class FeatureConfig:
     def described(self) -> dict[str, Any]:
         """The settings that decide a clip's features, for JSON; the checkpoint by its SHA-256."""
         digest = None if self.checkpoint is None else _digest(self.checkpoint)
-        described = {**asdict(self), "checkpoint": digest}
-        del described["strict"]  # decides whether there are features
-        return described
+        return {**asdict(self), "checkpoint": digest}
 
 
 def of_rendered(config: RenderedConfig) -> FeatureConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -125,8 +125,7 @@ class Classifier:
         """
         if isinstance(clip, ClipFeatures):
             return clip
-        config = replace(self.features, strict=strict)
-        return extract_clip(Path(clip), config, keep_footage=keep_footage)
+        return extract_clip(Path(clip), self.features, keep_footage=keep_footage, strict=strict)
 
     @overload
     def embed(self, clips: Clip) -> Tensor: ...

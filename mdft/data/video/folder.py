@@ -35,17 +35,19 @@ class ClipJob:
         source: path of the clip.
         out: the file to write.
         config: settings of the extraction.
+        strict: refuse a clip of which any frame is lost or damaged.
     """
 
     name: str
     source: Path
     out: Path
     config: FeatureConfig
+    strict: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that its features depend on."""
-        strict = {"strict": True} if self.config.strict else {}
+        strict = {"strict": True} if self.strict else {}
         return {"features": self.config.described()} | strict
 
     @property
@@ -61,7 +63,7 @@ class Done:
     remarks: tuple[str, ...]
 
 
-def plan(folder: Path, out: Path, config: FeatureConfig) -> list[ClipJob]:
+def plan(folder: Path, out: Path, config: FeatureConfig, *, strict: bool = False) -> list[ClipJob]:
     """List the clips of every class, sorted; a class is a subfolder.
 
     Raises:
@@ -79,7 +81,7 @@ def plan(folder: Path, out: Path, config: FeatureConfig) -> list[ClipJob]:
             continue  # a file of the operating system, such as ._0.mp4
         if "/" not in name:
             raise UserError(f"{clip}: has no class, expected it in a subfolder named by its class")
-        jobs.append(ClipJob(name, clip, out / STORE / f"{name}.npz", config))
+        jobs.append(ClipJob(name, clip, out / STORE / f"{name}.npz", config, strict))
     if not jobs:
         raise UserError(
             f"{folder}: contains no clips, expected subfolders, named by their class, with files "
@@ -134,7 +136,7 @@ def extract_folder(
 
 def extract_job(job: ClipJob) -> Done:
     """Extract one clip and write its file, whole or not at all."""
-    clip = extract_clip(job.source, job.config)
+    clip = extract_clip(job.source, job.config, strict=job.strict)
     with replacing(job.out) as temporary:
         np.savez(temporary, fps=clip.fps, **{name: getattr(clip, name) for name in _ARRAYS})
     return Done(clip.remarks)

@@ -44,6 +44,7 @@ def prepare(
     engine: str = "loky",
     workers: int = -1,
     progress: bool = True,
+    strict: bool = False,
 ) -> Prepared:
     """Make OUT the benchmark of FOLDER; clips that are extracted already are not repeated.
 
@@ -57,13 +58,14 @@ def prepare(
         engine: parallel engine, as in ``python -m events.convert``.
         workers: number of parallel workers; −1 is one per core.
         progress: show a progress bar, if stderr is a terminal.
+        strict: refuse a clip of which any frame is lost or damaged.
 
     Raises:
         UserError: the folder, the splits or the words are not as expected, or no clip can be
             read. Single clips that cannot be read are listed in the result.
     """
     config.check()
-    jobs = plan(folder, out, config)
+    jobs = plan(folder, out, config, strict=strict)
     # Check weights, splits and words before the first clip is extracted. Classes of which every
     # clip fails later are still included here.
     note = make_backbone(config).note
