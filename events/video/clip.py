@@ -33,7 +33,7 @@ from events.video.losses import Losses, counted, places
 from events.video.orientation import orientation_of
 from events.video.planes import bits_of, expanded, limited_range, plane_of, rgb_of
 from events.video.sound import Sound, SoundTrack
-from events.video.stamps import WINDOW, Stamps
+from events.video.stamps import Stamps
 from mdft.errors import UserError, reason, require_file
 
 # A text file named .mp4 can make FFmpeg read other files (ffconcat), or be decoded (.ans).
@@ -231,7 +231,7 @@ class Clip:
     @property
     def lost(self) -> int:
         """The number of frames so far that could not be decoded."""
-        return self.losses.count(self._delay)
+        return self.losses.count(self._newest)
 
     @property
     def jumps(self) -> int:
@@ -244,12 +244,12 @@ class Clip:
         """What is lost or damaged so far, one line each."""
         assert self._decoding is not None
         losses, lost, unread = self.losses, self.lost, self._decoding.unread
-        stamps = losses.stamps(self._delay)
+        stamps = losses.stamps(self._newest)
         where = places(stamps, self._start, self._newest, self._tick, self.stamps.period)
         found = {
             f"{lost} of {self.decoded + lost} frames could not be decoded ({where})": lost,
             f"{counted(losses.refused, 'packet')} could not be decoded; no frame is missing": (
-                losses.refused and not lost
+                losses.refused and not lost and losses.ended
             ),
             f"errors in {counted(losses.flawed, 'frame')}, which the decoder concealed": (
                 losses.flawed
@@ -273,10 +273,6 @@ class Clip:
             )
         if self.strict and self.damage:
             raise UserError(f"{self.path}: {self.damage[0]}; expected none with --strict")
-
-    @property
-    def _delay(self) -> int:
-        return WINDOW * self.stamps.period
 
     def _codec_rate(self) -> Fraction | None:
         """Return the frame rate in the codec's own headers, None without a plausible one."""

@@ -47,7 +47,6 @@ class Losses:
         self._interlaced = False
         self._open: set[int] = set()  # stamps of the packets whose frame has not come
         self._refused_at: list[int] = []
-        self._newest: int | None = None
 
     def sent(self, packet: Packet) -> None:
         """Count a packet that is given to the decoder."""
@@ -69,28 +68,24 @@ class Losses:
         self.decoded += 1
         self.flawed += frame.is_corrupt
         self._interlaced |= frame.interlaced_frame
-        stamp = frame.pts
-        if stamp is not None:
-            self._open.discard(stamp)
-            self._newest = stamp if self._newest is None else max(self._newest, stamp)
+        if frame.pts is not None:
+            self._open.discard(frame.pts)
 
-    def stamps(self, delay: int) -> list[int]:
+    def stamps(self, shown: int) -> list[int]:
         """Return the stamps of the lost frames, sorted.
 
         Args:
-            delay: frames that are so many ticks older than the newest, or less, may still come.
+            shown: the stamp of the last frame that was shown; unless the stream has ended, only
+                frames before it count, since later ones may still come.
         """
-        open_ = set() if self._interlaced else self._open
-        if not self.ended:
-            newest = -delay if self._newest is None else self._newest
-            open_ = {stamp for stamp in open_ if stamp < newest - delay}
-        return sorted(open_.union(self._refused_at))
+        lost = set(self._refused_at) if self._interlaced else self._open.union(self._refused_at)
+        return sorted(lost if self.ended else (stamp for stamp in lost if stamp < shown))
 
-    def count(self, delay: int) -> int:
+    def count(self, shown: int) -> int:
         """Return the number of lost frames; see `stamps`."""
-        lost = max(len(self.stamps(delay)), self.refused)
         if not self.ended:
-            return lost
+            return len(self.stamps(shown))
+        lost = max(len(self.stamps(shown)), self.refused)
         # Frames of the index without a packet are lost, too: the file is cut short.
         cut = max(self._listed - self._read, 0)
         return min(lost, max(self._packets - self.decoded, 0)) + cut

@@ -22,7 +22,7 @@ from itertools import chain, islice
 
 from av.video.frame import VideoFrame
 
-WINDOW = 16
+_WINDOW = 16
 
 
 class Stamps:
@@ -55,7 +55,7 @@ class Stamps:
         for stamp, frame in self._best_effort(frames):
             queue.append(frame)
             heapq.heappush(stamps, stamp)
-            if len(queue) > WINDOW:
+            if len(queue) > _WINDOW:
                 yield heapq.heappop(stamps), queue.popleft()
         while queue:
             yield heapq.heappop(stamps), queue.popleft()
@@ -63,7 +63,7 @@ class Stamps:
     def _best_effort(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
         frames = iter(frames)
         # FFmpeg decides frame by frame; with the first frames together, they have one clock.
-        head = list(islice(frames, WINDOW + 1))
+        head = list(islice(frames, _WINDOW + 1))
         shown, decoded = _Faults(), _Faults()
         for frame in head:
             shown.see(frame.pts)

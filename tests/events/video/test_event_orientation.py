@@ -34,7 +34,7 @@ SHOWN = {
     (0, -1, -1, 0): lambda image: np.rot90(image.T, 2),  # transpose=clock_flip
 }
 # EXIF's numbers for the same orientations.
-EXIF = dict(zip((1, 2, 4, 3, 6, 8, 5, 7), SHOWN, strict=True))
+EXIF: dict[int, tuple[int, int, int, int]] = dict(zip((1, 2, 4, 3, 6, 8, 5, 7), SHOWN, strict=True))
 
 
 def scene(shift: int = 0) -> np.ndarray:
