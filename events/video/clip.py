@@ -86,8 +86,8 @@ class Clip:
     Attributes:
         path: the video file.
         width, height: the size of the upright frames, pixels.
-        fps: the nominal frame rate, 0 if the file declares none; that of the codec if the file
-            has no time stamps.
+        fps: the nominal frame rate of the file, or of the codec if the file has none or no time
+            stamps; 0 if neither has one.
         duration_us: the declared length, 0 if none.
         orientation: the one that the file declares and the frames are shown in.
         bits: the bits per luma sample in the file.
@@ -160,7 +160,7 @@ class Clip:
             )
         if sound_rate is not None and streams.audio:
             self.track = SoundTrack(streams.audio[0], sound_rate)
-        rate = self._stream.average_rate or Fraction(0)
+        rate = self._stream.average_rate or self._codec_rate() or Fraction(0)
         self._tick = self._stream.time_base or _MICROSECOND
         self.duration_us = _duration_us(self._container, self._stream)
         self.stamps = Stamps(self._tick, rate or _DEFAULT_RATE)

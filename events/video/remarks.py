@@ -33,8 +33,8 @@ def remarks_of(clip: Clip, last_us: int) -> tuple[str, ...]:
         f"frames {clip.orientation.name}, as the file declares": clip.orientation.name,
         f"{clip.bits} bits per sample, reduced to 8": clip.bits > 8,
         f"the clip declares {clip.duration_us / 1e6:.1f} s but its frames end at "
-        f"{last_us / 1e6:.1f} s: is the file incomplete?": last_us
-        < 0.9 * clip.duration_us - 1_000_000,
+        f"{last_us / 1e6:.1f} s: is the file incomplete?": not clip.jumps
+        and last_us < 0.9 * clip.duration_us - 1_000_000,
     }
     if track is not None:
         remarks |= {
