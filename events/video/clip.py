@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from events.video.decoding import Decoding
 from events.video.losses import Losses, counted, places
-from events.video.orientation import orientation_of
+from events.video.orientation import Orientation, orientation_of
 from events.video.planes import bits_of, expanded, limited_range, plane_of, rgb_of
 from events.video.sound import Sound, SoundTrack
 from events.video.stamps import Stamps
@@ -55,6 +55,7 @@ class ClipFrame:
         plane: the luma plane, (H, W) uint8, upright.
         limited: whether the plane has limited range.
         source: the decoder's frame.
+        orientation: how it becomes upright.
         sound: the sound packets of the file since the previous frame, if requested. They need not
             be at the same time as the frame: each segment has its own start.
     """
@@ -63,6 +64,7 @@ class ClipFrame:
     plane: NDArray[np.uint8]
     limited: bool
     source: VideoFrame
+    orientation: Orientation
     sound: tuple[Sound, ...] = ()
 
     @property
@@ -72,7 +74,7 @@ class ClipFrame:
 
     def rgb(self, width: int | None = None, height: int | None = None) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) uint8 RGB, full range, upright; resized if a size is given."""
-        return rgb_of(self.source, width, height)
+        return rgb_of(self.source, self.orientation, width, height)
 
 
 class Clip:
@@ -175,7 +177,8 @@ class Clip:
             rate = self._codec_rate() or rate
             self.stamps = Stamps(self._tick, rate or _DEFAULT_RATE)
         self.fps = float(rate)
-        self.orientation, self.bits = orientation_of(first), bits_of(first)
+        self.orientation = self._turned = orientation_of(first)
+        self._rotation, self.bits = first.rotation, bits_of(first)
         sides = (first.width, first.height)
         self.width, self.height = sides[::-1] if self.orientation.transposed else sides
         self._first, self._sides = first, sides
@@ -194,12 +197,14 @@ class Clip:
 
     def __iter__(self) -> Iterator[ClipFrame]:
         """Yield the frames with strictly increasing times, the first at 0."""
+        # Rounded to the nearest µs; integers are ten times as fast as fractions.
+        numerator, denominator = (2 * self._tick / _MICROSECOND).as_integer_ratio()
         start: int | None = None
         last = -1
         for stamp, frame in self.stamps.of(chain((self._first,), self._frames)):
             if start is None:
                 start = self._start = stamp
-            time_us = int((stamp - start) * self._tick / _MICROSECOND + Fraction(1, 2))
+            time_us = ((stamp - start) * numerator + denominator) // (2 * denominator)
             if time_us <= last:
                 self.dropped += 1
                 continue
@@ -212,7 +217,9 @@ class Clip:
                 self.gap_us = (last, time_us)
             last, self._newest = time_us, stamp
             sound = self.track.take(start * self._tick) if self.track else ()
-            yield ClipFrame(time_us, self._plane(frame), self.limited, frame, sound)
+            orientation = self._orientation(frame)
+            plane = self._plane(frame, orientation)
+            yield ClipFrame(time_us, plane, self.limited, frame, orientation, sound)
         self.check()
 
     def _decode(self) -> Iterator[VideoFrame]:
@@ -279,9 +286,18 @@ class Clip:
         rate = self._stream.codec_context.framerate
         return rate if rate and 0 < rate <= _MOST_FPS else None
 
-    def _plane(self, frame: VideoFrame) -> NDArray[np.uint8]:
+    def _orientation(self, frame: VideoFrame) -> Orientation:
+        """Return the frame's orientation; PyAV's list of side data is read only if it changes.
+
+        A frame whose side data have been read is kept until the garbage collector runs.
+        """
+        if frame.rotation != self._rotation:
+            self._rotation, self._turned = frame.rotation, orientation_of(frame)
+        return self._turned
+
+    def _plane(self, frame: VideoFrame, orientation: Orientation) -> NDArray[np.uint8]:
         try:
-            plane, limited = plane_of(frame)
+            plane, limited = plane_of(frame, orientation)
         except FFmpegError as error:
             raise UserError(
                 f"{self.path}: frame of pixel format {frame.format.name} cannot become RGB "

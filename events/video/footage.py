@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from events.binning import frames_to_bins
 from events.luma import rgb_to_luma
 from events.video.clip import Clip, ClipFrame
-from events.video.planes import upright
 from events.video.remarks import remarks_of
 from events.video.sound import Sound, lay_out
 from mdft.errors import whole
@@ -163,7 +162,7 @@ def _shrunk(frame: ClipFrame, size: int) -> NDArray[np.uint8]:
     small = source.to_ndarray(
         format="rgb24", width=width, height=height, interpolation=Interpolation.AREA
     )
-    return upright(cast(NDArray[np.uint8], small), source)
+    return frame.orientation.upright(cast(NDArray[np.uint8], small))
 
 
 def _seconds(times_us: list[int], fps: float) -> int:

@@ -52,7 +52,9 @@ class Orientation:
         return _NAMES[self.transposed, self.across, self.down]
 
     def upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Apply it to an image (H, W) or (H, W, 3); contiguous."""
+        """Apply it to an image (H, W) or (H, W, 3); contiguous if anything changes."""
+        if self == _NONE:
+            return image
         if self.transposed:
             image = image.swapaxes(0, 1)
         if self.across:

@@ -63,17 +63,17 @@ class Stamps:
     def _best_effort(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
         frames = iter(frames)
         # FFmpeg decides frame by frame; with the first frames together, they have one clock.
-        head = list(islice(frames, _WINDOW + 1))
+        head = deque(islice(frames, _WINDOW + 1))
         shown, decoded = _Faults(), _Faults()
         for frame in head:
             shown.see(frame.pts)
             decoded.see(frame.dts)
         self.untimed = len(head) > 1 and not (shown.increase or decoded.increase)
-        for i, frame in enumerate(chain(head, frames)):
+        for i, frame in enumerate(chain(_emptied(head), frames)):
             if self.untimed:
                 yield round(i * self._exact), frame
                 continue
-            if i >= len(head):
+            if i > _WINDOW:
                 shown.see(frame.pts)
                 decoded.see(frame.dts)
             by_decoding = decoded.increase and decoded.count < shown.count
@@ -94,6 +94,12 @@ class Stamps:
             stamp = 0 if self._last is None else self._last + self.period
         self._last = stamp if self._last is None or by_decoding else max(self._last, stamp)
         return stamp
+
+
+def _emptied(frames: deque[VideoFrame]) -> Iterator[VideoFrame]:
+    """Yield frames without keeping them, so that the decoder can use their memory again."""
+    while frames:
+        yield frames.popleft()
 
 
 class _Faults:
