@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mdft.config.features import FeatureConfig
 from mdft.data.video.backbones import make_backbone
-from mdft.data.video.folder import ClipJob, extract_folder, plan
+from mdft.data.video.folder import LOG, ClipJob, extract_folder, plan
 from mdft.data.video.layout import write_layout
 from mdft.data.video.names import name_vectors
 from mdft.data.video.parts import draw_parts, read_parts
@@ -89,6 +89,9 @@ def prepare(
             "words": "letters" if vectors is None else vectors.name,
         }
         write_layout(done, parts, {name: words[name] for name in classes}, out, described)
+    noted = sum(bool(o.report.remarks) for o in outcomes if o.report is not None)
+    if noted:
+        notes = [*notes, f"note: {noted} of {len(jobs)} clips have notes in {out / LOG}"]
     if failed:
         notes = [*notes, f"note: {len(failed)} of {len(jobs)} clips could not be read"]
     return Prepared(
