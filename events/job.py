@@ -138,7 +138,6 @@ def check_targets(job: Job) -> None:
 def _preview_remarks(clip: Clip, film: Preview) -> tuple[str, ...]:
     """Return remarks about the sound and the encoding of a preview."""
     remarks = {
-        f"{clip.sounds} sound streams in the file: the first is in the preview": clip.sounds > 1,
         "no sound in the file: no waveform in the preview": not clip.sounds,
         "preview encoded as mpeg4: this PyAV has no libx264": film.film.codec == "mpeg4",
     }

@@ -6,8 +6,8 @@ the parts of a joined file, `events.video.stamps` gives each frame its time stam
 dropped and counted.
 
 Time 0 is the first frame. If requested, sound comes with the frames, on the same clock
-(`events.video.sound`); `events.video.planes` defines luma. The first stream of each kind is used;
-cover images are ignored.
+(`events.video.sound`); `events.video.planes` defines luma. The first video stream is used, cover
+images are ignored; `events.video.sound_stream` chooses the sound stream.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from events.video.losses import Losses, counted, places
 from events.video.orientation import Orientation, orientation_of
 from events.video.planes import bits_of, expanded, limited_range, plane_of, rgb_of
 from events.video.sound import Sound, SoundTrack
+from events.video.sound_stream import ChosenSound, choose_sound
 from events.video.stamps import Stamps
 from mdft.errors import UserError, reason, require_file
 
@@ -95,7 +96,7 @@ class Clip:
         bits: the bits per luma sample in the file.
         limited: whether the planes have limited range ("TV"): see `events.response.convention`.
         videos, sounds: the numbers of streams of each kind, without cover images.
-        track: the sound, None if there is none or it was not requested.
+        sound: the chosen sound stream and those refused, if sound was requested.
         decoded, dropped: the numbers of frames so far that were decoded, and dropped because their
             stamp did not increase.
         gap_us: the begin and end of the longest time without a frame.
@@ -114,7 +115,7 @@ class Clip:
         require_file(self.path, "a video file")
         self.decoded = self.dropped = 0
         self.gap_us = (0, 0)
-        self.track: SoundTrack | None = None
+        self.sound = ChosenSound()
         self._start = self._newest = 0  # stamps of the first and the newest frame
         self._container = self._open()
         self._decoding: Decoding | None = None
@@ -142,6 +143,11 @@ class Clip:
     def _close(self) -> None:
         (self._decoding or self._container).close()
 
+    @property
+    def track(self) -> SoundTrack | None:
+        """The decoder of the sound; None if no stream can be decoded or none was requested."""
+        return self.sound.track
+
     def _choose(self, sound_rate: int | None) -> None:
         """Choose the streams, and decode the first frame, which has their properties."""
         streams = self._container.streams
@@ -160,8 +166,8 @@ class Clip:
                 f"{self.path}: no size of the frames in the video stream; the file is damaged "
                 "or cut short"
             )
-        if sound_rate is not None and streams.audio:
-            self.track = SoundTrack(streams.audio[0], sound_rate)
+        if sound_rate is not None:
+            self.sound = choose_sound(self._container, sound_rate, self._open)
         rate = self._stream.average_rate or self._codec_rate() or Fraction(0)
         self._tick = self._stream.time_base or _MICROSECOND
         self.duration_us = _duration_us(self._container, self._stream)

@@ -143,6 +143,125 @@ def test_a_broken_packet_is_counted_and_leaves_a_hole() -> None:
     assert track.broken == 1 and found == [(0, 800), (1600, 800)]
 
 
+class Frames:
+    """A packet that decodes to given frames."""
+
+    dts = 0
+
+    def __init__(self, *frames: av.AudioFrame) -> None:
+        self.frames = list(frames)
+
+    def decode(self) -> list[av.AudioFrame]:
+        return self.frames
+
+
+def tone_frame(rate: int, begin: float, layout: str = "mono", amplitude: float = 0.5) -> Any:
+    """A second of 100 Hz in all channels, from `begin` (seconds) on."""
+    tone = amplitude * np.sin(2 * np.pi * 100 * np.arange(rate) / rate).astype(np.float32)
+    count = av.AudioLayout(layout).nb_channels
+    block = np.ascontiguousarray(np.repeat(tone[:, None], count, axis=1).reshape(1, -1))
+    frame = av.AudioFrame.from_ndarray(block, format="flt", layout=layout)
+    frame.sample_rate, frame.pts = rate, round(begin * rate)
+    frame.time_base = Fraction(1, rate)
+    return frame
+
+
+def tape_of_frames(*frames: av.AudioFrame, seconds: int) -> tuple[SoundTrack, np.ndarray]:
+    stream: Any = None
+    track = SoundTrack(stream, RATE)
+    for frame in frames:
+        track.feed(Frames(frame))  # type: ignore[arg-type]
+    flush: Any = Frames()
+    flush.dts, flush.size = None, 0
+    track.feed(flush)
+    return track, lay_out(track.take(Fraction(0)), seconds * RATE)
+
+
+def test_rate_and_layout_may_change_within_a_stream() -> None:
+    """Each second has another rate and layout; together they are one tone without a hole."""
+    changes = [(48_000, "5.1"), (44_100, "mono"), (8000, "stereo"), (8000, "9 channels")]
+    frames = [tone_frame(rate, i, layout) for i, (rate, layout) in enumerate(changes)]
+    track, tape = tape_of_frames(*frames, seconds=4)
+    expected = 0.5 * np.sin(2 * np.pi * 100 * np.arange(4 * RATE) / RATE)
+    difference = np.abs(tape - expected)
+    # At a change of the rate a resampler begins and ends in silence: one millisecond.
+    near = np.abs((np.arange(4 * RATE) / RATE + 0.5) % 1 - 0.5) < 0.002
+    assert difference[~near].max() < 1e-3 and difference.max() < 0.3
+    assert track.broken == 0 and track.beyond == 0
+
+
+def test_a_hole_keeps_its_length_when_the_rate_is_changed() -> None:
+    _, tape = tape_of_frames(tone_frame(48_000, 0), tone_frame(48_000, 2.5), seconds=4)
+    loud = np.abs(tape) > 0.01
+    assert not loud[RATE + 20 : 5 * RATE // 2 - 20].any()
+    assert loud[RATE - 60 : RATE].any() and loud[5 * RATE // 2 : 5 * RATE // 2 + 60].any()
+    expected = 0.5 * np.sin(2 * np.pi * 100 * np.arange(RATE) / RATE)
+    inner = slice(100, RATE - 100)
+    assert np.abs(tape[5 * RATE // 2 : 7 * RATE // 2][inner] - expected[inner]).max() < 1e-3
+
+
+def test_a_clock_that_goes_back_begins_a_part_with_its_own_origin() -> None:
+    """Two recordings joined: seconds 10 to 12 and 0 to 1 of their clocks, shown at 0 and at 2."""
+    stream: Any = None
+    track = SoundTrack(stream, RATE)
+    for begin in (10, 11, 0):
+        track.feed(Frames(tone_frame(RATE, begin)))  # type: ignore[arg-type]
+    starts = [sound.start for sound in track.take(Fraction(10))]
+    assert starts == [0, RATE] and track.went_back == 1 and track.waiting == RATE
+    (last,) = track.take(Fraction(10), Fraction(-2))
+    assert last.start == 2 * RATE and len(last.samples) == RATE and track.waiting == 0
+
+
+def test_a_frame_without_a_rate_is_counted() -> None:
+    frame = tone_frame(RATE, 1)
+    frame.sample_rate = 0
+    track, tape = tape_of_frames(tone_frame(RATE, 0), frame, tone_frame(RATE, 2), seconds=3)
+    assert track.broken == 1 and not tape[RATE : 2 * RATE].any() and tape[2 * RATE :].any()
+
+
+def test_a_packet_without_a_decoding_time_does_not_end_the_sound() -> None:
+    """Some containers have no decoding times; the resampler goes on over the packets."""
+    stream: Any = None
+    track = SoundTrack(stream, RATE)
+    whole = np.sin(2 * np.pi * 100 * np.arange(48_000) / 48_000).astype(np.float32)
+    for i in range(10):
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(whole[None, 4800 * i : 4800 * (i + 1)]), "flt", "mono"
+        )
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 4800 * i, Fraction(1, 48_000)
+        packet: Any = Frames(frame)
+        packet.dts, packet.size = None, 100
+        track.feed(packet)
+    tape = lay_out(track.take(Fraction(0)), RATE)
+    expected = np.sin(2 * np.pi * 100 * np.arange(RATE) / RATE)
+    assert np.abs(tape - expected)[20:-40].max() < 1e-3
+
+
+def test_a_mixdown_is_clipped_and_counted() -> None:
+    """A square wave at full scale overshoots when it is resampled."""
+    square = np.sign(np.sin(2 * np.pi * 300 * np.arange(48_000) / 48_000 + 0.1))
+    stereo = np.repeat(square[:, None], 2, axis=1).astype(np.float32).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(stereo, format="flt", layout="stereo")
+    frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+    track, tape = tape_of_frames(frame, seconds=1)
+    assert np.abs(tape).max() == 1 and track.beyond > 100
+
+
+def test_numbers_that_are_no_amplitudes_stay_where_they_are() -> None:
+    """A NaN in one channel is that channel's silence, and the resampler spreads nothing."""
+    frame = tone_frame(48_000, 0, "stereo")
+    samples = np.frombuffer(frame.planes[0], np.float32).copy().reshape(-1, 2)
+    samples[20_000:20_100, 0] = np.nan
+    samples[30_000] = np.inf
+    frame.planes[0].update(samples)
+    track, tape = tape_of_frames(frame, seconds=1)
+    expected = 0.5 * np.sin(2 * np.pi * 100 * np.arange(RATE) / RATE)
+    assert np.isfinite(tape).all() and track.not_finite == 102
+    near = np.zeros(RATE, bool)
+    near[3300:3380], near[4980:5020], near[:20], near[-40:] = True, True, True, True
+    assert np.abs(tape - expected)[~near].max() < 1e-3
+
+
 def test_what_comes_before_the_first_frame_is_cut() -> None:
     track, _ = fed()
     track.feed(Packet(0, 800, 1600))  # type: ignore[arg-type]
