@@ -46,6 +46,8 @@ class Convert:
         jobs: number of clips at a time, if IN is a folder; −1 is one per core.
         engine: joblib backend, if IN is a folder: loky (processes), threading, sequential, or
             the dask cluster at dask://HOST:PORT, whose workers must see the same folders.
+        strict: refuse a clip with frames that cannot be decoded; otherwise they are skipped and
+            counted, unless they are more than half.
     """
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
@@ -55,6 +57,7 @@ class Convert:
     format: Literal["h5", "npz", "aedat4", "raw", "dat"] = "h5"
     jobs: int = -1
     engine: str = "loky"
+    strict: bool = False
 
 
 def _progress(*last: ProgressColumn) -> Progress:
@@ -74,7 +77,7 @@ def one(config: Convert) -> int:
     # Imported here and below, so that --help and a mistyped flag do not import numba and PyAV.
     from events.job import Job, convert
 
-    job = Job(config.source, config.out, config.sensor, config.preview)
+    job = Job(config.source, config.out, config.sensor, config.preview, config.strict)
     with _progress(TextColumn("{task.fields[events]:,} events")) as progress:
         task = progress.add_task(config.source.name, total=None, events=0)
         report = convert(
@@ -97,7 +100,9 @@ def many(config: Convert) -> int:
         raise UserError("--preview: found a folder, expected a single clip")
     from events.folder import LOG, convert_folder, plan, unfinished
 
-    jobs, listing = plan(config.source, config.out, config.format, config.sensor)
+    jobs, listing = plan(
+        config.source, config.out, config.format, config.sensor, strict=config.strict
+    )
     todo = unfinished(jobs, config.out)
     with _progress(MofNCompleteColumn()) as progress:
         task = progress.add_task("clips", total=len(todo))

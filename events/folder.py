@@ -90,7 +90,9 @@ def attempt(job: J, work: Callable[[J], R]) -> Outcome[J, R]:
         return Outcome(job, None, f"{job.source}: {type(error).__name__}: {reason(error)}")
 
 
-def plan(folder: Path, out: Path, ending: str, sensor: Sensor) -> tuple[list[Job], Listing]:
+def plan(
+    folder: Path, out: Path, ending: str, sensor: Sensor, *, strict: bool = False
+) -> tuple[list[Job], Listing]:
     """List the clips under a folder, sorted, with the files for their events.
 
     Returns:
@@ -115,7 +117,7 @@ def plan(folder: Path, out: Path, ending: str, sensor: Sensor) -> tuple[list[Job
         if target in jobs:
             raise UserError(f"{clip} and {jobs[target].source} would both become {target.name}; "
                             "rename one")  # fmt: skip
-        jobs[target] = Job(clip, target, sensor)
+        jobs[target] = Job(clip, target, sensor, strict=strict)
     return list(jobs.values()), listing
 
 

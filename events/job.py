@@ -35,17 +35,20 @@ class Job:
         out: event file to write.
         sensor: the generator's settings, for videos.
         preview: preview video to write as well, or None.
+        strict: refuse a clip of which any frame is lost or damaged.
     """
 
     source: Path
     out: Path
     sensor: Sensor
     preview: Path | None = None
+    strict: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings in its log entry, for JSON."""
-        return {"sensor": asdict(self.sensor)}
+        # Without the flag, files that were made before it existed count as done.
+        return {"sensor": asdict(self.sensor)} | ({"strict": True} if self.strict else {})
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def convert(job: Job, watch: Watcher = lambda done, total, events: None) -> Repo
         return _rewrite(job)
     began = time.perf_counter()
     with ExitStack() as stack:
-        clip = stack.enter_context(Clip(job.source, SOUND_RATE if job.preview else None))
+        sound_rate = SOUND_RATE if job.preview else None
+        clip = stack.enter_context(Clip(job.source, sound_rate, strict=job.strict))
         writer = stack.enter_context(EventWriter(job.out))
         film = stack.enter_context(Preview(job.preview, clip)) if job.preview else None
         luma = convention(job.sensor.luma, limited=clip.limited)

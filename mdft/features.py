@@ -34,6 +34,8 @@ class Command:
         jobs: number of clips processed at a time; -1: one per CPU core.
         engine: loky (processes), threading, sequential, or dask://HOST:PORT for a dask cluster
             whose workers can read the same folders.
+        strict: refuse a clip with frames that cannot be decoded; otherwise they are skipped and
+            counted, unless they are more than half.
     """
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
@@ -46,6 +48,7 @@ class Command:
     vectors: Path | None = None
     jobs: int = -1
     engine: str = "loky"
+    strict: bool = False
 
 
 def main(command: Command) -> int:
@@ -62,6 +65,7 @@ def main(command: Command) -> int:
         vectors=command.vectors,
         engine=command.engine,
         workers=command.jobs,
+        strict=command.strict,
     )
     for note in found.notes:
         print(note)

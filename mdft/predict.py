@@ -39,6 +39,8 @@ class Command:
         explain: HTML page to write about one clip: its frames and events, the spikes, the nearest
             classes, and the prediction without motion.
         json: print one line of JSON per clip and nothing else.
+        strict: refuse a clip with frames that cannot be decoded; otherwise they are skipped and
+            counted, unless they are more than half.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -50,6 +52,7 @@ class Command:
     checkpoint: Path | None = None
     explain: Path | None = None
     json: bool = False
+    strict: bool = False
 
     @property
     def feature_network(self) -> dict[str, Any]:
@@ -113,7 +116,9 @@ def label(command: Command, classifier: Classifier) -> int:
     failed = 0
     for path in command.clips:
         try:
-            clip = classifier.read(path, keep_footage=command.explain is not None)
+            clip = classifier.read(
+                path, keep_footage=command.explain is not None, strict=command.strict
+            )
             guesses = classifier.predict(clip, choice)
             if command.explain is not None:
                 page = explain(classifier, clip, choice, guesses)

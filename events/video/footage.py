@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from events.binning import frames_to_bins
 from events.luma import rgb_to_luma
 from events.video.clip import Clip, ClipFrame
-from events.video.planes import upright
 from events.video.remarks import remarks_of
 from events.video.sound import Sound, lay_out
 from mdft.errors import whole
@@ -43,6 +42,7 @@ class Wanted:
         bins_per_second: K, event bins per second.
         threshold: contrast threshold C of an event.
         max_seconds: the clip is cut after this many seconds.
+        strict: refuse a clip of which any frame is lost or damaged.
     """
 
     path: str
@@ -53,6 +53,7 @@ class Wanted:
     bins_per_second: int = 8
     threshold: float = 0.2
     max_seconds: int = 60
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,14 @@ def read_footage(wanted: Wanted) -> Footage:
     picker = _Picker(wanted)
     lumas: list[NDArray[np.uint8]] = []
     times: list[int] = []
-    with Clip(wanted.path, wanted.sound_rate) as clip:
+    with Clip(wanted.path, wanted.sound_rate, strict=wanted.strict) as clip:
         for frame in clip:
             stretches += frame.sound
             lumas.append(rgb_to_luma(_shrunk(frame, wanted.event_size)))
             times.append(frame.time_us)
             picker.see(frame)
             if frame.time_us >= limit_us:
+                clip.check()
                 break
         seconds = min(_seconds(times, clip.fps), wanted.max_seconds)
         frames = picker.finish(seconds)
@@ -160,7 +162,7 @@ def _shrunk(frame: ClipFrame, size: int) -> NDArray[np.uint8]:
     small = source.to_ndarray(
         format="rgb24", width=width, height=height, interpolation=Interpolation.AREA
     )
-    return upright(cast(NDArray[np.uint8], small), source)
+    return frame.orientation.upright(cast(NDArray[np.uint8], small))
 
 
 def _seconds(times_us: list[int], fps: float) -> int:

@@ -8,8 +8,7 @@ declares (undeclared: limited, but full for yuvj and gray, as FFmpeg assumes)::
 
 Samples of 8 bits are not changed and keep their range; samples of more bits are converted to 8 bits
 of full range, because the generator works on bytes. A pixel format without a Y plane is converted
-to RGB and by `events.rgb_to_luma`. The rotation that a frame declares is applied, in quarter
-turns.
+to RGB and by `events.rgb_to_luma`.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from events.kernels import pixels as kernels
 from events.luma import rgb_to_luma
+from events.video.orientation import Orientation
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _SUBSAMPLING = ("410", "411", "420", "422", "440", "444")
@@ -47,12 +47,7 @@ def limited_range(frame: VideoFrame) -> bool:
     return _Y_PLANE.get(frame.format.name) == (8, 0) and not _full_range(frame)
 
 
-def turns_of(frame: VideoFrame) -> int:
-    """Return the quarter turns, counter-clockwise, that make the frame upright: 0 to 3."""
-    return round(frame.rotation / 90) % 4
-
-
-def plane_of(frame: VideoFrame) -> tuple[NDArray[np.uint8], bool]:
+def plane_of(frame: VideoFrame, orientation: Orientation) -> tuple[NDArray[np.uint8], bool]:
     """Return the 8-bit luma (H, W) of a decoded frame, upright, and whether its range is limited.
 
     Bytes of limited range are not changed, because `events.response` includes the range in its
@@ -60,15 +55,16 @@ def plane_of(frame: VideoFrame) -> tuple[NDArray[np.uint8], bool]:
     """
     if frame.format.name not in _Y_PLANE:
         rgb = cast(NDArray[np.uint8], frame.to_ndarray(format="rgb24"))
-        return upright(rgb_to_luma(rgb), frame), False
+        return orientation.upright(rgb_to_luma(rgb)), False
     bits, shift = _Y_PLANE[frame.format.name]
     plane = frame.planes[0]
     dtype = np.dtype(np.uint8 if bits == 8 else "<u2")
     raw = np.frombuffer(cast(Any, plane), dtype=dtype)
     view = raw.reshape(-1, plane.line_size // dtype.itemsize)[: frame.height, : frame.width]
     if bits > 8:
-        return upright(deep_table(bits, _full_range(frame))[view >> shift], frame), False
-    return upright(view.astype(np.uint8), frame), limited_range(frame)
+        luma = deep_table(bits, _full_range(frame))[view >> shift]
+        return orientation.upright(luma), False
+    return orientation.upright(view.astype(np.uint8)), limited_range(frame)
 
 
 def expanded(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -78,18 +74,14 @@ def expanded(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return out
 
 
-def rgb_of(frame: VideoFrame, width: int | None, height: int | None) -> NDArray[np.uint8]:
+def rgb_of(
+    frame: VideoFrame, orientation: Orientation, width: int | None, height: int | None
+) -> NDArray[np.uint8]:
     """Convert a frame to (H, W, 3) uint8 RGB, full range, upright; resized if a size is given."""
-    if turns_of(frame) % 2:
+    if orientation.transposed:
         width, height = height, width
     scaled = frame.to_ndarray(format="rgb24", width=width, height=height)
-    return upright(cast(NDArray[np.uint8], scaled), frame)
-
-
-def upright(image: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
-    """Rotate an image (H, W) or (H, W, 3) as the frame declares; contiguous."""
-    turns = turns_of(frame)
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    return orientation.upright(cast(NDArray[np.uint8], scaled))
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from events.video.clip import Clip
+from events.video.losses import counted
+
+_LONG_GAP_S = 10
 
 # Compressed sound overshoots full scale in single samples, which needs no remark.
 _MOST_BEYOND = 0.01
@@ -15,18 +18,29 @@ def remarks_of(clip: Clip, last_us: int) -> tuple[str, ...]:
         clip: a clip that has been read to its end.
         last_us: the time of its last frame, µs.
     """
+    stamps = clip.stamps
+    how = "FFmpeg's best-effort ones are used" if stamps.by_decoding else "sorted"
+    begin, end = (time / 1e6 for time in clip.gap_us)
     remarks = {
-        f"{clip.reordered} time stamps were out of order and have been sorted": clip.reordered,
-        f"{clip.dropped} frames dropped: their time stamps did not increase": clip.dropped,
+        f"{counted(clip.jumps, 'jump')} of the file's clock: the parts follow one another": (
+            clip.jumps
+        ),
+        f"no time stamps in the file: {clip.fps or 25:g} frames per second": stamps.untimed,
+        f"{counted(stamps.missing, 'time stamp')} missing: FFmpeg's best-effort ones are used": (
+            stamps.missing
+        ),
+        f"{counted(stamps.reordered, 'time stamp')} out of order: {how}": stamps.reordered,
+        f"{counted(clip.dropped, 'frame')} dropped: the time stamps did not increase": clip.dropped,
+        f"no frames from {begin:.1f} to {end:.1f} s": end - begin > _LONG_GAP_S,
         f"{clip.videos} video streams in the file: the first is used": clip.videos > 1,
-        f"frames rotated by {90 * clip.turns}° counter-clockwise, as the file declares": clip.turns,
+        f"frames {clip.orientation.name}, as the file declares": clip.orientation.name,
         f"{clip.bits} bits per sample, reduced to 8": clip.bits > 8,
         f"the clip declares {clip.duration_us / 1e6:.1f} s but its frames end at "
-        f"{last_us / 1e6:.1f} s: is the file incomplete?": last_us
-        < 0.9 * clip.duration_us - 1_000_000,
+        f"{last_us / 1e6:.1f} s: is the file incomplete?": not clip.jumps
+        and last_us < 0.9 * clip.duration_us - 1_000_000,
     }
     texts = tuple(text for text, applies in remarks.items() if applies)
-    return texts + _remarks_of_sound(clip)
+    return clip.damage + texts + _remarks_of_sound(clip)
 
 
 def _remarks_of_sound(clip: Clip) -> tuple[str, ...]:

@@ -112,19 +112,20 @@ class Classifier:
         """
         return candidates(self.preprocessing, classes, Path(vectors) if vectors else None)
 
-    def read(self, clip: Clip, *, keep_footage: bool = False) -> ClipFeatures:
+    def read(self, clip: Clip, *, keep_footage: bool = False, strict: bool = False) -> ClipFeatures:
         """Extract the features and events of a clip as in the run's training.
 
         Args:
             clip: a video file; extracted features are returned unchanged.
             keep_footage: whether to return the decoded frames and sound as well.
+            strict: refuse a clip with frames that cannot be decoded.
 
         Raises:
             UserError: the file cannot be read, or the run does not record its features.
         """
         if isinstance(clip, ClipFeatures):
             return clip
-        return extract_clip(Path(clip), self.features, keep_footage=keep_footage)
+        return extract_clip(Path(clip), self.features, keep_footage=keep_footage, strict=strict)
 
     @overload
     def embed(self, clips: Clip) -> Tensor: ...

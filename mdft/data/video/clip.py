@@ -43,10 +43,15 @@ class ClipFeatures:
 _LOCAL = threading.local()
 
 
-def read_clip(path: Path, config: FeatureConfig) -> Footage:
+def read_clip(path: Path, config: FeatureConfig, *, strict: bool = False) -> Footage:
     """Read frames, sound and event bins of a clip in a child process.
 
     One child process reads all clips of this thread, and ends with it.
+
+    Args:
+        path: path of the video file.
+        config: settings of the extraction.
+        strict: refuse a clip of which any frame is lost or damaged.
 
     Raises:
         UserError: the file cannot be read.
@@ -64,22 +69,26 @@ def read_clip(path: Path, config: FeatureConfig) -> Footage:
             bins_per_second=config.bins_per_second,
             threshold=config.event_threshold,
             max_seconds=config.max_seconds,
+            strict=strict,
         )
     )
 
 
-def extract_clip(path: Path, config: FeatureConfig, *, keep_footage: bool = False) -> ClipFeatures:
+def extract_clip(
+    path: Path, config: FeatureConfig, *, keep_footage: bool = False, strict: bool = False
+) -> ClipFeatures:
     """Extract features and events of a clip.
 
     Args:
         path: path of the video file.
         config: settings of the extraction.
         keep_footage: whether to return the decoded frames and sound, too.
+        strict: refuse a clip of which any frame is lost or damaged.
 
     Raises:
         UserError: the file cannot be read, or the backbone cannot be built.
     """
-    footage = read_clip(path, config)
+    footage = read_clip(path, config, strict=strict)
     found = features_of(path, footage, make_backbone(config))
     return replace(found, footage=footage) if keep_footage else found
 

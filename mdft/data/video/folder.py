@@ -36,17 +36,20 @@ class ClipJob:
         source: path of the clip.
         out: the file to write.
         config: settings of the extraction.
+        strict: refuse a clip of which any frame is lost or damaged.
     """
 
     name: str
     source: Path
     out: Path
     config: FeatureConfig
+    strict: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that its features depend on."""
-        return {"features": self.config.described()}
+        strict = {"strict": True} if self.strict else {}
+        return {"features": self.config.described()} | strict
 
     @property
     def label(self) -> str:
@@ -61,7 +64,9 @@ class Done:
     remarks: tuple[str, ...]
 
 
-def plan(folder: Path, out: Path, config: FeatureConfig) -> tuple[list[ClipJob], list[str]]:
+def plan(
+    folder: Path, out: Path, config: FeatureConfig, *, strict: bool = False
+) -> tuple[list[ClipJob], list[str]]:
     """List the clips of every class, sorted; a class is a subfolder.
 
     Returns:
@@ -82,7 +87,7 @@ def plan(folder: Path, out: Path, config: FeatureConfig) -> tuple[list[ClipJob],
         name = clip.relative_to(folder).as_posix()
         if "/" not in name:
             raise UserError(f"{clip}: has no class, expected it in a subfolder named by its class")
-        jobs.append(ClipJob(name, clip, out / STORE / f"{name}.npz", config))
+        jobs.append(ClipJob(name, clip, out / STORE / f"{name}.npz", config, strict))
     if not jobs:
         raise UserError(
             f"{folder}: contains no clips, expected subfolders, named by their class, with files "
@@ -137,7 +142,7 @@ def extract_folder(
 
 def extract_job(job: ClipJob) -> Done:
     """Extract one clip and write its file, whole or not at all."""
-    clip = extract_clip(job.source, job.config)
+    clip = extract_clip(job.source, job.config, strict=job.strict)
     with replacing(job.out) as temporary:
         np.savez(temporary, fps=clip.fps, **{name: getattr(clip, name) for name in _ARRAYS})
     return Done(clip.remarks)

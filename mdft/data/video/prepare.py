@@ -9,7 +9,7 @@ from pathlib import Path
 from mdft.config.features import FeatureConfig
 from mdft.data.files.words import check_distinct
 from mdft.data.video.backbones import make_backbone
-from mdft.data.video.folder import extract_folder, plan
+from mdft.data.video.folder import LOG, extract_folder, plan
 from mdft.data.video.layout import write_layout
 from mdft.data.video.names import name_vectors
 from mdft.data.video.parts import draw_parts, read_parts
@@ -45,6 +45,7 @@ def prepare(
     engine: str = "loky",
     workers: int = -1,
     progress: bool = True,
+    strict: bool = False,
 ) -> Prepared:
     """Make OUT the benchmark of FOLDER; clips that are extracted already are not repeated.
 
@@ -58,13 +59,14 @@ def prepare(
         engine: parallel engine, as in ``python -m events.convert``.
         workers: number of parallel workers; −1 is one per core.
         progress: show a progress bar, if stderr is a terminal.
+        strict: refuse a clip of which any frame is lost or damaged.
 
     Raises:
         UserError: the folder, the splits or the words are not as expected, or no clip can be
             read. Single clips that cannot be read are listed in the result.
     """
     config.check()
-    jobs, listed = plan(folder, out, config)
+    jobs, listed = plan(folder, out, config, strict=strict)
     # Check weights, splits and words before the first clip is extracted. Classes of which every
     # clip fails later are still included here.
     note = make_backbone(config).note
@@ -96,6 +98,9 @@ def prepare(
             "words": "letters" if vectors is None else vectors.name,
         }
         write_layout(done, parts, {name: words[name] for name in classes}, out, described)
+    noted = sum(bool(o.report.remarks) for o in outcomes if o.report is not None)
+    if noted:
+        notes.append(f"note: {noted} of {len(jobs)} clips have notes in {out / LOG}")
     if failed:
         notes.append(f"note: {len(failed)} of {len(jobs)} clips could not be read")
     return Prepared(

@@ -124,7 +124,7 @@ def test_an_encoder_that_refuses_the_size(
 def test_a_frame_that_cannot_become_luma_is_named(
     tmp_path: Path, error: type[FFmpegError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: object) -> None:
+    def refuse(*_: object) -> None:
         raise error(22, "no such conversion", "swscale")
 
     monkeypatch.setattr("events.video.clip.plane_of", refuse)

@@ -67,7 +67,7 @@ def test_variable_rate_keeps_its_stamps(tmp_path: Path, ramp: np.ndarray) -> Non
     write_video(tmp_path / "a.mkv", [ramp] * 5, "yuv420p", 2, stamps)
     with Clip(tmp_path / "a.mkv") as clip:
         times = [frame.time_us for frame in clip]
-        assert clip.decoded == 5 and clip.dropped == clip.reordered == 0
+        assert clip.decoded == 5 and clip.dropped == clip.stamps.reordered == 0
     assert times == [0, 33_000, 34_000, 500_000, 3_000_000]
 
 
@@ -93,7 +93,7 @@ def test_stamps_out_of_order_are_sorted_and_frames_are_not(
     with stamped(monkeypatch, tmp_path / "a.mkv", order) as clip:
         found = [(frame.time_us, int(frame.luma[0, 0])) for frame in clip]
     assert found == [(1000 * i, i) for i in range(8)]
-    assert clip.reordered == 2 and clip.dropped == 0
+    assert clip.stamps.reordered == 2 and clip.dropped == 0
 
 
 def test_repeated_stamps_are_left_out_and_counted(
@@ -183,7 +183,7 @@ def test_the_ucf101_clip_has_its_stamps_out_of_order(shared_data: Path) -> None:
     with Clip(shared_data / "clips" / "mmaction2_test.avi") as clip:
         times = [frame.time_us for frame in clip]
     assert times == [40_000 * i for i in range(164)]
-    assert clip.reordered == 54 and clip.dropped == 0
+    assert clip.stamps.reordered == 54 and clip.dropped == 0
 
 
 def test_a_clip_of_variable_rate(shared_data: Path) -> None:
