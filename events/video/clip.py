@@ -30,6 +30,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from events.files.kinds import kind_of
 from events.video.planes import bits_of, expanded, limited_range, plane_of, rgb_of, turns_of
 from events.video.sound import Sound, SoundTrack
 from mdft.errors import UserError, reason, require_file
@@ -104,6 +105,11 @@ class Clip:
             options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
             self._container = av.open(str(self.path), options=options)
         except (FFmpegError, ValueError) as error:
+            kind = kind_of(self.path)
+            if kind is not None:
+                raise UserError(
+                    f"{self.path}: {kind.name}, expected a video; {kind.advice}"
+                ) from error
             raise UserError(
                 f"{self.path}: not a video that can be read ({reason(error)}); expected a file "
                 "such as mp4, mkv, webm or avi"

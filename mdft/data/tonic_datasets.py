@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from events import EVENTS, Sensor, advance, rgb_to_luma
-from events.files.io import READABLE, read_events
+from events.files.io import is_event_file, read_events
 from events.folder import CLIPS
 from events.response import convention
 from events.video.clip import Clip
@@ -137,8 +137,8 @@ class VideoEvents(_Events):
     """Videos and event files in folders named after their classes: ROOT/CLASS/….
 
     Events of videos (`events.folder.CLIPS`) are generated on access. Event files
-    (`events.files.io.READABLE`: converted videos, or recordings of event cameras, whose times are
-    shifted to start at 0) are read.
+    (`events.files.io.is_event_file`: converted videos, or recordings of event cameras, whose times
+    are shifted to start at 0) are read.
 
     Args:
         root: the folder; classes are its subfolders, sorted by name.
@@ -221,5 +221,6 @@ class VideoEvents(_Events):
 
 
 def _kind(path: Path) -> str | None:
-    ending = path.suffix.lower()
-    return "video" if ending in CLIPS else "events" if ending in READABLE else None
+    if path.suffix.lower() in CLIPS:
+        return "video"
+    return "events" if is_event_file(path) else None
