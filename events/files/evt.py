@@ -2,7 +2,8 @@
 
 Each word has its type in the four highest bits. TIME_HIGH words hold the high bits of the time,
 which wrap: after 4.8 hours in EVT 2 and 2.1, and after 16.8 s in EVT 3. A TIME_HIGH that falls by
-more than half its range begins another turn, so a recording may begin at any time of the clock.
+more than half its range begins another turn, so a recording may begin at any time of the clock;
+cameras send TIME_HIGH all the time, so none is missed.
 Events before the first TIME_HIGH have no time and are left out, as the specification requires.
 Other words (triggers, monitoring) are passed over.
 

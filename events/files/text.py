@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,31 +117,36 @@ def read_text(path: Path) -> Found:
         raise UserError(f"{path}: not a list of events ({header}); {_EXPECTED}")
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     body = re.sub(r"[,;\t]", " ", "".join(text.split("\n", header.lines)[header.lines :]))
-    first = re.search(r"\S.*", body)
-    if first is None:
-        raise UserError(f"{path}: no events in it, expected a line for each")
-    at = {name: i for i, name in enumerate(header.columns)}
-    real = [bool(re.search(r"[.eE]", field)) for field in first[0].split()]
     try:
-        kind = np.float64 if any(real) else np.int64
-        table = np.loadtxt(io.StringIO(body), kind, comments="#", ndmin=2)
-    except (ValueError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # no data: an error below
+            table = np.loadtxt(io.StringIO(body), np.float64, comments="#", ndmin=2)
+    except ValueError as error:
         raise UserError(f"{path}: not a list of events ({reason(error)}); {_EXPECTED}") from error
+    if not table.size:
+        raise UserError(f"{path}: no events in it, expected a line for each")
     if table.shape[1] != 4:
         raise UserError(f"{path}: {table.shape[1]} columns, expected the 4 that its header names")
-    if header.scale is None and real[at["t"]] and real[at["x"]]:
+    at = {name: i for i, name in enumerate(header.columns)}
+    x, y, p = (_whole(path, name, table[:, at[name]]) for name in ("x", "y", "p"))
+    t = table[:, at["t"]]
+    scale = header.scale or _guess(path, header, body.split(None, 4)[:4], t)
+    if not (np.abs(t * scale) < 2.0**62).all():
+        raise UserError(f"{path}: times from {t.min()} to {t.max()}, expected finite times")
+    t = np.rint(t * scale).astype(np.int64)
+    return build_events(path, x, y, t, p), None
+
+
+def _guess(path: Path, header: _Header, first: list[str], t: NDArray[np.float64]) -> float:
+    """Return µs per unit of a time without one: seconds if it has a decimal point, else µs."""
+    real = [re.search(r"[.eE]", field) is not None for field in first]
+    if real[header.columns.index("t")] and real[header.columns.index("x")]:
+        names = " ".join("t_us" if name == "t" else name for name in header.columns)
         raise UserError(
             f"{path}: all its numbers have a decimal point, so the unit of the time is unknown; "
-            f"name it in the header: {' '.join('t_us' if c == 't' else c for c in header.columns)}"
+            f"name it in the header: {names}"
         )
-    x, y, p = (_whole(path, name, table[:, at[name]]) for name in ("x", "y", "p"))
-    scale = header.scale or (1e6 if any(real) else 1.0)
-    t: NDArray = table[:, at["t"]]
-    if any(real) or scale != 1.0:
-        if not (np.abs(t * scale) < 2.0**62).all():
-            raise UserError(f"{path}: times from {t.min()} to {t.max()}, expected finite times")
-        t = np.rint(t * scale).astype(np.int64)
-    return build_events(path, x, y, t, p), None
+    return 1e6 if real[header.columns.index("t")] or (t != np.rint(t)).any() else 1.0
 
 
 def _whole(path: Path, name: str, values: NDArray) -> NDArray[np.int64]:
