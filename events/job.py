@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from events.files.io import READABLE, EventWriter, read_events, write_events
+from events.files.io import EventWriter, has_event_ending, read_events, write_events
 from events.files.metadata import Metadata
 from events.generator import advance
 from events.preview.preview import SOUND_RATE, Preview
@@ -70,7 +70,7 @@ def convert(job: Job, watch: Watcher = lambda done, total, events: None) -> Repo
             are removed.
     """
     check_targets(job)
-    if job.source.suffix.lower() in READABLE:
+    if has_event_ending(job.source):
         return _rewrite(job)
     began = time.perf_counter()
     with ExitStack() as stack:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +29,8 @@ class Listing:
 
     Attributes:
         folder: the folder.
-        found: files with one of the wanted endings, sorted.
-        passed_over: all other files, sorted: hidden ones, and those with other endings.
+        found: the wanted files, sorted.
+        passed_over: all other files, sorted.
     """
 
     folder: Path
@@ -56,16 +56,21 @@ class Listing:
         )
 
 
-def list_files(folder: Path, endings: Collection[str] = CLIPS) -> Listing:
+def is_clip(path: Path) -> bool:
+    """Whether the ending of a file is one of ``CLIPS``."""
+    return path.suffix.lower() in CLIPS
+
+
+def list_files(folder: Path, wanted: Callable[[Path], bool] = is_clip) -> Listing:
     """Find the files under a folder; links to folders are followed.
 
     A file whose name, or the name of whose folder, begins with a dot is hidden (macOS writes
-    ``._clip.mp4`` beside ``clip.mp4``). A name with a wanted ending that is not a regular file,
-    such as a broken link, is among the found ones, so that reading it fails by name.
+    ``._clip.mp4`` beside ``clip.mp4``). A wanted name that is not a regular file, such as a broken
+    link, is among the found ones, so that reading it fails by name.
 
     Args:
         folder: an existing folder.
-        endings: the wanted endings, in lower case, with the dot.
+        wanted: whether a file that is not hidden is wanted.
 
     Raises:
         UserError: a folder cannot be listed, or a link leads to a folder that contains it.
@@ -81,8 +86,8 @@ def list_files(folder: Path, endings: Collection[str] = CLIPS) -> Listing:
                     f"{link}: is a link to {target}, a folder above it; remove the link"
                 )
         for path in map(here.joinpath, files):
-            wanted = path.suffix.lower() in endings and not _hidden(path.relative_to(folder))
-            (found if wanted else passed_over).append(path)
+            listed = not _hidden(path.relative_to(folder)) and wanted(path)
+            (found if listed else passed_over).append(path)
     return Listing(folder, sorted(found), sorted(passed_over))
 
 

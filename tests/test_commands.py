@@ -134,7 +134,7 @@ KINDS = {
     "a file of another kind": (
         "events.convert",
         "motion_audio.txt out.h5",
-        r"not a video that can",
+        r"not a list of events .line 1 is .*; expected a first line that",
     ),
     "an empty folder": ("mdft.evaluate", "motion_audio", r"motion_audio: no config\.json there"),
     "a flag that needs others": (

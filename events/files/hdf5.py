@@ -12,9 +12,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from events.files.columns import check_expansion
+from events.files.hdf5_layouts import stored_dataset
 from events.files.metadata import Metadata, metadata_from_json
 from events.records import EVENTS
-from mdft.errors import UserError
+from mdft.errors import UserError, reason
 
 _CHUNK = 1 << 16
 
@@ -57,19 +59,23 @@ class Hdf5Sink:
         self._file.close()
 
 
-def read_hdf5(path: Path) -> tuple[NDArray[np.void], Metadata]:
-    """Read an HDF5 event file; order and addresses are not checked here.
+def read_hdf5(path: Path) -> tuple[NDArray[np.void], Metadata] | None:
+    """Read an HDF5 event file that this package wrote; order and addresses are not checked here.
+
+    Returns:
+        The events and their metadata, or None if there is no attribute ``metadata``: another
+        tool wrote the file (`events.files.hdf5_layouts`).
 
     Raises:
         UserError: the file is not as described above; the message has the file and the reason.
     """
     try:
         with h5py.File(path, "r") as file:
-            metadata = metadata_from_json(path, file.attrs.get("metadata"))
-            # A link or external storage could read another file's bytes.
-            link = file.get("events", getlink=True)
-            dataset = file.get("events") if isinstance(link, h5py.HardLink) else None
-            if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
+            if "metadata" not in file.attrs:
+                return None
+            metadata = metadata_from_json(path, file.attrs["metadata"])
+            dataset = stored_dataset(path, file, "events")
+            if dataset is None:
                 raise UserError(
                     f"{path}: no dataset 'events' stored in the file itself, expected one"
                 )
@@ -77,6 +83,7 @@ def read_hdf5(path: Path) -> tuple[NDArray[np.void], Metadata]:
                 raise UserError(
                     f"{path}: events are {dataset.dtype} {dataset.shape}, expected {EVENTS} (n,)"
                 )
+            check_expansion(path, dataset.nbytes, path.stat().st_size)
             return dataset[:], metadata
     except OSError as error:
-        raise UserError(f"{path}: not a readable HDF5 file ({error})") from error
+        raise UserError(f"{path}: not a readable HDF5 file ({reason(error)})") from error

@@ -2,7 +2,9 @@
 
 The ending of the name determines the format. ``.h5`` and ``.npz`` hold events and metadata
 (`events.files.metadata`); ``.aedat4``, ``.raw`` (EVT) and ``.dat`` are formats of cameras and other
-tools, and hold x, y, t, p and the sensor's size. ``.bin`` (N-MNIST) can only be read.
+tools, and hold x, y, t, p and the sensor's size. ``.aedat``, ``.bin`` (N-MNIST), ``.txt``, ``.csv``
+and the HDF5 of other tools can only be read, as can any of these compressed as a whole (``.gz``,
+``.bz2``, ``.xz``).
 """
 
 from __future__ import annotations
@@ -17,10 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.binning import pool
+from events.files.aedat import read_aedat
+from events.files.columns import Found
+from events.files.compressed import split_ending, unpacked
+from events.files.evt import read_evt
 from events.files.hdf5 import Hdf5Sink, read_hdf5
+from events.files.isolated import read_isolated
+from events.files.kinds import kind_of
 from events.files.metadata import Metadata, check_events
-from events.files.recordings import Found, read_dat, read_faery, read_nmnist
+from events.files.recordings import read_dat, read_nmnist
 from events.files.spool import SpoolSink, read_npz
+from events.files.text import is_event_list, read_text
+from events.records import LARGEST_SIDE
 from mdft.errors import UserError, reason, require_file
 
 
@@ -40,12 +50,16 @@ _SINKS: dict[str, Callable[[Path], _Sink]] = {
 }
 _OURS = {".h5": read_hdf5, ".hdf5": read_hdf5, ".npz": read_npz}
 _CAMERAS: dict[str, Callable[[Path], Found]] = {
-    ".aedat4": read_faery,
-    ".raw": read_faery,
+    ".aedat4": read_aedat,
+    ".aedat": read_aedat,
+    ".raw": read_evt,
     ".dat": read_dat,
     ".bin": read_nmnist,
+    ".txt": read_text,
+    ".csv": read_text,
 }
-#: Endings of event files that can be read.
+_TEXT = (".txt", ".csv")
+#: Endings of event files that can be read, without that of a compression.
 READABLE = (*_OURS, *_CAMERAS)
 #: Endings of event files that can be written.
 WRITABLE = tuple(_SINKS)
@@ -140,30 +154,67 @@ def read_events(
         UserError: the file cannot be read; the message has the file and the reason.
     """
     path = Path(path)
-    ending = path.suffix.lower()
+    ending, compression = split_ending(path)
     if ending not in READABLE:
         raise UserError(f"{path}: no reader for {ending!r}, expected one of {', '.join(READABLE)}")
     require_file(path, "an event file")
-    if ending in _OURS:
-        events, metadata = _OURS[ending](path)
+    if not compression:
+        return _read(path, path.name, sensor_size)
+    with unpacked(path) as plain:
+        return _read(plain, path.name, sensor_size)
+
+
+def is_event_file(path: Path) -> bool:
+    """Whether a file among others is an event file: by its ending, and text files by their head."""
+    ending, compression = split_ending(path)
+    if ending in _TEXT and not compression:
+        return is_event_list(path)
+    return ending in READABLE and ending not in _TEXT
+
+
+def has_event_ending(path: Path) -> bool:
+    """Whether the ending of a name is that of event files, compressed or not."""
+    return split_ending(path)[0] in READABLE
+
+
+def _read(
+    path: Path, name: str, sensor_size: tuple[int, int] | None
+) -> tuple[NDArray[np.void], Metadata]:
+    """Read an event file that is not compressed as a whole; `name` becomes its source."""
+    ending = path.suffix.lower()
+    kind = kind_of(path, sure=ending == ".bin")
+    if kind is not None and ending not in kind.endings:
+        raise UserError(
+            f"{path}: {kind.name}, expected what its ending {ending} says; {kind.advice}"
+        )
+    ours = _OURS[ending](path) if ending in _OURS else None
+    if ours is not None:
+        events, metadata = ours
     else:
-        events, declared = _CAMERAS[ending](path)
-        metadata = _of_recording(path, events, declared or sensor_size)
+        reader = _CAMERAS.get(ending)
+        events, declared = reader(path) if reader else read_isolated(path, "hdf5")
+        metadata = _of_recording(path, name, events, declared or sensor_size)
     check_events(path, events, *metadata.sensor_size[:2])
     return events, metadata
 
 
-def _of_recording(path: Path, events: NDArray[np.void], size: tuple[int, int] | None) -> Metadata:
+def _of_recording(
+    path: Path, name: str, events: NDArray[np.void], size: tuple[int, int] | None
+) -> Metadata:
     if size is None:
         if not len(events):
             raise UserError(
                 f"{path}: no events in it, expected a complete recording of that format"
             )
         size = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
+    if not 1 <= min(size) <= max(size) <= LARGEST_SIDE:
+        raise UserError(
+            f"{path}: a sensor of {size[0]}x{size[1]} pixels, expected sides of 1 to {LARGEST_SIDE}"
+        )
     if not len(events):
-        return Metadata((*size, 2), path.name)
+        return Metadata((*size, 2), name)
     start, end = int(events["t"][0]), int(events["t"][-1])
-    return Metadata((*size, 2), path.name, start_us=start, duration_us=end + 1 - start)
+    return Metadata((*size, 2), name, start_us=start, duration_us=end + 1 - start)
 
 
 def read_bins(

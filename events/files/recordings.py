@@ -1,15 +1,6 @@
-"""Recordings of real event cameras, read into Tonic's records.
+"""DAT of Prophesee (N-CARS), and the format of N-MNIST and N-Caltech101; times are in µs.
 
-============ ============================================= ==============================
-``.aedat4``  iniVation's DV                                by Faery; declares its sensor
-``.raw``     Prophesee's EVT 2, 2.1 and 3                  by Faery; may declare its sensor
-``.dat``     Prophesee's older format, N-CARS              here: 8 bytes an event
-``.bin``     N-MNIST, N-Caltech101                         here: 5 bytes an event
-============ ============================================= ==============================
-
-Times are the µs of the file. Faery cannot read the headers of N-CARS; therefore DAT is read here.
-For EVT 3, Faery makes times monotone: a time stamp without events raises later events with earlier
-times (by up to 11 µs, 0.7 % of the events of one recording).
+DAT is read here because Faery cannot read the headers of N-CARS.
 """
 
 from __future__ import annotations
@@ -18,74 +9,47 @@ import re
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from events.records import EVENTS, LARGEST_SIDE
-from mdft.errors import UserError, reason
+from events.files.columns import Found, check_whole
+from events.files.evt import header_end
+from events.records import EVENTS
+from mdft.errors import UserError
 
-_NOWHERE = LARGEST_SIDE  # a fallback that no camera has: the header declares no size
-_HEADER_MOST = 1 << 16
 _ATIS = (304, 240)  # the camera of N-MNIST and N-Caltech101
 
-Found = tuple[NDArray[np.void], tuple[int, int] | None]
 
+def read_dat(path: Path) -> Found:
+    """Read a DAT file: lines that begin with '% ', two bytes, then (t, address) of 32 bits each.
 
-def read_faery(path: Path) -> Found:
-    """Read aedat4 and EVT files; return (events, declared (width, height) or None).
+    The address holds x in bits 0–13, y in 14–27, the polarity in 28–31. The time wraps after 71
+    minutes.
 
     Raises:
         UserError: the file cannot be read; the message has the file and the reason.
     """
-    import faery  # the import takes most of a second
-
-    with open(path, "rb") as file:
-        head = file.read(_HEADER_MOST)
-    if path.suffix.lower() == ".raw" and not re.match(rb"(?i)(%.*\n)*?% ?(evt|format evt)", head):
-        raise UserError(
-            f"{path}: not a recording that can be read (no line '% evt' or '% format EVT' at its "
-            "head); expected EVT 2, 2.1 or 3"
-        )
-    try:
-        stream = faery.events_stream_from_file(path, dimensions_fallback=(_NOWHERE, _NOWHERE))
-        size = (int(stream.dimensions()[0]), int(stream.dimensions()[1]))
-        read = stream.to_array()
-    except Exception as error:  # Faery raises plain Exception, RuntimeError and OSError
-        raise UserError(f"{path}: not a recording that can be read ({reason(error)})") from error
-    if len(read) and (
-        max(read["x"].max(), read["y"].max()) > LARGEST_SIDE or read["t"].max() >> 62
-    ):
-        raise UserError(f"{path}: an event exceeds 16-bit addresses or 63-bit times")
-    events = np.empty(len(read), dtype=EVENTS)
-    for name in ("x", "y", "t"):
-        events[name] = read[name]
-    events["p"] = read["on"]
-    return events, None if size == (_NOWHERE, _NOWHERE) else size
-
-
-def read_dat(path: Path) -> Found:
-    """Read a DAT file: text lines that begin with %, two bytes, then (t, address) of 32 bits each.
-
-    The address holds x in bits 0–13, y in 14–27, the polarity in 28–31. Errors: see `read_faery`.
-    """
     data = path.read_bytes()
-    begin = 0
-    while data[begin : begin + 1] == b"%":
-        end = data.find(b"\n", begin)
-        if end < 0 or end > _HEADER_MOST:
-            raise UserError(f"{path}: the DAT header has no end")
-        begin = end + 1
+    begin = header_end(data, path)
     header = data[:begin].decode("ascii", "replace")
     kind = data[begin : begin + 2]
-    if begin == 0 or kind not in (b"\x00\x08", b"\x0c\x08") or (len(data) - begin - 2) % 8:
+    if begin == 0:
         raise UserError(
-            f"{path}: not a DAT recording of contrast events (header of {begin} bytes, type "
-            f"{kind.hex() or 'none'}, {len(data)} bytes); expected lines that begin with %, type "
-            "0008 or 0c08 and 8 bytes per event"
+            f"{path}: not a DAT recording (no line that begins with '% ' at its head); expected "
+            "such lines, type 0008 or 0c08 and 8 bytes per event"
         )
+    if len(kind) < 2:
+        raise UserError(f"{path}: cut short: it ends with its header; copy it again")
+    if kind not in (b"\x00\x08", b"\x0c\x08"):
+        raise UserError(
+            f"{path}: a DAT recording of type {kind.hex()}, expected contrast events, type 0008 or "
+            "0c08"
+        )
+    version = re.search(r"(?mi)^% *version +(\S+)\s*$", header)
+    if version and version[1] != "2":
+        raise UserError(f"{path}: DAT version {version[1]}, expected 2")
+    check_whole(path, begin + 2, len(data), 8, "event")
     words = np.frombuffer(data, "<u4", offset=begin + 2).reshape(-1, 2)
     time, address = words[:, 0].astype(np.int64), words[:, 1]
     events = np.empty(len(words), dtype=EVENTS)
-    # 32 bits of µs wrap after 71 minutes.
     events["t"] = time + (np.cumsum(np.diff(time, prepend=time[:1]) < -(1 << 31)) << 32)
     events["x"], events["y"] = address & 0x3FFF, (address >> 14) & 0x3FFF
     events["p"] = (address >> 28) > 0
@@ -99,12 +63,14 @@ def read_nmnist(path: Path) -> Found:
     """Read N-MNIST's format: x, y, then polarity in bit 23 and µs in bits 0–22, big-endian.
 
     An event at y = 240 adds 2^13 µs to the time. The format has no header: a file of another
-    format is detected only by times that go backwards. For errors see `read_faery`.
+    format is detected only by its length, its addresses and times that go backwards. For errors
+    see `read_dat`.
     """
     data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     if not len(data) or len(data) % 5:
         raise UserError(
-            f"{path}: {len(data)} bytes, expected 5 bytes per event (N-MNIST, N-Caltech101)"
+            f"{path}: {len(data)} bytes, expected 5 bytes per event (N-MNIST, N-Caltech101); it is "
+            "cut short, or a file of another format"
         )
     x, y, high, middle, low = data.reshape(-1, 5).astype(np.int64).T
     wraps = y == 240

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from events.files.columns import check_expansion
 from events.files.metadata import Metadata, metadata_from_json
 from events.records import EVENTS
 from mdft.errors import UserError
@@ -87,8 +88,12 @@ def read_npz(path: Path) -> tuple[NDArray[np.void], Metadata]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
+            declared = sum(item.file_size for item in archive.zip.infolist())
+            check_expansion(path, declared, path.stat().st_size)
             events, metadata = archive["events"], str(archive["metadata"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path}: not a readable npz with arrays 'events' and 'metadata' ({error})"
         ) from error

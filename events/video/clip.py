@@ -28,6 +28,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from events.files.kinds import kind_of
 from events.video.decoding import Decoding
 from events.video.losses import Losses, counted, places
 from events.video.orientation import Orientation, orientation_of
@@ -134,6 +135,11 @@ class Clip:
                 raise UserError(
                     f"{self.path}: its index cannot be read ({reason(error)}); the file is "
                     "damaged, cut short, or not yet completely written"
+                ) from error
+            kind = kind_of(self.path)
+            if kind is not None:
+                raise UserError(
+                    f"{self.path}: {kind.name}, expected a video; {kind.advice}"
                 ) from error
             raise UserError(
                 f"{self.path}: not a video that can be read ({reason(error)}); expected a file "

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from events import EVENTS, Sensor, advance, rgb_to_luma
-from events.files.io import READABLE, read_events
-from events.listing import CLIPS, list_files
+from events.files.io import is_event_file, read_events
+from events.listing import is_clip, list_files
 from events.response import convention
 from events.video.clip import Clip
 from mdft.config.rendered import RenderedConfig
@@ -136,9 +136,9 @@ class RenderedEvents(_Events):
 class VideoEvents(_Events):
     """Videos and event files in folders named after their classes: ROOT/CLASS/….
 
-    Events of videos (`events.listing.CLIPS`) are generated on access. Event files
-    (`events.files.io.READABLE`: converted videos, or recordings of event cameras, whose times are
-    shifted to start at 0) are read.
+    Events of videos (`events.listing.is_clip`) are generated on access. Event files
+    (`events.files.io.is_event_file`: converted videos, or recordings of event cameras, whose times
+    are shifted to start at 0) are read.
 
     Args:
         root: the folder; classes are its subfolders, sorted by name.
@@ -177,7 +177,7 @@ class VideoEvents(_Events):
         self.root, self.size = Path(root), size
         if not self.root.is_dir():
             raise UserError(f"{self.root}: no such folder, expected ROOT/CLASS/clip.mp4")
-        listing = list_files(self.root, CLIPS | set(READABLE))
+        listing = list_files(self.root, lambda path: _kind(path) is not None)
         found = [path for path in listing.found if path.parent != self.root]
         self.data = found
         self.passed_over = sorted({*listing.passed_over, *listing.found} - {*found})
@@ -229,5 +229,6 @@ class VideoEvents(_Events):
 
 
 def _kind(path: Path) -> str | None:
-    ending = path.suffix.lower()
-    return "video" if ending in CLIPS else "events" if ending in READABLE else None
+    if is_clip(path):
+        return "video"
+    return "events" if is_event_file(path) else None

@@ -34,7 +34,7 @@ def test_every_file_is_found_or_passed_over(tmp_path: Path):
 def test_many_kinds_are_summed_up_and_none_is_an_empty_note(tmp_path: Path):
     touch(tmp_path, *(f"{i}.e{i}" for i in range(9)))
     assert list_files(tmp_path).note().endswith(", 3 others")
-    assert list_files(tmp_path, {f".e{i}" for i in range(9)}).note() == ""
+    assert list_files(tmp_path, lambda path: path.suffix[:2] == ".e").note() == ""
     touch(tmp_path, "odd.\x1b[31m")
     assert "\x1b" not in list_files(tmp_path).note()
 
