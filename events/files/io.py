@@ -168,7 +168,7 @@ def is_event_file(path: Path) -> bool:
     """Whether a file among others is an event file: by its ending, and text files by their head."""
     ending, compression = split_ending(path)
     if ending in _TEXT and not compression:
-        return is_event_list(path)
+        return path.is_file() and is_event_list(path)  # opening a pipe would hang
     return ending in READABLE and ending not in _TEXT
 
 
