@@ -68,50 +68,55 @@ on another data set of this name.
 """
 _COMMANDS: dict[Format, str] = {
     "tcaf": """\
-{features} has the audio and visual features of each second, and the event bins of the
-pixels in events/, which only mdft reads. {wide} has a row for each
-event bin: the audio features of its second, and the visual features of its second beside the bin.
+{features}: audio and visual features of each second, and in events/ the
+event bins of the pixels, which only mdft reads.
+{wide}: a row for each event bin, with the audio features
+of its second, and the visual features of its second beside the bin in events per pixel.
 
-mdft, and a baseline on features alone or with the events:
-  python -m mdft.train {recipe} --data.source files --data.root OUT
+mdft, with the events in events/:
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
     --data.features {features} --data.events pixel
-  ... --model tcaf
-  ... --model tcaf --inputs features+events
-The same clips from the second set; these are the numbers that the third command trains on:
-  python -m mdft.train {recipe} --data.source files --data.root OUT
-    --data.features {wide} --data.events feature
+A baseline, on the features alone, or on features and events:
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
+    --data.features {features} --data.events pixel \\
+    --model tcaf --inputs features
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
+    --data.features {wide} --data.events feature \\
     --model.visual-features {width} --model tcaf
-All scores are those of python -m mdft.train {recipe} in memory, with the same --model and --inputs,
-and --data.rendered.seed if the files were written with --seed. Without --data.events pixel the
-recipes ucf, vggsound and activitynet compute E_v from the visual features.
+The scores are those of python -m mdft.train {recipe} in memory with the same --model and with
+--inputs features or features+events; after --seed S here, with --data.rendered.seed S there.
+The recipes ucf, vggsound and activitynet do not read events/ unless told --data.events pixel.
 
 TCaF, in a checkout of TCAF-GZSL:
-  python main.py --cfg config/best/best_main/best_ucf.yaml --root_dir OUT --dataset_name UCF
+  python main.py --cfg config/best/best_main/best_ucf.yaml --root_dir OUT --dataset_name UCF \\
     --feature_extraction_method {features} --log_dir LOGS --run all
-  or with --feature_extraction_method {wide}
-    --input_size_video {width}
-From here, both stages and the test, on a CPU too:
-  python -m benchmarks.authors --tcaf CHECKOUT --root OUT
+  python main.py --cfg config/best/best_main/best_ucf.yaml --root_dir OUT --dataset_name UCF \\
+    --feature_extraction_method {wide} \\
+    --input_size_video {width} --log_dir LOGS --run all
+From a checkout of mdft, both stages and the test, on a CPU too:
+  python -m benchmarks.authors tcaf CHECKOUT OUT
 """,
     "avca": """\
-{features} has the mean audio and visual features of each clip, {wide} the mean event
-bin beside the mean visual features.
+{features}: the mean audio and visual features of each clip.
+{wide}: the mean event bin, in events per pixel, beside the mean visual features.
 
-mdft's baselines (mdft itself has no motion in averages; write --format tcaf for it):
-  python -m mdft.train {recipe} --data.source files --data.root OUT
+A baseline of mdft (mdft itself needs features over time: write --format tcaf):
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
     --data.features {features} --data.events feature --model avca
-  python -m mdft.train {recipe} --data.source files --data.root OUT
-    --data.features {wide} --data.events feature
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
+    --data.features {wide} --data.events feature \\
     --model.visual-features {width} --model avca
-The scores differ from those in memory: averages are standardised by the deviation between clips,
-seconds by that between seconds. The files of --format tcaf give the scores in memory.
+The scores differ from those in memory, since means are divided by the deviation of the means, and
+seconds by that of the seconds. The files of --format tcaf give the scores in memory.
 
-AVCA, in a checkout of AVCA-GZSL, with the other flags of run_scripts/UCF-GZSL/avca.sh:
-  python main.py --root_dir OUT --dataset_name UCF --feature_extraction_method {features}
-    --zero_shot_split main_split --input_size_audio 512 --input_size_video 512 --AVCA
-  or with --feature_extraction_method {wide} --input_size_video {width}
-From here, both stages and the test, on a CPU too:
-  python -m benchmarks.authors --avca CHECKOUT --root OUT
+AVCA, in a checkout of AVCA-GZSL, with the other flags of its run_scripts/UCF-GZSL/avca.sh:
+  python main.py --root_dir OUT --dataset_name UCF --zero_shot_split main_split --AVCA \\
+    --feature_extraction_method {features} --input_size_audio 512 --input_size_video 512
+  python main.py --root_dir OUT --dataset_name UCF --zero_shot_split main_split --AVCA \\
+    --feature_extraction_method {wide} --input_size_audio 512 \\
+    --input_size_video {width}
+From a checkout of mdft, both stages and the test, on a CPU too:
+  python -m benchmarks.authors avca CHECKOUT OUT
 """,
 }
 
