@@ -25,7 +25,8 @@ import torch
 import tyro
 from rich.console import Console
 
-from benchmarks.authors import CHECKOUTS, Authors, Settings, UserError, checked
+from benchmarks.authors_step import Authors, Settings
+from benchmarks.checkouts import CHECKOUTS, checked
 from benchmarks.floor import Products, again, multiplications
 from benchmarks.processor_time import Timed, minima, timed
 from benchmarks.stepping import Stop, parameters, train, training
@@ -36,6 +37,7 @@ from mdft.config.data import DataConfig
 from mdft.config.recipes import ucf
 from mdft.config.train import ComputeConfig, TrainConfig
 from mdft.data.dataset import ClipSet
+from mdft.errors import UserError
 from mdft.systems.build import OURS, TITLES
 
 

@@ -5,6 +5,7 @@
 ``mdft/data/rendered/mp4.py`` describes the format mp4. For the other two, OUT is the
 ``--root_dir`` of AVCA's and TCaF's trainers. These support named data sets only, so the files have
 the names of UCF: run the trainers with ``--dataset_name UCF``. Features are not standardised.
+The events are written too: as E_v of MDFT (tcaf), and as wider visual features for the others.
 ``README.txt`` in OUT has the command lines.
 """
 
@@ -14,9 +15,10 @@ import csv
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -49,31 +51,87 @@ CLASS_NAMES, WORDS = "ucf_w2v_class_names.csv", "word_embeddings_ucf_normed.npy"
 #: Width of a clip name in an h5 file, in bytes.
 _NAME_BYTES = 80
 
+#: Format → folder of the second set of features, with E_v beside the visual features.
+WITH_EVENTS: dict[Format, str] = {
+    "avca": "main_features_and_events",
+    "tcaf": "main_features_non_averaged_and_events",
+}
+
 _README = """\
-The embedded benchmark of mdft, rendered from one seed, in the files of {format}.
+The embedded benchmark of mdft, rendered from one seed, in the files of {name}.
 It is named as UCF is because the trainers know no other names; it is not UCF.
 
-AVCA (format avca), in a checkout of AVCA-GZSL, with the other flags of its README:
-  python main.py --root_dir OUT --dataset_name UCF --feature_extraction_method main_features
-    --zero_shot_split main_split --input_size_audio 512 --input_size_video 512 --AVCA
-TCaF (format tcaf), in a checkout of TCAF-GZSL:
-  python main.py --cfg config/best/best_main/best_ucf.yaml --root_dir OUT --dataset_name UCF
-    --log_dir LOGS --run all
-mdft itself: python -m mdft.train ucf --data.root OUT
-
+{commands}
 AVCA and TCaF keep what they read in avgzsl_benchmark*datasets/UCF/_features_processed under
 the folder they are started in, and never look whether it is stale: remove it before training
 on another data set of this name.
 """
+_COMMANDS: dict[Format, str] = {
+    "tcaf": """\
+{features}: audio and visual features of each second, and in events/ the
+event bins of the pixels, which only mdft reads.
+{wide}: a row for each event bin, with the audio features
+of its second, and the visual features of its second beside the bin in events per pixel.
+
+mdft, with the events in events/:
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
+    --data.features {features} --data.events pixel
+A baseline, on the features alone, or on features and events:
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
+    --data.features {features} --data.events pixel \\
+    --model tcaf --inputs features
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
+    --data.features {wide} --data.events feature \\
+    --model.visual-features {width} --model tcaf
+The scores are those of python -m mdft.train {recipe} in memory with the same --model and with
+--inputs features or features+events; after --seed S here, with --data.rendered.seed S there.
+The recipes ucf, vggsound and activitynet do not read events/ unless told --data.events pixel.
+
+TCaF, in a checkout of TCAF-GZSL:
+  python main.py --cfg config/best/best_main/best_ucf.yaml --root_dir OUT --dataset_name UCF \\
+    --feature_extraction_method {features} --log_dir LOGS --run all
+  python main.py --cfg config/best/best_main/best_ucf.yaml --root_dir OUT --dataset_name UCF \\
+    --feature_extraction_method {wide} \\
+    --input_size_video {width} --log_dir LOGS --run all
+From a checkout of mdft, both stages and the test, on a CPU too:
+  python -m benchmarks.authors tcaf CHECKOUT OUT
+""",
+    "avca": """\
+{features}: the mean audio and visual features of each clip.
+{wide}: the mean event bin, in events per pixel, beside the mean visual features.
+
+A baseline of mdft (mdft itself needs features over time: write --format tcaf):
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
+    --data.features {features} --data.events feature --model avca
+  python -m mdft.train {recipe} --data.source files --data.root OUT \\
+    --data.features {wide} --data.events feature \\
+    --model.visual-features {width} --model avca
+The scores differ from those in memory, since means are divided by the deviation of the means, and
+seconds by that of the seconds. The files of --format tcaf give the scores in memory.
+
+AVCA, in a checkout of AVCA-GZSL, with the other flags of its run_scripts/UCF-GZSL/avca.sh:
+  python main.py --root_dir OUT --dataset_name UCF --zero_shot_split main_split --AVCA \\
+    --feature_extraction_method {features} --input_size_audio 512 --input_size_video 512
+  python main.py --root_dir OUT --dataset_name UCF --zero_shot_split main_split --AVCA \\
+    --feature_extraction_method {wide} --input_size_audio 512 \\
+    --input_size_video {width}
+From a checkout of mdft, both stages and the test, on a CPU too:
+  python -m benchmarks.authors avca CHECKOUT OUT
+""",
+}
 
 
-def export(clips: ClipSet, out: Path, layout: Format, fps: int) -> None:
+def export(clips: ClipSet, out: Path, layout: Format, fps: int, recipe: str = "embedded") -> None:
     """Write a benchmark in one of the two layouts, completely or not at all.
+
+    There are two sets of features: ``FEATURES``, and ``WITH_EVENTS``, whose visual features have
+    E_v beside them (:func:`mdft.data.standardise.with_events_as_features`), in events per pixel.
 
     avca: one h5 file per class, modality and stage: ``data`` (n,D) float32, the mean over the
     seconds of each clip, and ``video_urls`` (n,) bytes. tcaf: one pickle each, ``{"features":
     [(T_i,D) float32], "video_names": [str], "fps": [int]}``. Audio and video files have the same
-    clips in the same order.
+    clips in the same order. tcaf: the first set also has ``events``, pickles with the bins of each
+    clip, (T_i, K·512) uint8 in sixteenths; a clip of the second set has T_i·K rows.
 
     Their samplers hang on a training class with a single clip.
 
@@ -82,25 +140,37 @@ def export(clips: ClipSet, out: Path, layout: Format, fps: int) -> None:
         out: folder to create; it may exist if it is empty.
         layout: ``avca`` or ``tcaf``.
         fps: frames per second of the videos, stored in the pickles.
+        recipe: recipe of these clips, for the commands in ``README.txt``.
 
     Raises:
         UserError: ``out`` is not empty, or a name or a split does not fit the layout.
     """
+    from mdft.data.standardise import with_events_as_features  # imports torch, see main
+
     _check(clips)
     with _new_folder(out) as folder:
-        features = folder / "features" / FEATURES[layout]
         _write_lists(clips, folder / "class-split")
-        _write_words(clips, features / "text")
-        for modality, values_MD in (("audio", clips.audio_MD), ("video", clips.visual_MD)):
-            for split, stage in STAGES.items():
-                where = features / modality / stage
-                where.mkdir(parents=True)
-                for name, indices in _by_class(clips, split):
-                    if layout == "avca":
-                        _write_h5(where / f"{name}.h5", clips, values_MD, indices)
-                    else:
-                        _write_pickle(where / f"{name}.pkl", clips, values_MD, indices, fps)
-        (folder / "README.txt").write_text(_README.format(format=layout.upper()))
+        wide = with_events_as_features(clips)
+        audio, video = _Rows(clips, clips.audio_MD), _Rows(clips, clips.visual_MD)
+        joined = _Rows(wide, wide.visual_MD)
+        narrow, both = (folder / "features" / names[layout] for names in (FEATURES, WITH_EVENTS))
+        if layout == "avca":
+            _write_set(narrow, _write_h5, audio=audio, video=video)
+            _write_set(both, _write_h5, audio=audio, video=joined)
+        else:
+            write = partial(_write_pickle, fps=fps)
+            bins_MD = clips.events_MKD.reshape(len(clips.events_MKD), -1)
+            events = _Rows(clips, bins_MD)
+            _write_set(narrow, write, audio=audio, video=video, events=events)
+            _write_set(both, write, audio=_Rows(wide, wide.audio_MD), video=joined)
+        text = _readme(layout, recipe, wide.visual_MD.shape[1])
+        (folder / "README.txt").write_text(text)
+
+
+def _readme(layout: Format, recipe: str, width: int) -> str:
+    names = {"features": FEATURES[layout], "wide": WITH_EVENTS[layout]}
+    commands = _COMMANDS[layout].format(recipe=recipe, width=width, **names)
+    return _README.format(name=layout.upper(), commands=commands)
 
 
 def manual_name(name: str) -> str:
@@ -115,29 +185,53 @@ def _by_class(clips: ClipSet, split: str) -> Iterator[tuple[str, np.ndarray]]:
         yield clips.classes[int(c)], indices[clips.labels_N[indices] == c]
 
 
-def _seconds(clips: ClipSet, values_MD: np.ndarray, index: int) -> np.ndarray:
-    """(T,D) float32 features of one clip."""
-    start, stop = clips.offsets_N1[index : index + 2]
-    return np.ascontiguousarray(values_MD[start:stop], dtype=np.float32)
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of one modality of all clips.
+
+    Attributes:
+        clips: the clips, whose offsets are those of the rows.
+        values_MD: (M, D) features or event bins.
+    """
+
+    clips: ClipSet
+    values_MD: np.ndarray
+
+    def of(self, index: int) -> np.ndarray:
+        """(T,D) rows of one clip: bytes as they are, all else float32."""
+        start, stop = self.clips.offsets_N1[index : index + 2]
+        dtype = np.uint8 if self.values_MD.dtype == np.uint8 else np.float32
+        return np.ascontiguousarray(self.values_MD[start:stop], dtype=dtype)
 
 
-def _write_h5(path: Path, clips: ClipSet, values_MD: np.ndarray, indices: np.ndarray) -> None:
-    means = [_seconds(clips, values_MD, i).mean(axis=0, dtype=np.float64) for i in indices]
-    with h5py.File(path, "w") as file:
+def _write_set(
+    folder: Path, write: Callable[[Path, _Rows, np.ndarray], None], **kinds: _Rows
+) -> None:
+    """Write a set of features: word vectors, and a file per kind, stage and class."""
+    for kind, rows in kinds.items():
+        for split, stage in STAGES.items():
+            where = folder / kind / stage
+            where.mkdir(parents=True)
+            for name, indices in _by_class(rows.clips, split):
+                write(where / name, rows, indices)
+    _write_words(next(iter(kinds.values())).clips, folder / "text")
+
+
+def _write_h5(stem: Path, rows: _Rows, indices: np.ndarray) -> None:
+    means = [rows.of(i).mean(axis=0, dtype=np.float64) for i in indices]
+    with h5py.File(stem.with_name(f"{stem.name}.h5"), "w") as file:
         file.create_dataset("data", data=np.stack(means).astype(np.float32))
-        names = [clips.names[int(i)].encode() for i in indices]
+        names = [rows.clips.names[int(i)].encode() for i in indices]
         file.create_dataset("video_urls", data=np.array(names, dtype=f"S{_NAME_BYTES}"))
 
 
-def _write_pickle(
-    path: Path, clips: ClipSet, values_MD: np.ndarray, indices: np.ndarray, fps: int
-) -> None:
+def _write_pickle(stem: Path, rows: _Rows, indices: np.ndarray, fps: int) -> None:
     content = {
-        "features": [_seconds(clips, values_MD, i) for i in indices],
-        "video_names": [clips.names[int(i)] for i in indices],
+        "features": [rows.of(i) for i in indices],
+        "video_names": [rows.clips.names[int(i)] for i in indices],
         "fps": [fps] * len(indices),
     }
-    write_pickle(path, content)
+    write_pickle(stem.with_name(f"{stem.name}.pkl"), content)
 
 
 def _write_words(clips: ClipSet, folder: Path) -> None:
@@ -241,7 +335,7 @@ def main(command: Command) -> int:
         print(f"{count} clips in {command.out}")
         return 0
     clips = rendered.load(config)
-    export(clips, command.out, command.format, config.fps)
+    export(clips, command.out, command.format, config.fps, command.recipe)
     print(f"{len(clips)} clips of {len(clips.classes)} classes in {command.out}; see README.txt")
     return 0
 

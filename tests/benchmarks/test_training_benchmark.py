@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.authors import Authors, Settings, UserError, checked
+from benchmarks.authors_step import Authors, Settings
+from benchmarks.checkouts import checked
 from benchmarks.floor import Products, again, multiplications
 from benchmarks.processor_time import minima
 from benchmarks.stepping import Stepping
@@ -16,6 +17,7 @@ from benchmarks.synthetic import Shape, random_clips
 from benchmarks.training import Options, main
 from benchmarks.training_table import Row, table, whole_run
 from mdft.config.baselines import TCaFConfig
+from mdft.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The model of a checkout of TCaF: its step checks what it is given.
@@ -96,7 +98,7 @@ def test_the_quick_table_has_every_system_and_says_who_was_not_given(
 
 @pytest.mark.subprocess
 def test_a_wrong_checkout_is_one_line(tmp_path: Path):
-    with pytest.raises(UserError, match=r"--tcaf .*: no src/model_sequence.py there, expected"):
+    with pytest.raises(UserError, match=r"no src/model_sequence.py there, expected .*TCAF-GZSL"):
         checked("tcaf", tmp_path)
     command = [sys.executable, "-m", "benchmarks.training", "--avca", str(tmp_path / "no")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -29,6 +29,10 @@ AVERAGED_NOTE = (
     "averaged features: every clip is one vector, so E_v is 0 and carries no motion; features per "
     "second do"
 )
+UNREAD_EVENTS = (
+    "note: the event bins in events/ are not read, E_v is computed from the visual features; "
+    "--data.events pixel reads them"
+)
 
 
 def load(config: DataConfig, progress: bool = True) -> ClipSet:
@@ -56,6 +60,8 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
     averaged = layout.suffix == ".h5" or one_vector
     if averaged:
         notes.append(AVERAGED_NOTE)
+    if config.events == "feature" and (layout.features / "events").is_dir():
+        notes.append(UNREAD_EVENTS)
     if layout.others:
         notes.append(
             f"note: {len(layout.others)} feature files of classes outside {config.split} are not "

@@ -12,7 +12,7 @@ import pytest
 
 from mdft.config.data import DataConfig
 from mdft.data.dataset import ClipSet
-from mdft.data.export import export
+from mdft.data.export import FEATURES, export
 from mdft.data.files import benchmark
 from tests.mdft.data.layouts import SMALL
 from tests.mdft.small import random_clips
@@ -58,7 +58,7 @@ def test_the_twenty_lines_convert_a_data_set(tmp_path: Path):
 def test_what_we_export_is_what_we_read(layout: Any, tmp_path: Path):
     given = random_clips(ragged=True)
     export(given, tmp_path / "own", layout, fps=25)
-    read = benchmark.load(config(tmp_path))
+    read = benchmark.load(replace(config(tmp_path), features=FEATURES[layout]))
     assert read.classes == given.classes and sorted(read.names) == sorted(given.names)
     where = np.array([given.names.index(name) for name in read.names])
     assert np.array_equal(read.labels_N, given.labels_N[where])

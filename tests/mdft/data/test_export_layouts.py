@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import pickle
 import pickletools
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from mdft.config.recipes import debug
 from mdft.config.rendered import MOTIONS, OBJECTS, SOUNDS
 from mdft.data import export as layouts
 from mdft.data.dataset import ClipSet
-from mdft.data.export import Command, export, main, manual_name
+from mdft.data.export import WITH_EVENTS, Command, export, main, manual_name
 from mdft.data.files import benchmark
+from mdft.data.files.benchmark import UNREAD_EVENTS
 from mdft.data.rendered.classes import make_classes
 from mdft.data.standardise import standardised
 from mdft.errors import UserError
@@ -66,10 +68,56 @@ def test_their_loader_finds_the_same_clips_labels_and_features(written, kind):
                 np.testing.assert_allclose(found, mean, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_set_with_events_has_each_bin_beside_the_features_of_its_second(written, kind):
+    clips, root, layout = written
+    where = {name: i for i, name in enumerate(clips.names)}
+    for modality in ("audio", "video"):
+        given = root, layout, modality, KINDS[kind]
+        found, targets, urls = their_split(*given, WITH_EVENTS[layout])
+        _, narrow_targets, narrow_urls = their_split(*given)
+        assert (targets, urls) == (narrow_targets, narrow_urls)
+        for url, rows in zip(urls, found, strict=True):
+            start, stop = clips.offsets_N1[where[url]], clips.offsets_N1[where[url] + 1]
+            expected = []
+            for t in range(start, stop):
+                for bin_ in clips.events_MKD[t]:
+                    wide = [*clips.visual_MD[t].tolist(), *(bin_ / 16).tolist()]
+                    expected.append(clips.audio_MD[t].tolist() if modality == "audio" else wide)
+            assert rows.dtype == np.float32
+            if layout == "tcaf":
+                np.testing.assert_array_equal(rows, np.array(expected, np.float32))
+            else:
+                np.testing.assert_allclose(rows, np.mean(expected, axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_events_are_bytes_that_our_reader_takes_as_pixel_events(written, tmp_path):
+    clips, root, layout = written
+    sets = {path.name: path for path in (root / "features").iterdir()}
+    assert set(sets) == {FEATURES[layout], WITH_EVENTS[layout]}
+    assert not (sets[WITH_EVENTS[layout]] / "events").exists()
+    folder = sets[FEATURES[layout]] / "events"
+    assert folder.exists() == (layout == "tcaf")
+    if layout == "avca":
+        return
+    where = {name: i for i, name in enumerate(clips.names)}
+    for stage, split in STAGES.items():
+        names = []
+        for path in (folder / stage).iterdir():
+            content = pickle.loads(path.read_bytes())
+            for name, bins in zip(content["video_names"], content["features"], strict=True):
+                rows = slice(*clips.offsets_N1[where[name] : where[name] + 2])
+                assert bins.dtype == np.uint8
+                np.testing.assert_array_equal(bins, clips.events_MKD[rows].reshape(len(bins), -1))
+            names += content["video_names"]
+        assert sorted(names) == sorted(clips.names[i] for i in clips.splits[split])
+
+
 def test_our_own_reader_takes_it_back(written, tmp_path, capsys):
     clips, root, layout = written
-    config = DataConfig(source="files", root=root, events="feature", cache=tmp_path)
-    back = benchmark.load(config)
+    given = {"source": "files", "root": root, "features": FEATURES[layout], "cache": tmp_path}
+    back = benchmark.load(DataConfig(events="feature", **given))
+    assert (UNREAD_EVENTS in back.notes) == (layout == "tcaf")
     assert list(back.classes) == list(clips.classes)
     np.testing.assert_array_equal(back.words_CW, clips.words_CW)
     for split in clips.splits:
@@ -123,7 +171,8 @@ def test_files_are_named_and_made_as_the_published_ones(written, shared_data):
     for table in ("ucf_w2v_class_names.csv", "main_split/stage_1_train.csv"):
         first = [(f / table).read_text().splitlines()[0] for f in (root / "class-split", real)]
         assert first[0] == first[1]
-    (words,) = root.glob("features/*/text/*.npy")
+    words, again = root.glob("features/*/text/*.npy")
+    assert words.read_bytes() == again.read_bytes()
     published = shared_data / "avgzsl/text" / words.name
     assert made_of(words) == made_of(published)
 

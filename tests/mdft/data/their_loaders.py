@@ -59,14 +59,17 @@ def read_tcaf(path: Path) -> tuple[list[np.ndarray], list[str]]:
     return content["features"], [str(u) for u in list(content["video_names"])]
 
 
-def their_split(root: Path, layout: str, modality: str, stages: list[str]):
+def their_split(
+    root: Path, layout: str, modality: str, stages: list[str], features: str | None = None
+):
     """Features, targets and names, in the order in which the folders list their files."""
+    folder = root / "features" / (features or FEATURES[layout])
     data, targets, urls, index = [], [], [], class_to_idx(root)
     for stage in stages:
-        for file in (root / "features" / FEATURES[layout] / modality / stage).iterdir():
-            features, names = (read_avca if layout == "avca" else read_tcaf)(file)
-            data += features
-            targets += [index[file.stem.lower()]] * len(features)
+        for file in (folder / modality / stage).iterdir():
+            found, names = (read_avca if layout == "avca" else read_tcaf)(file)
+            data += found
+            targets += [index[file.stem.lower()]] * len(found)
             urls += names
     return data, targets, urls
 

@@ -1,9 +1,9 @@
 """Run the authors' training steps, one at a time, in a separate process.
 
-This file imports nothing of this project, so that it can run in the authors' environment. Its
-argument is :class:`benchmarks.authors.Settings` as JSON. It prints a line of JSON about the model,
-then one for each line that it reads: the seconds of ``optimize_params``, and those of a step of
-their loop (``optimize_params``, ``get_embeddings`` and the loss as a number).
+This file imports nothing of this project but ``authors_shims``, so that it can run in the authors'
+environment. Its argument is :class:`benchmarks.authors_step.Settings` as JSON. It prints a line of
+JSON about the model, then one for each line that it reads: the seconds of ``optimize_params``, and
+those of a step of their loop (``optimize_params``, ``get_embeddings`` and the loss as a number).
 
 In every checkout the modules are called ``src``; therefore a process can use only one checkout.
 """
@@ -11,6 +11,8 @@ In every checkout the modules are called ``src``; therefore a process can use on
 from __future__ import annotations
 
 import sys
+
+import authors_shims as shims
 
 sys.path.pop(0)  # this folder, whose profile.py would hide that of Python
 
@@ -24,16 +26,6 @@ import torch
 
 #: From ``run_scripts/UCF-GZSL/avca.sh`` and ``--help``; without effect on the time of a step.
 TRIPLETS = {"first_additional_triplet": 1, "second_additional_triplet": 1, "momentum": 0.1}
-
-
-def _accept_verbose():
-    """Let schedulers accept ``verbose``, which torch had until 2.6; a step calls no scheduler."""
-    known = torch.optim.lr_scheduler.ReduceLROnPlateau
-
-    def scheduler(*args, verbose=None, **kwargs):
-        return known(*args, **kwargs)
-
-    torch.optim.lr_scheduler.ReduceLROnPlateau = scheduler
 
 
 def _params(p, **own):
@@ -141,7 +133,7 @@ def main():
     sys.path.insert(0, settings["checkout"])
     os.chdir(settings["checkout"])
     torch.set_num_threads(settings["threads"])
-    _accept_verbose()
+    shims.accept_verbose()
     answers, sys.stdout = sys.stdout, sys.stderr  # their constructors print
     system = {"tcaf": tcaf, "avca": avca, "avmst": avmst}[settings["system"]]
     model, optimize, embed = system(settings)
