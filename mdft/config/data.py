@@ -47,6 +47,9 @@ class DataConfig:
     inputs: Annotated[Inputs, tyro.conf.arg(aliases=["--inputs"])] = "features"
     """Input of a baseline: audio and visual features, or also E_v, beside the visual features of
     each event bin. MDFT has E_v in either case."""
+    average: bool = False
+    """Average the inputs of a baseline over the clip before they are standardised, as in AVCA's
+    files; for baselines that average them anyway."""
     feature_threshold: Positive = 0.2
     """Threshold C of the feature events, a difference of log features."""
     extract: FeatureConfig = field(default_factory=FeatureConfig)

@@ -92,6 +92,8 @@ class TrainConfig:
         require(
             not wide, "inputs", self.data.inputs, "features with --model mdft: it has E_v anyway"
         )
+        whole = self.system != "mdft" or not self.data.average
+        require(whole, "average", True, "False with --model mdft, which needs the seconds")
         ridge = self.baseline.ridge
         plain = ridge == replace(ridge, use="all", events_weight=1.0)
         events = plain or self.data.inputs == "features+events"

@@ -14,7 +14,12 @@ from mdft.config.recipes import RECIPES
 from mdft.data.dataset import ClipSet, Provenance
 from mdft.data.files import benchmark as files
 from mdft.data.rendered import benchmark as rendered
-from mdft.data.standardise import standardised, with_events_as_features, with_feature_events
+from mdft.data.standardise import (
+    averaged_over_clips,
+    standardised,
+    with_events_as_features,
+    with_feature_events,
+)
 from mdft.data.video import benchmark as folder
 from mdft.errors import UserError, unknown
 
@@ -83,7 +88,7 @@ _FOLDER = (
     *("extract", "vectors", "splits", "split_seed"),
 )
 #: Fields that apply to every source.
-_COMMON = ("source", "inputs", "events", "feature_threshold", "cache")
+_COMMON = ("source", "inputs", "average", "events", "feature_threshold", "cache")
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -115,7 +120,9 @@ def load_clips(config: DataConfig) -> ClipSet:
     """
     config.check()
     clips = source_of(config).clips(config)
-    return with_events_as_features(clips) if config.inputs == "features+events" else clips
+    if config.inputs == "features+events":
+        clips = with_events_as_features(clips)
+    return averaged_over_clips(clips) if config.average else clips
 
 
 def check_flags(data: DataConfig, recipe: DataConfig) -> None:

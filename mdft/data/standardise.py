@@ -52,3 +52,30 @@ def with_events_as_features(clips: ClipSet) -> ClipSet:
         offsets_N1=clips.offsets_N1 * bins,
     )
     return standardised(wide) if clips.scales else wide
+
+
+def averaged_over_clips(clips: ClipSet) -> ClipSet:
+    """The same clips with one step each: the mean of its features, in float64, and no events.
+
+    Standardisation then divides by the deviation between clips, as with published averaged
+    features, and not by that between steps, which is larger for sparse features such as events.
+
+    Args:
+        clips: clips with raw features; a data set with scales is standardised again.
+    """
+    starts, seconds_N1 = clips.offsets_N1[:-1], clips.seconds_N[:, None]
+
+    def mean(features_MD: np.ndarray) -> np.ndarray:
+        sums_ND = np.add.reduceat(features_MD, starts, axis=0, dtype=np.float64)
+        return (sums_ND / seconds_N1).astype(np.float32)
+
+    channels = clips.events_MKD.shape[-1]
+    short = replace(
+        clips,
+        audio_MD=mean(clips.audio_MD),
+        visual_MD=mean(clips.visual_MD),
+        events_MKD=np.zeros((len(clips), 1, channels), clips.events_MKD.dtype),
+        offsets_N1=np.arange(len(clips) + 1),
+        averaged=True,
+    )
+    return standardised(short) if clips.scales else short

@@ -29,7 +29,8 @@ _BLOCKS = {
     "features+events": (
         "Features and events",
         "Audio and visual features, and E_v of the pixels. Baselines have each event bin beside\n"
-        "the visual features of its second; those of averaged features have the mean of E_v.",
+        "the visual features of its second. Those that average their inputs, all but TCaF, GRU\n"
+        "and transformer, have the averages, standardised over the clips.",
     ),
     "features": (
         "Features alone",

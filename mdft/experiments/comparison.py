@@ -25,6 +25,8 @@ from mdft.runs.folder import read_results
 from mdft.systems.build import OURS, TITLES, build
 from mdft.training.run import fit
 
+#: Systems that do not average their inputs over the clip, besides MDFT.
+SEQUENCES = ("tcaf", "gru", "transformer")
 #: Inputs → their name in the names of folders.
 SHORT: dict[Inputs, str] = {"features+events": "events", "features": "features"}
 
@@ -33,11 +35,12 @@ def with_inputs(config: TrainConfig, system: str, inputs: Inputs) -> TrainConfig
     """The configuration of a system that is given these inputs.
 
     MDFT computes E_v from the features if features are all it is given; a baseline with events has
-    them beside its visual features.
+    them beside its visual features. Baselines that average their inputs are given averages.
     """
     config = changed(config, {"system": system})
     if system != OURS:
-        return changed(config, {"data.inputs": inputs})
+        average = system not in SEQUENCES
+        return changed(config, {"data.inputs": inputs, "data.average": average})
     return changed(config, {"data.events": "feature"}) if inputs == "features" else config
 
 

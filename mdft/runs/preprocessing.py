@@ -20,7 +20,7 @@ from mdft.data.dataset import Batch, ClipSet, offsets_of
 from mdft.data.feature_bins import CHANNELS, feature_bins
 from mdft.data.scale import Scale
 from mdft.data.stages import STAGES
-from mdft.data.standardise import with_events_as_features
+from mdft.data.standardise import averaged_over_clips, with_events_as_features
 from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
 from mdft.runs.tensors import read_tensors, write_tensors
@@ -71,18 +71,15 @@ class Preprocessing:
             UserError: the features have another width than in training.
         """
         self._check_widths(clips)
-        audio, visual = [c.audio_TD for c in clips], [c.visual_TD for c in clips]
-        if self.averaged:
-            audio, visual = ([x.mean(0, keepdims=True) for x in xs] for xs in (audio, visual))
-        offsets_N1 = offsets_of(np.array([len(x) for x in audio]))
-        visual_MD = np.concatenate(visual)
+        offsets_N1 = offsets_of(np.array([len(c.audio_TD) for c in clips]))
+        visual_MD = np.concatenate([c.visual_TD for c in clips])
         if self.events == "feature":
             bins = list(feature_bins(visual_MD, offsets_N1, self.feature_threshold, CHANNELS))
         else:
             bins = [c.events_TKD for c in clips]
         index = np.arange(len(clips))
         packed = ClipSet(
-            audio_MD=np.concatenate(audio),
+            audio_MD=np.concatenate([c.audio_TD for c in clips]),
             visual_MD=visual_MD,
             events_MKD=np.concatenate(bins),
             offsets_N1=offsets_N1,
@@ -91,13 +88,12 @@ class Preprocessing:
             classes=self.classes,
             words_CW=self.words_CW,
             splits={},
-            scales=self.scales,
         )
         if self.inputs == "features+events":
-            packed = replace(
-                with_events_as_features(replace(packed, scales={})), scales=self.scales
-            )
-        return packed.batch(index)
+            packed = with_events_as_features(packed)
+        if self.averaged:
+            packed = averaged_over_clips(packed)
+        return replace(packed, scales=self.scales).batch(index)
 
     def _check_widths(self, clips: Sequence[ClipFeatures]) -> None:
         for clip in clips:

@@ -14,7 +14,12 @@ from mdft.data import scale, store
 from mdft.data.dataset import ClipSet, offsets_of
 from mdft.data.feature_bins import feature_bins, group_means
 from mdft.data.files.join import one_length
-from mdft.data.standardise import standardised, with_events_as_features, with_feature_events
+from mdft.data.standardise import (
+    averaged_over_clips,
+    standardised,
+    with_events_as_features,
+    with_feature_events,
+)
 from mdft.errors import UserError
 from tests.mdft.small import random_clips
 
@@ -125,6 +130,22 @@ def test_events_as_features_step_by_step():
     scaled = wide.standardised("visual", wide.visual_MD[rows]).astype(np.float64)
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-5)
     assert not with_events_as_features(random_clips(ragged=True)).scales
+
+
+def test_averages_over_clips_by_loop():
+    clips = standardised(random_clips(ragged=True))
+    short = averaged_over_clips(with_events_as_features(clips))
+    assert (short.seconds_N == 1).all() and short.averaged and not short.events_MKD.any()
+    for i in range(len(clips)):
+        rows, _ = clips.rows(np.array([i]))
+        events = clips.events_MKD[rows].mean(axis=(0, 1)) / 16
+        expected = np.concatenate([clips.visual_MD[rows].astype(np.float64).mean(0), events])
+        np.testing.assert_allclose(short.visual_MD[i], expected, rtol=1e-6, atol=1e-7)
+    train = short.splits["stage_1_train"]
+    scaled = short.standardised("visual", short.visual_MD[train]).astype(np.float64)
+    varies = short.visual_MD[train].std(0) > 0.01  # some channels have no event at all
+    np.testing.assert_allclose(scaled.std(0)[varies], 1, atol=1e-4)
+    assert varies.sum() > 50
 
 
 def test_feature_events_of_equal_width_are_signs():

@@ -58,6 +58,7 @@ def test_all_are_given_the_same_inputs():
     for inputs in ("features", "features+events"):
         found = with_inputs(config, "avca", inputs)
         assert (found.data.inputs, found.data.events) == (inputs, "pixel")
+        assert found.data.average and not with_inputs(config, "gru", inputs).data.average
         found.check()
 
 

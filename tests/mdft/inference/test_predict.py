@@ -229,7 +229,7 @@ def test_averaged_features_and_feature_events_are_made_as_in_training(own: Path)
     batch = replace(context, averaged=True, events="feature").batch([given])
     assert batch.events_BTKD.shape == (1, 1, 1, 512) and not batch.events_BTKD.any()
     expected = context.scales["audio"](audio.mean(0, keepdims=True))
-    np.testing.assert_array_equal(batch.audio_BTD[0], expected)
+    np.testing.assert_allclose(batch.audio_BTD[0], expected, rtol=1e-5, atol=1e-6)
     assert replace(context, events="feature").batch([given]).events_BTKD.any()
 
 
