@@ -8,6 +8,7 @@ from typing import Any
 #: Fields added since format 1. The default of each is the behaviour before it was added.
 ADDED = (
     "data.inputs",
+    "data.order",
     "data.extract",
     "data.vectors",
     "data.splits",
