@@ -2,9 +2,12 @@
 
 A clip is one cycle. All times are shares of it; 0 is the middle of the motion. The motion is three
 pairs of strokes of unequal durations. A stroke moves the object out of its place of rest and back,
-with velocity 0 at both ends, so that strokes and rests may follow one another in any order. The
-attributes of order choose this order and nothing else. Reversing the time exchanges the values of
-direction, tempo and timing.
+with velocity 0 at both ends. The attributes of order choose the order of strokes and rests and
+nothing else. Reversing the time exchanges the values of direction, tempo and timing.
+
+The object rests between any two strokes for at least one event bin of the default configuration.
+A window of that length therefore shows at most one stroke, and the same parts of the same strokes
+in every class; longer windows may show which strokes are neighbours.
 """
 
 from __future__ import annotations
@@ -61,12 +64,14 @@ class Pace:
     Attributes:
         motion: sum of the durations of all strokes.
         ratio: duration of a stroke relative to the next slower one.
-        pause: rest between two pairs of strokes, if the motion happens thrice.
+        rest: least rest between two strokes.
+        pause: further rest between two pairs of strokes, if the motion happens thrice.
         sound: duration of the sound at half its height.
     """
 
     motion: float
     ratio: float
+    rest: float
     pause: float
     sound: float
 
@@ -74,9 +79,10 @@ class Pace:
 def draw_pace(rng: np.random.Generator) -> Pace:
     """Sample the durations of one clip."""
     return Pace(
-        motion=float(rng.uniform(0.52, 0.56)),
-        ratio=float(rng.uniform(0.62, 0.72)),
-        pause=float(rng.uniform(0.08, 0.10)),
+        motion=float(rng.uniform(0.48, 0.50)),
+        ratio=float(rng.uniform(0.58, 0.66)),
+        rest=float(rng.uniform(0.032, 0.036)),
+        pause=float(rng.uniform(0.065, 0.080)),
         sound=float(rng.uniform(0.18, 0.24)),
     )
 
@@ -102,13 +108,14 @@ def strokes(order: Order, pace: Pace) -> list[Stroke]:
         pairs = pairs[::-1]
     signs = (1, -1) if order.direction == "right_left" else (-1, 1)
     pause = pace.pause if order.count == "thrice" else 0.0
-    time, found = -pace.motion / 2 - pause, []
+    time, found = 0.0, []
     for pair in pairs.tolist():
         for sign in signs:
             found.append(Stroke(time, pair / 2, sign))
-            time += pair / 2
+            time += pair / 2 + pace.rest
         time += pause
-    return found
+    middle = (time - pause - pace.rest) / 2
+    return [stroke._replace(start=stroke.start - middle) for stroke in found]
 
 
 def displacement(order: Order, pace: Pace, time: np.ndarray) -> np.ndarray:
