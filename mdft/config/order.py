@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
+from mdft.config.ranges import Count
 from mdft.config.rendered import ClassCounts, RenderedConfig
 
 #: The attributes of order and their two values each.
@@ -40,9 +41,10 @@ class OrderCounts(ClassCounts):
     groups: Annotated[int, Interval(ge=4, le=36)] = 6
     seen_per_group: Literal[8] = 8
     unseen_per_group: Literal[8] = 8
-    val_groups: Annotated[int, Interval(ge=1)] = 1
-    test_groups: Annotated[int, Interval(ge=1)] = 1
+    val_groups: Count = 1
+    test_groups: Count = 1
     motions: Literal[16] = 16
+    clips_per_class: Count = 32
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,4 @@ class OrderConfig(RenderedConfig):
 
     counts: OrderCounts = field(default_factory=OrderCounts)
     seconds: Annotated[int, Interval(ge=1, le=60)] = 4
+    home_probability: Annotated[float, Interval(ge=0, le=1)] = 0.4

@@ -134,6 +134,7 @@ def draw(
     moved: np.ndarray,
     times: np.ndarray,
     rng: np.random.Generator,
+    place: np.random.Generator | None = None,
 ) -> np.ndarray:
     """Draw the frames of one clip: (F, size, size, 3) uint8 RGB.
 
@@ -144,11 +145,12 @@ def draw(
         moved: (F, 4) pose of the object, as :func:`trajectory` returns.
         times: (F,) seconds.
         rng: random generator for the camera shake, the scene and the noise.
+        place: random generator for the scene; default: ``rng``.
     """
     size = config.size
     shake = recipe.shake * size * _wander(times, rng)
     margin = int(np.ceil(np.abs(shake).max())) + 2
-    texture = paint(recipe.scene, rng, size, margin)
+    texture = paint(recipe.scene, place or rng, size, margin)
     pose = np.empty_like(moved)
     pose[:, 0] = size * (recipe.x + recipe.amplitude * moved[:, 0])
     pose[:, 1] = size * (recipe.y + recipe.amplitude * moved[:, 1])
