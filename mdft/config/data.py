@@ -19,9 +19,9 @@ class DataConfig:
     """Where the clips come from."""
 
     source: str = "rendered"
-    """rendered: the embedded benchmark; order: the benchmark of order (docs/order.md); files: feature files in the layout of AVCA and TCaF
-    (docs/data.md); folder: video files (docs/predict.md); or the name of your own source
-    (docs/extending.md)."""
+    """rendered: the embedded benchmark; order: the benchmark of order (docs/order.md); files:
+    feature files in the layout of AVCA and TCaF (docs/data.md); folder: video files
+    (docs/predict.md); or the name of your own source (docs/extending.md)."""
     rendered: RenderedConfig = field(default_factory=RenderedConfig)
     """rendered: parameters of the embedded benchmark."""
     order: OrderConfig = field(default_factory=OrderConfig)

@@ -28,7 +28,7 @@ class GruConfig:
     embedding: int = 64
     hidden: int = 96
     dropout: float = 0.25
-    epochs: int = 32
+    epochs: int = 24
     batch: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
@@ -80,7 +80,7 @@ def train(
         )
         for epoch in range(1, config.epochs + 1):
             model.train()
-            for batch in torch.from_numpy(clips)[torch.randperm(len(clips))].split(config.batch):
+            for batch in torch.tensor(clips)[torch.randperm(len(clips))].split(config.batch):
                 logits = model(x_NSF[batch]).split(list(sizes), dim=1)
                 loss = torch.stack(
                     [F.cross_entropy(p, v) for p, v in zip(logits, values_NA[batch].T, strict=True)]

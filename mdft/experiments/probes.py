@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -28,7 +29,10 @@ from mdft.systems.ridge import intercept, ridge
 ATTRIBUTES: dict[str, tuple[str, ...]] = {"object": OBJECTS, **ORDERS, "sound": SOUNDS}
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 #: Distances of predicted words are multiplied by it, so that the steps of β are fine enough.
-_UNIT = 10.0
+_UNIT = 5.0
+#: Factors on features and events as inputs of the GRU. With equal ones it memorises the clips by
+#: their features; chosen by the validation HM of data seed 0, and used for all seeds.
+_FEATURES, _EVENTS = 0.3, 2.0
 _Choice = TypeVar("_Choice", int, float)
 _VALIDATION, _TEST = ("val_seen", "val_unseen"), ("test_seen", "test_unseen")
 
@@ -64,7 +68,7 @@ def with_attributes(config: OrderConfig, clips: ClipSet) -> Clips:
     kinds = make_classes(config.seed, config.counts)
     named = [(c.object, *c.order.values, c.sound) for c in kinds]
     tables = ATTRIBUTES.values()
-    values_CA = np.array([[t.index(v) for t, v in zip(tables, row)] for row in named])
+    values_CA = np.array([[t.index(v) for t, v in zip(tables, row, strict=True)] for row in named])
     return Clips(clips, values_CA[clips.labels_N])
 
 
@@ -118,9 +122,9 @@ def flat_inputs(clips: ClipSet) -> dict[str, np.ndarray]:
 def sequence_inputs(clips: ClipSet) -> dict[str, np.ndarray]:
     """Inputs of the GRU: name → (n, S, F) float32."""
     found = sequences(clips)
-    audio, visual, events = found["audio"], found["visual"], found["events"]
-    bins = events.shape[1] // audio.shape[1]
-    seconds = np.concatenate([audio, visual], axis=2)
+    events = _EVENTS * found["events"]
+    seconds = _FEATURES * np.concatenate([found["audio"], found["visual"]], axis=2)
+    bins = events.shape[1] // seconds.shape[1]
     return {
         "features over time": seconds,
         "features and events over time": np.concatenate(
@@ -157,13 +161,11 @@ def ridge_probe(data: Clips, x_NF: np.ndarray) -> Found:
     return _tested(data, found[:, :words], found[:, words:], beta)
 
 
-def gru_probe(
-    data: Clips, x_NSF: np.ndarray, seed: int, config: GruConfig | None = None
-) -> Found:
+def gru_probe(data: Clips, x_NSF: np.ndarray, seed: int, config: GruConfig | None = None) -> Found:
     """A GRU that predicts the attributes; the word is that of the predicted probabilities."""
     config = config or GruConfig()
     sizes = [len(values) for values in ATTRIBUTES.values()]
-    x, values = torch.from_numpy(x_NSF), torch.from_numpy(data.values_NA)
+    x, values = torch.from_numpy(x_NSF.astype(np.float32)), torch.from_numpy(data.values_NA)
 
     def trained(split: str, epochs: int, after: Callable[[int, np.ndarray], None]) -> None:
         clips = data.clips.splits[split]
@@ -230,3 +232,28 @@ def _tested(data: Clips, words_NW: np.ndarray, values_NV: np.ndarray, beta: floa
         for a, (name, part) in enumerate(zip(ATTRIBUTES, parts, strict=True))
     }
     return Found(scores, hits)
+
+
+def probe_all(
+    data: Clips, seed: int, config: GruConfig, log: Callable[[str], None]
+) -> dict[str, Found]:
+    """All probes of one data seed, in the order of the table.
+
+    Args:
+        data: the clips.
+        seed: of the GRU.
+        config: the GRU.
+        log: called with one line per finished probe.
+    """
+    rows: dict[str, Callable[[], Found]] = {"chance": lambda: chance(data)}
+    for name, x in flat_inputs(data.clips).items():
+        rows[f"ridge, {name}"] = partial(ridge_probe, data, x)
+    for name, x in sequence_inputs(data.clips).items():
+        rows[f"GRU, {name}"] = partial(gru_probe, data, x, seed, config)
+    rows["oracle"] = lambda: oracle(data)
+    found = {}
+    for name, probe in rows.items():
+        found[name] = probe()
+        scores = found[name].scores
+        log(f"seed {seed}, {name}: HM {100 * scores.hm:.1f} %, ZSL {100 * scores.zsl:.1f} %")
+    return found

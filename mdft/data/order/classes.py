@@ -53,7 +53,8 @@ def make_classes(seed: int, counts: OrderCounts) -> tuple[OrderClass, ...]:
     kinds = [VAL_UNSEEN] * counts.val_groups + [TEST_UNSEEN] * counts.test_groups
     halves: tuple[list[Order], list[Order]] = ([], [])
     for bits in product(range(2), repeat=len(ORDERS)):
-        halves[sum(bits) % 2].append(Order(*(v[b] for v, b in zip(ORDERS.values(), bits))))
+        values = [both[bit] for both, bit in zip(ORDERS.values(), bits, strict=True)]
+        halves[sum(bits) % 2].append(Order(*values))
     orders: dict[str, Order] = {str(order): order for half in halves for order in half}
     combinations = []
     for g in range(counts.groups):

@@ -21,9 +21,10 @@ _MODULATIONS = 4.0
 def render_clip(config: RenderedConfig, kind: OrderClass, class_id: int, clip_id: int) -> Clip:
     """Render frames and sound of one clip; a deterministic function of its arguments.
 
-    A scene is one place: it looks the same in all clips, so that a clip cannot be recognised by its
-    background. The cycle is as long as the clip and starts at a random phase. Nothing but the order of strokes,
-    rests and sound depends on the class's order: all random numbers are drawn before it is used.
+    The cycle is as long as the clip and starts at a random phase. Nothing but the order of strokes,
+    rests and sound depends on the class's order: all random numbers are drawn before it is used. A
+    scene is one place: it looks the same in all clips, so that a clip cannot be recognised by its
+    background.
     """
     rng = clip_rng(config, class_id, clip_id)
     recipe, pace = draw_recipe(config, kind, rng), draw_pace(rng)

@@ -37,7 +37,7 @@ __all__ = ["ClassCounts", "RenderedConfig", "export_mp4", "load"]
 #: Part of the cache key. Increment it if a change alters frames, sound, events or features;
 #: ``tests/golden/rendered.json`` holds a summary of them, which a test compares.
 RENDERER_VERSION = 2
-#: The same for the benchmark of order alone; ``tests/golden/order.json`` holds its summary.
+#: The same for the benchmark of order alone; see ``tests/golden/order.json``.
 ORDER_VERSION = 1
 
 

@@ -136,7 +136,9 @@ def export_clips(config: RenderedConfig, folder: Path) -> int:
             paths += export_mp4(config, kind.name, folder / CLIPS / kind.name, tuple(range(count)))
     rows: list[Sequence[object]] = [("clip", "part")]
     for part in PARTS:
-        rows += [(paths[i].relative_to(folder / CLIPS).as_posix(), part) for i in content.splits[part]]
+        rows += [
+            (paths[i].relative_to(folder / CLIPS).as_posix(), part) for i in content.splits[part]
+        ]
     with (folder / SPLITS).open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     names = np.array([c.name for c in content.classes])
