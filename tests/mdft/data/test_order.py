@@ -21,6 +21,7 @@ from mdft.data.order.clip import render_clip
 from mdft.data.order.sequence import Order, Pace, displacement, draw_pace, envelope, strokes
 from mdft.data.rendered import benchmark
 from mdft.data.rendered.content import content_of
+from mdft.data.rendered.scenes import paint
 from mdft.data.sources import load_clips
 from mdft.errors import UserError
 
@@ -195,6 +196,16 @@ def test_clips_differ_in_nothing_but_the_order():
     assert (moved[:, [0, 1, 2, -3, -2, -1]] == 0).all(), "noise and scene are the same"
     silent = first.sound == second.sound
     assert 0.4 < silent.mean() < 0.8
+
+
+def test_a_scene_looks_the_same_in_all_clips():
+    """Apart from shake and light; scenes of the embedded benchmark differ from clip to clip."""
+    config, still = replace(TINY, seconds=4), ALL[0]
+    frames = [clip_of(config, still, j).frames.mean(axis=(0, 3))[:8].ravel() for j in range(5)]
+    correlation = np.corrcoef(frames)
+    assert correlation.min() > 0.8
+    texture = [paint("sea", np.random.default_rng(j), 32, 0).mean(2)[:8].ravel() for j in range(5)]
+    assert np.corrcoef(texture).min() < 0.5
 
 
 def test_averages_and_single_moments_do_not_tell_the_orders_apart():

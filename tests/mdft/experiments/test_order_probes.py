@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from mdft.config.order import OrderConfig, OrderCounts
 from mdft.data.rendered import benchmark
 from mdft.errors import UserError
-from mdft.experiments import probes
+from mdft.experiments import order, probes
 from mdft.experiments.gru import GruConfig, train
 from mdft.experiments.order import Command, main, table
 from mdft.experiments.probes import Clips, Found
@@ -155,3 +156,11 @@ def test_the_command_keeps_the_aim_and_writes_the_rest(tmp_path, monkeypatch, ti
 def test_a_page_without_an_aim_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such page"):
         main(Command(out=tmp_path / "none.md"))
+    with pytest.raises(UserError, match="--seeds is empty"):
+        main(Command(out=tmp_path / "none.md", seeds=()))
+
+
+def test_the_page_is_the_one_that_the_command_writes():
+    page = (Path(__file__).parents[3] / "docs" / "order.md").read_text()
+    for part in (order._GENERATED, order._CONTENT, order._PROBES):
+        assert page.count(part) == 1
