@@ -55,9 +55,10 @@ regressions and the GRU below, on validation and test clips, until averages were
 GRU was not. Four things were changed for it: rests between all strokes, since a bin with the end of
 one stroke and the beginning of the next one shows the direction; more unequal strokes; scenes that
 look the same in all clips and a home probability of 0.4 instead of 0.7; 32 clips per class instead
-of 24. Until the last two changes a GRU with the visual features learned the scenes only. Data seeds
-1 and 2 were not used before the table. One run of MDFT had been started with earlier parameters;
-nothing was chosen by it."""
+of 24. Before the last two changes a GRU with all inputs, features times 0.2 and events times 2, had
+learned the scenes and reached a validation HM of 23 %; after them, with the factors below, 78 %.
+One run of MDFT with the earlier parameters was seen before the last two changes; its validation HM
+was 20 % at most. Data seeds 1 and 2 were not used before the table."""
 _PROBES = """\
 ## Probes
 
