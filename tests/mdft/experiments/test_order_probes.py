@@ -156,7 +156,7 @@ def test_the_command_keeps_the_aim_and_writes_the_rest(tmp_path, monkeypatch, ti
 def test_a_page_without_an_aim_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such page"):
         main(Command(out=tmp_path / "none.md"))
-    with pytest.raises(UserError, match="--seeds is .empty., expected at least one"):
+    with pytest.raises(UserError, match=r"--seeds is .empty., expected at least one"):
         main(Command(out=tmp_path / "none.md", seeds=()))
 
 
