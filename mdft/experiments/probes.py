@@ -23,7 +23,7 @@ from mdft.data.order.classes import make_classes
 from mdft.data.scale import measure
 from mdft.experiments.gru import GruConfig, train
 from mdft.gzsl import Scores
-from mdft.systems.ridge import intercept, ridge
+from mdft.systems.ridge import ridge
 
 #: Attributes of a class, and their values.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {"object": OBJECTS, **ORDERS, "sound": SOUNDS}
@@ -152,8 +152,7 @@ def ridge_probe(data: Clips, x_NF: np.ndarray) -> Found:
 
     def predicted(split: str, strength: float) -> np.ndarray:
         train = data.clips.splits[split]
-        weight = ridge(x_NF[train], targets[train], strength)
-        return x_NF @ weight + intercept(x_NF[train], targets[train], weight)
+        return _regressed(x_NF, x_NF[train], targets[train], strength)
 
     tried = {s: predicted("stage_1_train", s)[:, :words] for s in STRENGTHS}
     strength, beta = _best(data.clips, tried)
@@ -195,8 +194,15 @@ def _words(data: Clips, split: str, values_NV: np.ndarray) -> np.ndarray:
     """Words of (probabilities of) attribute values, by a regression on the true ones of a split."""
     true_NV, words_NW = data.onehot_NV[data.clips.splits[split]], data.words_NW
     words_NW = words_NW[data.clips.splits[split]]
-    weight = ridge(true_NV, words_NW, 1e-6)
-    return values_NV @ weight + intercept(true_NV, words_NW, weight)
+    return _regressed(values_NV, true_NV, words_NW, 1e-6)
+
+
+def _regressed(
+    x_NF: np.ndarray, train_MF: np.ndarray, targets_MW: np.ndarray, strength: float
+) -> np.ndarray:
+    """What a ridge regression on training clips predicts for all clips, (N, W) float64."""
+    map_FW, mean_F, mean_W = ridge(train_MF, targets_MW, strength)
+    return (x_NF - mean_F) @ map_FW + mean_W
 
 
 def _distances(

@@ -1,42 +1,38 @@
-"""Ridge regression in closed form, from the features of clips to word vectors."""
+"""Ridge regression in closed form."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
-
-from mdft.errors import require
 
 
-def ridge(x_NF: np.ndarray, w_NW: np.ndarray, strength: float) -> np.ndarray:
-    """Weight of a ridge regression with an intercept: (F, W) float64.
+def ridge(
+    x_NF: np.ndarray, y_NW: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``argmin_A ‖(X − x̄) A − (Y − ȳ)‖² + λ ‖A‖²`` in float64.
 
-    It minimises ``‖X·weight − Y‖² + strength·N·‖weight‖²``, where X and Y are the arguments minus
-    their means over the N clips; the intercept is therefore not penalised (:func:`intercept`). The
-    smaller one of the systems of F and of N equations is solved, by Cholesky in float64.
+    λ is ``strength`` times the mean diagonal of ``XᵀX``, X centred. The smaller of two equivalent
+    systems is solved: ``A = (XᵀX + λI)⁻¹ XᵀY = Xᵀ (XXᵀ + λI)⁻¹ Y``.
 
     Args:
-        x_NF: (N, F) inputs.
-        w_NW: (N, W) targets.
-        strength: above 0; relative to N, so that it does not depend on the number of clips.
+        x_NF: inputs.
+        y_NW: targets.
+        strength: relative strength, above 0.
 
-    Raises:
-        UserError: the strength is not positive, or there is no clip.
+    Returns:
+        A (F, W), x̄ (F,) and ȳ (W,).
+
+    Example:
+        >>> A, x, y = ridge(np.array([[0.0], [1.0], [2.0]]), np.array([[1.0], [3.0], [5.0]]), 1e-9)
+        >>> [round(v.item(), 6) for v in (A, x, y)]
+        [2.0, 1.0, 3.0]
     """
-    require(strength > 0, "strength", strength, "above 0")
+    x_NF, y_NW = x_NF.astype(np.float64), y_NW.astype(np.float64)
+    mean_F, mean_W = x_NF.mean(0), y_NW.mean(0)
+    x_NF, y_NW = x_NF - mean_F, y_NW - mean_W
     n, features = x_NF.shape
-    require(n > 0, "clips", n, "at least one")
-    x = x_NF.astype(np.float64) - x_NF.mean(axis=0, dtype=np.float64)
-    y = w_NW.astype(np.float64) - w_NW.mean(axis=0, dtype=np.float64)
-    if features <= n:
-        gram = x.T @ x
-        gram.flat[:: features + 1] += strength * n
-        return linalg.solve(gram, x.T @ y, assume_a="pos")
-    gram = x @ x.T
-    gram.flat[:: n + 1] += strength * n
-    return x.T @ linalg.solve(gram, y, assume_a="pos")
-
-
-def intercept(x_NF: np.ndarray, w_NW: np.ndarray, weight_FW: np.ndarray) -> np.ndarray:
-    """The (W,) float64 intercept that belongs to a weight: a mean input has the mean target."""
-    return w_NW.mean(axis=0, dtype=np.float64) - x_NF.mean(axis=0, dtype=np.float64) @ weight_FW
+    penalty = strength * max(float(np.square(x_NF).sum()) / features, 1e-12)
+    if n < features:
+        dual_NN = x_NF @ x_NF.T + penalty * np.eye(n)
+        return x_NF.T @ np.linalg.solve(dual_NN, y_NW), mean_F, mean_W
+    normal_FF = x_NF.T @ x_NF + penalty * np.eye(features)
+    return np.linalg.solve(normal_FF, x_NF.T @ y_NW), mean_F, mean_W
