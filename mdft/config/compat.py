@@ -9,6 +9,7 @@ from typing import Any
 ADDED = (
     "data.inputs",
     "data.average",
+    "data.order",
     "data.extract",
     "data.vectors",
     "data.splits",

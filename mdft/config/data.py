@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from mdft.config.features import FeatureConfig
+from mdft.config.order import OrderConfig
 from mdft.config.ranges import Count, Positive, check_ranges
 from mdft.config.rendered import RenderedConfig
 
@@ -21,11 +22,13 @@ class DataConfig:
     """Where the clips come from."""
 
     source: str = "rendered"
-    """rendered: the embedded benchmark; files: feature files in the layout of AVCA and TCaF
-    (docs/data.md); folder: video files (docs/predict.md); or the name of your own source
-    (docs/extending.md)."""
+    """rendered: the embedded benchmark; order: the benchmark of order (docs/order.md); files:
+    feature files in the layout of AVCA and TCaF (docs/data.md); folder: video files
+    (docs/predict.md); or the name of your own source (docs/extending.md)."""
     rendered: RenderedConfig = field(default_factory=RenderedConfig)
     """rendered: parameters of the embedded benchmark."""
+    order: OrderConfig = field(default_factory=OrderConfig)
+    """order: parameters of the benchmark of order."""
     root: Path | None = None
     """files: the folder of one benchmark, with class-split/ and features/ in it. folder: the
     folder of clips, with one subfolder per class."""
@@ -72,6 +75,11 @@ class DataConfig:
         Requirements of a single source are checked by its entry in ``mdft.data.sources.SOURCES``.
         """
         check_ranges(self)
+
+    @property
+    def drawn(self) -> RenderedConfig:
+        """Parameters of the chosen rendered benchmark: those of order, or the embedded one's."""
+        return self.order if self.source == "order" else self.rendered
 
     def absolute(self) -> DataConfig:
         """The same configuration with absolute input paths; the cache folder is not changed."""

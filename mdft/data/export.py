@@ -1,6 +1,6 @@
-"""Write the embedded benchmark as AVCA's or TCaF's files, or as video files.
+"""Write a rendered benchmark as AVCA's or TCaF's files, or as video files.
 
-    python -m mdft.data.export OUT --format avca|tcaf|mp4 [--seed S] [--recipe embedded|debug]
+    python -m mdft.data.export OUT --format avca|tcaf|mp4 [--seed S] [--recipe NAME]
 
 ``mdft/data/rendered/mp4.py`` describes the format mp4. For the other two, OUT is the
 ``--root_dir`` of AVCA's and TCaF's trainers. These support named data sets only, so the files have
@@ -305,20 +305,21 @@ def _new_folder(out: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Command:
-    """Write the embedded benchmark as AVCA's or TCaF's files, or as video files.
+    """Write a rendered benchmark as AVCA's or TCaF's files, or as video files.
 
     Attributes:
         out: folder to create; the --root_dir of their trainers.
         format: avca: one averaged vector per clip in h5 files; tcaf: one vector per second in
             pickles; mp4: video files with sound.
         seed: seed of the benchmark.
-        recipe: embedded: the benchmark of ``python -m mdft.train``; debug: a small one.
+        recipe: embedded: the benchmark of ``python -m mdft.train``; order: the benchmark of order;
+            debug: a small one.
     """
 
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     format: Literal["avca", "tcaf", "mp4"]
     seed: int = 0
-    recipe: Literal["embedded", "debug"] = "embedded"
+    recipe: Literal["embedded", "order", "debug"] = "embedded"
 
 
 def main(command: Command) -> int:
@@ -328,7 +329,7 @@ def main(command: Command) -> int:
     from mdft.data.rendered import benchmark as rendered
     from mdft.data.rendered.mp4 import export_clips
 
-    config = replace(RECIPES[command.recipe]().data.rendered, seed=command.seed)
+    config = replace(RECIPES[command.recipe]().data.drawn, seed=command.seed)
     if command.format == "mp4":
         with _new_folder(command.out) as folder:
             count = export_clips(config, folder)

@@ -59,12 +59,13 @@ class Source:
 
 
 def _load_rendered(config: DataConfig) -> ClipSet:
-    """The embedded benchmark, rendered or from the cache."""
-    clips = rendered.load(config.rendered, cache_dir=config.cache)
+    """A rendered benchmark, rendered or from the cache."""
+    clips = rendered.load(config.drawn, cache_dir=config.cache)
     if config.events == "feature":  # before standardisation: the logarithm needs values >= 0
         clips = with_feature_events(clips, config.feature_threshold)
-    features = of_rendered(config.rendered).described()
-    provenance = Provenance("rendered", features, words="the embedded benchmark")
+    features = of_rendered(config.drawn).described()
+    words = "the benchmark of order" if config.source == "order" else "the embedded benchmark"
+    provenance = Provenance(config.source, features, words=words)
     return replace(standardised(clips), provenance=provenance)
 
 
@@ -94,6 +95,7 @@ SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
         Source("rendered", _load_rendered, ("rendered",), lambda config: config.rendered.check()),
+        Source("order", _load_rendered, ("order",), lambda config: config.order.check()),
         Source("files", files.load, _FILES, _check_root),
         Source("folder", folder.load, _FOLDER, _check_folder),
     )

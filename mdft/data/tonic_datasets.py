@@ -25,8 +25,7 @@ from events.listing import is_clip, list_files
 from events.response import convention
 from events.video.clip import Clip
 from mdft.config.rendered import RenderedConfig
-from mdft.data.rendered.classes import make_classes, make_splits
-from mdft.data.rendered.clip import render_clip
+from mdft.data.rendered.content import content_of
 from mdft.errors import UserError
 
 Transform = Callable[[Any], Any]
@@ -86,11 +85,12 @@ class _Events(tonic.Dataset):
 
 
 class RenderedEvents(_Events):
-    """Clips of the embedded benchmark, rendered on access; a function of the config alone.
+    """Clips of a rendered benchmark, rendered on access; a function of the config alone.
 
     Args:
         split: a split of the benchmark: stage_1_train, val_seen, val_unseen, test_seen, …
-        config: parameters of the benchmark; the default benchmark if None.
+        config: parameters of the benchmark, an ``OrderConfig`` for the benchmark of order; the
+            embedded benchmark if None.
         sensor: settings of the event generator; those of the benchmark if None.
         transform, target_transform, transforms: as in every Tonic dataset.
 
@@ -113,11 +113,11 @@ class RenderedEvents(_Events):
         sensor = sensor or Sensor(threshold=self.config.event_threshold)
         super().__init__(sensor, transform, target_transform, transforms)
         self.split = split
-        self._kinds = make_classes(self.config.seed, self.config.counts)
-        splits = make_splits(self._kinds, self.config.counts)
+        self._content = content_of(self.config)
+        splits = self._content.splits
         if split not in splits:
             raise UserError(f"split {split!r}: no such split, expected one of {', '.join(splits)}")
-        self.classes = tuple(kind.name for kind in self._kinds)
+        self.classes = tuple(kind.name for kind in self._content.classes)
         self.sensor_size = (self.config.size, self.config.size, 2)
         self.data = [int(i) for i in splits[split]]
         self.targets = [i // self.config.counts.clips_per_class for i in self.data]
@@ -125,7 +125,7 @@ class RenderedEvents(_Events):
     def events(self, index: int) -> NDArray[np.void]:
         """Render clip `index` and generate its events."""
         target, count = self.targets[index], self.config.counts.clips_per_class
-        clip = render_clip(self.config, self._kinds[target], target, self.data[index] % count)
+        clip = self._content.render(target, self.data[index] % count)
         return advance(rgb_to_luma(clip.frames), clip.times_us, None, self.sensor)[0]
 
     def settings(self) -> dict[str, Any]:

@@ -45,8 +45,11 @@ def with_inputs(config: TrainConfig, system: str, inputs: Inputs) -> TrainConfig
 
 
 def with_data_seed(config: TrainConfig, seed: int) -> TrainConfig:
-    """The configuration on the benchmark that this seed renders."""
-    return changed(config, {"data.rendered.seed": config.data.rendered.seed + seed})
+    """The configuration on the benchmark that this seed renders, added to the recipe's."""
+    if not seed:
+        return config
+    field = "order" if config.data.source == "order" else "rendered"
+    return changed(config, {f"data.{field}.seed": config.data.drawn.seed + seed})
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Comparison:
     def check(self) -> None:
         """Raise a UserError if the comparison cannot be run."""
         require(self.seeds >= 1, "--seeds", self.seeds, "at least 1")
-        rendered = self.config.data.source == "rendered"
+        rendered = self.config.data.source in ("rendered", "order")
         require(self.data_seeds >= 1, "--data-seeds", self.data_seeds, "at least 1")
         require(
             rendered or self.data_seeds == 1,

@@ -72,6 +72,7 @@ GOLDEN: dict[str, Golden] = {
     "events.npz": Golden(lambda folder: traces.clip_events()),
     # Sine and exponential of the C library draw the clips: a byte of a frame may round otherwise.
     "rendered.json": Golden(lambda folder: traces.rendered(), rtol=1e-3),
+    "order.json": Golden(lambda folder: traces.order(), rtol=1e-3),
 }
 
 

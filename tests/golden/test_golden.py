@@ -38,10 +38,11 @@ def test_the_losses_of_a_run_are_the_golden_ones():
     assert differences(golden, found, GOLDEN["losses.json"].rtol) == []
 
 
-def test_what_is_drawn_is_the_golden_benchmark():
-    """Else raise RENDERER_VERSION, and record it: python -m tests.golden.make --force."""
-    golden, found = read(FOLDER / "rendered.json"), traces.rendered()
-    assert differences(golden, found, GOLDEN["rendered.json"].rtol) == []
+@pytest.mark.parametrize("name", ["rendered", "order"])
+def test_what_is_drawn_is_the_golden_benchmark(name: str):
+    """Else raise RENDERER_VERSION or ORDER_VERSION: python -m tests.golden.make --force."""
+    golden, found = read(FOLDER / f"{name}.json"), getattr(traces, name)()
+    assert differences(golden, found, GOLDEN[f"{name}.json"].rtol) == []
 
 
 @every_backend

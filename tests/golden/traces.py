@@ -21,10 +21,10 @@ from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
 from hardware.graph.network import Network, Recording
 from hardware.reference_float import reference_float
+from mdft.config.order import OrderConfig
 from mdft.config.rendered import RenderedConfig
-from mdft.data.rendered.benchmark import RENDERER_VERSION
-from mdft.data.rendered.classes import make_classes, word_vectors
-from mdft.data.rendered.clip import render_clip
+from mdft.data.rendered.benchmark import ORDER_VERSION, RENDERER_VERSION
+from mdft.data.rendered.content import content_of
 from mdft.lif.grid import THRESHOLD_OFFSET
 from mdft.model.motion import MotionBranch
 from mdft.training.protocol import Progress
@@ -56,12 +56,20 @@ def rendered() -> Trace:
     A change of the drawing changes one of these: mean red, green and blue of every frame, all
     events, mean square of the sound, and the mean square of the word vector's first half.
     """
-    config = RenderedConfig(seconds=1, size=32)
-    found: dict[str, list[Any]] = {"version": [float(RENDERER_VERSION)]}
-    classes = make_classes(config.seed, config.counts)
-    words_CW = word_vectors(config.seed, classes, config.word_noise)
-    for i, kind in enumerate(classes):
-        clip = render_clip(config, kind, i, 0)
+    return _drawn(RenderedConfig(seconds=1, size=32), RENDERER_VERSION)
+
+
+def order() -> Trace:
+    """The same of the benchmark of order."""
+    return _drawn(OrderConfig(seconds=1, size=32), ORDER_VERSION)
+
+
+def _drawn(config: RenderedConfig, version: int) -> Trace:
+    found: dict[str, list[Any]] = {"version": [float(version)]}
+    content = content_of(config)
+    words_CW = content.words_CW
+    for i, kind in enumerate(content.classes):
+        clip = content.render(i, 0)
         counts = events.frames_to_bins(
             events.rgb_to_luma(clip.frames),
             clip.times_us,

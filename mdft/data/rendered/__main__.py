@@ -37,7 +37,7 @@ class Arguments:
 def main(arguments: Arguments) -> int:
     """Run the command; return the exit status."""
     # Imported here, so that --help does not import numba and PyAV.
-    from mdft.data.rendered.classes import make_classes
+    from mdft.data.rendered.content import content_of
     from mdft.data.rendered.mp4 import export_mp4
 
     if arguments.export is not None:
@@ -45,7 +45,7 @@ def main(arguments: Arguments) -> int:
         print(*paths, sep="\n")
     elif arguments.list:
         arguments.config.check()
-        for c in make_classes(arguments.config.seed, arguments.config.counts):
+        for c in content_of(arguments.config).classes:
             print(f"{c.name:36} {c.kind:12} {' '.join(c.scenes)}")
     else:
         raise UserError("nothing to do: give --list, or --export CLASS --out DIR")

@@ -1,8 +1,9 @@
-"""The embedded benchmark: rendered clips with sound, their events, features and words.
+"""The rendered benchmarks: clips with sound, their events, features and words.
 
-It needs no download and no GPU: all data is a function of one seed. Classes are combinations of an
-object, a motion and a sound. Scenes correlate with the seen classes and mislead for the unseen
-ones, so that a model must recognise the motion.
+They need no download and no GPU: all data is a function of one seed. Classes of the embedded
+benchmark are combinations of an object, a motion and a sound; those of the benchmark of order
+(docs/order.md) of an object, an order of what happens, and a sound. Scenes correlate with the seen
+classes and mislead for the unseen ones, so that a model must recognise the motion.
 
     python -m mdft.data.rendered --list
     python -m mdft.data.rendered --export CLASS --out DIR
@@ -20,13 +21,14 @@ import torch
 from rich.console import Console
 
 import events
+from mdft.config.order import OrderConfig
 from mdft.config.rendered import ClassCounts, RenderedConfig
 from mdft.data import cache, store
 from mdft.data.dataset import ClipSet
 from mdft.data.extractor import FEATURES, Extractor, frame_features, make_extractor, sound_features
 from mdft.data.progress import progress_bar
-from mdft.data.rendered.classes import ClipClass, make_classes, make_splits, word_vectors
-from mdft.data.rendered.clip import render_clip
+from mdft.data.rendered.clip import Clip
+from mdft.data.rendered.content import Content, content_of
 from mdft.data.rendered.mp4 import export_mp4
 from mdft.errors import UserError
 
@@ -35,6 +37,8 @@ __all__ = ["ClassCounts", "RenderedConfig", "export_mp4", "load"]
 #: Part of the cache key. Increment it if a change alters frames, sound, events or features;
 #: ``tests/golden/rendered.json`` holds a summary of them, which a test compares.
 RENDERER_VERSION = 2
+#: The same for the benchmark of order alone; see ``tests/golden/order.json``.
+ORDER_VERSION = 1
 
 
 def load(
@@ -72,8 +76,12 @@ def load(
 
 def cache_path(config: RenderedConfig, cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """The cache file of a configuration; its name is a SHA-256 of it and the renderer's version."""
-    name = cache.fingerprint({"renderer": RENDERER_VERSION, **asdict(config)})
-    return cache.cache_folder(cache_dir) / f"rendered-{name}.safetensors"
+    description: dict[str, object] = {"renderer": RENDERER_VERSION, **asdict(config)}
+    kind = "rendered"
+    if isinstance(config, OrderConfig):
+        kind, description["order"] = "order", ORDER_VERSION
+    name = f"{kind}-{cache.fingerprint(description)}.safetensors"
+    return cache.cache_folder(cache_dir) / name
 
 
 def build(config: RenderedConfig, progress: bool = True, threads: int | None = None) -> ClipSet:
@@ -81,10 +89,10 @@ def build(config: RenderedConfig, progress: bool = True, threads: int | None = N
 
     Features are those of the frozen extractor: not negative and not standardised.
     """
-    classes = make_classes(config.seed, config.counts)
-    splits = make_splits(classes, config.counts)
-    jobs = [(c, j) for c in range(len(classes)) for j in range(config.counts.clips_per_class)]
-    audio, visual, bins = _measure_all(config, classes, jobs, progress, threads)
+    content = content_of(config)
+    classes, count = content.classes, config.counts.clips_per_class
+    jobs = [(c, j) for c in range(len(classes)) for j in range(count)]
+    audio, visual, bins = _measure_all(config, content, jobs, progress, threads)
     return ClipSet(
         audio_MD=audio.reshape(-1, FEATURES),
         visual_MD=visual.reshape(-1, FEATURES),
@@ -93,19 +101,16 @@ def build(config: RenderedConfig, progress: bool = True, threads: int | None = N
         labels_N=np.array([c for c, _ in jobs], dtype=np.int64),
         names=[f"{classes[c].name}_{j:03d}" for c, j in jobs],
         classes=[c.name for c in classes],
-        words_CW=word_vectors(config.seed, classes, config.word_noise),
-        splits=splits,
+        words_CW=content.words_CW,
+        splits=content.splits,
     )
 
 
 _Measured = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _measure(
-    config: RenderedConfig, kind: ClipClass, job: tuple[int, int], extractor: Extractor
-) -> _Measured:
+def _measure(config: RenderedConfig, clip: Clip, extractor: Extractor) -> _Measured:
     """One clip's (T, 512) audio and visual features and (T, K, 512) event bins."""
-    clip = render_clip(config, kind, *job)
     bins = events.frames_to_bins(
         events.rgb_to_luma(clip.frames),
         clip.times_us,
@@ -119,7 +124,7 @@ def _measure(
 
 def _measure_all(
     config: RenderedConfig,
-    classes: tuple[ClipClass, ...],
+    content: Content,
     jobs: list[tuple[int, int]],
     progress: bool,
     threads: int | None,
@@ -135,7 +140,7 @@ def _measure_all(
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
         with progress_bar(progress) as bar:
-            drawn = pool.map(lambda job: _measure(config, classes[job[0]], job, extractor), jobs)
+            drawn = pool.map(lambda job: _measure(config, content.render(*job), extractor), jobs)
             for i, found in enumerate(bar.track(drawn, n, description="drawing clips")):
                 audio[i], visual[i], bins[i] = found
     finally:

@@ -7,7 +7,7 @@ classes do not have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,31 +55,44 @@ def make_classes(seed: int, counts: ClassCounts) -> tuple[ClipClass, ...]:
     """
     counts.check()
     rng = np.random.default_rng(np.random.SeedSequence([seed, _CLASS_STREAM]))
-    combinations = _combinations(rng, counts)
-    homes = _homes(rng, [c for c in combinations if c[3] == SEEN])
-    lived_in = sorted({scene for scenes in homes.values() for scene in scenes.values()})
-    classes = []
-    for group, motion, (thing, sound), kind in combinations:
-        own = homes.get(motion, {})
-        scenes = (
-            (own[group],) if kind == SEEN else tuple(s for s in lived_in if s not in own.values())
-        )
-        classes.append(ClipClass(f"{thing}-{motion}-{sound}", thing, motion, sound, kind, scenes))
+    classes = [
+        ClipClass(f"{thing}-{motion}-{sound}", thing, motion, sound, kind, scenes)
+        for (_, motion, (thing, sound), kind), scenes in scenes_of(rng, _combinations(rng, counts))
+    ]
     return tuple(sorted(classes, key=lambda c: c.name))
 
 
-_Combination = tuple[int, str, tuple[str, str], str]
+#: Group, motion, (object, sound) and kind of a class.
+Combination = tuple[int, str, tuple[str, str], str]
 
 
-def _combinations(rng: np.random.Generator, counts: ClassCounts) -> list[_Combination]:
-    """(group, motion, (object, sound), kind) of every class."""
+def scenes_of(
+    rng: np.random.Generator, combinations: list[Combination]
+) -> Iterator[tuple[Combination, tuple[str, ...]]]:
+    """Each class with its scenes; see :class:`ClipClass`."""
+    homes = _homes(rng, [c for c in combinations if c[3] == SEEN])
+    lived_in = sorted({scene for scenes in homes.values() for scene in scenes.values()})
+    for combination in combinations:
+        group, motion, _, kind = combination
+        own = homes.get(motion, {})
+        elsewhere = tuple(s for s in lived_in if s not in own.values())
+        yield combination, (own[group],) if kind == SEEN else elsewhere
+
+
+def pair_of(group: int, things: list[str], sounds: list[str]) -> tuple[str, str]:
+    """Object and sound of a group: no two groups have both in common."""
+    return things[group % len(things)], sounds[(group + group // len(things)) % len(sounds)]
+
+
+def _combinations(rng: np.random.Generator, counts: ClassCounts) -> list[Combination]:
+    """Every class; nothing is known about their scenes."""
     things, sounds = rng.permutation(OBJECTS).tolist(), rng.permutation(SOUNDS).tolist()
     motions = rng.permutation(MOTIONS).tolist()[: counts.motions]
     kinds = [VAL_UNSEEN] * counts.val_groups + [TEST_UNSEEN] * counts.test_groups
     deck: list[str] = []
-    found: list[_Combination] = []
+    found: list[Combination] = []
     for g in range(counts.groups):
-        pair = (things[g % len(things)], sounds[(g + g // len(things)) % len(sounds)])
+        pair = pair_of(g, things, sounds)
         # Dealing from a shuffled deck makes every motion equally frequent among the seen.
         deck = deck or rng.permutation(motions).tolist()
         dealt, deck = deck[: counts.seen_per_group], deck[counts.seen_per_group :]
@@ -91,7 +104,7 @@ def _combinations(rng: np.random.Generator, counts: ClassCounts) -> list[_Combin
     return found
 
 
-def _homes(rng: np.random.Generator, seen: list[_Combination]) -> dict[str, dict[int, str]]:
+def _homes(rng: np.random.Generator, seen: list[Combination]) -> dict[str, dict[int, str]]:
     """Motion → group → home scene; scenes differ within a group where they can."""
     used = dict.fromkeys(SCENES, 0)
     homes: dict[str, dict[int, str]] = {}
@@ -114,17 +127,31 @@ def word_vectors(seed: int, classes: tuple[ClipClass, ...], noise: float) -> np.
     ``r`` per attribute value and ``ε_c`` of unit norm. The scene is not included.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, _WORD_STREAM]))
+    attributes = [(c.object, c.motion, c.sound) for c in classes]
+    return composed_words(rng, attributes, (OBJECTS, MOTIONS, SOUNDS), noise)
 
-    def directions(names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        return {n: _unit(rng.standard_normal(WORD_WIDTH)) for n in names}
 
-    things, motions, sounds = directions(OBJECTS), directions(MOTIONS), directions(SOUNDS)
+def composed_words(
+    rng: np.random.Generator,
+    attributes: Sequence[tuple[str, ...]],
+    vocabularies: tuple[tuple[str, ...], ...],
+    noise: float,
+) -> np.ndarray:
+    """(C, 300) float32 sums of one random unit vector per attribute value, of unit norm.
+
+    Args:
+        rng: random generator.
+        attributes: the attribute values of each class.
+        vocabularies: all values of each attribute.
+        noise: norm of a random vector that is added to each class.
+    """
+    directions = [
+        {name: _unit(rng.standard_normal(WORD_WIDTH)) for name in names} for names in vocabularies
+    ]
     words = [
-        things[c.object]
-        + motions[c.motion]
-        + sounds[c.sound]
+        sum((table[value] for table, value in zip(directions, values, strict=True)), np.float64(0))
         + noise * _unit(rng.standard_normal(WORD_WIDTH))
-        for c in classes
+        for values in attributes
     ]
     return np.stack([_unit(w) for w in words]).astype(np.float32)
 

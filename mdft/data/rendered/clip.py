@@ -112,7 +112,8 @@ def render_clip(config: RenderedConfig, kind: ClipClass, class_id: int, clip_id:
     rng = clip_rng(config, class_id, clip_id)
     recipe = draw_recipe(config, kind, rng)
     times = np.arange(config.seconds * config.fps + 1) / config.fps
-    frames = _draw(config, kind, recipe, times, rng)
+    moved = trajectory(kind.motion, recipe.phase + 2 * np.pi * recipe.rate * times)
+    frames = draw(config, kind.object, recipe, moved, times, rng)
     samples = np.arange(config.seconds * config.sample_rate) / config.sample_rate
     sound = mix(
         kind.sound,
@@ -126,18 +127,30 @@ def render_clip(config: RenderedConfig, kind: ClipClass, class_id: int, clip_id:
     return Clip(frames, sound, np.round(times * 1e6).astype(np.int64), recipe)
 
 
-def _draw(
+def draw(
     config: RenderedConfig,
-    kind: ClipClass,
+    thing: str,
     recipe: Recipe,
+    moved: np.ndarray,
     times: np.ndarray,
     rng: np.random.Generator,
+    place: np.random.Generator | None = None,
 ) -> np.ndarray:
+    """Draw the frames of one clip: (F, size, size, 3) uint8 RGB.
+
+    Args:
+        config: parameters of the benchmark.
+        thing: one of ``OBJECTS``.
+        recipe: the random parameters of the clip.
+        moved: (F, 4) pose of the object, as :func:`trajectory` returns.
+        times: (F,) seconds.
+        rng: random generator for the camera shake, the scene and the noise.
+        place: random generator for the scene; default: ``rng``.
+    """
     size = config.size
     shake = recipe.shake * size * _wander(times, rng)
     margin = int(np.ceil(np.abs(shake).max())) + 2
-    texture = paint(recipe.scene, rng, size, margin)
-    moved = trajectory(kind.motion, recipe.phase + 2 * np.pi * recipe.rate * times)
+    texture = paint(recipe.scene, place or rng, size, margin)
     pose = np.empty_like(moved)
     pose[:, 0] = size * (recipe.x + recipe.amplitude * moved[:, 0])
     pose[:, 1] = size * (recipe.y + recipe.amplitude * moved[:, 1])
@@ -151,7 +164,7 @@ def _draw(
         shake,
         gain,
         _colours(recipe.hue),
-        OBJECTS.index(kind.object),
+        OBJECTS.index(thing),
         _NOISE,
         int(rng.integers(2**62)),
         frames,

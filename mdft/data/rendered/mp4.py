@@ -15,8 +15,7 @@ from av.container import OutputContainer
 from mdft.config.rendered import RenderedConfig
 from mdft.data.files.splits import PARTS
 from mdft.data.progress import progress_bar
-from mdft.data.rendered.classes import make_classes, make_splits, word_vectors
-from mdft.data.rendered.clip import render_clip
+from mdft.data.rendered.content import content_of
 from mdft.errors import UserError, closest
 from mdft.files import replacing
 
@@ -44,8 +43,8 @@ def export_mp4(
         OSError: the folder cannot be written.
     """
     config.check()
-    classes = make_classes(config.seed, config.counts)
-    names = [c.name for c in classes]
+    content = content_of(config)
+    names = [c.name for c in content.classes]
     if class_name not in names:
         raise UserError(
             f"class {class_name!r}: none of the {len(names)} that --list names"
@@ -58,7 +57,7 @@ def export_mp4(
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for j in clips:
-        clip = render_clip(config, classes[class_id], class_id, j)
+        clip = content.render(class_id, j)
         paths.append(folder / f"{class_name}_{j:03d}.mp4")
         write_clip(paths[-1], clip.frames[:-1], clip.sound, config.fps, config.sample_rate)
     return paths
@@ -129,18 +128,19 @@ def export_clips(config: RenderedConfig, folder: Path) -> int:
         UserError: a count is out of its range.
         OSError: the folder cannot be written.
     """
-    classes = make_classes(config.seed, config.counts)
+    content = content_of(config)
     count = config.counts.clips_per_class
     with progress_bar(True) as bar:
         paths: list[Path] = []
-        for kind in bar.track(classes, description="writing clips"):
+        for kind in bar.track(content.classes, description="writing clips"):
             paths += export_mp4(config, kind.name, folder / CLIPS / kind.name, tuple(range(count)))
-    splits = make_splits(classes, config.counts)
     rows: list[Sequence[object]] = [("clip", "part")]
     for part in PARTS:
-        rows += [(paths[i].relative_to(folder / CLIPS).as_posix(), part) for i in splits[part]]
+        rows += [
+            (paths[i].relative_to(folder / CLIPS).as_posix(), part) for i in content.splits[part]
+        ]
     with (folder / SPLITS).open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
-    words_CW = word_vectors(config.seed, classes, config.word_noise)
-    np.savez(folder / WORDS, words=np.array([c.name for c in classes]), vectors=words_CW)
+    names = np.array([c.name for c in content.classes])
+    np.savez(folder / WORDS, words=names, vectors=content.words_CW)
     return len(paths)

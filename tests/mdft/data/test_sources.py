@@ -68,7 +68,9 @@ def test_flags_are_checked_before_anything_is_written(
 
 
 def test_a_source_that_is_not_in_the_table_is_refused_with_the_nearest():
-    with pytest.raises(UserError, match="expected one of rendered, files, folder; did you mean 'f"):
+    with pytest.raises(
+        UserError, match="expected one of rendered, order, files, folder; did you mean 'f"
+    ):
         load_clips(DataConfig(source="folders"))
 
 

@@ -11,20 +11,21 @@ from mdft.config.train import ComputeConfig
 from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES
 from mdft.errors import UserError
-from mdft.systems.build import TITLES, build
+from mdft.systems.build import build
 from mdft.training.batches import TrainingBatches
 from mdft.training.compute import compile_dense, dense_precision
 from mdft.training.feed import feed_of
 from mdft.training.run import check_same
 from mdft.training.trainer import Trainer
 from tests.mdft.small import float64, in_double, small_config, small_model
+from tests.mdft.small_baselines import TRAINED
 
 pytestmark = pytest.mark.rounding
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("name", TITLES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_every_system_learns_in_bfloat16_what_it_learns_in_float32(name, ragged_clips: ClipSet):
     config = small_config(system=name)
     batches = TrainingBatches(
