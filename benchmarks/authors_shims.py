@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import sys
 import types
+from typing import Any
 
 #: Modules that the code imports and does not use in a training, with the names that it imports.
 UNUSED = {"ptflops": ("get_model_complexity_info",), "torchvision": ("models",)}
@@ -16,7 +17,7 @@ UNUSED = {"ptflops": ("get_model_complexity_info",), "torchvision": ("models",)}
 
 def accept_verbose():
     """Let ``ReduceLROnPlateau`` accept ``verbose``, which torch had until 2.6."""
-    schedulers = importlib.import_module("torch.optim.lr_scheduler")
+    schedulers: Any = importlib.import_module("torch.optim.lr_scheduler")
     known = schedulers.ReduceLROnPlateau
 
     def scheduler(*args, verbose=None, **kwargs):
@@ -34,7 +35,7 @@ def stay_on_the_cpu():
 
 def read_own_checkpoints():
     """Let ``torch.load`` read whole pickles, as before torch 2.6: the run wrote them itself."""
-    torch = importlib.import_module("torch")
+    torch: Any = importlib.import_module("torch")
     known = torch.load
 
     def load(*args, **kwargs):
@@ -45,7 +46,7 @@ def read_own_checkpoints():
 
 def load_in_this_process():
     """Let every ``DataLoader`` draw its batches without worker processes."""
-    data = importlib.import_module("torch.utils.data")
+    data: Any = importlib.import_module("torch.utils.data")
 
     class DataLoader(data.DataLoader):
         def __init__(self, *args, **kwargs):

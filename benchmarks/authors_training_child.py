@@ -18,6 +18,7 @@ import importlib.util
 import json
 import runpy
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,7 +28,9 @@ def replace_model(path):
     shims.old_spikingjelly()
     name = "src.model_improvements"
     spec = importlib.util.spec_from_file_location(name, path)
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    assert spec is not None and spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     module.AVCA = module.AVMST
 
