@@ -73,7 +73,9 @@ def test_a_misspelt_name_is_answered_with_the_nearest(module: str, arguments: st
 
 def test_a_name_that_is_near_none_gets_the_list_alone():
     answer = call("mdft.train", "zzz")
-    assert "expected one of embedded, debug" in answer.err and "did you mean" not in answer.err
+    assert (
+        "expected one of embedded, order, debug" in answer.err and "did you mean" not in answer.err
+    )
 
 
 @every_command
