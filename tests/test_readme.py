@@ -47,7 +47,7 @@ ELSEWHERE = {
     "mdft.seeds": "test_the_seeds_command_shows_means_of_what_is_there",
     "mdft.seeds [RECIPE] --seeds 0 1 2": "test_the_seeds_command_shows_means_of_what_is_there",
     "mdft.ablate": "test_the_report_by_hand",
-    "mdft.compare embedded --seeds 5 --tune 5": "test_a_system_end_to_end",
+    "mdft.compare embedded --data-seeds 3 --seeds 5 --tune 5": "test_a_system_end_to_end",
     "mdft.bits": "test_from_nothing_to_the_report",
     "mdft.data.export OUT --format tcaf": "test_the_command_writes_the_benchmark_of_a_seed",
     "mdft.doctor": "test_this_machine_passes",
