@@ -145,7 +145,8 @@ class Comparison:
                     if is_finished(job):
                         runs[data_seed, job.config.seed] = read_results(job.folder)
             config = (choice.trial if choice else self.tried(inputs, name)[0]).row.config
-            count = sum(p.numel() for p in build(config).parameters() if p.numel() > 1)
+            system = build(config)
+            count = sum(p.numel() for p in system.parameters()) if system.descends else 0
             entries[name] = Entry(runs, count, choice)
         return entries
 
@@ -160,11 +161,7 @@ class Comparison:
             others = self.data_seeds * self.seeds - 1
             jobs = plan(tried, (0,), self.out)
             final = plan(self.rows(inputs, name), range(self.seeds), self.out)
-            left = (
-                sum(not is_finished(job) for job in (*jobs, *final))
-                if final
-                else (sum(not is_finished(job) for job in jobs) + others)
-            )
+            left = sum(not is_finished(job) for job in (*jobs, *final)) + (0 if final else others)
             if left:
                 seconds += left * _seconds(tried[0].config)
         return seconds / at_once / 3600

@@ -98,8 +98,13 @@ def match(name: str, classes: Sequence[str]) -> int | None:
     return alike[0] if len(alike) == 1 else None
 
 
+def nfc(name: str) -> str:
+    """A name in Unicode's NFC form, in which names are compared: macOS decomposes file names."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return nfc(name).casefold()
 
 
 def _ids(path: Path, classes: Sequence[str]) -> list[int]:

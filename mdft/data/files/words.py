@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from mdft.data.files.splits import nfc
 from mdft.data.files.unpickle import load_npy
 from mdft.errors import UserError, closest
 
@@ -79,12 +79,12 @@ def _aligned(
     """The vectors of one file, (C, W), and a note."""
     known = _read_vectors(vectors)
     for name, other in manual.items():
-        if _nfc(other) not in known:
+        if nfc(other) not in known:
             raise UserError(
                 f"{vectors}: no vector for {other!r} (class {name!r} in {names_csv.name})"
                 f"{closest(other, list(known))}"
             )
-    by_name = np.stack([known[_nfc(manual[name])] for name in classes])
+    by_name = np.stack([known[nfc(manual[name])] for name in classes])
     in_order = np.stack([known[key] for key in sorted(known)])
     if len(in_order) != len(classes):
         if alignment == "legacy":
@@ -121,9 +121,9 @@ def read_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
             continue
         if found.setdefault(original, manual) != manual:
             raise UserError(f"{path}: {original!r} has two names, {found[original]!r}, {manual!r}")
-    alike = {_nfc(name).casefold(): name for name in found}
+    alike = {nfc(name).casefold(): name for name in found}
     joined = {
-        name: found.get(name) or found.get(alike.get(_nfc(name).casefold(), "")) for name in classes
+        name: found.get(name) or found.get(alike.get(nfc(name).casefold(), "")) for name in classes
     }
     for name, manual in joined.items():
         if not manual:
@@ -144,12 +144,7 @@ def _read_vectors(path: Path) -> Mapping[str, np.ndarray]:
         if vector.shape != shape:
             raise UserError(f"{path}: the vector of {name!r} is {vector.shape}, expected {shape}")
         with np.errstate(over="ignore"):  # beyond float32: becomes infinite, refused below
-            vectors[_nfc(name)] = vector.astype(np.float32)
-        if not np.isfinite(vectors[_nfc(name)]).all():
+            vectors[nfc(name)] = vector.astype(np.float32)
+        if not np.isfinite(vectors[nfc(name)]).all():
             raise UserError(f"{path}: the vector of {name!r} is not finite")
     return vectors
-
-
-def _nfc(name: str) -> str:
-    """Names are compared in Unicode's NFC form: file names from macOS are decomposed."""
-    return unicodedata.normalize("NFC", name)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mdft.data.files.splits import nfc
 from mdft.data.video.wordfiles import WordFile, read_word_file
 from mdft.errors import UserError, closest
 
@@ -31,7 +32,7 @@ def words_of(name: str) -> list[str]:
     >>> words_of("ApplyEye_makeup-2")
     ['apply', 'eye', 'makeup', '2']
     """
-    apart = _CAMEL.sub(" ", unicodedata.normalize("NFC", name))
+    apart = _CAMEL.sub(" ", nfc(name))
     # Keep combining marks with their letter: the vowels of Hindi and Thai are marks.
     letters = (c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in apart)
     return "".join(letters).casefold().split()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mdft.data.files.splits import PARTS
+from mdft.data.files.splits import PARTS, nfc
 from mdft.errors import UserError, closest, require
 
 #: Fraction of the classes that are unseen in each stage, and fractions of a class's clips held
@@ -153,4 +152,4 @@ def _by_name(path: Path, clips: Sequence[str]) -> dict[str, str]:
 
 
 def _name(clip: str) -> str:
-    return unicodedata.normalize("NFC", clip.replace("\\", "/")).removeprefix("./")
+    return nfc(clip.replace("\\", "/")).removeprefix("./")
