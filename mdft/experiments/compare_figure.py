@@ -17,6 +17,9 @@ from mdft.experiments.spread import spread
 from mdft.runs.folder import Results
 from mdft.systems import build
 
+#: A system's title, its point, and its colour.
+Label = tuple[str, tuple[float, float], str]
+
 
 def write_comparison_figure(path: Path, blocks: Mapping[Inputs, Mapping[str, Entry]]) -> None:
     """Draw the figure; the same numbers give the same file.
@@ -27,16 +30,22 @@ def write_comparison_figure(path: Path, blocks: Mapping[Inputs, Mapping[str, Ent
     """
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, len(blocks), sharey=True, squeeze=False)[0]
-        for axes, (inputs, entries) in zip(panels, blocks.items(), strict=True):
+        panels = figure.subplots(1, len(blocks), squeeze=False)[0]
+        labels = [
             _panel(axes, inputs, {name: entry.results for name, entry in entries.items()})
+            for axes, (inputs, entries) in zip(panels, blocks.items(), strict=True)
+        ]
         panels[0].set_ylabel("HM, %")
+        figure.draw_without_rendering()  # the layout decides which labels overlap
+        for axes, of_panel in zip(panels, labels, strict=True):
+            _write_labels(axes, of_panel)
 
     write_drawing(path, (5 * len(blocks) + 1, 4.5), draw)
 
 
-def _panel(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]) -> None:
-    labels: list[tuple[str, tuple[float, float], str]] = []
+def _panel(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]) -> list[Label]:
+    """Draw the points of a panel; return their labels."""
+    labels: list[Label] = []
     for system, found in results.items():
         if not found:
             continue
@@ -46,15 +55,17 @@ def _panel(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]) -> 
         axes.errorbar(*place, yerr=up, xerr=across, fmt="o", color=colour, capsize=2)
         labels.append((build.TITLES[system], place, colour))
     axes.set_xscale("log")
-    axes.set_ylim(0, 100)
+    axes.margins(x=0.2, y=0.1)  # room for the labels
+    axes.set_ylim(bottom=0)
     axes.set_xlabel("training, seconds (log scale)")
     plain(axes, title, "both")
-    _write_labels(axes, labels)
+    return labels
 
 
-def _write_labels(axes: Axes, labels: Sequence[tuple[str, tuple[float, float], str]]) -> None:
-    """Write a label beside each point, in the first of four corners where it overlaps no other."""
-    taken: list[Bbox] = []
+def _write_labels(axes: Axes, labels: Sequence[Label]) -> None:
+    """Write a label beside each point, in the first of four corners where it overlaps nothing."""
+    points = [axes.transData.transform(place) for _, place, _ in labels]
+    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in points]
     for text, place, colour in labels:
         for up, across in product((5, -5), (5, -5)):
             label = axes.annotate(
