@@ -49,13 +49,13 @@ def test_five_hundred_steps_of_training(tmp_path: Path):
         nonlocal steps
         if "step" in record:
             steps += 1
-            if steps in (96, 496):
+            if steps % 100 == 96:
                 seen.append(usage())
 
     config = small_config(epochs=62, batch_size=4)
     Trainer(config, random_clips(), tmp_path, report).choose()
     assert steps == 496
-    must_be_flat(*seen, growth=8 * MB)
+    must_be_flat(seen, growth=MB)
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +80,11 @@ def test_four_thousand_conversions(clips: list[Path], tmp_path: Path):
         return sum(not attempt(jobs[i % 5], convert).error for i in range(times))
 
     assert work(500) == 400
-    before = usage()
-    assert work(4_000) == 3_200
-    must_be_flat(before, usage(), growth=8 * MB)
+    looks = [usage()]
+    for _ in range(4):
+        assert work(1_000) == 800
+        looks.append(usage())
+    must_be_flat(looks, growth=2 * MB)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{i}.npz" for i in range(4)]
 
 
@@ -93,20 +95,25 @@ def one_child(before: Usage) -> psutil.Process:
 
 @pytest.mark.subprocess
 def test_two_hundred_clips_read_in_a_process_of_their_own(tmp_path: Path):
-    """It serves them all and holds on to none; it ends with its reader."""
-    clip = write_film(tmp_path / "clip.mkv", 4, 10, None, 8000)
+    """It serves them all and holds on to none; it ends with its reader.
+
+    FFmpeg's buffers fragment the allocator's heap, by an amount that depends on the machine, so
+    the process may grow; but by less than half of what the frames of all these clips occupy.
+    """
+    clip = write_film(tmp_path / "clip.mkv", 40, 10, None, 8000)
     before = usage()
     with IsolatedReader(Limits(seconds=3600)) as reader:
-        asked = Wanted(str(clip))
         for _ in range(50):
-            reader.read(asked)
+            footage = reader.read(Wanted(str(clip)))
         warm, server = usage(), one_child(before)
         rss = server.memory_info().rss
         for _ in range(200):
-            reader.read(asked)
+            reader.read(Wanted(str(clip)))
         assert one_child(before) == server
-        assert server.memory_info().rss - rss < 8 * MB
-        must_be_flat(warm, usage(), growth=8 * MB)
+        leaked = 200 * footage.frames.nbytes
+        assert leaked > 40 * MB
+        assert server.memory_info().rss - rss < leaked / 2
+        must_be_flat([warm, usage()], growth=leaked // 2)
     after = usage()
     assert after.children <= before.children and after.handles <= before.handles
 
@@ -146,9 +153,11 @@ def test_a_hundred_runs_of_lava_in_this_process():
             simulate(network, inputs, ("lava_float", "lava_fixed")[i % 2], grids=grids())
 
     work(20)
-    before = usage()
-    work(100)
-    must_be_flat(before, usage(), growth=8 * MB)
+    looks = [usage()]
+    for _ in range(4):
+        work(25)
+        looks.append(usage())
+    must_be_flat(looks, growth=MB)
 
 
 @LINUX
@@ -160,9 +169,10 @@ def test_runs_of_lavas_own_runtime_leave_nothing(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(lava_process.secrets, "token_hex", lambda size: token)
     expected = reference_int(quantise(network, grids()), inputs)
     simulate(network, inputs, "lava_fixed", grids=grids())  # what is imported once
-    before = usage()
+    looks = [usage()]
     for _ in range(2):
         found = simulate(network, inputs, "lava_fixed", grids=grids(), runtime="process")
         np.testing.assert_array_equal(found.spikes["lif_2"], expected.spikes["lif_2"])
         assert not list(SHM.glob(f"lv{token}_*"))
-    must_be_flat(before, usage(), growth=8 * MB)
+        looks.append(usage())
+    must_be_flat(looks, growth=8 * MB)
