@@ -12,7 +12,10 @@ D      features (512)
 E      joint audio-visual-text space (64)
 W      word-vector space (300); in ``mdft.data.feature_bins`` visual features
 C      classes
-F      inputs of a linear layer; in :mod:`mdft.systems` audio and visual features concatenated
+F      inputs of a linear layer; in :mod:`mdft.systems` audio and visual features concatenated;
+       in :mod:`mdft.model.recurrence` a multiple of D
+H      heads of an attention
+U      width of a head, D = H·U
 M      the seconds of all clips, one clip after the other
 N      clips of a data set; in :mod:`mdft.lif` and :mod:`mdft.model` neurons of a spiking layer
 A      one value for all neurons or one for each: 1 or N

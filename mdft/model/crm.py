@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from mdft.model.layers import Attention, ResidualMLP, at_seconds
+from mdft.model.layers import Attention, ResidualMLP, at_seconds, each_second
 
 
 def accumulate(output_BTKN: Tensor) -> Tensor:
@@ -53,9 +53,7 @@ class MotionGate(nn.Module):
             rate_BTD: running firing rate of its motion branch.
             mask_BT: bool, True where the second exists.
         """
-        gate = torch.sigmoid(self.norm(rate_BTD[mask_BT]))
-        gate_BTD = gate.new_zeros(rate_BTD.shape).masked_scatter(mask_BT[..., None], gate)
-        return x_BTD * gate_BTD
+        return x_BTD * each_second(lambda rate: self.norm(rate).sigmoid(), rate_BTD, mask_BT)
 
 
 class FusionBlock(nn.Module):

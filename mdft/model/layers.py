@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -78,6 +80,13 @@ class ResidualMLP(nn.Module):
             nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim)
         )
 
+    @property
+    def linears(self) -> tuple[nn.Linear, nn.Linear]:
+        """The two layers of the MLP."""
+        up, _, down = self.mlp
+        assert isinstance(up, nn.Linear) and isinstance(down, nn.Linear)
+        return up, down
+
     def forward(self, x: Tensor) -> Tensor:
         """The same shape as ``x``."""
         return self.mlp(self.norm(x)) + x
@@ -120,7 +129,6 @@ class Encoder(nn.Module):
         self.blocks = nn.Sequential(
             norm_relu_block(features, dim, dropout), norm_relu_block(dim, dim, dropout)
         )
-        self.dim = dim
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         """Encode the seconds that exist; the others are 0.
@@ -132,9 +140,7 @@ class Encoder(nn.Module):
         Returns:
             (B,T,D), non-negative.
         """
-        encoded = self.blocks(x_BTD[mask_BT])
-        out_BTD = encoded.new_zeros(*mask_BT.shape, self.dim)
-        return out_BTD.masked_scatter(mask_BT[..., None], encoded)
+        return each_second(self.blocks, x_BTD, mask_BT)
 
 
 class Projection(nn.Sequential):
@@ -172,6 +178,21 @@ class Reconstruction(nn.Sequential):
 
     def __init__(self, width_in: int, hidden: int, width_out: int, dropout: float) -> None:
         super().__init__(norm_relu_block(width_in, hidden, dropout), nn.Linear(hidden, width_out))
+
+
+def each_second(layer: Callable[[Tensor], Tensor], x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    """``layer`` of the seconds that exist, as one batch (X,D); 0 at the others.
+
+    Args:
+        layer: maps rows to as many rows.
+        x_BTD: its input.
+        mask_BT: bool, True where the second exists.
+    """
+    if mask_BT.all():  # the usual case, without copies of what exists
+        return layer(x_BTD.flatten(0, 1)).unflatten(0, mask_BT.shape)
+    out_XD = layer(x_BTD[mask_BT])
+    out_BTD = out_XD.new_zeros(*mask_BT.shape, out_XD.shape[-1])
+    return out_BTD.masked_scatter(mask_BT[..., None], out_XD)
 
 
 def masked_mean(x_BTD: Tensor, mask_BT: Tensor) -> Tensor:

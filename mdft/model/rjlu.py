@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from mdft.model.layers import Attention, ResidualMLP
-
-
-class Projected(NamedTuple):
-    """A token's projections in the attentions of the RJLU, (..., D) or (..., 2D).
-
-    Attributes:
-        own_q: query of (1), in the modality's own attention.
-        own_kv: keys and values of (1).
-        joint_q: query of (2).
-        joint_kv: keys and values of (2).
-    """
-
-    own_q: Tensor
-    own_kv: Tensor
-    joint_q: Tensor
-    joint_kv: Tensor
+from mdft.model.recurrence import JointRecurrence, JointWeights, joint_sequence, joint_step
 
 
 class RJLU(nn.Module):
@@ -68,42 +51,12 @@ class RJLU(nn.Module):
         self.self_attention = Attention(dim, heads)
         self.tail = ResidualMLP(dim)
         self.h_0 = nn.Parameter(torch.zeros(dim))
+        #: The step, or what it was compiled to.
+        self.step = joint_step
 
     def extra_repr(self) -> str:
         """Width and heads."""
         return f"dim={self.dim}, heads={self.heads}"
-
-    def step(self, a: Projected, v: Projected, h_BD: Tensor) -> tuple[Tensor, Tensor]:
-        """One second: ``(a^t, v^t), h^{t−1} → S^t, h^t``.
-
-        Args:
-            a: audio features of the second, from :meth:`project`.
-            v: visual features of the second.
-            h_BD: joint knowledge of the second before.
-
-        Returns:
-            ``S_BD`` and the new ``h_BD``.
-        """
-        c_BD = self._cross(self.audio_attention, a, h_BD)
-        c_BD = c_BD + self._cross(self.visual_attention, v, h_BD)
-        joint = self.self_attention
-        q_B3D = torch.stack([a.joint_q, joint.query(h_BD), v.joint_q], dim=1)
-        kv_B3D = torch.stack([a.joint_kv, joint.key_value(h_BD), v.joint_kv], dim=1)
-        S_BD = self.tail(joint.attend(q_B3D, kv_B3D)).mean(1)
-        gate_BD = torch.sigmoid(c_BD)
-        return S_BD, gate_BD * h_BD + (1 - gate_BD) * S_BD
-
-    def project(self, attention: Attention, x: Tensor) -> Projected:
-        """Queries, keys and values of a modality's own tokens, which do not depend on ``h``.
-
-        Args:
-            attention: ``audio_attention`` or ``visual_attention``.
-            x: features, (..., D).
-        """
-        joint = self.self_attention
-        return Projected(
-            attention.query(x), attention.key_value(x), joint.query(x), joint.key_value(x)
-        )
 
     def forward(
         self, a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor | None = None
@@ -124,17 +77,48 @@ class RJLU(nn.Module):
         if mask_BT is None:
             mask_BT = torch.ones(a_BTD.shape[:2], dtype=torch.bool, device=a_BTD.device)
         self._check(a_BTD, v_BTD, mask_BT)
-        a = self.project(self.audio_attention, a_BTD)
-        v = self.project(self.visual_attention, v_BTD)
-        seconds = zip(*(x.unbind(1) for x in (*a, *v)), mask_BT.unbind(1), strict=True)
+        own_2TB6HU, weights = self._project(a_BTD, v_BTD), self._weights()
         h_BD = self.h_0.expand(len(a_BTD), -1)
-        S, h = [], []
-        for *projected, m_B in seconds:
-            S_BD, next_BD = self.step(Projected(*projected[:4]), Projected(*projected[4:]), h_BD)
-            h_BD = torch.where(m_B[:, None], next_BD, h_BD)
-            S.append(S_BD)
-            h.append(h_BD)
-        return torch.stack(S, 1), torch.stack(h, 1)
+        if self.step is joint_step and not torch.is_autocast_enabled(a_BTD.device.type):
+            S_TBD, h_TBD = JointRecurrence.apply(own_2TB6HU, h_BD, mask_BT.t(), *weights)
+        else:
+            S_TBD, h_TBD = joint_sequence(self.step, own_2TB6HU, h_BD, mask_BT.t(), weights)
+        return S_TBD.transpose(0, 1), h_TBD.transpose(0, 1)
+
+    def _project(self, a_BTD: Tensor, v_BTD: Tensor) -> Tensor:
+        """Queries, keys and values of each modality's own tokens in (1) and (2), without ``h``."""
+        own = (self.audio_attention, self.visual_attention)
+        maps = [[unit.query, unit.key_value, *self._joint()] for unit in own]
+        weight_2FD = torch.stack([torch.cat([m.weight for m in row]) for row in maps])
+        bias_21F = torch.stack([torch.cat([m.bias for m in row]) for row in maps])[:, None]
+        x_2TBD = torch.stack([a_BTD, v_BTD]).transpose(1, 2)
+        own_2XF = torch.baddbmm(bias_21F, x_2TBD.flatten(1, 2), weight_2FD.transpose(1, 2))
+        width = self.dim // self.heads
+        return own_2XF.view(*x_2TBD.shape[:3], 6, self.heads, width)
+
+    def _weights(self) -> JointWeights:
+        """The weights of a step, those that multiply the same input side by side."""
+        own = self.audio_attention, self.visual_attention
+        joint, tail = self.self_attention, self.tail
+        memory = [*(unit.key_value for unit in own), *self._joint()]
+        up, down = tail.linears
+        return JointWeights(
+            memory_FD=torch.cat([m.weight for m in memory]),
+            memory_F=torch.cat([m.bias for m in memory]),
+            gate_DF=torch.cat([unit.out.weight for unit in own], dim=1),
+            gate_D=own[0].out.bias + own[1].out.bias,
+            out_DD=joint.out.weight,
+            out_D=joint.out.bias,
+            norm_weight_D=tail.norm.weight,
+            norm_bias_D=tail.norm.bias,
+            up_FD=up.weight,
+            up_F=up.bias,
+            down_DF=down.weight,
+            down_D=down.bias,
+        )
+
+    def _joint(self) -> tuple[nn.Linear, nn.Linear]:
+        return self.self_attention.query, self.self_attention.key_value
 
     def _check(self, a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor) -> None:
         expected = (*mask_BT.shape, self.dim)
@@ -148,8 +132,3 @@ class RJLU(nn.Module):
                 raise ValueError(
                     f"RJLU: {name} has shape {tuple(x_BTD.shape)}, expected {expected}"
                 )
-
-    @staticmethod
-    def _cross(attention: Attention, own: Projected, h_BD: Tensor) -> Tensor:
-        kv_B2D = torch.stack([own.own_kv, attention.key_value(h_BD)], dim=1)
-        return attention.attend(own.own_q[:, None], kv_B2D)[:, 0]

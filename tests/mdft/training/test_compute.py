@@ -148,7 +148,7 @@ def test_what_is_compiled_is_called(ragged_clips: ClipSet, monkeypatch):
     compile_dense(system, "reduce-overhead")
     assert torch.equal(system.embed_clips(batch).o_BRE, expected)
     steps = ragged_clips.seconds_N[ragged_clips.splits["val_seen"]].max()
-    assert [name for name, _ in called] == ["RJLU.step"] * steps + [
+    assert [name for name, _ in called] == ["joint_step"] * steps + [
         "ResidualMLP.forward",
         "ResidualMLP.forward",
         "CrossModalTransformer.forward",
