@@ -2,8 +2,9 @@
 
 A step is that of the trainer: draw clips, batch them, forward, loss, backward, Adam, and its checks
 and counts. Its floor is a repetition of its matrix products alone, forward and backward, those of
-spikes as dense ones. Clips are random, of the shape of UCF-GZSL. Our systems are compared and, with a path to a checkout, the
-authors' code of TCaF, AVMST and AVCA in the same run, with our sizes of the same system:
+spikes as dense ones. Clips are random, of the shape of UCF-GZSL. Our systems are compared and, with
+a path to a checkout, the authors' code of TCaF, AVMST and AVCA in the same run, with our sizes of
+the same system:
 
     python -m benchmarks.training --tcaf TCAF-GZSL --avmst ICME23_AVMST --avca AVCA-GZSL
 
