@@ -21,6 +21,9 @@ ADDED = (
     "compute.reproducible",
     "model.motion.arithmetic",
     "model.motion.weight_bits",
+    "model.motion.value",
+    "model.readout",
+    "loss.temperature",
 )
 
 

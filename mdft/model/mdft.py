@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mdft.config.model import ModelConfig
 from mdft.data.cells import pool_cells
@@ -61,11 +62,14 @@ class Output:
     Attributes:
         o_av_BE: audio-visual embeddings, eq. (12).
         reconstructed_BW: their reconstructed word vectors.
+        embedding_BX: what is compared with :meth:`MDFT.embed_words`: ``o_av_BE``, or the
+            reconstructed word vectors as unit vectors.
         spikes: pathway → spikes (B,S,N) of each layer; empty without a spiking network.
     """
 
     o_av_BE: Tensor
     reconstructed_BW: Tensor
+    embedding_BX: Tensor
     spikes: dict[str, list[Tensor]]
 
 
@@ -99,9 +103,9 @@ class MDFT(nn.Module):
             self.dab = DiscrepancyAnalysis()
         self.motion = nn.ModuleDict({p: motion_network(config, p) for p in self.pathways})
         self.crm = (
-            CRM(D, config.heads, config.transformer_layers, self.pathways)
+            CRM(D, config.heads, config.transformer_layers, self.pathways, value=motion.value)
             if config.crm
-            else GatedSum(D, self.pathways)
+            else GatedSum(D, self.pathways, value=motion.value)
         )
         self.av_proj = Projection(D, D, E, config.dropout_projection)
         self.w_proj = Projection(config.words, D, E, config.dropout_words)
@@ -130,8 +134,7 @@ class MDFT(nn.Module):
         layers = {p: self._layers(p, x) for p, x in inputs.items()}  # SNN: eqs. (8), (9)
         motion = {pathway: outputs[-1] for pathway, outputs in layers.items()}
         o_av_BE = self.reason(semantics, motion, batch.mask_BT)  # CRM, AV_proj: eqs. (10)-(12)
-        spikes = layers if self.spiking else {}
-        return Output(o_av_BE, self.reconstruct(o_av_BE), spikes)
+        return self.output(o_av_BE, layers if self.spiking else {})
 
     @property
     def spiking(self) -> bool:
@@ -168,9 +171,28 @@ class MDFT(nn.Module):
         F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
         return self.av_proj(masked_mean(F_av_BTD, mask_BT))
 
+    def output(self, o_av_BE: Tensor, spikes: dict[str, list[Tensor]]) -> Output:
+        """The output that belongs to the embeddings of :meth:`reason`.
+
+        Args:
+            o_av_BE: ``O_av``.
+            spikes: the spikes that led to it.
+        """
+        reconstructed_BW = self.reconstruct(o_av_BE)
+        in_words = self.config.readout == "words"
+        embedding_BX = functional.normalize(reconstructed_BW) if in_words else o_av_BE
+        return Output(o_av_BE, reconstructed_BW, embedding_BX, spikes)
+
     def embed_words(self, words_CW: Tensor) -> Tensor:
-        """``O_w = W_proj(w)``, (C,E), for the words of C classes."""
-        return self.w_proj(words_CW)
+        """The vectors of C classes that clips are compared with.
+
+        With readout ``joint`` ``O_w = W_proj(w)``, (C,E); with ``words`` w as a unit vector, (C,W).
+        """
+        return (
+            functional.normalize(words_CW)
+            if self.config.readout == "words"
+            else self.w_proj(words_CW)
+        )
 
     def branch(self, pathway: str) -> MotionBranch:
         """The motion branch of ``"audio"`` or ``"visual"``."""
