@@ -125,6 +125,7 @@ def label(command: Command, classifier: Classifier) -> int:
     """
     from mdft.data.files.splits import read_lines
     from mdft.data.video.backbones import make_backbone
+
     names = None if command.classes is None else read_lines(command.classes)
     choice = classifier.candidates(names, command.vectors)
     console = Console(stderr=command.json)

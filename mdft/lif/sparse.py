@@ -39,7 +39,9 @@ class _SpikeProduct(torch.autograd.Function):
         weight_FN = weight_NF.new_empty(weight_NF.shape[::-1])
         _kernels().transpose(flat(weight_NF), flat(weight_FN), len(weight_NF))
         arrays = flat(signal_XF), flat(weight_FN), flat(out_XN)
-        over_samples(_kernels().add_rows, len(signal_XF), out_XN.numel(), *arrays, signal_XF.shape[1])
+        over_samples(
+            _kernels().add_rows, len(signal_XF), out_XN.numel(), *arrays, signal_XF.shape[1]
+        )
         return out_XN
 
     @staticmethod
