@@ -16,6 +16,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.checkouts import clips_folder
 from benchmarks.figures import write_figures
 from benchmarks.matched import on_matched
 from benchmarks.peers import peers
@@ -24,8 +25,6 @@ from events import frames_to_bins, frames_to_events
 from events.reference import frames_to_events_reference
 from events.response import convention
 from events.video.clip import Clip
-
-_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def on_scene(config: Config, console: Console) -> dict[str, float]:
 
 def on_clips(config: Config, console: Console) -> dict[str, float]:
     """Print and return, for each clip, the time for its events relative to its decoding."""
-    folder = config.clips or Path(os.environ.get("MDFT_SHARED_DATA", _BESIDE)) / "clips"
+    folder = config.clips or clips_folder()
     if not folder.is_dir():
         console.print(f"clips: left out, no folder {folder.name} (--clips)")
         return {}

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from benchmarks.checkouts import clips_folder
 from benchmarks.figures import read_figures
 from mdft.errors import UserError
 
@@ -41,6 +42,7 @@ class Benchmark:
 
 _STEP = ("--batches", "64", "--rounds", "3", "--systems", "mdft")
 #: In the order of the table. Quick runs measure at a size of their targets where there is one.
+#: Figures are written to the file ``--figures``, those of ``gpu`` to figures.json in ``--out``.
 BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark("startup"),
     Benchmark("events"),
@@ -111,6 +113,8 @@ def missing(benchmark: Benchmark, checkouts: Mapping[str, Path]) -> str:
         "motion_branch": ("spikingjelly", "norse", "sinabs"),
     }.get(benchmark.name, ())
     absent = [f"{name} is not installed" for name in peers if find_spec(name) is None]
+    if benchmark.name == "events" and not clips_folder().is_dir():
+        absent.append("no folder of clips (MDFT_SHARED_DATA)")
     if benchmark.name == "training":
         systems = ("tcaf", "avmst", "avca")
         absent += [f"no checkout by --{s}" for s in systems if s not in checkouts]

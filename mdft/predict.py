@@ -66,9 +66,11 @@ class Command:
 def main(command: Command) -> int:
     """Run the command; return 0, or 1 if a clip could not be read."""
     check(command)
-    # Imported here: --help and a mistyped flag need no torch.
+    # Imported here, in this order: --help and a mistyped flag or folder need no torch.
     from events.video.isolated import reader_here
+    from mdft.runs.folder import run_folder
 
+    run_folder(command.run)
     reader_here().start()  # it imports its libraries while this process imports torch
     from mdft.inference.classifier import load
 

@@ -133,6 +133,23 @@ def test_predict_starts_one_process_and_loads_no_kernel_and_no_figures(clip: Pat
 
 
 @pytest.mark.subprocess
+def test_a_mistyped_run_is_found_before_torch_is_loaded_and_a_process_is_started():
+    code = """
+import subprocess, sys
+from pathlib import Path
+
+subprocess.Popen = None  # a process would be an error
+from tests.commands import run
+
+status, _, err = run("mdft.predict", "no/such", "clip.mp4", folder=Path.cwd())
+assert status == 2 and err.startswith("error: no/such: no such folder"), (status, err)
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.subprocess
 def test_the_process_that_reads_clips_loads_no_torch():
     loading = "import json, sys, events.video.isolated, events.video.footage; "
     loading += "print(json.dumps(sorted(sys.modules)))"
