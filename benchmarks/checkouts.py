@@ -1,7 +1,11 @@
-"""Checkouts of the authors' repositories, which the user gives; none of their code is in here."""
+"""Folders that the user gives: checkouts of the authors' repositories, and clips to measure.
+
+None of their content is in this repository.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mdft.config.baselines import SystemName
@@ -13,6 +17,12 @@ CHECKOUTS: dict[SystemName, tuple[str, str]] = {
     "avmst": ("src/model_improvements.py", "github.com/liwr-hit/ICME23_AVMST"),
     "avca": ("src/model_improvements.py", "github.com/ExplainableML/AVCA-GZSL"),
 }
+
+
+def clips_folder() -> Path:
+    """The folder of clips of the shared data, which need not exist."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("MDFT_SHARED_DATA", beside)) / "clips"
 
 
 def checked(system: SystemName, checkout: Path, *files: str) -> Path:

@@ -16,6 +16,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.checkouts import clips_folder
+from benchmarks.figures import write_figures
 from benchmarks.matched import on_matched
 from benchmarks.peers import peers
 from benchmarks.processor_time import Work, measure
@@ -23,8 +25,6 @@ from events import frames_to_bins, frames_to_events
 from events.reference import frames_to_events_reference
 from events.response import convention
 from events.video.clip import Clip
-
-_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,12 @@ class Config:
     Attributes:
         quick: few rounds, only clips of at most 640 pixels width.
         clips: folder of clips; by default those of the shared data.
+        figures: also write the ratios to this JSON file, for ``python -m benchmarks``.
     """
 
     quick: bool = False
     clips: Path | None = None
+    figures: Path | None = None
 
 
 def scene(frames: int = 300, height: int = 180, width: int = 240) -> tuple[np.ndarray, np.ndarray]:
@@ -80,8 +82,12 @@ def ours(
     }
 
 
-def on_scene(config: Config, console: Console) -> None:
-    """Print our times, the reference's, the peers' and the floor, for the rendered scene."""
+def on_scene(config: Config, console: Console) -> dict[str, float]:
+    """Print our times, the reference's, the peers' and the floor, for the rendered scene.
+
+    Returns:
+        CPU time of each over that of our events; of peers, where they are installed.
+    """
     frames, times = scene()
     found = len(frames_to_events(frames, times))
     here, absent = peers(frames, times)
@@ -106,15 +112,17 @@ def on_scene(config: Config, console: Console) -> None:
         console.print(f"{name}: {count:,} events")
     for name, reason in absent.items():
         console.print(f"{name}: left out, {reason}")
-    on_matched(frames, times, 3 if config.quick else 11, console)
+    figures = {f"{n} / ours, a clip": t.cpu / base for n, t in taken.items() if n != "events"}
+    return figures | on_matched(frames, times, 3 if config.quick else 11, console)
 
 
-def on_clips(config: Config, console: Console) -> None:
-    """Print, for each clip, the time for its events relative to its decoding."""
-    folder = config.clips or Path(os.environ.get("MDFT_SHARED_DATA", _BESIDE)) / "clips"
+def on_clips(config: Config, console: Console) -> dict[str, float]:
+    """Print and return, for each clip, the time for its events relative to its decoding."""
+    folder = config.clips or clips_folder()
     if not folder.is_dir():
         console.print(f"clips: left out, no folder {folder.name} (--clips)")
-        return
+        return {}
+    figures: dict[str, float] = {}
     table = Table(title="clips: CPU ms, all threads of the process", title_justify="left")
     head = ("clip", "frames", "size", "events", "decode", "events", "E_v", "Mev/s", "× real time")
     for column in (*head, "events / decode", "of least", "E_v / decode", "wall, all threads"):
@@ -130,14 +138,17 @@ def on_clips(config: Config, console: Console) -> None:
         works = {"decode": lambda path=path: decode(path)} | ours(frames, times, seconds, luma)
         taken = measure(works, 1 if config.quick else 5)
         dec, one, every, bins = taken.values()
-        figures = (f"{1e3 * t.cpu:.0f}" for t in (dec, one, bins))
+        figures[f"events / decoding, {path.name}"] = one.cpu / dec.cpu
+        figures[f"E_v / decoding, {path.name}"] = bins.cpu / dec.cpu
+        cells = (f"{1e3 * t.cpu:.0f}" for t in (dec, one, bins))
         table.add_row(
             path.name, str(len(frames)), f"{frames.shape[2]}×{frames.shape[1]}", f"{found:,}",
-            *figures, f"{found / one.cpu / 1e6:.1f}", f"{times[-1] / 1e6 / one.wall:.0f}",
+            *cells, f"{found / one.cpu / 1e6:.1f}", f"{times[-1] / 1e6 / one.wall:.0f}",
             f"{one.cpu / dec.cpu:.2f}", f"{one.least / dec.least:.2f}",
             f"{bins.cpu / dec.cpu:.2f}", f"{every.wall / dec.wall:.2f}",
         )  # fmt: skip
     console.print(table)
+    return figures
 
 
 def decode(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
@@ -153,8 +164,7 @@ def main() -> None:
     """Print the tables."""
     config = tyro.cli(Config, prog="python -m benchmarks.events")
     console = Console(width=170)
-    on_scene(config, console)
-    on_clips(config, console)
+    write_figures(config.figures, on_scene(config, console) | on_clips(config, console))
 
 
 if __name__ == "__main__":

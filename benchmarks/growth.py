@@ -14,6 +14,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.figures import write_figures
 from benchmarks.points import Cost, Point, evaluation, isolated, training_step
 from benchmarks.synthetic import Shape
 
@@ -33,6 +35,8 @@ class Options:
     """A narrow model, three sizes of each, one counted step."""
     rounds: int = 4
     """Counted steps, or evaluations."""
+    figures: Path | None = None
+    """Also write the ratios to this JSON file, for ``python -m benchmarks``."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,13 @@ def _with(point: Point, field: str, size: int) -> Point:
     return replace(point, shape=replace(point.shape, **{field: size}))
 
 
+def exponents(scan: Scan, costs: Sequence[Cost]) -> tuple[float, float]:
+    """Return the exponents of time and of memory; less than 1 MB counts as 1 MB."""
+    sizes = list(scan.points)
+    seconds = exponent(sizes, [cost.seconds for cost in costs])
+    return seconds, exponent(sizes, [max(cost.peak - cost.learned, 2**20) for cost in costs])
+
+
 def table(scan: Scan, costs: Sequence[Cost]) -> Table:
     """Return a table of the cost of every size, with the exponents in the last row.
 
@@ -107,9 +118,7 @@ def table(scan: Scan, costs: Sequence[Cost]) -> Table:
         held, learned = cost.peak - cost.learned, cost.learned
         cells = f"{1e3 * cost.seconds:.1f}", f"{held / 2**20:.1f}", f"{learned / 2**20:.1f}"
         out.add_row(str(size), *cells)
-    sizes = list(scan.points)
-    seconds = exponent(sizes, [cost.seconds for cost in costs])
-    memory = exponent(sizes, [max(cost.peak - cost.learned, 2**20) for cost in costs])
+    seconds, memory = exponents(scan, costs)
     out.add_section()
     out.add_row("exponent", f"{seconds:.2f}", f"{memory:.2f}", "")
     return out
@@ -120,8 +129,13 @@ def main(options: Options) -> None:
     console = Console(width=100)
     where = f"{platform.machine()}, one thread, torch {torch.__version__}"
     console.print(f"processor time and memory, {where}")
+    figures: dict[str, float] = {}
     for scan in scans(options):
-        console.print(table(scan, isolated(scan.work, list(scan.points.values()))))
+        costs = isolated(scan.work, list(scan.points.values()))
+        console.print(table(scan, costs))
+        names = f"exponent of time, {scan.title}", f"exponent of memory, {scan.title}"
+        figures |= dict(zip(names, exponents(scan, costs), strict=True))
+    write_figures(options.figures, figures)
 
 
 if __name__ == "__main__":

@@ -77,13 +77,15 @@ def runs(frames: np.ndarray, times: np.ndarray) -> dict[str, Run]:
     }
 
 
-def on_matched(frames: np.ndarray, times: np.ndarray, rounds: int, console: Console) -> None:
-    """Print processor times at equal numbers of events, and the ratio of eventcv's to ours."""
+def on_matched(
+    frames: np.ndarray, times: np.ndarray, rounds: int, console: Console
+) -> dict[str, float]:
+    """Print processor times at equal numbers of events; return the ratios of eventcv's to ours."""
     try:
         found = runs(frames, times)
     except ImportError as error:
         console.print(f"equal numbers of events: left out, {error}")
-        return
+        return {}
     taken = measure({name: run.work for name, run in found.items()}, rounds)
     table = Table(title="equal numbers of events", title_justify="left")
     for column in ("", "C", "events", "CPU ms, median", "least", "eventcv / ours", "of least"):
@@ -95,3 +97,8 @@ def on_matched(frames: np.ndarray, times: np.ndarray, rounds: int, console: Cons
         ratios = f"{cost.cpu / base.cpu:.1f}", f"{cost.least / base.least:.1f}"
         table.add_row(name, *cells, f"{1e3 * cost.least:.1f}", *ratios)
     console.print(table)
+    pairs = {"at our number": names[:2], "at its number": names[2:]}
+    return {
+        f"eventcv / ours, an event, {which}": taken[theirs].cpu / taken[our].cpu
+        for which, (our, theirs) in pairs.items()
+    }

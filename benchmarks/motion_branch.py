@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import torch
 import tyro
 from torch import Tensor, nn
 
+from benchmarks.figures import write_figures
 from benchmarks.snn_peers import snn_peers
 from benchmarks.timing import medians, show
 from mdft.lif.layer import lif_sequence
@@ -48,6 +50,8 @@ class Options:
     """Counted rounds."""
     threads: int | None = None
     """Threads of torch; default: torch's own choice."""
+    figures: Path | None = None
+    """Also write the ratios to this JSON file, for ``python -m benchmarks``."""
 
 
 def measure(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]:
@@ -119,6 +123,22 @@ def kernel(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]
     return medians(works, rounds=rounds, wait=_wait(device))
 
 
+def ratios(rows: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return the ratio of each work to the matrix products, and of snnTorch to the branch.
+
+    Args:
+        rows: setting → work → seconds.
+    """
+    found = {}
+    for setting, seconds in rows.items():
+        for name, taken in seconds.items():
+            if name != "matrix products":
+                found[f"{name} / matrix products, {setting}"] = taken / seconds["matrix products"]
+            if name == "snnTorch":
+                found[f"snnTorch / motion branch, {setting}"] = taken / seconds["motion branch"]
+    return found
+
+
 def main(options: Options) -> None:
     """Print the tables."""
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -138,6 +158,7 @@ def main(options: Options) -> None:
         rows = {f"B {b}, S {s}": measure(b, s, rounds, options.device) for b, s in settings}
         title = f"{LAYERS} × (Linear + LIF), {WIDTH} wide, forward and backward, {where}"
         show(title, rows, "matrix products")
+        write_figures(options.figures, ratios(rows))
         rows = {f"B {b}, S {s}": kernel(b, s, 3 * rounds, options.device) for b, s in settings}
         show(f"one fused LIF alone, {where}", rows, "3 copies")
 

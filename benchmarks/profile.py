@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -24,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from benchmarks.figures import write_figures
 from benchmarks.processor_time import minima, timed
 from benchmarks.stepping import Stop, train, training
 from benchmarks.synthetic import Shape, random_clips
@@ -76,6 +78,8 @@ class Options:
     """Profiled steps."""
     threads: int = 1
     """Threads of torch."""
+    figures: Path | None = None
+    """Also write the ratios to this JSON file, for ``python -m benchmarks``."""
 
 
 @contextmanager
@@ -225,6 +229,8 @@ def main(options: Options) -> None:
     what = "quick" if options.quick else f"B {options.batch}, T {options.seconds}, K {options.bins}"
     where = f"{options.threads} threads, {platform.machine()}, torch {torch.__version__}"
     times, alone = profiled(options)
+    whole = sum(map(sum, times.values()))
+    write_figures(options.figures, {f"{p} / step": sum(t) / whole for p, t in times.items()})
     console.print(table(f"a training step of MDFT, {what}, {where}", times))
     console.print(f"a step without the profiler: {1e3 * alone:.2f} ms of the processor")
 

@@ -29,11 +29,12 @@ from rich.console import Console
 
 from benchmarks.authors_step import Authors, Settings
 from benchmarks.checkouts import CHECKOUTS, checked
+from benchmarks.figures import write_figures
 from benchmarks.floor import Products, again, multiplications
 from benchmarks.processor_time import Timed, minima, timed
 from benchmarks.stepping import Stop, parameters, train, training
 from benchmarks.synthetic import SOURCE, Shape, random_clips
-from benchmarks.training_table import Row, table, whole_run
+from benchmarks.training_table import Row, ratios, table, whole_run
 from mdft.config.baselines import SystemName
 from mdft.config.data import DataConfig
 from mdft.config.recipes import ucf
@@ -74,6 +75,8 @@ class Options:
     """A checkout of the authors' code."""
     python: str = sys.executable
     """Interpreter for the authors' code, with the packages that it requires."""
+    figures: Path | None = None
+    """Also write the ratios to this JSON file, for ``python -m benchmarks``."""
 
     @property
     def shape(self) -> Shape:
@@ -221,14 +224,17 @@ def main(options: Options) -> None:
     where = torch.cuda.get_device_name() if options.device == "cuda" else platform.machine()
     what = f"T {shape.seconds}, K {shape.bins}, width {shape.width}, {options.threads} threads"
     absent = [system for system in CHECKOUTS if getattr(options, system) is None]
+    figures: dict[str, float] = {}
     for batch in (32,) if options.quick else options.batches:
         rows = measure(options, clips, batch)
+        figures |= ratios(rows, f"B {batch}")
         title = f"training step, B {batch}, {what}, {where}, torch {torch.__version__}"
         console.print(table(title, batch, rows, absent))
         for row in (row for row in rows if row.name == TITLES[OURS]):
             console.print(whole_run(shape, batch, row.seconds))
         if options.epoch:
             console.print(measured_epoch(options, clips, batch))
+    write_figures(options.figures, figures)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,23 @@ def table(title: str, batch: int, rows: Sequence[Row], absent: Sequence[str]) ->
     return out
 
 
+def ratios(rows: Sequence[Row], setting: str) -> dict[str, float]:
+    """Return seconds of each step over its products, and of each other step over MDFT's.
+
+    Args:
+        rows: the measurements of one batch size.
+        setting: the end of the names.
+    """
+    ours = next((row.seconds for row in rows if row.name == TITLES[OURS]), None)
+    found = {}
+    for row in rows:
+        if row.floor is not None:
+            found[f"{row.name} / its products, {setting}"] = row.seconds / row.floor
+        if ours is not None and row.name != TITLES[OURS]:
+            found[f"{row.name} / {TITLES[OURS]}, {setting}"] = row.seconds / ours
+    return found
+
+
 def whole_run(shape: Shape, batch: int, step: float) -> str:
     """Estimate the time of a whole run from the seconds of a step.
 

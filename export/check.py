@@ -43,7 +43,8 @@ def tiny_branch() -> tuple[MotionBranch, Drive]:
     from mdft.model.motion import MotionBranch
 
     torch.manual_seed(0)
-    branch = MotionBranch(_WIDTH, _WIDTH, 2).eval()
+    # The plain loop gives the spikes of the compiled kernels, which take a second to load.
+    branch = MotionBranch(_WIDTH, _WIDTH, 2, fused=False).eval()
     active = torch.rand(_BATCH, _STEPS, _WIDTH) < 0.5
     x_BSF: torch.Tensor = active * torch.randint(1, 40, active.shape) / 16
     low, high = _THETAS

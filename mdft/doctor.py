@@ -41,7 +41,7 @@ _NO_LAVA = (
     "train, export and run the NumPy references here; for Lava, in a checkout of mdft: "
     "uv sync --python 3.10"
 )
-#: Name of a check → the arguments of hardware.run after the two files.
+#: Name of a check → the arguments of hardware.run after the two files; the slowest are last.
 SIMULATORS = {
     "NumPy float reference": "--backend reference_float",
     "NumPy integer reference": "--backend reference_int",
@@ -173,7 +173,7 @@ def call(name: str, module: str, *arguments: str) -> Check:
 
 
 def check_simulators(graph: Path, probe: Path) -> Iterator[Check]:
-    """Run every backend of hardware.run on the tiny branch, several at a time."""
+    """Run every backend of hardware.run on the tiny branch, several at a time, slowest first."""
 
     def check(name: str) -> Check:
         if "NumPy" not in name and find_spec("lava") is None:
@@ -183,7 +183,8 @@ def check_simulators(graph: Path, probe: Path) -> Iterator[Check]:
         return call(name, "hardware.run", str(graph), str(probe), *SIMULATORS[name].split())
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(check, SIMULATORS)
+        found = {name: pool.submit(check, name) for name in reversed(SIMULATORS)}
+        yield from (found[name].result() for name in SIMULATORS)
 
 
 def guarded(name: str, check: Callable[[], Check]) -> Check:
@@ -200,15 +201,17 @@ def checks(folder: Path) -> Iterator[Check]:
     Args:
         folder: folder for temporary files, which the caller removes.
     """
-    yield check_python()
-    yield guarded("PyTorch", check_torch)
-    yield guarded("CUDA", check_gpu)
-    yield guarded("cache", check_cache)
-    yield guarded("video to events", lambda: check_video(folder))
     tools = ", ".join(f"{name} {version(name)}" for name in ("nir", "nirtorch", "snntorch"))
     out = folder / "export"
-    exported = call(f"NIR file, read back ({tools})", "export.check", str(out))
-    yield exported
+    with ThreadPoolExecutor(2) as pool:  # child processes, while this process imports torch
+        export = pool.submit(call, f"NIR file, read back ({tools})", "export.check", str(out))
+        video = pool.submit(guarded, "video to events", lambda: check_video(folder))
+        yield check_python()
+        yield guarded("PyTorch", check_torch)
+        yield guarded("CUDA", check_gpu)
+        yield guarded("cache", check_cache)
+        yield video.result()
+        yield (exported := export.result())
     graph, probe = out / "motion_visual.nir", out / "probe.npz"
     if exported.status == "PASS":
         yield from check_simulators(graph, probe)

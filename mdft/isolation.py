@@ -39,7 +39,7 @@ _GRACE_S = 10.0
 class Child:
     """A child process that reads files one after another; it ends with this object.
 
-    The first file starts it; after a crash the next file starts it again.
+    The first file starts it, or :meth:`start` before; after a crash the next file starts it again.
 
     Args:
         module: module that the child runs; its ``__main__`` part calls :func:`serve`.
@@ -67,6 +67,10 @@ class Child:
         process, self._process = self._process, None
         if process is not None:
             _end(process)
+
+    def start(self) -> None:
+        """Start the process, if it is not running: it imports its libraries before a file comes."""
+        self._started()
 
     def read(
         self, path: str | Path, seconds: float, cpu_seconds: float | None = None, **request: Any

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mdft.inference.candidates import Guess
     from mdft.inference.classifier import Classifier
 
+#: At most so many clips are predicted without the compiled kernels.
+_FEW = 8
+
 
 @dataclass(frozen=True)
 class Command:
@@ -63,10 +66,30 @@ class Command:
 def main(command: Command) -> int:
     """Run the command; return 0, or 1 if a clip could not be read."""
     check(command)
-    # Imported here: --help and a mistyped flag need no torch.
+    # Imported here, in this order: --help and a mistyped flag or folder need no torch.
+    from events.video.isolated import reader_here
+    from mdft.runs.folder import run_folder
+
+    run_folder(command.run)
+    reader_here().start()  # it imports its libraries while this process imports torch
     from mdft.inference.classifier import load
 
-    return label(command, load(command.run, **command.feature_network))
+    classifier = load(command.run, **command.feature_network)
+    if len(command.clips) <= _FEW:
+        _without_kernels(classifier)
+    return label(command, classifier)
+
+
+def _without_kernels(classifier: Classifier) -> None:
+    """Compute the motion branch, if there is one, by its plain loop: the same spikes and membranes.
+
+    To load the compiled kernels takes a second, the loop 0.1 s for a clip of a minute.
+    """
+    from mdft.model.motion import MotionBranch
+
+    for module in classifier.model.modules():
+        if isinstance(module, MotionBranch):
+            module.fused = False
 
 
 def check(command: Command) -> None:
@@ -104,8 +127,6 @@ def label(command: Command, classifier: Classifier) -> int:
     """
     from mdft.data.files.splits import read_lines
     from mdft.data.video.backbones import make_backbone
-    from mdft.inference.explain import explain
-    from mdft.inference.page import write_page
 
     names = None if command.classes is None else read_lines(command.classes)
     choice = classifier.candidates(names, command.vectors)
@@ -121,6 +142,10 @@ def label(command: Command, classifier: Classifier) -> int:
             )
             guesses = classifier.predict(clip, choice)
             if command.explain is not None:
+                # Imported here: matplotlib and jinja2 take half a second.
+                from mdft.inference.explain import explain
+                from mdft.inference.page import write_page
+
                 page = explain(classifier, clip, choice, guesses)
                 write_page(command.explain, printable(path.name), page)
         except UserError as error:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import asdict, dataclass
 from types import TracebackType
 
-from events.video.footage import Footage, Wanted, read_footage
+from events.video.wanted import Footage, Wanted
 from mdft.isolation import Answer, Child, serve
 
 _ARRAYS = ("frames", "sound", "bins")
+_LOCAL = threading.local()
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class IsolatedReader:
         """End the process, if there is one."""
         self._child.close()
 
+    def start(self) -> None:
+        """Start the child process, if it is not running, so that it imports its libraries now."""
+        self._child.start()
+
     def read(self, wanted: Wanted) -> Footage:
         """Read one clip.
 
@@ -62,10 +68,22 @@ class IsolatedReader:
 
 
 def _read(**wanted: object) -> Answer:
+    # Imported here: only the child needs PyAV and numba, which take a second to import.
+    from events.video.footage import read_footage
+
     footage = read_footage(Wanted(**wanted))  # type: ignore[arg-type]
     header = {"fps": footage.fps, "remarks": footage.remarks}
     return header, {name: getattr(footage, name) for name in _ARRAYS}
 
 
+def reader_here() -> IsolatedReader:
+    """The reader of this thread: one child process reads all its clips, and ends with it."""
+    if not hasattr(_LOCAL, "reader"):
+        _LOCAL.reader = IsolatedReader()
+    return _LOCAL.reader
+
+
 if __name__ == "__main__":
+    import events.video.footage  # noqa: F401  before the first request, while the parent works
+
     serve(_read, int(sys.argv[1]))

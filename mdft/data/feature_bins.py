@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from events import feature_events
-
 #: Width of E_v.
 CHANNELS = 512
 #: Feature values processed at a time; each of several temporary arrays has 32 MiB of float64.
@@ -46,6 +44,8 @@ def feature_bins(
 
 def _signs(visual_MD: np.ndarray, offsets_N1: np.ndarray, threshold: float) -> np.ndarray:
     """(m, W) int8 events; clips of equal length are processed together as independent features."""
+    from events import feature_events  # imported here: it needs numba, a model with bins does not
+
     signs = np.empty(visual_MD.shape, dtype=np.int8)
     seconds_N = np.diff(offsets_N1)
     for seconds in np.unique(seconds_N):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from events.video.footage import Footage
+from events.video.wanted import Footage
 from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
 from mdft.inference.candidates import Candidates, Guess

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from events.video.footage import Footage
+from events.video.wanted import Footage
 from mdft.data.cells import event_images
 from mdft.inference.explain import Explanation, Pathway
 

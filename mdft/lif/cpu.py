@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mdft.lif import cpu_kernels as lif_numba
 from mdft.lif.loihi import state_limit
 from mdft.lif.neuron import LIFParams
 from mdft.lif.threads import over_samples
@@ -17,6 +17,13 @@ from mdft.lif.threads import over_samples
 def flat(x: Tensor) -> np.ndarray:
     """A tensor as a flat NumPy array in C order, (n,); shares memory if it is contiguous."""
     return x.detach().contiguous().view(-1).numpy()
+
+
+def _kernels() -> Any:
+    """The compiled loops, imported on first use: numba takes a second, and the loop needs none."""
+    from mdft.lif import cpu_kernels
+
+    return cpu_kernels
 
 
 def available() -> bool:
@@ -38,11 +45,11 @@ def forward(
     theta = number(params.v_threshold)
     if params.state_unit is None:
         given = *arrays, number(params.beta), theta, spikes, S
-        over_samples(lif_numba.forward, B, spikes.size, *given)
+        over_samples(_kernels().forward, B, spikes.size, *given)
         return 0
     outside_B = np.empty(B, np.int64)
     given = *arrays, params.beta, theta, spikes, S, params.state_unit, state_limit(params)
-    over_samples(lif_numba.forward_integer, B, spikes.size, *given, outside_B)
+    over_samples(_kernels().forward_integer, B, spikes.size, *given, outside_B)
     return int(outside_B.sum())
 
 
@@ -58,5 +65,5 @@ def backward(
     constants = params.beta, params.v_threshold, alpha / 2, math.pi / 2 * alpha
     results = flat(g_BSN), flat(g_BN), flat(g_BS1)
     given = *arrays, *map(number, constants), *results, S
-    over_samples(lif_numba.backward, B, g_BSN.numel(), *given)
+    over_samples(_kernels().backward, B, g_BSN.numel(), *given)
     return g_BSN, g_BS1 if shared else g_BSN, g_BN.sum(0)

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdft.lif.cpu import flat
-from mdft.lif.sparse_kernels import COLUMNS, LANES, add_outer, add_rows, transpose
 from mdft.lif.threads import over_samples
 
 #: Fraction of nonzero inputs from which on the matrix product is faster.
@@ -25,15 +24,24 @@ DENSEST = 0.15
 _STRIDE = 16
 
 
+def _kernels() -> Any:
+    """The compiled loops, imported on first use: numba takes a second."""
+    from mdft.lif import sparse_kernels
+
+    return sparse_kernels
+
+
 class _SpikeProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal_XF: Tensor, weight_NF: Tensor) -> Tensor:
         ctx.save_for_backward(signal_XF, weight_NF)
         out_XN = signal_XF.new_empty(len(signal_XF), len(weight_NF))
         weight_FN = weight_NF.new_empty(weight_NF.shape[::-1])
-        transpose(flat(weight_NF), flat(weight_FN), len(weight_NF))
+        _kernels().transpose(flat(weight_NF), flat(weight_FN), len(weight_NF))
         arrays = flat(signal_XF), flat(weight_FN), flat(out_XN)
-        over_samples(add_rows, len(signal_XF), out_XN.numel(), *arrays, signal_XF.shape[1])
+        over_samples(
+            _kernels().add_rows, len(signal_XF), out_XN.numel(), *arrays, signal_XF.shape[1]
+        )
         return out_XN
 
     @staticmethod
@@ -55,8 +63,9 @@ def _weight_gradient(signal_XF: Tensor, grad_XN: Tensor) -> Tensor:
     grad_FN = grad_XN.new_empty(features, neurons)
     grad_NF = grad_XN.new_empty(neurons, features)
     arrays = flat(signal_XF), grad, flat(grad_FN)
-    over_samples(add_outer, features // LANES, grad_XN.numel(), *arrays, features)
-    transpose(flat(grad_FN), flat(grad_NF), features)
+    tiles = features // _kernels().LANES
+    over_samples(_kernels().add_outer, tiles, grad_XN.numel(), *arrays, features)
+    _kernels().transpose(flat(grad_FN), flat(grad_NF), features)
     return grad_NF
 
 
@@ -94,10 +103,10 @@ def _sparse(signal_BSF: Tensor, weight_NF: Tensor) -> bool:
     if (
         signal_BSF.device.type != "cpu"
         or torch.compiler.is_compiling()
-        or N % COLUMNS
-        or features % LANES
         or not signal_BSF.is_contiguous()
         or signal_BSF.numel() == 0
+        or N % _kernels().COLUMNS
+        or features % _kernels().LANES
     ):
         return False
     seen_XF = signal_BSF.detach().flatten(0, 1)[::_STRIDE]

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mdft.lif.grid import (
     DECAY_STEPS,
@@ -249,8 +250,11 @@ class MotionBranch(nn.Module):
             input_grid = INPUT_GRID if index == 0 else 1.0
             unit = state_unit(weight_NF, input_grid, self.current_grid)
             params = params._replace(state_unit=unit)
+        # Both products are exact on the grids, hence equal; the dense one loads no compiled kernel.
+        dense = not (self.fused or torch.is_grad_enabled())
+        product = F.linear if dense else spike_linear
         return lif_sequence(
-            spike_linear(signal_BSF.to(weight_NF), weight_NF),
+            product(signal_BSF.to(weight_NF), weight_NF),
             params,
             self.spike,
             threshold_current=current_BSA,

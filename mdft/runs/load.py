@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from mdft.data.dataset import ClipSet
-from mdft.data.sources import load_clips
 from mdft.errors import UserError
 from mdft.runs.folder import CONFIG, MODEL, read_config, run_folder
 from mdft.runs.tensors import read_tensors
@@ -35,6 +34,9 @@ def load_model(run: Path | str) -> System:
 
 def clips_of(run: Path | str) -> ClipSet:
     """Load the clips that a run was trained and tested on."""
+    # Imported here: a model is loaded without the modules that read and render data sets.
+    from mdft.data.sources import load_clips
+
     return load_clips(read_config(run_folder(run)).data)
 
 

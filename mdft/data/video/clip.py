@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from events.video.footage import Footage, Wanted
-from events.video.isolated import IsolatedReader
+from events.video.isolated import reader_here
+from events.video.wanted import Footage, Wanted
 from mdft.config.features import FeatureConfig
 from mdft.data.video.backbone import Backbone
 from mdft.data.video.backbones import make_backbone
@@ -40,9 +39,6 @@ class ClipFeatures:
     footage: Footage | None = None
 
 
-_LOCAL = threading.local()
-
-
 def read_clip(path: Path, config: FeatureConfig, *, strict: bool = False) -> Footage:
     """Read frames, sound and event bins of a clip in a child process.
 
@@ -57,9 +53,7 @@ def read_clip(path: Path, config: FeatureConfig, *, strict: bool = False) -> Foo
         UserError: the file cannot be read.
     """
     backbone = make_backbone(config)
-    if not hasattr(_LOCAL, "reader"):
-        _LOCAL.reader = IsolatedReader()
-    return _LOCAL.reader.read(
+    return reader_here().read(
         Wanted(
             path=str(path),
             frame_size=backbone.frame_size,
