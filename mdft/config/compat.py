@@ -21,6 +21,7 @@ ADDED = (
     "compute.reproducible",
     "model.motion.arithmetic",
     "model.motion.weight_bits",
+    "model.motion.rates",
     "model.motion.value",
     "model.readout",
     "loss.temperature",

@@ -45,6 +45,8 @@ class MotionConfig:
     """Lower bound of the dynamic threshold."""
     theta_max: float = 2.0
     """Upper bound of the dynamic threshold."""
+    rates: Literal["running", "second"] = "running"
+    """What the accumulation layer averages spikes over: all seconds so far, or each second."""
     value: bool = False
     """True: motion is also added to the features, as a value; False: it only gates them, eq. (10)
     as printed."""

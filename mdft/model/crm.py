@@ -10,14 +10,18 @@ from torch import Tensor, nn
 from mdft.model.layers import Attention, ResidualMLP, at_seconds, each_second
 
 
-def accumulate(output_BTKN: Tensor) -> Tensor:
-    """The accumulation layer: the running mean of a motion branch up to the end of each second.
+def accumulate(output_BTKN: Tensor, *, running: bool = True) -> Tensor:
+    """The accumulation layer: the mean of a motion branch's output, at the end of each second.
 
-    ``j^t = (Σ_{t' ≤ t} Σ_k s(t', k)) / (K t)``, (B,T,N); of spikes, a firing rate in [0, 1].
+    ``j^t = (Σ_{t' ≤ t} Σ_k s(t', k)) / (K t)``, (B,T,N), over all seconds so far; or over the
+    second alone, ``j^t = (Σ_k s(t, k)) / K``. Of spikes it is a firing rate in [0, 1].
 
     Args:
         output_BTKN: output of a motion branch, K bins per second.
+        running: whether the mean is over all seconds so far.
     """
+    if not running:
+        return output_BTKN.mean(2)
     T, K = output_BTKN.shape[1:3]
     steps_T1 = K * torch.arange(1, T + 1, device=output_BTKN.device, dtype=output_BTKN.dtype)
     return output_BTKN.sum(2).cumsum(1) / steps_T1[:, None]

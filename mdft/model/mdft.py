@@ -167,7 +167,8 @@ class MDFT(nn.Module):
             ``O_av`` (B,E).
         """
         T = mask_BT.shape[1]
-        j = {p: accumulate(output.unflatten(1, (T, -1))) for p, output in motion.items()}
+        running = self.config.motion.rates == "running"
+        j = {p: accumulate(s.unflatten(1, (T, -1)), running=running) for p, s in motion.items()}
         F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
         return self.av_proj(masked_mean(F_av_BTD, mask_BT))
 

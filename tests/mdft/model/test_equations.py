@@ -145,6 +145,7 @@ def test_accumulation_is_the_running_rate():
     spikes = torch.tensor([[[1, 0], [0, 0]], [[1, 1], [1, 1]]]).float().reshape(1, 2, 2, 2)
     # K = 2 bins: after one second 1/2 and 0; after two seconds 3/4 and 2/4.
     assert accumulate(spikes)[0].tolist() == [[0.5, 0.0], [0.75, 0.5]]
+    assert accumulate(spikes, running=False)[0].tolist() == [[0.5, 0.0], [1.0, 1.0]]
 
 
 def test_equation_10():

@@ -41,6 +41,7 @@ SWITCHES = {
     "per neuron": small_model(motion=switched(per_neuron=True)),
     "per neuron, fixed": small_model(motion=switched(per_neuron=True, threshold="fixed")),
     "value": small_model(motion=switched(value=True), readout="words"),
+    "rates of a second": small_model(motion=switched(rates="second")),
     "value, without crm": small_model(motion=switched(value=True), crm=False),
     "value of an mlp": small_model(motion=switched(value=True, network="mlp")),
     "without motion, rjlu, crm": small_model(motion=switched(enabled=False), rjlu=False, crm=False),
