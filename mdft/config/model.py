@@ -102,8 +102,8 @@ class ModelConfig:
     words: Count = 300
     """Width W of the word vectors."""
     readout: Literal["joint", "words"] = "joint"
-    """Where clips and classes are compared. joint: in the joint space, as in the paper; words: a
-    clip's reconstructed word vector, eq. (15), with the word vectors, by their angle."""
+    """Where clips and classes are compared. joint: in the joint space, as in the paper; words: in
+    the space of the word vectors, into which a linear layer maps the clip, by their angle."""
     heads: Count = 8
     """Attention heads, each of width D / heads."""
     transformer_layers: Count = 1

@@ -99,8 +99,7 @@ def explain(
         for p, given in inputs.items()
     ]
     silent = {p: torch.zeros_like(spikes[-1]) for p, spikes in layers.items()}
-    still_BE = model.reason(semantics, silent, batch.mask_BT)
-    still = model.output(still_BE, {})
+    still = model.output(model.reason(semantics, silent, batch.mask_BT), {})
     still_classifier = replace(classifier, embedder=lambda batch: embedded(still, batch))
     without = still_classifier.predict(clip, choice)
     moved = model(batch)
@@ -110,8 +109,8 @@ def explain(
         pathways=pathways,
         guesses=guesses,
         without=without,
-        clip_E=moved.embedding_BX[0].numpy(),
-        clip_without_E=still.embedding_BX[0].numpy(),
+        clip_E=moved.readout_BX[0].numpy(),
+        clip_without_E=still.readout_BX[0].numpy(),
         classes_CE=model.embed_words(torch.from_numpy(choice.words_CW)).numpy(),
         names=choice.names,
         seen_C=choice.seen_C,

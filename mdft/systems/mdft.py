@@ -25,7 +25,7 @@ class MDFTSystem(MDFT, System):
         self.loss_config = loss
 
     def embed_clips(self, batch: Batch) -> Embedded:
-        """``O_av`` (B,1,E), eq. (12), or with readout ``words`` its reconstruction (B,1,W)."""
+        """``O_av`` (B,1,E), eq. (12), or a vector in the word space (B,1,W)."""
         return embedded(self(batch), batch)
 
     def loss(self, batch: TrainingBatch) -> Loss:
@@ -46,7 +46,7 @@ class MDFTSystem(MDFT, System):
         )
         if self.config.readout == "words":
             words = word_loss(
-                gather(output.embedding_BX, B),
+                gather(output.readout_BX, B),
                 self.embed_words(batch.words_CW),
                 batch.targets_B,
                 self.loss_config.temperature,
@@ -66,4 +66,4 @@ class MDFTSystem(MDFT, System):
 
 def embedded(output: Output, batch: Batch) -> Embedded:
     """The model's output for a batch as :class:`Embedded`."""
-    return joint(output.embedding_BX, Spikes(output.spikes, batch.mask_BT))
+    return joint(output.readout_BX, Spikes(output.spikes, batch.mask_BT))

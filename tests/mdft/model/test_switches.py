@@ -59,7 +59,8 @@ def test_every_switch_trains_every_parameter_it_has(clips: ClipSet, name: str):
     rates = model.calibrate(batch)
     output = model(batch)
     loss = distance(output.o_av_BE, model.w_proj(torch.from_numpy(clips.words_CW))[0]).mean()
-    (loss + output.reconstructed_BW.square().mean()).backward()
+    loss = loss + output.reconstructed_BW.square().mean() + output.readout_BX.sum()
+    loss.backward()
     spiking = config.motion.enabled and config.motion.network == "snn"
     pathways = {"both": {"audio", "visual"}}.get(config.modality, {config.modality})
     assert set(output.spikes) == set(rates) == (pathways if spiking else set())
