@@ -120,7 +120,8 @@ class SimulatedMotion:
         spikes = {p: self._simulate(p, given, batch.mask_BT) for p, given in inputs.items()}
         self.clips += len(batch.mask_BT)
         motion = {p: layers[-1] for p, layers in spikes.items()}
-        return model.output(model.reason(semantics, motion, batch.mask_BT), spikes)
+        o_av_BE = model.reason(semantics, motion, batch.mask_BT)
+        return Output(o_av_BE, model.reconstruct(o_av_BE), spikes)
 
     def layers(self) -> dict[str, LayerComparison]:
         """Return ``pathway.layer`` → comparison of the spikes so far."""

@@ -21,10 +21,6 @@ ADDED = (
     "compute.reproducible",
     "model.motion.arithmetic",
     "model.motion.weight_bits",
-    "model.motion.rates",
-    "model.motion.value",
-    "model.readout",
-    "loss.temperature",
 )
 
 

@@ -45,11 +45,6 @@ class MotionConfig:
     """Lower bound of the dynamic threshold."""
     theta_max: float = 2.0
     """Upper bound of the dynamic threshold."""
-    rates: Literal["running", "second"] = "running"
-    """What the accumulation layer averages spikes over: all seconds so far, or each second."""
-    value: bool = False
-    """True: motion is also added to the features, as a value; False: it only gates them, eq. (10)
-    as printed."""
     alpha: Positive = 2.0
     """Sharpness of the arctangent surrogate gradient."""
     rate: Annotated[float, Interval(gt=0, lt=0.5)] = 0.12
@@ -101,9 +96,6 @@ class ModelConfig:
     """Width E of the joint space."""
     words: Count = 300
     """Width W of the word vectors."""
-    readout: Literal["joint", "words"] = "joint"
-    """Where clips and classes are compared. joint: in the joint space, as in the paper; words: in
-    the space of the word vectors, into which a linear layer maps the clip, by their angle."""
     heads: Count = 8
     """Attention heads, each of width D / heads."""
     transformer_layers: Count = 1
@@ -135,8 +127,6 @@ class LossConfig:
     """Use the reconstruction loss L_r, eq. (15)."""
     margin: Positive = 1.0
     """Margin γ of the triplet loss, eq. (13)."""
-    temperature: Positive = 0.05
-    """Temperature τ of the cross-entropy over the word vectors, with readout words."""
     rate_limit: Annotated[float, Interval(gt=0, le=1)] = 0.2
     """Firing rate above which a spiking layer is penalised; 1 disables the penalty."""
     rate_weight: NotNegative = 10.0

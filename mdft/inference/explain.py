@@ -13,7 +13,7 @@ from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
 from mdft.inference.candidates import Candidates, Guess
 from mdft.inference.classifier import Classifier
-from mdft.model.mdft import MDFT
+from mdft.model.mdft import MDFT, Output
 from mdft.systems.mdft import embedded
 
 
@@ -99,18 +99,19 @@ def explain(
         for p, given in inputs.items()
     ]
     silent = {p: torch.zeros_like(spikes[-1]) for p, spikes in layers.items()}
-    still = model.output(model.reason(semantics, silent, batch.mask_BT), {})
+    still_BE = model.reason(semantics, silent, batch.mask_BT)
+    still = Output(still_BE, model.reconstruct(still_BE), {})
     still_classifier = replace(classifier, embedder=lambda batch: embedded(still, batch))
     without = still_classifier.predict(clip, choice)
-    moved = model(batch)
+    moved_BE = model(batch).o_av_BE
     return Explanation(
         footage=footage,
         steps_per_second=steps,
         pathways=pathways,
         guesses=guesses,
         without=without,
-        clip_E=moved.readout_BX[0].numpy(),
-        clip_without_E=still.readout_BX[0].numpy(),
+        clip_E=moved_BE[0].numpy(),
+        clip_without_E=still_BE[0].numpy(),
         classes_CE=model.embed_words(torch.from_numpy(choice.words_CW)).numpy(),
         names=choice.names,
         seen_C=choice.seen_C,

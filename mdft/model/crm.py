@@ -10,18 +10,14 @@ from torch import Tensor, nn
 from mdft.model.layers import Attention, ResidualMLP, at_seconds, each_second
 
 
-def accumulate(output_BTKN: Tensor, *, running: bool = True) -> Tensor:
-    """The accumulation layer: the mean of a motion branch's output, at the end of each second.
+def accumulate(output_BTKN: Tensor) -> Tensor:
+    """The accumulation layer: the running mean of a motion branch up to the end of each second.
 
-    ``j^t = (Σ_{t' ≤ t} Σ_k s(t', k)) / (K t)``, (B,T,N), over all seconds so far; or over the
-    second alone, ``j^t = (Σ_k s(t, k)) / K``. Of spikes it is a firing rate in [0, 1].
+    ``j^t = (Σ_{t' ≤ t} Σ_k s(t', k)) / (K t)``, (B,T,N); of spikes, a firing rate in [0, 1].
 
     Args:
         output_BTKN: output of a motion branch, K bins per second.
-        running: whether the mean is over all seconds so far.
     """
-    if not running:
-        return output_BTKN.mean(2)
     T, K = output_BTKN.shape[1:3]
     steps_T1 = K * torch.arange(1, T + 1, device=output_BTKN.device, dtype=output_BTKN.dtype)
     return output_BTKN.sum(2).cumsum(1) / steps_T1[:, None]
@@ -60,48 +56,19 @@ class MotionGate(nn.Module):
         return x_BTD * each_second(lambda rate: self.norm(rate).sigmoid(), rate_BTD, mask_BT)
 
 
-class MotionValue(nn.Module):
-    """``a + W ĵ + b``: motion added to the features, which is not in the paper.
-
-    The gate of eq. (10) can only scale features, so that motion reaches the embedding as a factor
-    of what the features hold already. ``ĵ`` is the firing rate normalised over the batch.
-
-    Args:
-        dim: width D; the motion branch has as many output neurons.
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(dim)
-        self.linear = nn.Linear(dim, dim)
-
-    def forward(self, x_BTD: Tensor, rate_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-        """Features with motion (B,T,D); those of seconds that do not exist are unchanged.
-
-        Args:
-            x_BTD: encoded features of a modality.
-            rate_BTD: running firing rate of its motion branch.
-            mask_BT: bool, True where the second exists.
-        """
-        return x_BTD + each_second(lambda j: self.linear(self.norm(j)), rate_BTD, mask_BT)
-
-
 class FusionBlock(nn.Module):
     """Fuses a modality's semantics with its motion, eq. (10).
 
-    ``R = CA(a, a ⊙ σ(ĵ))``, ``P = MLP(LN(R)) + R``; see :class:`MotionGate`. With ``value`` a is
-    first replaced by ``a + W ĵ + b``; see :class:`MotionValue`.
+    ``R = CA(a, a ⊙ σ(ĵ))``, ``P = MLP(LN(R)) + R``; see :class:`MotionGate`.
 
     Args:
         dim: width D; the motion branch has as many output neurons.
         heads: attention heads.
         gated: False for a modality without a motion branch: ``R = CA(a, a)``.
-        value: whether motion is also added to the features.
     """
 
-    def __init__(self, dim: int, heads: int, *, gated: bool = True, value: bool = False) -> None:
+    def __init__(self, dim: int, heads: int, *, gated: bool = True) -> None:
         super().__init__()
-        self.value = MotionValue(dim) if gated and value else None
         self.gate = MotionGate(dim) if gated else None
         self.attention = Attention(dim, heads)
         self.tail = ResidualMLP(dim)
@@ -117,8 +84,7 @@ class FusionBlock(nn.Module):
         Returns:
             ``P`` (B,T,D), 0 at the seconds that do not exist.
         """
-        a_BTD = _with_motion(self.value, a_BTD, rate_BTD, mask_BT)
-        context_BTD = _with_motion(self.gate, a_BTD, rate_BTD, mask_BT)
+        context_BTD = _gated(self.gate, a_BTD, rate_BTD, mask_BT)
         return at_seconds(mask_BT, self.tail(self.attention(a_BTD, context_BTD, mask_BT)))
 
 
@@ -188,17 +154,13 @@ class CRM(nn.Module):
         heads: attention heads.
         layers: depth of the cross-modal transformer.
         pathways: which of ``"audio"`` and ``"visual"`` have a motion branch.
-        value: whether motion is also added to the features, see :class:`MotionValue`.
     """
 
-    def __init__(
-        self, dim: int, heads: int, layers: int, pathways: Iterable[str], *, value: bool = False
-    ) -> None:
+    def __init__(self, dim: int, heads: int, layers: int, pathways: Iterable[str]) -> None:
         super().__init__()
         self.pathways = tuple(pathways)
-        audio, visual = ("audio" in self.pathways), ("visual" in self.pathways)
-        self.audio_fusion = FusionBlock(dim, heads, gated=audio, value=value)
-        self.visual_fusion = FusionBlock(dim, heads, gated=visual, value=value)
+        self.audio_fusion = FusionBlock(dim, heads, gated="audio" in self.pathways)
+        self.visual_fusion = FusionBlock(dim, heads, gated="visual" in self.pathways)
         self.cross_modal = CrossModalTransformer(dim, heads, layers)
 
     def extra_repr(self) -> str:
@@ -236,17 +198,13 @@ class GatedSum(nn.Module):
     Args:
         dim: width D.
         pathways: which of ``"audio"`` and ``"visual"`` have a motion branch.
-        value: whether motion is also added to the features, see :class:`MotionValue`.
     """
 
-    def __init__(self, dim: int, pathways: Iterable[str], *, value: bool = False) -> None:
+    def __init__(self, dim: int, pathways: Iterable[str]) -> None:
         super().__init__()
         self.pathways = tuple(pathways)
-        audio, visual = ("audio" in self.pathways), ("visual" in self.pathways)
-        self.audio_value = MotionValue(dim) if audio and value else None
-        self.visual_value = MotionValue(dim) if visual and value else None
-        self.audio_gate = MotionGate(dim) if audio else None
-        self.visual_gate = MotionGate(dim) if visual else None
+        self.audio_gate = MotionGate(dim) if "audio" in self.pathways else None
+        self.visual_gate = MotionGate(dim) if "visual" in self.pathways else None
 
     def extra_repr(self) -> str:
         """Which modalities are gated by motion."""
@@ -261,20 +219,15 @@ class GatedSum(nn.Module):
         mask_BT: Tensor,
     ) -> Tensor:
         """``F`` (B,T,D); the arguments are those of :meth:`CRM.forward`."""
-        a_BTD = _with_motion(self.audio_value, a_BTD, j.get("audio"), mask_BT)
-        v_BTD = _with_motion(self.visual_value, v_BTD, j.get("visual"), mask_BT)
-        F_BTD = _with_motion(self.audio_gate, a_BTD, j.get("audio"), mask_BT)
-        F_BTD = F_BTD + _with_motion(self.visual_gate, v_BTD, j.get("visual"), mask_BT)
+        F_BTD = _gated(self.audio_gate, a_BTD, j.get("audio"), mask_BT)
+        F_BTD = F_BTD + _gated(self.visual_gate, v_BTD, j.get("visual"), mask_BT)
         return F_BTD if h_BTD is None else F_BTD + h_BTD
 
 
-def _with_motion(
-    part: MotionValue | MotionGate | None,
-    x_BTD: Tensor,
-    rate_BTD: Tensor | None,
-    mask_BT: Tensor,
+def _gated(
+    gate: MotionGate | None, x_BTD: Tensor, rate_BTD: Tensor | None, mask_BT: Tensor
 ) -> Tensor:
-    if part is None:
+    if gate is None:
         return x_BTD
-    assert rate_BTD is not None, "a modality with motion needs a firing rate"
-    return part(x_BTD, rate_BTD, mask_BT)
+    assert rate_BTD is not None, "a gated modality needs a firing rate"
+    return gate(x_BTD, rate_BTD, mask_BT)

@@ -49,24 +49,6 @@ def reconstruction_loss(reconstructed: Tensor, words: Tensor) -> Tensor:
     return F.mse_loss(reconstructed, words)
 
 
-def word_loss(
-    embedding_BW: Tensor, words_CW: Tensor, targets_B: Tensor, temperature: float
-) -> Tensor:
-    """``−log softmax_y(cos(o, w_y) / τ)`` of the clip's class, mean over the batch.
-
-    It is not in the paper. The word vectors are fixed, so that what is learned of an attribute on
-    seen classes holds for the words of unseen ones; the joint space of eqs. (13) and (14) is
-    learned on both sides, and only at the words of seen classes.
-
-    Args:
-        embedding_BW: unit vectors of the clips in the word space.
-        words_CW: unit word vectors of the stage's classes.
-        targets_B: row of each clip's class.
-        temperature: τ.
-    """
-    return F.cross_entropy(embedding_BW @ words_CW.T / temperature, targets_B)
-
-
 def rate_penalty(rates: Iterable[Tensor], limit: float) -> Tensor:
     """``Σ_layers [r − r_max]₊²``: keeps spiking layers sparse. It is not in the paper.
 

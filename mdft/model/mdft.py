@@ -7,7 +7,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mdft.config.model import ModelConfig
 from mdft.data.cells import pool_cells
@@ -62,14 +61,11 @@ class Output:
     Attributes:
         o_av_BE: audio-visual embeddings, eq. (12).
         reconstructed_BW: their reconstructed word vectors.
-        readout_BX: what is compared with :meth:`MDFT.embed_words`: ``o_av_BE``, or unit vectors
-            in the word space.
         spikes: pathway → spikes (B,S,N) of each layer; empty without a spiking network.
     """
 
     o_av_BE: Tensor
     reconstructed_BW: Tensor
-    readout_BX: Tensor
     spikes: dict[str, list[Tensor]]
 
 
@@ -103,14 +99,13 @@ class MDFT(nn.Module):
             self.dab = DiscrepancyAnalysis()
         self.motion = nn.ModuleDict({p: motion_network(config, p) for p in self.pathways})
         self.crm = (
-            CRM(D, config.heads, config.transformer_layers, self.pathways, value=motion.value)
+            CRM(D, config.heads, config.transformer_layers, self.pathways)
             if config.crm
-            else GatedSum(D, self.pathways, value=motion.value)
+            else GatedSum(D, self.pathways)
         )
         self.av_proj = Projection(D, D, E, config.dropout_projection)
         self.w_proj = Projection(config.words, D, E, config.dropout_words)
         self.reconstruct = Reconstruction(E, D, config.words, config.dropout_projection)
-        self.word_head = nn.Linear(D, config.words) if config.readout == "words" else None
 
     def extra_repr(self) -> str:
         """The settings that the submodules do not print."""
@@ -134,8 +129,9 @@ class MDFT(nn.Module):
         inputs = self._motion_inputs(semantics, batch)  # EGM, DAB, threshold: eqs. (4)-(7)
         layers = {p: self._layers(p, x) for p, x in inputs.items()}  # SNN: eqs. (8), (9)
         motion = {pathway: outputs[-1] for pathway, outputs in layers.items()}
-        F_BD = self.reason(semantics, motion, batch.mask_BT)  # CRM: eqs. (10), (11)
-        return self.output(F_BD, layers if self.spiking else {})  # AV_proj: eq. (12)
+        o_av_BE = self.reason(semantics, motion, batch.mask_BT)  # CRM, AV_proj: eqs. (10)-(12)
+        spikes = layers if self.spiking else {}
+        return Output(o_av_BE, self.reconstruct(o_av_BE), spikes)
 
     @property
     def spiking(self) -> bool:
@@ -156,7 +152,7 @@ class MDFT(nn.Module):
         return self._motion_inputs(self.semantics(batch), batch)
 
     def reason(self, semantics: Semantics, motion: dict[str, Tensor], mask_BT: Tensor) -> Tensor:
-        """CRM, eqs. (10) and (11), and the mean over the seconds.
+        """CRM and projection, eqs. (10) to (12).
 
         Args:
             semantics: the contextual stream.
@@ -165,33 +161,16 @@ class MDFT(nn.Module):
             mask_BT: bool, True where the second exists.
 
         Returns:
-            (B,D).
+            ``O_av`` (B,E).
         """
         T = mask_BT.shape[1]
-        running = self.config.motion.rates == "running"
-        j = {p: accumulate(s.unflatten(1, (T, -1)), running=running) for p, s in motion.items()}
+        j = {p: accumulate(output.unflatten(1, (T, -1))) for p, output in motion.items()}
         F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
-        return masked_mean(F_av_BTD, mask_BT)
-
-    def output(self, F_BD: Tensor, spikes: dict[str, list[Tensor]]) -> Output:
-        """Projection and reconstruction, eqs. (12) and (15), and the readout.
-
-        Args:
-            F_BD: what :meth:`reason` returned.
-            spikes: the spikes that led to it.
-        """
-        o_av_BE = self.av_proj(F_BD)
-        readout_BX = o_av_BE
-        if self.word_head is not None:
-            readout_BX = functional.normalize(self.word_head(F_BD))
-        return Output(o_av_BE, self.reconstruct(o_av_BE), readout_BX, spikes)
+        return self.av_proj(masked_mean(F_av_BTD, mask_BT))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
-        """The vectors of C classes that clips are compared with.
-
-        With readout ``joint`` ``O_w = W_proj(w)``, (C,E); with ``words`` w as a unit vector, (C,W).
-        """
-        return self.w_proj(words_CW) if self.word_head is None else functional.normalize(words_CW)
+        """``O_w = W_proj(w)``, (C,E), for the words of C classes."""
+        return self.w_proj(words_CW)
 
     def branch(self, pathway: str) -> MotionBranch:
         """The motion branch of ``"audio"`` or ``"visual"``."""

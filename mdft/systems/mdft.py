@@ -7,7 +7,7 @@ from mdft.data.dataset import Batch
 from mdft.distributed.joint_layers import join_rows
 from mdft.distributed.world import gather, joint_mean
 from mdft.model.health import firing_rates
-from mdft.model.losses import total_loss, word_loss
+from mdft.model.losses import total_loss
 from mdft.model.mdft import MDFT, Output
 from mdft.systems.interface import Embedded, Loss, Spikes, System, TrainingBatch, joint
 
@@ -25,11 +25,11 @@ class MDFTSystem(MDFT, System):
         self.loss_config = loss
 
     def embed_clips(self, batch: Batch) -> Embedded:
-        """``O_av`` (B,1,E), eq. (12), or a vector in the word space (B,1,W)."""
+        """``O_av`` (B,1,E), eq. (12)."""
         return embedded(self(batch), batch)
 
     def loss(self, batch: TrainingBatch) -> Loss:
-        """``L_n + L_p + L_r``, the penalty on firing rates and, with readout words, ``L_w``."""
+        """``L_n + L_p + L_r`` and the penalty on firing rates."""
         assert batch.negatives_B is not None
         output = self(batch.clips)
         mask_BT, B = batch.clips.mask_BT, len(batch.targets_B)
@@ -37,21 +37,13 @@ class MDFTSystem(MDFT, System):
         terms = total_loss(
             gather(output.o_av_BE, B),
             gather(output.reconstructed_BW, B),
-            self.w_proj(batch.words_CW),
+            self.embed_words(batch.words_CW),
             batch.words_CW,
             batch.targets_B,
             batch.negatives_B,
             joint_mean(rates, mask_BT.sum()),
             self.loss_config,
         )
-        if self.config.readout == "words":
-            words = word_loss(
-                gather(output.readout_BX, B),
-                self.embed_words(batch.words_CW),
-                batch.targets_B,
-                self.loss_config.temperature,
-            )
-            terms = {**terms, "words": words, "total": terms["total"] + words}
         return Loss(terms, Spikes(output.spikes, mask_BT))
 
     def share(self) -> None:
@@ -66,4 +58,4 @@ class MDFTSystem(MDFT, System):
 
 def embedded(output: Output, batch: Batch) -> Embedded:
     """The model's output for a batch as :class:`Embedded`."""
-    return joint(output.readout_BX, Spikes(output.spikes, batch.mask_BT))
+    return joint(output.o_av_BE, Spikes(output.spikes, batch.mask_BT))

@@ -132,7 +132,7 @@ def test_the_simulators_spikes_are_what_the_scores_are_made_of(run, clips, monke
             p: 1 - model.branch(p)(given.x_BSD, threshold_current=given.current_BS1)
             for p, given in model.motion_inputs(batch).items()
         }
-        o_av = model.av_proj(model.reason(model.semantics(batch), outputs, batch.mask_BT)).double()
+        o_av = model.reason(model.semantics(batch), outputs, batch.mask_BT).double()
         o_w = model.embed_words(torch.from_numpy(clips.words_CW[split.classes])).double()
     by_hand = ((o_av[:, None] - o_w[None]) ** 2).sum(2).sqrt().numpy()
     # float32 on the way: 1e-5. Other spikes move the distances by a hundred times as much.

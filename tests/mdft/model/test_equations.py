@@ -14,18 +14,11 @@ from mdft.model.crm import (
     CrossModalTransformer,
     FusionBlock,
     MotionGate,
-    MotionValue,
     accumulate,
 )
 from mdft.model.dab import DiscrepancyAnalysis, discrepancy
 from mdft.model.layers import Attention, Encoder, Projection, Reconstruction, masked_mean
-from mdft.model.losses import (
-    projection_loss,
-    reconstruction_loss,
-    total_loss,
-    triplet_loss,
-    word_loss,
-)
+from mdft.model.losses import projection_loss, reconstruction_loss, total_loss, triplet_loss
 from mdft.model.rjlu import RJLU
 from mdft.model.threshold import dynamic_threshold, omega, phi
 from mdft.training.sampler import draw_negatives
@@ -145,7 +138,6 @@ def test_accumulation_is_the_running_rate():
     spikes = torch.tensor([[[1, 0], [0, 0]], [[1, 1], [1, 1]]]).float().reshape(1, 2, 2, 2)
     # K = 2 bins: after one second 1/2 and 0; after two seconds 3/4 and 2/4.
     assert accumulate(spikes)[0].tolist() == [[0.5, 0.0], [0.75, 0.5]]
-    assert accumulate(spikes, running=False)[0].tolist() == [[0.5, 0.0], [1.0, 1.0]]
 
 
 def test_equation_10():
@@ -168,28 +160,6 @@ def test_gate_covers_the_whole_interval():
     gate = MotionGate(D).train()(torch.ones_like(rate), rate, torch.ones(64, 10, dtype=torch.bool))
     assert gate.min() < 0.01
     assert gate.max() > 0.99
-
-
-def test_motion_as_a_value():
-    """`x + W ĵ + b`, ĵ normalised over the seconds that exist; the others keep their features."""
-    value = MotionValue(D).double().train()
-    x, rate = torch.randn(2, 5, 3, D).double()
-    exists = torch.ones(5, 3, dtype=torch.bool)
-    exists[1, 2] = False
-    rows = array(rate)[exists.numpy()]
-    normed = (rows - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-5)
-    expected = array(x).copy()
-    expected[exists.numpy()] += normed @ array(value.linear.weight).T + array(value.linear.bias)
-    np.testing.assert_allclose(array(value(x, rate, exists)), expected, atol=1e-12)
-
-
-def test_cross_entropy_over_the_words_by_hand():
-    """Cosines 1 and 0.6, 0 and 0.8, at temperature 0.5."""
-    words = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
-    clips = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    loss = word_loss(clips, words, torch.tensor([0, 1]), 0.5).item()
-    each = [math.log(1 + math.exp((0.6 - 1) / 0.5)), math.log(1 + math.exp((0 - 0.8) / 0.5))]
-    assert loss == pytest.approx(sum(each) / 2)
 
 
 def test_equation_11():

@@ -40,10 +40,6 @@ SWITCHES = {
     "fixed at 0.75": small_model(motion=switched(threshold="fixed", theta_fixed=0.75)),
     "per neuron": small_model(motion=switched(per_neuron=True)),
     "per neuron, fixed": small_model(motion=switched(per_neuron=True, threshold="fixed")),
-    "value": small_model(motion=switched(value=True), readout="words"),
-    "rates of a second": small_model(motion=switched(rates="second")),
-    "value, without crm": small_model(motion=switched(value=True), crm=False),
-    "value of an mlp": small_model(motion=switched(value=True, network="mlp")),
     "without motion, rjlu, crm": small_model(motion=switched(enabled=False), rjlu=False, crm=False),
 }
 #: Parameters that see nothing but zeros when a modality is missing.
@@ -58,9 +54,8 @@ def test_every_switch_trains_every_parameter_it_has(clips: ClipSet, name: str):
     batch = clips.batch(np.arange(0, len(clips), 2))
     rates = model.calibrate(batch)
     output = model(batch)
-    loss = distance(output.o_av_BE, model.w_proj(torch.from_numpy(clips.words_CW))[0]).mean()
-    loss = loss + output.reconstructed_BW.square().mean() + output.readout_BX.sum()
-    loss.backward()
+    loss = distance(output.o_av_BE, model.embed_words(torch.from_numpy(clips.words_CW))[0]).mean()
+    (loss + output.reconstructed_BW.square().mean()).backward()
     spiking = config.motion.enabled and config.motion.network == "snn"
     pathways = {"both": {"audio", "visual"}}.get(config.modality, {config.modality})
     assert set(output.spikes) == set(rates) == (pathways if spiking else set())
