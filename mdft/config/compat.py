@@ -21,6 +21,10 @@ ADDED = (
     "compute.reproducible",
     "model.motion.arithmetic",
     "model.motion.weight_bits",
+    "model.motion.value",
+    "model.space",
+    "loss.softmax",
+    "loss.temperature",
 )
 
 

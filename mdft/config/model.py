@@ -41,6 +41,10 @@ class MotionConfig:
     per_neuron: bool = False
     """True: one threshold per neuron, eq. (7) elementwise as printed; False: one per sample and
     second."""
+    value: Literal["gate", "linear", "recurrent"] = "gate"
+    """How motion reaches the embedding: gate: as a factor on the features, eq. (10), alone; linear:
+    also as a value, linear in the firing rates; recurrent: also as the state of a recurrence over
+    the event bins."""
     theta_min: float = 0.5
     """Lower bound of the dynamic threshold."""
     theta_max: float = 2.0
@@ -96,6 +100,9 @@ class ModelConfig:
     """Width E of the joint space."""
     words: Count = 300
     """Width W of the word vectors."""
+    space: Literal["joint", "words"] = "joint"
+    """joint: clips and words are projected into a joint space of width E, eq. (12); words: clips are
+    mapped linearly into the space of the words; both are compared on the unit sphere."""
     heads: Count = 8
     """Attention heads, each of width D / heads."""
     transformer_layers: Count = 1
@@ -127,6 +134,10 @@ class LossConfig:
     """Use the reconstruction loss L_r, eq. (15)."""
     margin: Positive = 1.0
     """Margin γ of the triplet loss, eq. (13)."""
+    softmax: NotNegative = 0.0
+    """Weight of a cross-entropy over the distances to all words of the training classes."""
+    temperature: Positive = 0.1
+    """Temperature τ of that cross-entropy; the logits are −d²/2τ."""
     rate_limit: Annotated[float, Interval(gt=0, le=1)] = 0.2
     """Firing rate above which a spiking layer is penalised; 1 disables the penalty."""
     rate_weight: NotNegative = 10.0
@@ -134,5 +145,5 @@ class LossConfig:
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""
-        on = self.triplet or self.projection or self.reconstruction
+        on = self.triplet or self.projection or self.reconstruction or self.softmax > 0
         require(on, "loss", "all off", "at least one of triplet, projection, reconstruction")

@@ -163,6 +163,14 @@ class Projection(nn.Sequential):
         )
 
 
+class Unit(nn.Module):
+    """``x / ‖x‖``, onto the unit sphere of the last axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape of ``x``."""
+        return F.normalize(x, dim=-1)
+
+
 class Reconstruction(nn.Sequential):
     """The reconstruction layer of eq. (15): joint space → word space.
 

@@ -97,6 +97,9 @@ def total_loss(
         terms["projection"] = projection_loss(o_av_BE, o_w_BE)
     if config.reconstruction:
         terms["reconstruction"] = reconstruction_loss(reconstructed_BW, words_CW[targets_B])
+    if config.softmax:
+        logits_BC = -torch.cdist(o_av_BE, o_w_CE).square() / (2 * config.temperature)
+        terms["softmax"] = config.softmax * F.cross_entropy(logits_BC, targets_B)
     if config.rate_limit < 1:
         penalty = rate_penalty(rates, config.rate_limit)
         # Without a spiking layer the penalty is a zero on the CPU.

@@ -17,8 +17,9 @@ from mdft.lif.precision import at_least_float32
 from mdft.model.calibrate import calibrate
 from mdft.model.crm import CRM, GatedSum, accumulate
 from mdft.model.dab import DiscrepancyAnalysis
-from mdft.model.layers import Encoder, Projection, Reconstruction, masked_mean
+from mdft.model.layers import Encoder, Projection, Reconstruction, Unit, masked_mean
 from mdft.model.motion import MotionBranch, MotionMLP
+from mdft.model.readout import READOUTS
 from mdft.model.rjlu import RJLU
 from mdft.model.threshold import dynamic_threshold
 
@@ -86,7 +87,8 @@ class MDFT(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        D, E, motion = config.dim, config.joint, config.motion
+        D, motion = config.dim, config.motion
+        E = config.joint if config.space == "joint" else config.words
         self.config = config
         #: The pathways that have a motion branch.
         self.pathways = tuple(
@@ -103,8 +105,17 @@ class MDFT(nn.Module):
             if config.crm
             else GatedSum(D, self.pathways)
         )
-        self.av_proj = Projection(D, D, E, config.dropout_projection)
-        self.w_proj = Projection(config.words, D, E, config.dropout_words)
+        valued = bool(self.pathways) and motion.value != "gate"
+        self.readout = (
+            READOUTS[motion.value](D, self.pathways, config.dropout_projection) if valued else None
+        )
+        if config.space == "joint":
+            self.av_proj = Projection(D, D, E, config.dropout_projection)
+            self.w_proj = Projection(config.words, D, E, config.dropout_words)
+        else:
+            drop = nn.Dropout(config.dropout_projection)
+            self.av_proj = nn.Sequential(drop, nn.Linear(D, E), Unit())
+            self.w_proj = Unit()
         self.reconstruct = Reconstruction(E, D, config.words, config.dropout_projection)
 
     def extra_repr(self) -> str:
@@ -166,6 +177,10 @@ class MDFT(nn.Module):
         T = mask_BT.shape[1]
         j = {p: accumulate(output.unflatten(1, (T, -1))) for p, output in motion.items()}
         F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
+        if self.readout is not None:
+            F_av_BTD = F_av_BTD + self.readout(
+                motion, semantics.a_BTD, semantics.v_BTD, mask_BT
+            )
         return self.av_proj(masked_mean(F_av_BTD, mask_BT))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
