@@ -41,10 +41,10 @@ class MotionConfig:
     per_neuron: bool = False
     """True: one threshold per neuron, eq. (7) elementwise as printed; False: one per sample and
     second."""
-    value: Literal["gate", "linear", "recurrent"] = "gate"
-    """How motion reaches the embedding: gate: as a factor on the features, eq. (10), alone; linear:
+    value: Literal["gate", "rate", "recurrent", "both"] = "gate"
+    """How motion reaches the embedding. gate: as a factor on the features alone, eq. (10); rate:
     also as a value, linear in the firing rates; recurrent: also as the state of a recurrence over
-    the event bins."""
+    the event bins; both: the sum of the two."""
     theta_min: float = 0.5
     """Lower bound of the dynamic threshold."""
     theta_max: float = 2.0
@@ -101,8 +101,8 @@ class ModelConfig:
     words: Count = 300
     """Width W of the word vectors."""
     space: Literal["joint", "words"] = "joint"
-    """joint: clips and words are projected into a joint space of width E, eq. (12); words: clips are
-    mapped linearly into the space of the words; both are compared on the unit sphere."""
+    """Where clips and words are compared. joint: both are projected into a joint space of width E,
+    eq. (12); words: clips are mapped linearly into the space of the words, onto the unit sphere."""
     heads: Count = 8
     """Attention heads, each of width D / heads."""
     transformer_layers: Count = 1
@@ -124,7 +124,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """L_all = L_n + L_p + L_r, and a penalty on high firing rates that is not in the paper."""
+    """L_all = L_n + L_p + L_r; and, not in the paper, a cross-entropy and a penalty on firing rates."""
 
     triplet: bool = True
     """Use the triplet loss L_n, eq. (13)."""
@@ -135,9 +135,10 @@ class LossConfig:
     margin: Positive = 1.0
     """Margin γ of the triplet loss, eq. (13)."""
     softmax: NotNegative = 0.0
-    """Weight of a cross-entropy over the distances to all words of the training classes."""
+    """Weight of a cross-entropy over the training classes, with logits −d²/2τ of the distances d
+    between clip and words; it is not in the paper."""
     temperature: Positive = 0.1
-    """Temperature τ of that cross-entropy; the logits are −d²/2τ."""
+    """Temperature τ of that cross-entropy."""
     rate_limit: Annotated[float, Interval(gt=0, le=1)] = 0.2
     """Firing rate above which a spiking layer is penalised; 1 disables the penalty."""
     rate_weight: NotNegative = 10.0
@@ -146,4 +147,6 @@ class LossConfig:
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""
         on = self.triplet or self.projection or self.reconstruction or self.softmax > 0
-        require(on, "loss", "all off", "at least one of triplet, projection, reconstruction")
+        require(
+            on, "loss", "all off", "at least one of triplet, projection, reconstruction, softmax"
+        )

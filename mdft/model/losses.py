@@ -49,6 +49,22 @@ def reconstruction_loss(reconstructed: Tensor, words: Tensor) -> Tensor:
     return F.mse_loss(reconstructed, words)
 
 
+def class_loss(o_av_BE: Tensor, o_w_CE: Tensor, targets_B: Tensor, temperature: float) -> Tensor:
+    """``−log softmax_y(−‖O_av − O_w,y‖² / 2τ)`` of the clip's class, mean over the batch.
+
+    On the unit sphere the logits are cosines divided by τ, up to a constant. It is not in the
+    paper, whose eq. (13) compares a clip with one other class at a time.
+
+    Args:
+        o_av_BE: audio-visual embeddings.
+        o_w_CE: word embeddings of the stage's classes.
+        targets_B: row of each clip's class.
+        temperature: τ.
+    """
+    square_BC = torch.cdist(o_av_BE, o_w_CE).square()
+    return F.cross_entropy(-square_BC / (2 * temperature), targets_B)
+
+
 def rate_penalty(rates: Iterable[Tensor], limit: float) -> Tensor:
     """``Σ_layers [r − r_max]₊²``: keeps spiking layers sparse. It is not in the paper.
 
@@ -98,8 +114,8 @@ def total_loss(
     if config.reconstruction:
         terms["reconstruction"] = reconstruction_loss(reconstructed_BW, words_CW[targets_B])
     if config.softmax:
-        logits_BC = -torch.cdist(o_av_BE, o_w_CE).square() / (2 * config.temperature)
-        terms["softmax"] = config.softmax * F.cross_entropy(logits_BC, targets_B)
+        found = class_loss(o_av_BE, o_w_CE, targets_B, config.temperature)
+        terms["softmax"] = config.softmax * found
     if config.rate_limit < 1:
         penalty = rate_penalty(rates, config.rate_limit)
         # Without a spiking layer the penalty is a zero on the CPU.

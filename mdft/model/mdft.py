@@ -105,9 +105,9 @@ class MDFT(nn.Module):
             if config.crm
             else GatedSum(D, self.pathways)
         )
-        valued = bool(self.pathways) and motion.value != "gate"
-        self.readout = (
-            READOUTS[motion.value](D, self.pathways, config.dropout_projection) if valued else None
+        readouts = READOUTS[motion.value] if self.pathways else ()
+        self.readouts = nn.ModuleList(
+            readout(D, self.pathways, config.dropout_projection) for readout in readouts
         )
         if config.space == "joint":
             self.av_proj = Projection(D, D, E, config.dropout_projection)
@@ -177,14 +177,12 @@ class MDFT(nn.Module):
         T = mask_BT.shape[1]
         j = {p: accumulate(output.unflatten(1, (T, -1))) for p, output in motion.items()}
         F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
-        if self.readout is not None:
-            F_av_BTD = F_av_BTD + self.readout(
-                motion, semantics.a_BTD, semantics.v_BTD, mask_BT
-            )
+        for readout in self.readouts:
+            F_av_BTD = F_av_BTD + readout(motion, mask_BT)
         return self.av_proj(masked_mean(F_av_BTD, mask_BT))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
-        """``O_w = W_proj(w)``, (C,E), for the words of C classes."""
+        """``O_w = W_proj(w)``, (C,E), for C classes; in the space of words it is ``w / ‖w‖``."""
         return self.w_proj(words_CW)
 
     def branch(self, pathway: str) -> MotionBranch:

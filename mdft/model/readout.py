@@ -1,4 +1,4 @@
-"""Motion as a value: a path of the spikes to the embedding beside the gate of eq. (10)."""
+"""Motion as a value: a path from the spikes to the embedding beside the gate of eq. (10)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from mdft.model.layers import at_seconds
-
-#: Factor on the encoded features in the input of the recurrence. With 1 the network memorises the
-#: training clips by their features.
-FEATURES = 0.3
+from mdft.model.layers import each_second
 
 
-class LinearReadout(nn.Module):
-    """``M^t = W · BN(s̄^t)``, s̄ the firing rates of second t in all pathways.
+class RateReadout(nn.Module):
+    """``M^t = W · BN(s̄^t) + b``, s̄ the mean output of all pathways in second t.
 
     Args:
         dim: width D; a motion branch has as many output neurons.
@@ -27,33 +23,27 @@ class LinearReadout(nn.Module):
         super().__init__()
         self.pathways = tuple(pathways)
         width = dim * len(self.pathways)
-        self.norm = nn.BatchNorm1d(width)
-        self.drop = nn.Dropout(dropout)
-        self.out = nn.Linear(width, dim)
+        self.layers = nn.Sequential(
+            nn.BatchNorm1d(width), nn.Dropout(dropout), nn.Linear(width, dim)
+        )
 
-    def forward(
-        self, output: Mapping[str, Tensor], a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor
-    ) -> Tensor:
+    def forward(self, output: Mapping[str, Tensor], mask_BT: Tensor) -> Tensor:
         """``M`` (B,T,D), 0 at the seconds that do not exist.
 
         Args:
             output: pathway → output (B,S,D) of its motion branch.
-            a_BTD: encoded audio features.
-            v_BTD: encoded visual features.
             mask_BT: bool, True where the second exists.
         """
-        T = mask_BT.shape[1]
-        rates = [output[p].unflatten(1, (T, -1)).mean(2) for p in self.pathways]
-        value = self.out(self.drop(self.norm(torch.cat(rates, -1)[mask_BT])))
-        return value.new_zeros(a_BTD.shape).masked_scatter(mask_BT[..., None], value)
+        steps_BSD = torch.cat([output[p] for p in self.pathways], -1)
+        rate_BTD = steps_BSD.unflatten(1, (mask_BT.shape[1], -1)).mean(2)
+        return each_second(self.layers, rate_BTD, mask_BT)
 
 
 class RecurrentReadout(nn.Module):
-    """``M^t = W · mean_k GRU([s(t, k); a^t; v^t])``: a gated recurrence over the event bins.
+    """``M^t = W · mean_k GRU(ReLU(V s(t, k))) + b``: a gated recurrence over the event bins.
 
-    As the joint knowledge of the RJLU, the state of the recurrence is updated by a gate; it is
-    updated once per event bin and sees the spikes, so that it can tell in which order things happen
-    within a clip.
+    Like the joint knowledge of the RJLU its state is updated by a gate, but once per event bin and
+    from the spikes, so that it can tell in which order things happen in a clip.
 
     Args:
         dim: width D; a motion branch has as many output neurons.
@@ -64,25 +54,27 @@ class RecurrentReadout(nn.Module):
     def __init__(self, dim: int, pathways: Iterable[str], dropout: float) -> None:
         super().__init__()
         self.pathways = tuple(pathways)
-        self.spikes = nn.Linear(dim * len(self.pathways), dim)
-        self.features = nn.Linear(2 * dim, dim, bias=False)
-        self.drop = nn.Dropout(dropout)
+        self.spikes = nn.Sequential(
+            nn.Linear(dim * len(self.pathways), dim), nn.ReLU(), nn.Dropout(dropout)
+        )
         self.recurrence = nn.GRU(dim, dim, batch_first=True)
         self.out = nn.Linear(dim, dim)
 
-    def forward(
-        self, output: Mapping[str, Tensor], a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor
-    ) -> Tensor:
-        """``M`` (B,T,D), 0 at the seconds that do not exist; as :meth:`LinearReadout.forward`."""
-        T = mask_BT.shape[1]
-        features_BTD = FEATURES * self.features(torch.cat([a_BTD, v_BTD], -1))
-        spikes_BSD = self.spikes(torch.cat([output[p] for p in self.pathways], -1))
-        x_BTKD = spikes_BSD.unflatten(1, (T, -1)) + features_BTD[:, :, None]
-        states_BSD, _ = self.recurrence(self.drop(torch.relu(x_BTKD.flatten(1, 2))))
-        return at_seconds(mask_BT, self.out(states_BSD.unflatten(1, (T, -1)).mean(2)))
+    def forward(self, output: Mapping[str, Tensor], mask_BT: Tensor) -> Tensor:
+        """``M`` (B,T,D), 0 at the seconds that do not exist; as :meth:`RateReadout.forward`.
+
+        Padding follows the clip, so that it cannot change the state in a second that exists.
+        """
+        steps_BSD = self.spikes(torch.cat([output[p] for p in self.pathways], -1))
+        states_BSD, _ = self.recurrence(steps_BSD)
+        mean_BTD = states_BSD.unflatten(1, (mask_BT.shape[1], -1)).mean(2)
+        return each_second(self.out, mean_BTD, mask_BT)
 
 
-READOUTS: dict[str, type[LinearReadout] | type[RecurrentReadout]] = {
-    "linear": LinearReadout,
-    "recurrent": RecurrentReadout,
+#: Value of ``MotionConfig.value`` → the readouts whose sum is added to the output of the CRM.
+READOUTS: dict[str, tuple[type[RateReadout] | type[RecurrentReadout], ...]] = {
+    "gate": (),
+    "rate": (RateReadout,),
+    "recurrent": (RecurrentReadout,),
+    "both": (RateReadout, RecurrentReadout),
 }

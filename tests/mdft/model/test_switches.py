@@ -40,6 +40,11 @@ SWITCHES = {
     "fixed at 0.75": small_model(motion=switched(threshold="fixed", theta_fixed=0.75)),
     "per neuron": small_model(motion=switched(per_neuron=True)),
     "per neuron, fixed": small_model(motion=switched(per_neuron=True, threshold="fixed")),
+    "space of words": small_model(motion=RATE, space="words"),
+    "rate as a value": small_model(motion=switched(value="rate")),
+    "recurrent value": small_model(motion=switched(value="recurrent"), crm=False),
+    "both values": small_model(motion=switched(value="both"), space="words"),
+    "both values of an mlp": small_model(motion=switched(value="both", network="mlp")),
     "without motion, rjlu, crm": small_model(motion=switched(enabled=False), rjlu=False, crm=False),
 }
 #: Parameters that see nothing but zeros when a modality is missing.
