@@ -124,7 +124,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """L_all = L_n + L_p + L_r; and, not in the paper, a cross-entropy and a penalty on firing rates."""
+    """L_all = L_n + L_p + L_r; not in the paper: a cross-entropy, a penalty on firing rates."""
 
     triplet: bool = True
     """Use the triplet loss L_n, eq. (13)."""
