@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from events.device import events_on
 from events.kernels import analog, emission, sorting
 from events.noise import IDEAL, Noise
 from events.records import EVENTS
@@ -204,6 +205,7 @@ def frames_to_events(
     luma: str = "full",
     noise: Noise = IDEAL,
     threads: int = 1,
+    device: str | None = None,
 ) -> NDArray[np.void]:
     """Generate the events of a clip, equations (4) and (5).
 
@@ -219,6 +221,8 @@ def frames_to_events(
         luma: the luma convention of the bytes (`events.response.LUMAS`).
         noise: the sensor noise (`events.noise.Noise`).
         threads: the number of threads.
+        device: a torch device that computes the events of an ideal sensor without refractory
+            period (`events.device`), such as ``cuda``; None = the compiled kernels.
 
     Returns:
         (n,) structured array of `EVENTS`: x, y int16; t int64 µs; p bool, True = brighter.
@@ -227,4 +231,6 @@ def frames_to_events(
         UserError: an argument is wrong; the message has its name, what was found and expected.
     """
     sensor = Sensor(threshold, threshold_off, refractory_us, luma, noise)
+    if device is not None:
+        return events_on(device, frames, times_us, sensor)
     return advance(frames, times_us, None, sensor, threads=threads)[0]

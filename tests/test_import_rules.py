@@ -35,6 +35,7 @@ ROOMS = {
         "records",
         "kernels",
         "response noise crossings sensor luma state",
+        "device",
         "generator binning dense reference features",
         "video files",
         "preview",
