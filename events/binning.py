@@ -12,24 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from events.cells import cell_areas, cell_map
 from events.dense import count_by_cell, window_of
+from events.device import bins_on
 from events.kernels.counting import count_events
 from events.records import EVENTS
 from events.sensor import Sensor
 from mdft.errors import UserError, whole
-
-
-def cell_areas(width: int, height: int, grid: int) -> NDArray[np.int64]:
-    """Count the pixels per cell, (grid·grid,) int64; 0 where the grid is finer than the sensor."""
-    columns = np.bincount(np.arange(width) * grid // width, minlength=grid)
-    rows = np.bincount(np.arange(height) * grid // height, minlength=grid)
-    return np.outer(rows, columns).reshape(-1)
-
-
-def cell_map(width: int, height: int, grid: int) -> NDArray[np.int32]:
-    """Return each pixel's cell gy·grid + gx, (height·width,) int32 in raster order."""
-    rows, columns = np.arange(height) * grid // height, np.arange(width) * grid // width
-    return (rows[:, None] * grid + columns).reshape(-1).astype(np.int32)
 
 
 def _sixteenths(
@@ -136,6 +125,7 @@ def frames_to_bins(
     refractory_us: int = 0,
     luma: str = "full",
     start_us: int = 0,
+    device: str | None = None,
 ) -> NDArray[np.uint8]:
     """Compute E_v of a clip: equal to `pool` of `frames_to_events`, without the list of events.
 
@@ -150,6 +140,8 @@ def frames_to_bins(
         refractory_us: the dead time of a pixel after an event, µs.
         luma: the luma convention of the bytes.
         start_us: the start of the first bin, µs.
+        device: a torch device that computes them, without refractory period, such as ``cuda``;
+            None = the compiled kernels. `events.device.bins_on` leaves E_v on the device.
 
     Returns:
         (T, K, 2·grid·grid) uint8. The kernels release the GIL.
@@ -163,6 +155,8 @@ def frames_to_bins(
     shape = np.shape(frames)
     if len(shape) != 3:
         raise UserError(f"frames: found {shape}, expected uint8 (F, H, W) luma")
+    if device is not None:
+        return bins_on(device, frames, times_us, sensor, window, grid).cpu().numpy()
     cells = cell_map(shape[2], shape[1], grid)
     counts = count_by_cell(frames, times_us, sensor, window, cells)
     return _sixteenths(counts, (shape[2], shape[1]), grid, window.per_second)

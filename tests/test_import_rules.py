@@ -34,7 +34,7 @@ ROOMS = {
     "events": (
         "records",
         "kernels",
-        "response noise crossings sensor luma state",
+        "response noise crossings sensor luma state cells",
         "device",
         "generator binning dense reference features",
         "video files",
