@@ -79,7 +79,10 @@ def main(args: list[str] | None = None) -> int:
         for reader in readers:
             found, versions = run_reader(reader, rows, config.seconds)
             absent += any(row.status == "absent" for row in found.values())
-            for name, row in found.items():
+            shown = found
+            if all(row.status == "absent" for row in found.values()):
+                shown = {"all graphs": next(iter(found.values()))}
+            for name, row in shown.items():
                 parts = (row.status, f"at step {row.first}" if row.first is not None else "")
                 text = " ".join(filter(None, (*parts, "; ".join(row.cause), row.message)))
                 console.print(f"{reader.name}  {name}: {text}", highlight=False, markup=False)

@@ -5,6 +5,7 @@ line on stdin is a job `{"graph": path, "inputs": path of an .npz, "dt": seconds
 is answered by `{}`, with the outputs in `out`, or by `{"error": …}`.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -42,10 +43,8 @@ def main(path, option):
     adapter.prepare()
     found = {}
     for name in adapter.PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            pass
     say({"ready": {"python": sys.version.split()[0], **found}})
     for text in sys.stdin:
         job = json.loads(text)

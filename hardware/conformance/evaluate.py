@@ -71,7 +71,10 @@ def steps_per(dt: float, r: Any) -> np.ndarray:
     """dt·r of each neuron, rounded to a multiple of 2**-20 if within one part in 10**6."""
     x = np.asarray(r, float).ravel() * dt
     near = [Fraction(round(v * 2**20), 2**20) for v in x]
-    kept = [n if abs(float(n) - v) <= 1e-6 * abs(v) else Fraction(v) for n, v in zip(near, x)]
+    kept = [
+        n if abs(float(n) - v) <= 1e-6 * abs(v) else Fraction(v)
+        for n, v in zip(near, x, strict=True)
+    ]
     return np.array(kept, object).reshape(np.shape(r))
 
 
@@ -181,9 +184,8 @@ class _Node:
         raise NotImplementedError(self.kind)
 
     def _neuron(self, x: Any) -> Any:
-        n, rule, cuba = self.node, self.rule, self.kind.startswith("Cuba")
-        n = n if isinstance(n, nir.NIRNode) else n
-        node: Any = n
+        node: Any = self.node
+        rule, cuba = self.rule, self.kind.startswith("Cuba")
         if cuba:
             seen = self.i
             decay = rate(self.dt, node.tau_syn, rule)

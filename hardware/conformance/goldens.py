@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import nir
@@ -100,7 +101,7 @@ def chain(*nodes: nir.NIRNode, shape: tuple[int, ...] = (N,), out: tuple[int, ..
     names = ["input", *(f"n{k}" for k in range(len(nodes))), "output"]
     ends = (nir.Input({"input": np.array(shape)}), nir.Output({"output": np.array(out)}))
     every = dict(zip(names, (ends[0], *nodes, ends[1]), strict=True))
-    return nir.NIRGraph(every, list(zip(names, names[1:])))
+    return nir.NIRGraph(every, list(pairwise(names)))
 
 
 def after_linear(name: str, about: str, *nodes: nir.NIRNode, dt: float = DT) -> Golden:
@@ -160,11 +161,10 @@ def neurons() -> list[Golden]:
 
 
 def maps() -> list[Golden]:
-    """Every node without a state that is no neuron; a LIF shows what reaches it."""
+    """Every node without a state that is no neuron."""
 
     def image(name: str, about: str, node: Any, *out: int, of: tuple[int, ...] = (2, 5, 6)):
-        fire = nir.IF(*(np.full(out, v, np.float32) for v in (1 / DT, 0.46875, 0)))
-        graph = chain(node, fire, shape=of, out=out)
+        graph = chain(node, shape=of, out=out)
         return Golden(name, about, graph, {"input": drive(*of)})
 
     rng = np.random.default_rng(3)
@@ -175,6 +175,9 @@ def maps() -> list[Golden]:
     none, zero = np.zeros(3, np.float32), (0, 0)
     bias = np.array([0.25, -0.25, 0.125], np.float32)
     two = np.array([2, 2])
+    conv = nir.Conv2d((5, 6), weight(3, 2, 3, 3), 1, 0, 1, 1, bias.copy())
+    constants = (2 * DT, 2, 0, 0.53125, 0)
+    image_lif = nir.LIF(*(np.full((3, 3, 4), c, np.float32) for c in constants))
     flat = nir.Flatten({"input": np.array([2, 2, 3])}, 0, -1)
     matrix = nir.Linear(weight(3, 12))
     return [
@@ -220,6 +223,12 @@ def maps() -> list[Golden]:
             nir.Conv2d((5, 6), weight(2, 2, 2, 2), 1, 0, 2, 1, none[:2]),
             *(2, 3, 4),
         ),
+        Golden(
+            "conv2d-lif",
+            "a convolution, then a LIF",
+            chain(conv, image_lif, shape=(2, 5, 6), out=(3, 3, 4)),
+            {"input": drive(2, 5, 6)},
+        ),
         image("sumpool", "kernel and stride 2", nir.SumPool2d(two, two, np.array(zero)), 2, 2, 3),
         image("avgpool", "kernel and stride 2", nir.AvgPool2d(two, two, np.array(zero)), 2, 2, 3),
     ]
@@ -249,8 +258,7 @@ def topologies() -> list[Golden]:
             "skip",
             "an edge that skips a layer",
             {"w": w(), "p": lif(), "u": w(), "s": w(), "n": lif()},
-            [("input", "w"), ("w", "p"), ("p", "u"), ("u", "n"), ("input", "s"), ("s", "n")]
-            + [("n", "output")],
+            [*pairwise(["input", "w", "p", "u", "n", "output"]), *pairwise(["input", "s", "n"])],
             x,
         ),
         joined(

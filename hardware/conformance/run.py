@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,11 @@ PYTHON = "3.11"  # of the environments that uv makes
 INSTALL_S = 900
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """The process of the reader ended; the message is the last line that it wrote."""
 
 
-class Hangs(Exception):
+class HangsError(Exception):
     """The reader gave no answer within its time."""
 
 
@@ -57,19 +58,17 @@ def command(reader: Reader, folder: Path) -> list[str]:
     """The command line that starts a reader; `folder` holds its adapter.
 
     Raises:
-        Ended: uv is not installed.
+        EndedError: uv is not installed.
     """
     words = [str(HERE / "child.py"), str(folder / f"{reader.adapter}.py"), reader.option]
     if not reader.packages:
         return [sys.executable, *words]
     uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".tools" / "bin"))
     if uv is None:
-        raise Ended("uv is not installed (make setup puts it into .tools/bin)")
+        raise EndedError("uv is not installed (make setup puts it into .tools/bin)")
     extra = [word for package in reader.packages for word in ("--with", package)]
-    return [uv, "run", "--quiet", "--isolated", "--no-project", "--python", PYTHON, *extra] + [
-        "python",
-        *words,
-    ]
+    options = ["--quiet", "--isolated", "--no-project", "--python", PYTHON]
+    return [uv, "run", *options, *extra, "python", *words]
 
 
 class Process:
@@ -81,7 +80,7 @@ class Process:
             environment.pop("PYTHONPATH", None)
         else:
             environment["PYTHONPATH"] = str(ROOT)
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
         self.process = subprocess.Popen(
             command(reader, folder),
             stdin=subprocess.PIPE,
@@ -96,8 +95,8 @@ class Process:
         """The next line that the child writes.
 
         Raises:
-            Hangs: there was none in time.
-            Ended: the child has ended.
+            HangsError: there was none in time.
+            EndedError: the child has ended.
         """
         assert self.process.stdout is not None
         end, line = time.monotonic() + seconds, b""
@@ -105,10 +104,10 @@ class Process:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             while not line.endswith(b"\n"):
                 if not selector.select(max(0.0, end - time.monotonic())):
-                    raise Hangs
+                    raise HangsError
                 part = os.read(self.process.stdout.fileno(), 1 << 16)
                 if not part:
-                    raise Ended(self._last_words())
+                    raise EndedError(self._last_words())
                 line += part
         return json.loads(line)
 
@@ -119,7 +118,7 @@ class Process:
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise Ended(self._last_words()) from None
+            raise EndedError(self._last_words()) from None
         return self.answer(seconds)
 
     def _last_words(self) -> str:
@@ -131,17 +130,13 @@ class Process:
 
     def close(self) -> None:
         """End the child and what it has started."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.errors):
             if stream is not None:
-                try:
+                with suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
 
 
 def run_reader(
@@ -173,16 +168,16 @@ def run_reader(
                     try:
                         process = Process(reader, folder)
                         versions = process.answer(install_seconds)["ready"]
-                    except (Ended, Hangs) as error:
+                    except (EndedError, HangsError) as error:
                         text = str(error) or f"it did not start within {install_seconds:g} s"
                         rows |= {n: Row("absent", message=text) for n in goldens if n not in rows}
                         return rows, versions
                 try:
                     rows[name] = _row(process, golden, Path(scratch), seconds, reader.fixed)
                     continue
-                except Ended as error:
+                except EndedError as error:
                     rows[name] = Row("crashed", message=str(error))
-                except Hangs:
+                except HangsError:
                     rows[name] = Row("hangs", message=f"no answer within {seconds:g} s")
                 process.close()
                 process = None

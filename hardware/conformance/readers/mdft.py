@@ -7,10 +7,12 @@ PACKAGES = ("mdft", "nir", "numpy", "lava-nc")
 
 
 def prepare():
+    """Import the reader."""
     importlib.import_module("hardware.simulation")
 
 
 def run(path, inputs, dt, option):
+    """Return the values of each Output, (steps, …)."""
     simulation = importlib.import_module("hardware.simulation")
     network = simulation.load(path, dt)
     batched = {name: x.reshape(1, len(x), -1) for name, x in inputs.items()}

@@ -6,10 +6,12 @@ PACKAGES = ("norse", "nirtorch", "nir", "torch")
 
 
 def prepare():
+    """Import the reader."""
     importlib.import_module("norse.torch")
 
 
 def run(path, inputs, dt, option):
+    """Return the values of each Output, (steps, …)."""
     nir, torch = importlib.import_module("nir"), importlib.import_module("torch")
     module = importlib.import_module("norse.torch").from_nir(
         nir.read(path), ignore_warnings=True, dt=dt

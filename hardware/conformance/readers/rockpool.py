@@ -6,10 +6,12 @@ PACKAGES = ("rockpool", "nirtorch", "nir", "torch")
 
 
 def prepare():
+    """Import the reader."""
     importlib.import_module("rockpool.nn.modules.torch.nir")
 
 
 def run(path, inputs, dt, option):
+    """Return the values of each Output, (steps, …)."""
     nir, torch = importlib.import_module("nir"), importlib.import_module("torch")
     graph = nir.read(path)
     module = importlib.import_module("rockpool.nn.modules.torch.nir").from_nir(graph)

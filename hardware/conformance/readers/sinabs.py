@@ -6,10 +6,12 @@ PACKAGES = ("sinabs", "nirtorch", "nir", "torch")
 
 
 def prepare():
+    """Import the reader."""
     importlib.import_module("sinabs.nir")
 
 
 def run(path, inputs, dt, option):
+    """Return the values of each Output, (steps, …)."""
     nir, torch = importlib.import_module("nir"), importlib.import_module("torch")
     graph = nir.read(path)
     module = importlib.import_module("sinabs.nir").from_nir(graph, batch_size=1)

@@ -6,10 +6,12 @@ PACKAGES = ("snntorch", "nirtorch", "nir", "torch")
 
 
 def prepare():
+    """Import the reader."""
     importlib.import_module("snntorch.import_nir")
 
 
 def run(path, inputs, dt, option):
+    """Return the values of each Output, (steps, …)."""
     nir, torch = importlib.import_module("nir"), importlib.import_module("torch")
     module = importlib.import_module("snntorch.import_nir").import_from_nir(nir.read(path))
     (x,) = inputs.values()

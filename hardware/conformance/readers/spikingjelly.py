@@ -7,10 +7,12 @@ READER = "spikingjelly.activation_based.nir_exchange"
 
 
 def prepare():
+    """Import the reader."""
     importlib.import_module(READER)
 
 
 def run(path, inputs, dt, option):
+    """Return the values of each Output, (steps, …)."""
     nir, torch = importlib.import_module("nir"), importlib.import_module("torch")
     module = importlib.import_module(READER).import_from_nir(nir.read(path), dt=dt)
     (x,) = inputs.values()

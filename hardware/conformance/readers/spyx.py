@@ -6,10 +6,12 @@ PACKAGES = ("spyx", "nir", "jax")
 
 
 def prepare():
+    """Import the reader."""
     importlib.import_module("spyx.nir")
 
 
 def run(path, inputs, dt, option):
+    """Return the values of each Output, (steps, …)."""
     nir, np = importlib.import_module("nir"), importlib.import_module("numpy")
     (x,) = inputs.values()
     read = importlib.import_module("spyx.nir").from_nir
