@@ -189,8 +189,8 @@ def silent(found: dict[str, np.ndarray]) -> bool:
     return not any(np.any(values) for values in found.values())
 
 
-def diagnose(golden: Golden, found: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """The causes, one or two, under which the golden equals what a reader found.
+def diagnose(golden: Golden, found: dict[str, np.ndarray], most: int = 2) -> tuple[str, ...]:
+    """The causes, at most `most`, under which the golden equals what a reader found.
 
     The first that fits is given, single causes before pairs; empty if none does.
 
@@ -202,4 +202,9 @@ def diagnose(golden: Golden, found: dict[str, np.ndarray]) -> tuple[str, ...]:
     """
     if silent(found):
         return ()
-    return next((names for names, values in variations(golden) if not _differs(values, found)), ())
+    for names, values in variations(golden):
+        if len(names) > most:
+            break
+        if not _differs(values, found):
+            return names
+    return ()

@@ -208,7 +208,7 @@ def judge(golden: Golden, found: dict[str, np.ndarray], fixed: bool = False) -> 
         return Row("deviates", 0, (), str(error))
     if first is None:
         return Row("equal")
-    cause = diagnose(golden, found)
+    cause = diagnose(golden, found, 1 if fixed else 2)
     if not cause and silent(found):
         cause = ("sends nothing",)
     if not cause and fixed:

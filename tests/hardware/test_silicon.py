@@ -20,6 +20,7 @@ from hardware.silicon import (
     formula,
     investigate,
     read_trace,
+    shifted,
 )
 from mdft.errors import UserError
 from tests.commands import run
@@ -58,7 +59,7 @@ def test_reference_int_is_the_formula(constants: ChipConstants):
 def test_a_recording_that_is_late_and_differs():
     x = spikes()
     ours = formula(x, ChipConstants())
-    v, z = np.roll(ours.v, 1).astype(float), np.roll(ours.z, 1)
+    v, z = shifted(ours.v, 1).astype(float), shifted(ours.z, 1)
     v[z > 0] = 128  # as the chip's
     found = difference(Trace("chip", x, v, z), ours, True)
     assert (found.late, found.spikes) == (1, 0) and found.equal

@@ -71,6 +71,7 @@ def test_an_edge_that_closes_a_cycle_is_a_step_late():
     assert cut[:, 0].tolist() == [1, 1, 1]
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize(
     ("stride", "padding", "dilation", "groups"),
     [(1, 0, 1, 1), ((2, 1), (1, 0), 1, 1), (1, "same", 1, 1), (1, "same", 2, 2), (2, 1, 2, 2)],
