@@ -190,7 +190,7 @@ def silent(found: dict[str, np.ndarray]) -> bool:
 
 
 def diagnose(golden: Golden, found: dict[str, np.ndarray], most: int = 2) -> tuple[str, ...]:
-    """The causes, at most `most`, under which the golden equals what a reader found.
+    """The causes, one or two, under which the golden equals what a reader found.
 
     The first that fits is given, single causes before pairs; empty if none does.
 
@@ -202,9 +202,4 @@ def diagnose(golden: Golden, found: dict[str, np.ndarray], most: int = 2) -> tup
     """
     if silent(found):
         return ()
-    for names, values in variations(golden):
-        if len(names) > most:
-            break
-        if not _differs(values, found):
-            return names
-    return ()
+    return next((names for names, values in variations(golden) if not _differs(values, found)), ())

@@ -28,7 +28,7 @@ causes explains; several causes may explain one, and then the first of the list 
 run. Readers run as their importers are documented, without changes to the graph.
 
 An own backend in fixed point (`reference_int`, `lava_fixed`, `netx`) rounds to integers: `~` is a
-deviation of it that no cause explains.
+deviation of it, for which no cause is looked for.
 
 A reader is an adapter of some twenty lines in `hardware/conformance/readers/` and a line in the
 table of its `__init__.py`: `prepare()` imports it; `run(path, inputs, dt, option)` returns the
