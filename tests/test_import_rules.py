@@ -49,7 +49,8 @@ ROOMS = {
         "lava",
         "backends compare manifest pair parity probe result simulation traces",
         "reporting",
-        "run report netx",
+        "conformance",
+        "run report netx silicon",
     ),
     "export": (),
 }

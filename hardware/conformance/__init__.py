@@ -1,0 +1,1 @@
+"""A conformance matrix of NIR readers on small golden graphs."""
