@@ -41,8 +41,8 @@ class MotionConfig:
     per_neuron: bool = False
     """True: one threshold per neuron, eq. (7) elementwise as printed; False: one per sample and
     second."""
-    value: Literal["gate", "rate", "recurrent", "both"] = "gate"
-    """How motion reaches the embedding. gate: as a factor on the features alone, eq. (10); rate:
+    value: Literal["gate", "linear", "recurrent", "both"] = "gate"
+    """How motion reaches the embedding. gate: as a factor on the features alone, eq. (10); linear:
     also as a value, linear in the firing rates; recurrent: also as the state of a recurrence over
     the event bins; both: the sum of the two."""
     theta_min: float = 0.5

@@ -82,7 +82,8 @@ def outputs(model: MDFT, batch: Batch) -> dict[str, Tensor]:
             add(f"P, {pathway}", P[pathway])
         add("F_av", model.crm.cross_modal(P["visual"], P["audio"], semantics.h_BTD, mask_BT))
     for readout in model.readouts:
-        add(f"M, {type(readout).__name__}", readout(motion, mask_BT))
+        given = motion, semantics.a_BTD, semantics.v_BTD, mask_BT
+        add(f"M, {type(readout).__name__}", readout(*given))
     found["O_av"] = model.reason(semantics, motion, mask_BT)
     found["O_av, reconstructed"] = model.reconstruct(found["O_av"])
     return found

@@ -178,7 +178,7 @@ class MDFT(nn.Module):
         j = {p: accumulate(output.unflatten(1, (T, -1))) for p, output in motion.items()}
         F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
         for readout in self.readouts:
-            F_av_BTD = F_av_BTD + readout(motion, mask_BT)
+            F_av_BTD = F_av_BTD + readout(motion, semantics.a_BTD, semantics.v_BTD, mask_BT)
         return self.av_proj(masked_mean(F_av_BTD, mask_BT))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:

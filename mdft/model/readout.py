@@ -9,8 +9,12 @@ from torch import Tensor, nn
 
 from mdft.model.layers import each_second
 
+#: Factor on the encoded features in the input of the recurrence. With 1 the network learns the
+#: training clips by heart, from their features.
+FEATURES = 0.3
 
-class RateReadout(nn.Module):
+
+class LinearReadout(nn.Module):
     """``M^t = W · BN(s̄^t) + b``, s̄ the mean output of all pathways in second t.
 
     Args:
@@ -27,11 +31,15 @@ class RateReadout(nn.Module):
             nn.BatchNorm1d(width), nn.Dropout(dropout), nn.Linear(width, dim)
         )
 
-    def forward(self, output: Mapping[str, Tensor], mask_BT: Tensor) -> Tensor:
+    def forward(
+        self, output: Mapping[str, Tensor], a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor
+    ) -> Tensor:
         """``M`` (B,T,D), 0 at the seconds that do not exist.
 
         Args:
             output: pathway → output (B,S,D) of its motion branch.
+            a_BTD: encoded audio features, which it does not use.
+            v_BTD: encoded visual features, which it does not use.
             mask_BT: bool, True where the second exists.
         """
         steps_BSD = torch.cat([output[p] for p in self.pathways], -1)
@@ -40,10 +48,11 @@ class RateReadout(nn.Module):
 
 
 class RecurrentReadout(nn.Module):
-    """``M^t = W · mean_k GRU(ReLU(V s(t, k))) + b``: a gated recurrence over the event bins.
+    """``M^t = W · mean_k GRU(x(t, k)) + b``: a gated recurrence over the event bins.
 
-    Like the joint knowledge of the RJLU its state is updated by a gate, but once per event bin and
-    from the spikes, so that it can tell in which order things happen in a clip.
+    ``x(t, k) = ReLU(V s(t, k) + 0.3 U [a^t; v^t])``. Like the joint knowledge of the RJLU its state
+    is updated by a gate, but once per event bin and from the spikes, so that it can tell in which
+    order things happen in a clip.
 
     Args:
         dim: width D; a motion branch has as many output neurons.
@@ -54,27 +63,37 @@ class RecurrentReadout(nn.Module):
     def __init__(self, dim: int, pathways: Iterable[str], dropout: float) -> None:
         super().__init__()
         self.pathways = tuple(pathways)
-        self.spikes = nn.Sequential(
-            nn.Linear(dim * len(self.pathways), dim), nn.ReLU(), nn.Dropout(dropout)
-        )
+        self.spikes = nn.Linear(dim * len(self.pathways), dim)
+        self.features = nn.Linear(2 * dim, dim, bias=False)
+        self.drop = nn.Dropout(dropout)
         self.recurrence = nn.GRU(dim, dim, batch_first=True)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, output: Mapping[str, Tensor], mask_BT: Tensor) -> Tensor:
-        """``M`` (B,T,D), 0 at the seconds that do not exist; as :meth:`RateReadout.forward`.
+    def forward(
+        self, output: Mapping[str, Tensor], a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor
+    ) -> Tensor:
+        """``M`` (B,T,D), 0 at the seconds that do not exist.
 
         Padding follows the clip, so that it cannot change the state in a second that exists.
+
+        Args:
+            output: pathway → output (B,S,D) of its motion branch.
+            a_BTD: encoded audio features.
+            v_BTD: encoded visual features.
+            mask_BT: bool, True where the second exists.
         """
-        steps_BSD = self.spikes(torch.cat([output[p] for p in self.pathways], -1))
-        states_BSD, _ = self.recurrence(steps_BSD)
-        mean_BTD = states_BSD.unflatten(1, (mask_BT.shape[1], -1)).mean(2)
-        return each_second(self.out, mean_BTD, mask_BT)
+        T = mask_BT.shape[1]
+        features_BTD = FEATURES * self.features(torch.cat([a_BTD, v_BTD], -1))
+        spikes_BSD = self.spikes(torch.cat([output[p] for p in self.pathways], -1))
+        x_BTKD = torch.relu(spikes_BSD.unflatten(1, (T, -1)) + features_BTD[:, :, None])
+        states_BSD, _ = self.recurrence(self.drop(x_BTKD.flatten(1, 2)))
+        return each_second(self.out, states_BSD.unflatten(1, (T, -1)).mean(2), mask_BT)
 
 
 #: Value of ``MotionConfig.value`` → the readouts whose sum is added to the output of the CRM.
-READOUTS: dict[str, tuple[type[RateReadout] | type[RecurrentReadout], ...]] = {
+READOUTS: dict[str, tuple[type[LinearReadout] | type[RecurrentReadout], ...]] = {
     "gate": (),
-    "rate": (RateReadout,),
+    "linear": (LinearReadout,),
     "recurrent": (RecurrentReadout,),
-    "both": (RateReadout, RecurrentReadout),
+    "both": (LinearReadout, RecurrentReadout),
 }

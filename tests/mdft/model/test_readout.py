@@ -11,7 +11,7 @@ from torch import nn
 from mdft.data.dataset import ClipSet
 from mdft.model import MDFT
 from mdft.model.losses import class_loss
-from mdft.model.readout import RateReadout, RecurrentReadout
+from mdft.model.readout import LinearReadout, RecurrentReadout
 from tests.mdft.small import small_model
 
 pytestmark = pytest.mark.rounding
@@ -29,13 +29,18 @@ def spikes() -> dict[str, torch.Tensor]:
     return {p: torch.rand(B, T * K, D).round().double() for p in PATHWAYS}
 
 
+def features() -> tuple[torch.Tensor, torch.Tensor]:
+    a_BTD, v_BTD = torch.linspace(0, 1, 2 * B * T * D).double().view(2, B, T, D)
+    return a_BTD, v_BTD
+
+
 def steps(output: dict[str, torch.Tensor]) -> np.ndarray:
     return np.concatenate([output[p].numpy() for p in PATHWAYS], -1)
 
 
 def test_rates_as_a_value():
     """`W ĵ + b`, ĵ normalised over the seconds that exist."""
-    readout, output = RateReadout(D, PATHWAYS, 0.0).double(), spikes()
+    readout, output = LinearReadout(D, PATHWAYS, 0.0).double(), spikes()
     rates = steps(output).reshape(B, T, K, 2 * D).mean(2)
     exists = MASK_BT.numpy()
     mean, var = rates[exists].mean(0), rates[exists].var(0)
@@ -44,7 +49,7 @@ def test_rates_as_a_value():
     normed = (rates - mean) / np.sqrt(var + 1e-5)
     expected = normed @ linear.weight.detach().numpy().T + linear.bias.detach().numpy()
     expected[~exists] = 0
-    found = readout(output, MASK_BT).detach().numpy()
+    found = readout(output, *features(), MASK_BT).detach().numpy()
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
@@ -52,7 +57,10 @@ def test_a_recurrence_over_the_bins():
     """The gated recurrent unit of Cho et al., bin by bin; the mean of a second's states."""
     readout, output = RecurrentReadout(D, PATHWAYS, 0.0).double(), spikes()
     p = {name: x.detach().numpy() for name, x in readout.named_parameters()}
-    x = np.maximum(steps(output) @ p["spikes.0.weight"].T + p["spikes.0.bias"], 0)
+    a_BTD, v_BTD = features()
+    own = np.concatenate([a_BTD, v_BTD], -1) @ p["features.weight"].T
+    x = steps(output) @ p["spikes.weight"].T + p["spikes.bias"]
+    x = np.maximum(x + 0.3 * own.repeat(K, axis=1), 0)
     state, states = np.zeros((B, D)), []
     for step in range(T * K):
         own = x[:, step] @ p["recurrence.weight_ih_l0"].T + p["recurrence.bias_ih_l0"]
@@ -64,16 +72,19 @@ def test_a_recurrence_over_the_bins():
     means = np.stack(states, 1).reshape(B, T, K, D).mean(2)
     expected = means @ p["out.weight"].T + p["out.bias"]
     expected[~MASK_BT.numpy()] = 0
-    found = readout(output, MASK_BT).detach().numpy()
+    found = readout(output, *features(), MASK_BT).detach().numpy()
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [RateReadout, RecurrentReadout])
-def test_padding_changes_no_value(kind: type[RateReadout] | type[RecurrentReadout]):
+@pytest.mark.parametrize("kind", [LinearReadout, RecurrentReadout])
+def test_padding_changes_no_value(kind: type[LinearReadout] | type[RecurrentReadout]):
     readout, output = kind(D, PATHWAYS, 0.0).double(), spikes()
     exists = MASK_BT.repeat_interleave(K, 1)[..., None]
     other = {p: torch.where(exists, x, 1 - x) for p, x in output.items()}
-    assert torch.equal(readout(output, MASK_BT), readout(other, MASK_BT))
+    a_BTD, v_BTD = features()
+    absent = (~MASK_BT)[..., None]
+    found = readout(output, a_BTD, v_BTD, MASK_BT)
+    assert torch.equal(readout(other, a_BTD + absent, v_BTD - absent, MASK_BT), found)
 
 
 def test_in_the_space_of_words_clips_and_words_are_unit_vectors(clips: ClipSet):
