@@ -41,10 +41,10 @@ class MotionConfig:
     per_neuron: bool = False
     """True: one threshold per neuron, eq. (7) elementwise as printed; False: one per sample and
     second."""
-    value: Literal["gate", "linear", "recurrent"] = "gate"
+    value: Literal["gate", "linear", "recurrent", "both"] = "gate"
     """How motion reaches the embedding: gate: as a factor on the features, eq. (10), alone; linear:
     also as a value, linear in the firing rates; recurrent: also as the state of a recurrence over
-    the event bins."""
+    the event bins; both: the sum of the two."""
     theta_min: float = 0.5
     """Lower bound of the dynamic threshold."""
     theta_max: float = 2.0

@@ -82,7 +82,27 @@ class RecurrentReadout(nn.Module):
         return at_seconds(mask_BT, self.out(states_BSD.unflatten(1, (T, -1)).mean(2)))
 
 
-READOUTS: dict[str, type[LinearReadout] | type[RecurrentReadout]] = {
-    "linear": LinearReadout,
-    "recurrent": RecurrentReadout,
-}
+class BothReadouts(nn.Module):
+    """The sum of :class:`LinearReadout` and :class:`RecurrentReadout`.
+
+    Args:
+        dim: width D; a motion branch has as many output neurons.
+        pathways: which of ``"audio"`` and ``"visual"`` have a motion branch.
+        dropout: of both inputs.
+    """
+
+    def __init__(self, dim: int, pathways: Iterable[str], dropout: float) -> None:
+        super().__init__()
+        self.linear = LinearReadout(dim, pathways, dropout)
+        self.recurrent = RecurrentReadout(dim, pathways, dropout)
+
+    def forward(
+        self, output: Mapping[str, Tensor], a_BTD: Tensor, v_BTD: Tensor, mask_BT: Tensor
+    ) -> Tensor:
+        """``M`` (B,T,D), 0 at the seconds that do not exist; as :meth:`LinearReadout.forward`."""
+        given = (output, a_BTD, v_BTD, mask_BT)
+        return self.linear(*given) + self.recurrent(*given)
+
+
+#: Value of ``MotionConfig.value`` → its module.
+READOUTS = {"linear": LinearReadout, "recurrent": RecurrentReadout, "both": BothReadouts}
