@@ -101,8 +101,8 @@ class ModelConfig:
     words: Count = 300
     """Width W of the word vectors."""
     space: Literal["joint", "words"] = "joint"
-    """joint: clips and words are projected into a joint space of width E, eq. (12); words: clips are
-    mapped linearly into the space of the words; both are compared on the unit sphere."""
+    """joint: clips and words are projected into a joint space of width E, eq. (12); words: clips
+    are mapped linearly into the space of the words; both are compared on the unit sphere."""
     heads: Count = 8
     """Attention heads, each of width D / heads."""
     transformer_layers: Count = 1

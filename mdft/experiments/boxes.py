@@ -62,13 +62,14 @@ def outputs(model: MDFT, batch: Batch) -> dict[str, Tensor]:
             add(f"MLP, {pathway}", motion[pathway].unflatten(1, (T, -1)).mean(2))
             continue
         traces = model.branch(pathway).trace(given.x_BSD, threshold_current=given.current_BS1)
-        for index, (spikes_BSN, membrane_BSN) in enumerate(traces, start=1):
+        for index, (spikes_BSN, _) in enumerate(traces, start=1):
             rate_BTN = spikes_BSN.unflatten(1, (T, -1)).mean(2)
             add(f"rate of layer {index}, {pathway}", rate_BTN)
             if pathway == "visual":
                 both = torch.cat([semantics.a_BTD, semantics.v_BTD, rate_BTN], -1)
                 add(f"a, v and rate of layer {index}, {pathway}", both)
-        add("membrane of the last layer, " + pathway, membrane_BSN.unflatten(1, (T, -1)).mean(2))
+        membrane_BTN = traces[-1][1].unflatten(1, (T, -1)).mean(2)
+        add(f"membrane of the last layer, {pathway}", membrane_BTN)
         motion[pathway] = traces[-1][0]
     if isinstance(model.crm, CRM):
         j = {p: accumulate(x.unflatten(1, (T, -1))) for p, x in motion.items()}
@@ -108,7 +109,7 @@ def own(model: MDFT, clips: ClipSet) -> dict[str, Scores]:
         clips: clips of one length.
     """
     model.eval()
-    train, *scored = _needed()
+    scored = _needed()[1:]
     read = [_read(model, clips, clips.splits[s]) for s in scored]
     o_NE, r_NW = (np.concatenate([x[b] for x in read]) for b in ("O_av", "O_av, reconstructed"))
     words_CW = clips.words_CW[clips.classes_of(*scored)]

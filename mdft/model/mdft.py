@@ -178,9 +178,7 @@ class MDFT(nn.Module):
         j = {p: accumulate(output.unflatten(1, (T, -1))) for p, output in motion.items()}
         F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
         if self.readout is not None:
-            F_av_BTD = F_av_BTD + self.readout(
-                motion, semantics.a_BTD, semantics.v_BTD, mask_BT
-            )
+            F_av_BTD = F_av_BTD + self.readout(motion, semantics.a_BTD, semantics.v_BTD, mask_BT)
         return self.av_proj(masked_mean(F_av_BTD, mask_BT))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
