@@ -40,6 +40,9 @@ SWITCHES = {
     "fixed at 0.75": small_model(motion=switched(threshold="fixed", theta_fixed=0.75)),
     "per neuron": small_model(motion=switched(per_neuron=True)),
     "per neuron, fixed": small_model(motion=switched(per_neuron=True, threshold="fixed")),
+    "motion as a value": small_model(motion=switched(value="linear")),
+    "motion as a recurrent value": small_model(motion=switched(value="both"), space="words"),
+    "mlp as a value": small_model(motion=switched(network="mlp", value="recurrent")),
     "without motion, rjlu, crm": small_model(motion=switched(enabled=False), rjlu=False, crm=False),
 }
 #: Parameters that see nothing but zeros when a modality is missing.
