@@ -68,9 +68,9 @@ def outputs(model: MDFT, batch: Batch) -> dict[str, Tensor]:
             if pathway == "visual":
                 both = torch.cat([semantics.a_BTD, semantics.v_BTD, rate_BTN], -1)
                 add(f"a, v and rate of layer {index}, {pathway}", both)
-        motion[pathway], membrane_BSN = traces[-1]
-        mean_BTN = membrane_BSN.unflatten(1, (T, -1)).mean(2)
-        add(f"membrane of the last layer, {pathway}", mean_BTN)
+        membrane_BTN = traces[-1][1].unflatten(1, (T, -1)).mean(2)
+        add(f"membrane of the last layer, {pathway}", membrane_BTN)
+        motion[pathway] = traces[-1][0]
     if isinstance(model.crm, CRM):
         j = {p: accumulate(x.unflatten(1, (T, -1))) for p, x in motion.items()}
         P = {}
@@ -110,7 +110,7 @@ def own(model: MDFT, clips: ClipSet) -> dict[str, Scores]:
         clips: clips of one length.
     """
     model.eval()
-    _train, *scored = _needed()
+    scored = _needed()[1:]
     read = [_read(model, clips, clips.splits[s]) for s in scored]
     o_NE, r_NW = (np.concatenate([x[b] for x in read]) for b in ("O_av", "O_av, reconstructed"))
     words_CW = clips.words_CW[clips.classes_of(*scored)]

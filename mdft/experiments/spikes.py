@@ -153,8 +153,10 @@ def untrained(config: TrainConfig, clips: Any) -> Any:
 
 def table(probes: dict[str, list[float | None]]) -> str:
     """The table of probes in Markdown."""
-    lines = ["| box | HM, untrained | ZSL | HM, trained | ZSL |"]
-    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    lines = [
+        "| box | HM, untrained | ZSL | HM, trained | ZSL |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
     for name, values in probes.items():
         cells = ["" if v is None else f"{100 * v:.1f}" for v in values]
         lines.append(f"| {name} | {' | '.join(cells)} |")

@@ -82,7 +82,7 @@ def test_padding_changes_no_value(kind: type[LinearReadout] | type[RecurrentRead
     exists = MASK_BT.repeat_interleave(K, 1)[..., None]
     other = {p: torch.where(exists, x, 1 - x) for p, x in output.items()}
     a_BTD, v_BTD = features()
-    absent = (~MASK_BT)[..., None]
+    absent = (~MASK_BT)[..., None].double()
     found = readout(output, a_BTD, v_BTD, MASK_BT)
     assert torch.equal(readout(other, a_BTD + absent, v_BTD - absent, MASK_BT), found)
 
