@@ -14,6 +14,7 @@ class NodeType:
         numbers: the fields that may be integers or floating-point numbers.
         whole: the fields that must be integers.
         optional: the fields that may be missing.
+        words: the integer fields that may be a word instead, such as padding "same".
         meaning: the computation of a step in `reference_float`.
         lava: what Lava's processes support of it, and how.
     """
@@ -24,6 +25,7 @@ class NodeType:
     numbers: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -51,6 +53,37 @@ SUPPORTED: dict[str, NodeType] = {
         _FOLDED,
         whole=("start_dim", "end_dim", "input_type"),
         optional=("input_type",),
+    ),
+    "Conv1d": NodeType(
+        "torch's conv1d of x, shape (C, L), and b",
+        _FOLDED,
+        reals=("weight",),
+        numbers=("bias",),
+        whole=("input_shape", "stride", "padding", "dilation", "groups"),
+        optional=("input_shape",),
+        words=("padding",),
+    ),
+    "Conv2d": NodeType(
+        "torch's conv2d of x, shape (C, H, W), and b",
+        _FOLDED,
+        reals=("weight",),
+        numbers=("bias",),
+        whole=("input_shape", "stride", "padding", "dilation", "groups"),
+        optional=("input_shape",),
+        words=("padding",),
+    ),
+    "SumPool2d": NodeType(
+        "the sum of each window, zeros around", _FOLDED, whole=("kernel_size", "stride", "padding")
+    ),
+    "AvgPool2d": NodeType(
+        "the mean of each window, zeros around counted",
+        _FOLDED,
+        whole=("kernel_size", "stride", "padding"),
+    ),
+    "Delay": NodeType(
+        "x(t − round(delay / dt)), 0 before",
+        "the same delay for all channels of the node, at most what a shorter path leaves",
+        numbers=("delay",),
     ),
     "LIF": NodeType(
         "v += dt/tau·((v_leak − v) + r·I); z = v > v_threshold; v = v_reset where z",
@@ -87,13 +120,8 @@ SUPPORTED: dict[str, NodeType] = {
     ),
 }
 
-REFUSED: dict[str, str] = {
-    "Conv1d": "a convolution; Lava's runs one sample at a time, 22 s a step for a batch of 64",
-    "Conv2d": "a convolution; Lava's runs one sample at a time, 22 s a step for a batch of 64",
-    "SumPool2d": "pooling; it comes with convolutions",
-    "AvgPool2d": "pooling; it comes with convolutions",
-    "Delay": "a delay for each channel; Lava's Dense delays all channels by one step",
-}
+REFUSED: dict[str, str] = {}
+NEURONS = ("LIF", "IF", "CubaLIF", "LI", "CubaLI", "I", "Threshold")
 
 
 def markdown() -> str:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from hardware import simulate
-from hardware.fixed_point.lava_form import START, constants, lava_form
+from hardware.fixed_point.lava_form import lava_form
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
+from hardware.graph.network import START, constants
 from hardware.lava.run import lava_float
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
