@@ -38,14 +38,14 @@ def lava_form(network: Network) -> Network:
         UserError: Lava's LIF cannot express a node; the message names it and the reason.
     """
     with np.errstate(**UNCHECKED):
-        populations = tuple(_fold(p) for p in network.populations)
+        populations = tuple(_fold(network, p) for p in network.populations)
     for p in populations:
         check_range(p.name, *(s.weight for s in p.synapses), p.bias)
     return replace(network, populations=populations)
 
 
-def _fold(p: Population) -> Population:
-    _check(p)
+def _fold(network: Network, p: Population) -> Population:
+    _check(network, p)
     if p.subtracts:  # v_reset has no effect
         p = replace(p, v_reset=np.zeros(p.size))
     gain = p.gain if p.current is None else p.gain * p.current.gain
@@ -73,26 +73,26 @@ def _fold(p: Population) -> Population:
     )
 
 
-def _check(p: Population) -> None:
+def _check(network: Network, p: Population) -> None:
     if p.current is not None and p.v_reset.any() and not p.subtracts:
         raise UserError(
             f"{p.name}: v_reset = {p.v_reset[p.v_reset != 0][0]:g} on a CubaLIF; Lava's "
             "LIFReset starts every sample at 0"
         )
+    silent = {q.name for q in network.populations if not q.fires}
+    for s in p.synapses:
+        if s.source in silent:
+            raise UserError(
+                f"{p.name}: receives the membrane of {s.source!r}; Lava's LIF sends spikes only"
+            )
 
 
 def check_lava(network: Network) -> None:
-    """Check that Lava's processes can run a network in the form of `lava_form`.
+    """Check that no population subtracts its threshold at a spike, which Lava's LIF cannot.
 
     Raises:
-        UserError: the message names the population and the reason.
+        UserError: one does; the message names it.
     """
-    silent = {q.name for q in network.populations if not q.fires}
     for p in network.populations:
         if p.subtracts:
             raise UserError(f"{p.name}: reset by subtraction; Lava's LIF resets to 0 only")
-        for s in p.synapses:
-            if s.source in silent:
-                raise UserError(
-                    f"{p.name}: receives the membrane of {s.source!r}; Lava's LIF sends spikes only"
-                )

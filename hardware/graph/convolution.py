@@ -48,8 +48,9 @@ class Window:
             free = n + b + a - d * (k - 1) - 1
             if free < 0:
                 raise UserError(
-                    f"{name}: its kernel of {self.kernel}, dilation {self.dilation}, is larger than "
-                    f"its padded input, {spatial} with {self.before} before and {self.after} after"
+                    f"{name}: its kernel of {self.kernel}, dilation {self.dilation}, is larger "
+                    f"than its padded input, {spatial} with {self.before} before and "
+                    f"{self.after} after"
                 )
             found.append(free // s + 1)
         return tuple(found)
@@ -81,7 +82,8 @@ def convolution_window(
 ) -> Window:
     """Return the window of a convolution.
 
-    Padding "same" adds d·(k − 1) zeros, the smaller half in front, as torch does; it needs stride 1.
+    Padding "same" adds d·(k − 1) zeros, the smaller half in front, as torch does. It needs
+    stride 1.
 
     Raises:
         UserError: a number is out of range; the message has the node and the field.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import nir
 import numpy as np
@@ -20,13 +19,12 @@ from hardware.graph.convolution import (
 )
 from hardware.graph.file import read_nir
 from hardware.graph.matrices import stored
-from hardware.graph.network import DT, Network, Population
+from hardware.graph.network import DT, Network, Population, Reset
 from hardware.graph.neurons import NEURONS, finite, neuron_shape, population, readout, unit_notes
 from hardware.graph.signals import Signal
 from hardware.graph.topology import back_edges, topological
 from mdft.errors import UserError
 
-Reset = Literal["to-value", "subtract"]
 MAX_STEPS = 1 << 16  # of a Delay
 MAX_VALUES = 1 << 27  # in all matrices, 1 GB; products of small matrices can be far larger
 
@@ -57,9 +55,9 @@ def lower(graph: nir.NIRGraph, dt: float = DT, reset: Reset = "to-value") -> Net
 
     Linear, Affine, Scale, Flatten, convolutions and poolings are folded into one matrix per
     source, delay and population, and one bias. An edge that closes a cycle delivers one step
-    later (`hardware.graph.topology.back_edges`). The signals of several edges into a node are added. An Output that
-    receives exactly one population carries it; any other sum becomes a population without
-    memory, named after the Output.
+    later (`hardware.graph.topology.back_edges`). The signals of several edges into a node are
+    added. An Output that receives exactly one population carries it; any other sum becomes a
+    population without memory, named after the Output.
     """
     edges = [(str(a), str(b)) for a, b in graph.edges]
     before: dict[str, list[str]] = {name: [] for name in graph.nodes}
@@ -73,8 +71,9 @@ def lower(graph: nir.NIRGraph, dt: float = DT, reset: Reset = "to-value") -> Net
     neurons = [name for name, node in graph.nodes.items() if isinstance(node, NEURONS)]
     known = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
     back = back_edges(graph.nodes, edges, known, neurons)
-    for name in neurons:  # what a neuron sends is known before what it receives
-        reached[name] = signals.source(name, neuron_shape(graph.nodes[name]))
+    for name, node in graph.nodes.items():
+        if isinstance(node, NEURONS):  # what it sends is known before what it receives
+            reached[name] = signals.source(name, neuron_shape(node))
     notes = list(unit_notes(graph, dt))
     order = topological(graph.nodes, [e for e in edges if e not in back])
     if back:

@@ -1,4 +1,4 @@
-"""Matrices of connections, dense (np.ndarray) or sparse (scipy's csr_array), by one set of functions.
+"""Matrices of connections, dense (np.ndarray) or sparse (scipy's csr_array).
 
 What a file holds as a dense weight stays dense; convolutions, pooling and delays of single
 channels are sparse.

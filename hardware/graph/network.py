@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ OUT_OF_RANGE = 1e200  # of computed values
 UNCHECKED: Any = {"over": "ignore", "invalid": "ignore"}
 # Names of added inputs; NIR names cannot contain a space, so they do not collide.
 ONES, START = "constant 1", "first step"
+Reset = Literal["to-value", "subtract"]  # what a spike does to v
 DT = 1e-4  # seconds per step, as in snnTorch and Lava; NIR stores only tau
 
 

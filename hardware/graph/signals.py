@@ -186,7 +186,9 @@ def delay(name: str, steps: np.ndarray, x: Signal) -> Signal:
     for (source, earlier), term in terms.items():
         for n in np.unique(flat).tolist():
             matrix = matrices.rows_of(matrix_of(term), flat == n) if several else term.matrix
-            found[source, earlier + n] = Term(matrix, term.width, _joined(term.nodes, name))
+            one = Term(matrix, term.width, _joined(term.nodes, name))
+            key = source, earlier + n  # two delays in series may add up to the same
+            found[key] = _plus(found[key], one) if key in found else one
     check_values(name, sum(matrices.stored(matrix_of(t)) for t in found.values()))
     return Signal(x.shape, found, None)
 

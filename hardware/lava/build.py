@@ -113,10 +113,8 @@ def ring_process(plan: Plan, net: LavaNetwork, name: str, delay: int) -> Any:
     return ring
 
 
-def dense_process(
-    plan: Plan, net: LavaNetwork, weight: Matrix, exponent: int, bits: int
-) -> Any:
-    """Return a Dense, or a Sparse for a sparse matrix, of `weight` (N, M) with a model; the caller adds it to the network."""
+def dense_process(plan: Plan, net: LavaNetwork, weight: Matrix, exponent: int, bits: int) -> Any:
+    """Return a Dense (Sparse for a sparse matrix) of `weight` (N, M); the caller adds it."""
     from lava.proc.dense import models
     from lava.proc.dense.process import Dense
 
@@ -171,7 +169,8 @@ def _stream(plan: Plan, source: str, delay: int) -> np.ndarray:
     """Return (width, total steps): consecutive samples, `delay` steps late, padded with zeros."""
     x = plan.streams[source]
     out = np.zeros((x.shape[1], plan.total), x.dtype)
-    out[:, delay : delay + len(x)] = x.T
+    kept = x.T[:, : max(plan.total - delay, 0)]  # what comes later arrives after the run
+    out[:, delay : delay + kept.shape[1]] = kept
     return out
 
 

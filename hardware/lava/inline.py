@@ -66,6 +66,9 @@ def run_inline(
     connections: list[tuple[Any, Any]] = []
     if plan.recurrent:
         order, connections = _apart(order)
+    if plan.apart:
+        for lif in plan.lifs:
+            lifs[lif.name].s_out = _Later(lifs[lif.name], 1 + lif.depth)
     for step in range(plan.total):
         for model, port in connections:
             port.send(model.a_buff)
@@ -99,6 +102,21 @@ def _forgotten() -> Iterator[None]:
     finally:
         for listed, length in zip(lists, lengths, strict=True):
             del listed[length:]
+
+
+class _Later:
+    """A neuron's port that sends zeros before the first step of the sample.
+
+    Before its input arrives, a bias may make a neuron spike; its state is reset then, but a spike
+    that is delayed would arrive in the sample.
+    """
+
+    def __init__(self, model: Any, first: int) -> None:
+        self.model, self.port, self.first = model, model.s_out, first
+
+    def send(self, data: np.ndarray) -> None:
+        """Send the data, or zeros in an earlier step."""
+        self.port.send(data if self.model.time_step >= self.first else np.zeros_like(data))
 
 
 class _Nothing:

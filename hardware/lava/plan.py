@@ -168,7 +168,10 @@ def plan_fixed(
             )
             for s in p.synapses
         )
-        bias, (du, dv, vth) = p.bias_mant.astype(np.int32), (_one(p, f) for f in ("du", "dv", "vth"))
+        bias, (du, dv, vth) = (
+            p.bias_mant.astype(np.int32),
+            (_one(p, f) for f in ("du", "dv", "vth")),
+        )
         lifs.append(LIFPlan(p.name, dense, bias, p.bias_exp, du, dv, vth, depths[p.name]))
     streams = {n: x.reshape(batch * steps, -1).astype(np.int32) for n, x in signals.items()}
     return Plan(FIXED, streams, tuple(lifs), batch, steps, _apart(populations))
@@ -196,7 +199,9 @@ def _depths(
     """
     depths = dict.fromkeys(inputs, 0)
     for p in whole:
-        depths[p.name] = 1 + max((depths[s.source] for s in p.synapses if s.source in depths), default=0)
+        depths[p.name] = 1 + max(
+            (depths[s.source] for s in p.synapses if s.source in depths), default=0
+        )
     return depths | {p.name: depths[p.name.split(" ")[0]] for p in populations}
 
 
@@ -247,7 +252,15 @@ def save_plan(plan: Plan, path: Path) -> None:
             arrays[key] = d.weight.data if is_sparse(d.weight) else d.weight
             dense.append([d.source, d.delay, d.weight_exp, d.message_bits])
         lifs.append([lif.name, lif.bias_exp, lif.du, lif.dv, lif.vth, lif.depth, dense])
-    meta = json.dumps({"tag": plan.tag, "batch": plan.batch, "steps": plan.steps, "lifs": lifs, "apart": plan.apart})
+    meta = json.dumps(
+        {
+            "tag": plan.tag,
+            "batch": plan.batch,
+            "steps": plan.steps,
+            "lifs": lifs,
+            "apart": plan.apart,
+        }
+    )
     np.savez(path, meta=np.array(meta), **arrays)  # type: ignore[arg-type]
 
 

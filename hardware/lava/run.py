@@ -43,6 +43,13 @@ def run_plan(
             "use --runtime inline"
         )
     require_lava()
+    if plan.apart and runtime == "process":
+        driven = next((lif for lif in plan.lifs if lif.bias.any()), None)
+        if driven is not None:
+            raise UserError(
+                f"{driven.name}: has a bias, and may spike before the sample reaches it; with "
+                "recurrence or delays that needs --runtime inline"
+            )
     if plan.apart and plan.batch > 1:
         found = [run_plan(sample, readouts, runtime) for sample in plan.samples()]
         spikes, membranes = (
