@@ -52,6 +52,8 @@ def _leak(x_BN: np.ndarray, kept: int | np.ndarray) -> np.ndarray | int:
     """trunc(x·kept / 4096): a right shift of the magnitude."""
     if not np.any(kept):
         return 0
+    if np.all(kept == 1 << DECAY_SHIFT):
+        return x_BN
     product = x_BN * kept
     # An arithmetic shift rounds down; adding 4095 to negative numbers makes it round to 0.
     product += (product < 0) * ((1 << DECAY_SHIFT) - 1)

@@ -34,7 +34,7 @@ class NodeType:
 
 
 _FOLDED = "folded into the weights of the next population"
-_LIF = "one tau and one v_threshold − v_reset for the node; any r and v_leak"
+_LIF = "any constants; neurons that differ in tau or v_threshold − v_reset are groups"
 _READOUT = "a LIF whose threshold is out of reach; only at an Output, only inline"
 
 SUPPORTED: dict[str, NodeType] = {
@@ -82,7 +82,7 @@ SUPPORTED: dict[str, NodeType] = {
     ),
     "Delay": NodeType(
         "x(t − round(delay / dt)), 0 before",
-        "the same delay for all channels of the node, at most what a shorter path leaves",
+        "streams that start later, and identity Dense processes",
         numbers=("delay",),
     ),
     "LIF": NodeType(
@@ -93,13 +93,13 @@ SUPPORTED: dict[str, NodeType] = {
     ),
     "IF": NodeType(
         "v += dt·r·I; z = v > v_threshold; v = v_reset where z",
-        "one v_threshold − v_reset for the node; any r",
+        "as LIF",
         numbers=("r", "v_reset", "v_threshold"),
         optional=("v_reset",),
     ),
     "CubaLIF": NodeType(
         "i += dt/tau_syn·(w_in·x − i); then a LIF with I = i",
-        "one tau_syn, tau_mem and v_threshold for the node; v_reset = 0; any r, w_in and v_leak",
+        "as LIF; v_reset = 0",
         numbers=("tau_syn", "tau_mem", "r", "v_leak", "v_reset", "v_threshold", "w_in"),
         optional=("v_reset", "w_in"),
     ),
@@ -127,8 +127,7 @@ NEURONS = ("LIF", "IF", "CubaLIF", "LI", "CubaLI", "I", "Threshold")
 def markdown() -> str:
     """Return docs/nodes.md; `python -m hardware.graph.node_types > docs/nodes.md` writes it."""
     read = "\n".join(f"| `{name}` | {t.meaning} | {t.lava} |" for name, t in SUPPORTED.items())
-    refused = "\n".join(f"| `{name}` | {reason} |" for name, reason in REFUSED.items())
-    return _PAGE.format(read=read, refused=refused)
+    return _PAGE.format(read=read)
 
 
 _PAGE = """\
@@ -136,9 +135,17 @@ _PAGE = """\
 
 This page is made by `python -m hardware.graph.node_types`; a test keeps it up to date.
 
-`python -m hardware.run` reads feed-forward graphs of these nodes, with any number of Inputs and
-Outputs, edges that skip layers, and several edges into one node (they add). A recurrent graph is
-refused with the names of the nodes that form the cycle.
+`python -m hardware.run` reads graphs of these nodes, with any number of Inputs and Outputs, edges
+that skip layers, and several edges into one node (they add).
+
+## Cycles
+
+An edge that closes a cycle delivers one step later: its target gets what the neurons before it
+sent at the previous step, 0 at the first step, and the bias of an Affine between them at every
+step. It is the convention of snnTorch's RSynaptic and of Lava's Dense. On every path from an
+Input, taken in the order of the nodes' names, the edge back to a node on the path is that edge; a
+Delay in a cycle adds to its step. A cycle without a neuron, or that no Input reaches, is an error
+that names its nodes.
 
 ## Read
 
@@ -165,6 +172,8 @@ note says what was changed:
 - A scalar, or one value of shape (1,), as a parameter of a neuron, Scale or Threshold or as a bias
   holds for all.
 - An Input, Output or Flatten without a shape has that of its edges.
+- In a graph with convolutions or poolings, ones are dimensions: there each node gets the shape
+  that its input determines.
 - A graph within the graph, at any depth, is flattened if it has one Input and one Output: the node
   `lif` of `block` is named `block.lif`.
 
@@ -183,17 +192,18 @@ Lava's LIF knows one decay and one threshold for all its neurons, no gain, no le
 resets to 0. So r goes into the weights, v_leak into the bias, and v_reset into the threshold, the
 bias and one input at a sample's first step. The bias of a CubaLIF becomes an input that is always
 1. In fixed point these are rounded like any weight, and the run says by how much. What cannot be
-expressed is refused with the node's name before anything runs: neurons of one node that differ in
-their decay or threshold, a CubaLIF with v_reset, an LI that feeds another node.
+expressed is refused with the node's name before anything runs: a CubaLIF with v_reset, an LI that
+feeds another node, reset by subtraction.
+
+Neurons of one node that differ in decay or threshold become groups of equal constants, at most 1024
+in all, and are put together again in the recording. Convolutions, poolings and delays of single
+channels are Sparse processes. Recurrence of a layer to itself is one Dense. A cycle through several
+layers needs a Delay of as many steps as Lava takes for it, and is refused otherwise. With
+recurrence or delays each sample is a run of its own, since spikes would arrive in the next one; in
+Lava's own runtime such a graph must have no bias.
 
 The parameters and matrices are checked too: finite numbers; time constants of at least `dt`; r and
 thresholds above 0; v_reset not above the threshold; shapes that fit.
-
-## Refused
-
-| node | why |
-|---|---|
-{refused}
 """
 
 

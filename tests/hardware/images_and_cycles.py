@@ -122,7 +122,9 @@ def random_chain(seed: int, mixed: bool = True, long_cycles: bool = True) -> Gra
     return nir.NIRGraph(g.nodes, g.edges, type_check=False), g.late
 
 
-def spikes_in(graph: nir.NIRGraph, seed: int, batch: int = 2, steps: int = 6) -> dict[str, np.ndarray]:
+def spikes_in(
+    graph: nir.NIRGraph, seed: int, batch: int = 2, steps: int = 6
+) -> dict[str, np.ndarray]:
     """Return random spikes (B, S, width) by input."""
     rng = np.random.default_rng(seed)
     widths = {n: int(np.prod(x.input_type["input"])) for n, x in graph.inputs.items()}
