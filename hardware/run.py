@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from hardware.backends import BACKENDS, find_backend
-from hardware.graph.network import DT
+from hardware.graph.network import DT, Reset
 from hardware.parity import compared
 from hardware.result import Result, check_target, show, write_json
 from hardware.traces import check_folder, write_traces
@@ -37,6 +37,8 @@ class RunConfig:
     """For Lava: inline (one OS process) or process (Lava's own runtime)."""
     dt: float = DT
     """Seconds per step; NIR's time constants are in seconds."""
+    reset: Reset = "to-value"
+    """What a spike does to v: v ← v_reset, or subtract: v ← v − v_threshold (not in Lava)."""
     pathway: str | None = None
     """Pathway of the probe; default: the one named in motion_<pathway>.nir, else the only one."""
     limit: int | None = None
@@ -60,7 +62,14 @@ def run(config: RunConfig) -> Result:
     # Imported here, so that --help and a mistyped flag do not import nir.
     from hardware.pair import read_pair
 
-    pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt, limit=config.limit)
+    pair = read_pair(
+        config.graph,
+        config.probe,
+        config.pathway,
+        dt=config.dt,
+        limit=config.limit,
+        reset=config.reset,
+    )
     found = compared(backend, pair.network, pair.probe, pair.grids, config.runtime)
     if config.traces is not None:
         write_traces(found.recording, config.traces, backend.name, pair.pathway)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,11 +14,11 @@ from hardware.backends import find_backend, prepare
 from hardware.fixed_point.integers import IntegerNetwork
 from hardware.fixed_point.quantise import check_grid, input_grids, input_notes
 from hardware.graph.graph import DT, read_network
-from hardware.graph.network import Network, Recording, as_floats, check_inputs
+from hardware.graph.network import Network, Recording, Reset, as_floats, check_inputs
 from mdft.errors import UserError, unknown
 
 
-def load(path: Path | str, dt: float = DT) -> Network:
+def load(path: Path | str, dt: float = DT, reset: Reset = "to-value") -> Network:
     """Read a .nir file from `python -m export.to_nir` or another tool as a network to simulate.
 
     Neurons follow forward Euler, v ← (1 − dt/τ)·v + (r·dt/τ)·I, spike when v > v_threshold
@@ -34,8 +35,10 @@ def load(path: Path | str, dt: float = DT) -> Network:
     ({'input': 2}, {'output': 'lif'})
 
     Args:
-        path: a feed-forward .nir file with node types that docs/nodes.md lists.
+        path: a .nir file with node types that docs/nodes.md lists.
         dt: seconds per step; NIR stores time constants in seconds, but no step.
+        reset: what a spike does to v: "to-value", v ← v_reset, as NIR defines; or "subtract",
+            v ← v − v_threshold, for which NIR has no field. Lava has no LIF for it.
 
     Returns:
         The network: the widths of its inputs by name, its populations of neurons in topological
@@ -47,7 +50,9 @@ def load(path: Path | str, dt: float = DT) -> Network:
     """
     if not 0 < dt < float("inf"):
         raise UserError(f"dt is {dt}, expected seconds above 0")
-    return read_network(path, dt)
+    if reset not in get_args(Reset):
+        raise unknown("reset", reset, get_args(Reset))
+    return read_network(path, dt, reset)
 
 
 def simulate(

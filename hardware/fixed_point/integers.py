@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware.fixed_point.lava_form import constants
-from hardware.graph.network import Network, check_inputs
+from hardware.graph.matrices import Matrix, row_sums_of_magnitudes
+from hardware.graph.network import Network, check_inputs, constants
 from mdft.errors import UserError
 
 MESSAGE_LIMIT = (1 << 23) - 1  # graded spikes carry at most 24 bits
@@ -17,19 +17,24 @@ STATE_LIMIT = 1 << 23  # u and v have 24 bits, signed
 
 @dataclass(frozen=True)
 class IntegerSynapses:
-    """a += (weight · x) << weight_exp; weight (N, M) int64, even numbers if signs are mixed."""
+    """a(t) += (weight · x(t − delay)) << weight_exp; weight (N, M) int64, dense or sparse.
+
+    Its values are even numbers if signs are mixed.
+    """
 
     source: str
-    weight: np.ndarray
+    weight: Matrix
     weight_exp: int
     graded: bool
+    delay: int = 0
 
 
 @dataclass(frozen=True)
 class IntegerPopulation:
     """Parameters of Lava's fixed-point LIF; `unit` is the value of one unit of a in the graph.
 
-    du = 4095 is a current without memory. A population that does not `fire` has a threshold
+    du = 4095 is a current without memory. du, dv and vth are numbers, or (N,) int64 where neurons
+    differ. A population that does not `fire` has a threshold
     that the membrane cannot reach; its output is its membrane.
     """
 
@@ -37,11 +42,12 @@ class IntegerPopulation:
     synapses: tuple[IntegerSynapses, ...]
     bias_mant: np.ndarray
     bias_exp: int
-    dv: int
-    vth: int
+    dv: int | np.ndarray
+    vth: int | np.ndarray
     unit: float
-    du: int = 4095
+    du: int | np.ndarray = 4095
     fires: bool = True
+    subtracts: bool = False
 
     @property
     def size(self) -> int:
@@ -92,9 +98,10 @@ def to_integers(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> dict[
         bound = np.zeros(p.size)
         for s in p.synapses:
             peak = np.abs(signals[s.source]).max() if s.source in signals else 1
-            bound += (np.abs(s.weight).sum(1) * peak).astype(float) * 2**s.weight_exp
+            sums = row_sums_of_magnitudes(s.weight).astype(float)
+            bound += sums * float(peak) * 2**s.weight_exp
         # Lava computes in int32 without checking; u itself wraps at 24 bits and is counted.
-        memory = 0 if p.du == 4095 else STATE_LIMIT
+        memory = 0 if np.all(p.du == 4095) else STATE_LIMIT
         if bound.max() * STATE_SCALE + memory >= 2**31:
             raise UserError(
                 f"{p.name}: its input could reach {bound.max():g}, expected below "

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from hardware.graph.network import UNCHECKED, Current, Network, Population, Synapses, check_range
+from hardware.graph.matrices import scale_rows
+from hardware.graph.network import (
+    ONES,
+    START,
+    UNCHECKED,
+    Current,
+    Network,
+    Population,
+    Synapses,
+    check_range,
+)
 from mdft.errors import UserError
-
-# Names of added inputs; NIR names cannot contain a space, so they do not collide.
-ONES, START = "constant 1", "first step"
 
 
 def lava_form(network: Network) -> Network:
     """Return an equivalent network in the variables of Lava's LIF.
 
-    Lava computes u ← (1 − du)·u + a, v ← (1 − dv)·v + u + bias, resets to 0, and has one du, dv
-    and threshold for all neurons of a process. Therefore:
+    Lava computes u ← (1 − du)·u + a, v ← (1 − dv)·v + u + bias, and resets to 0. Therefore:
 
     - gains are multiplied into the weights: W' = gain·W, b' = gain·b (for Cuba the product of
       both gains);
@@ -40,19 +44,12 @@ def lava_form(network: Network) -> Network:
     return replace(network, populations=populations)
 
 
-def constants(populations: Iterable[Any], batch: int, steps: int) -> dict[str, np.ndarray]:
-    """Return the added inputs, (B, S, 1), that the synapses of these populations use."""
-    start = np.zeros((batch, steps, 1))
-    start[:, 0] = 1
-    known = {ONES: np.ones((batch, steps, 1)), START: start}
-    named = {s.source for p in populations for s in p.synapses}
-    return {name: x for name, x in known.items() if name in named}
-
-
 def _fold(network: Network, p: Population) -> Population:
     _check(network, p)
+    if p.subtracts:  # v_reset has no effect
+        p = replace(p, v_reset=np.zeros(p.size))
     gain = p.gain if p.current is None else p.gain * p.current.gain
-    synapses = [replace(s, weight=gain[:, None] * s.weight) for s in p.synapses]
+    synapses = [replace(s, weight=scale_rows(gain, s.weight)) for s in p.synapses]
     bias, direct = gain * p.bias, p.decay * (p.v_leak - p.v_reset)
     if p.current is None:
         bias = bias + direct
@@ -77,23 +74,25 @@ def _fold(network: Network, p: Population) -> Population:
 
 
 def _check(network: Network, p: Population) -> None:
-    uniform = {"decay": p.decay, "v_threshold": p.v_threshold - p.v_reset}
-    if p.current is not None:
-        uniform["decay of the current"] = p.current.decay
-        if p.v_reset.any():
-            raise UserError(
-                f"{p.name}: v_reset = {p.v_reset[p.v_reset != 0][0]:g} on a CubaLIF; Lava's "
-                "LIFReset starts every sample at 0"
-            )
-    for field, values in uniform.items():
-        if (values != values[0]).any():
-            raise UserError(
-                f"{p.name}: {field} runs from {values.min():g} to {values.max():g}, "
-                "Lava's LIF has one value for all its neurons"
-            )
+    if p.current is not None and p.v_reset.any() and not p.subtracts:
+        raise UserError(
+            f"{p.name}: v_reset = {p.v_reset[p.v_reset != 0][0]:g} on a CubaLIF; Lava's "
+            "LIFReset starts every sample at 0"
+        )
     silent = {q.name for q in network.populations if not q.fires}
     for s in p.synapses:
         if s.source in silent:
             raise UserError(
                 f"{p.name}: receives the membrane of {s.source!r}; Lava's LIF sends spikes only"
             )
+
+
+def check_lava(network: Network) -> None:
+    """Check that no population subtracts its threshold at a spike, which Lava's LIF cannot.
+
+    Raises:
+        UserError: one does; the message names it.
+    """
+    for p in network.populations:
+        if p.subtracts:
+            raise UserError(f"{p.name}: reset by subtraction; Lava's LIF resets to 0 only")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from hardware.fixed_point.integers import (
     IntegerSynapses,
 )
 from hardware.fixed_point.lava_form import lava_form
+from hardware.graph.matrices import mapped, values
 from hardware.graph.network import Network, Population, Synapses
 from mdft.errors import UserError
 
@@ -128,22 +131,25 @@ def _population(
 ) -> IntegerPopulation:
     scaled, needed = [], _needed_unit(p)
     for s in (part for synapses in p.synapses for part in split_signs(synapses)):
-        step = grid_of(s.weight, MAGNITUDE_LIMIT)  # mixed signs are below 128, or split
+        w = values(s.weight)
+        step = grid_of(w, MAGNITUDE_LIMIT)  # mixed signs are below 128, or split
         if step is None:
-            nearest = nearest_grid(s.weight, WEIGHT_LIMIT)
+            nearest = nearest_grid(w, WEIGHT_LIMIT)
             step = min(max(nearest, 2 * needed / grids.get(s.source, 1.0)), 8 * nearest)
-            error = np.abs(s.weight - np.round(s.weight / step) * step).max()
+            error = np.abs(w - np.round(w / step) * step).max()
             notes.append(
                 f"{s.nodes}: weights rounded to multiples of {step:g}, by up to {error:.3g}"
             )
-        k = np.round(s.weight / step).astype(np.int64)
-        even = 2 if (k > 0).any() and (k < 0).any() else 1
+        k = mapped(s.weight, partial(_units, step))
+        even = 2 if (values(k) > 0).any() and (values(k) < 0).any() else 1
         scaled.append((s, k * even, step * grids.get(s.source, 1.0) / even, WEIGHT_LIMIT * even))
-    unit = min((one for _, k, one, _ in scaled if k.any()), default=needed)
+    unit = min((one for _, k, one, _ in scaled if values(k).any()), default=needed)
     synapses = []
     for s, k, one, limit in scaled:
-        k, exponent = _shift(k, round(np.log2(one / unit)), limit, s.nodes) if k.any() else (k, 0)
-        synapses.append(IntegerSynapses(s.source, k, exponent, s.source in grids))
+        exponent = 0
+        if values(k).any():
+            k, exponent = _shift(k, round(np.log2(one / unit)), limit, s.nodes)
+        synapses.append(IntegerSynapses(s.source, k, exponent, s.source in grids, s.delay))
     bias_mant, bias_exp = _bias(p, unit, notes)
     return IntegerPopulation(
         p.name,
@@ -153,9 +159,20 @@ def _population(
         _decay(p, notes),
         _threshold(p, unit, notes, rate) if p.fires else VTH_LIMIT,
         unit,
-        4095 if p.current is None else _current_decay(p.name, p.current.decay[0], notes),
+        4095 if p.current is None else _current_decay(p.name, p.current.decay, notes),
         p.fires,
+        p.subtracts,
     )
+
+
+def _units(step: float, weights: np.ndarray) -> np.ndarray:
+    return np.round(weights / step).astype(np.int64)
+
+
+def _one_or_all(numbers: np.ndarray) -> Any:
+    """Return an int if all numbers are equal, else the array, int64."""
+    whole = np.atleast_1d(numbers).astype(np.int64)
+    return int(whole[0]) if (whole == whole[0]).all() else whole
 
 
 def split_signs(s: Synapses) -> tuple[Synapses, ...]:
@@ -164,57 +181,82 @@ def split_signs(s: Synapses) -> tuple[Synapses, ...]:
     On Loihi, weights of one sign have magnitudes of 8 bits, those of mixed signs of 7 bits. The
     number of synapses stays the same.
     """
-    if grid_of(s.weight, WEIGHT_LIMIT) or not grid_of(s.weight, MAGNITUDE_LIMIT):
+    w = values(s.weight)
+    if grid_of(w, WEIGHT_LIMIT) or not grid_of(w, MAGNITUDE_LIMIT):
         return (s,)
-    parts = (np.maximum(s.weight, 0.0), np.minimum(s.weight, 0.0))
-    return tuple(replace(s, weight=part) for part in parts if part.any())
+    parts = [mapped(s.weight, lambda x, f=f: f(x, 0.0)) for f in (np.maximum, np.minimum)]
+    return tuple(replace(s, weight=part) for part in parts if values(part).any())
 
 
 def _needed_unit(p: Population) -> float:
     """Return the smallest power of two that can be the unit of threshold and bias."""
     bias = np.abs(p.bias).max() * STATE_SCALE / (BIAS_LIMIT << EXPONENT_LIMIT)
-    needed = max(p.v_threshold[0] / VTH_LIMIT if p.fires else 0.0, bias)
+    needed = max(p.v_threshold.max() / VTH_LIMIT if p.fires else 0.0, bias)
     return float(2.0 ** np.ceil(np.log2(needed))) if needed > 0 else 1.0
 
 
 def _shift(k: np.ndarray, exponent: int, limit: int, nodes: str) -> tuple[np.ndarray, int]:
     """Return the same weights k << exponent with an exponent of at most 7 and |k| <= limit."""
-    while exponent > EXPONENT_LIMIT and 2 * np.abs(k).max() <= limit:
+    while exponent > EXPONENT_LIMIT and 2 * np.abs(values(k)).max() <= limit:
         k, exponent = 2 * k, exponent - 1
     if exponent > EXPONENT_LIMIT:
         raise UserError(f"{nodes}: needs the weight exponent {exponent}, at most {EXPONENT_LIMIT}")
     return k, exponent
 
 
-def _decay(p: Population, notes: list[str]) -> int:
-    dv = round(float(p.decay[0]) * 4096)
-    if not 0 <= dv <= 4095:
-        raise UserError(f"{p.name}: decay {p.decay[0]:g} is {dv}/4096, at most 4095/4096")
-    if dv != p.decay[0] * 4096:
-        notes.append(f"{p.name}: decay {p.decay[0]:.6g} rounded to {dv}/4096")
-    return dv
+def _decay(p: Population, notes: list[str]) -> int | np.ndarray:
+    exact = p.decay * 4096
+    dv = np.round(exact)
+    if bad := np.flatnonzero((dv < 0) | (dv > 4095)).tolist():
+        i = bad[0]
+        raise UserError(f"{p.name}: decay {p.decay[i]:g} is {dv[i]:.0f}/4096, at most 4095/4096")
+    _note_decay(p.name, "decay", p.decay, dv, notes)
+    return _one_or_all(dv)
 
 
-def _current_decay(name: str, decay: float, notes: list[str]) -> int:
+def _current_decay(name: str, decay: np.ndarray | float, notes: list[str]) -> int | np.ndarray:
     """Return du: the current of Lava's fixed point decays by (du + 1)/4096 per step."""
-    units = round(float(decay) * 4096)
-    if not 1 <= units <= 4096:
-        raise UserError(f"{name}: decay {decay:g} of the current is {units}/4096, at least 1/4096")
-    if units != decay * 4096:
-        notes.append(f"{name}: decay {decay:.6g} of the current rounded to {units}/4096")
-    return units - 1
-
-
-def _threshold(p: Population, unit: float, notes: list[str], rate: str) -> int:
-    vth = int(np.floor(p.v_threshold[0] / unit))
-    if not 0 < vth <= VTH_LIMIT:
+    decay = np.atleast_1d(decay)
+    units = np.round(decay * 4096)
+    if bad := np.flatnonzero((units < 1) | (units > 4096)).tolist():
+        i = bad[0]
         raise UserError(
-            f"{p.name}: threshold {p.v_threshold[0]:g} is {vth:.7g} units of {unit:g}, "
-            f"expected 1 to {VTH_LIMIT} (17 bits)" + (rate if vth else "")
+            f"{name}: decay {decay[i]:g} of the current is {units[i]:.0f}/4096, at least 1/4096"
         )
-    if p.v_threshold[0] - vth * unit > p.v_threshold[0] * THRESHOLD_OFF_GRID:
-        notes.append(f"{p.name}: threshold {p.v_threshold[0]:g} rounded down to {vth * unit:g}")
-    return vth
+    _note_decay(name, "decay of the current", decay, units, notes)
+    return _one_or_all(units - 1)
+
+
+def _note_decay(
+    name: str, what: str, decay: np.ndarray, units: np.ndarray, notes: list[str]
+) -> None:
+    error = np.abs(decay * 4096 - units)
+    if not error.any():
+        return
+    if (decay == decay[0]).all():
+        of = what.removeprefix("decay")
+        notes.append(f"{name}: decay {decay[0]:.6g}{of} rounded to {units[0]:.0f}/4096")
+    else:
+        worst = error.max() / 4096
+        notes.append(f"{name}: {what} rounded to multiples of 1/4096, by up to {worst:.3g}")
+
+
+def _threshold(p: Population, unit: float, notes: list[str], rate: str) -> int | np.ndarray:
+    vth = np.floor(p.v_threshold / unit)
+    if bad := np.flatnonzero((vth <= 0) | (vth > VTH_LIMIT)).tolist():
+        i = bad[0]
+        raise UserError(
+            f"{p.name}: threshold {p.v_threshold[i]:g} is {vth[i]:.7g} units of {unit:g}, "
+            f"expected 1 to {VTH_LIMIT} (17 bits)" + (rate if vth[i] else "")
+        )
+    lost = p.v_threshold - vth * unit
+    if (lost > p.v_threshold * THRESHOLD_OFF_GRID).any():
+        i = int(lost.argmax())
+        notes.append(
+            f"{p.name}: threshold {p.v_threshold[i]:g} rounded down to {vth[i] * unit:g}"
+            + ("" if (p.v_threshold == p.v_threshold[0]).all() else ", others by less")
+        )
+    return _one_or_all(vth)
 
 
 def _bias(p: Population, unit: float, notes: list[str]) -> tuple[np.ndarray, int]:

@@ -11,7 +11,8 @@ from hardware.fixed_point.integers import (
     IntegerPopulation,
     to_integers,
 )
-from hardware.graph.network import Recording
+from hardware.graph.matrices import Matrix, is_sparse, times
+from hardware.graph.network import Recording, blocks, delayed, is_recurrent
 from mdft.errors import UserError
 
 DECAY_SHIFT = 12
@@ -27,7 +28,7 @@ def integer_lif_step(
 
     u = wrap(trunc(u·(4095 − du) / 4096) + (a << 6));
     v = clip(trunc(v·(4096 − dv) / 4096) + u + (bias_mant << bias_exp), ±(2**23 − 1));
-    spike = v > (vth << 6);  v ← 0 where it spiked.
+    spike = v > (vth << 6);  v ← 0 where it spiked, or v − (vth << 6) if the population subtracts.
 
     Args:
         a_BN: the synaptic input, (B, N) int64.
@@ -43,14 +44,16 @@ def integer_lif_step(
     membrane_BN = np.clip(free, -STATE_LIMIT + 1, STATE_LIMIT - 1)
     clipped = int((membrane_BN != free).sum())
     spike_BN = membrane_BN > p.vth * STATE_SCALE
-    v_BN = np.where(spike_BN, 0, membrane_BN)
+    v_BN = np.where(spike_BN, membrane_BN - p.vth * STATE_SCALE if p.subtracts else 0, membrane_BN)
     return (spike_BN, membrane_BN, wrapped, clipped), (u_BN, v_BN)
 
 
-def _leak(x_BN: np.ndarray, kept: int) -> np.ndarray | int:
+def _leak(x_BN: np.ndarray, kept: int | np.ndarray) -> np.ndarray | int:
     """trunc(x·kept / 4096): a right shift of the magnitude."""
-    if not kept:
+    if not np.any(kept):
         return 0
+    if np.all(kept == 1 << DECAY_SHIFT):
+        return x_BN
     product = x_BN * kept
     # An arithmetic shift rounds down; adding 4095 to negative numbers makes it round to 0.
     product += (product < 0) * ((1 << DECAY_SHIFT) - 1)
@@ -85,12 +88,16 @@ def reference_int(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> Rec
     spikes: dict[str, np.ndarray] = {}
     membranes: dict[str, np.ndarray] = {}
     counts = {"wrapped": 0, "clipped": 0}
-    for p in network.populations:
-        spike, membranes[p.name] = _integer_population(p, signals, counts)
-        if p.fires:
-            signals[p.name] = spikes[p.name] = spike
-        else:
-            check_readout(p.name, membranes[p.name])
+    for block in blocks(network.populations):
+        run = _together if is_recurrent(block) else _alone
+        for name, (spike, membrane) in run(block, signals, counts).items():
+            spikes[name], membranes[name] = spike, membrane
+        for p in block:
+            if p.fires:
+                signals[p.name] = spikes[p.name]
+            else:
+                del spikes[p.name]
+                check_readout(p.name, membranes[p.name])
     return Recording(spikes, membranes, network.membrane_units, counts)
 
 
@@ -106,12 +113,26 @@ def check_readout(name: str, membranes: np.ndarray) -> None:
         raise UserError(f"{name}: its membrane leaves 24 bits; scale the weights before it down")
 
 
-def _integer_population(
-    p: IntegerPopulation, signals: dict[str, np.ndarray], counts: dict[str, int]
-) -> tuple[np.ndarray, np.ndarray]:
+Signals = dict[str, np.ndarray]
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def _from_before(p: IntegerPopulation, signals: Signals) -> np.ndarray:
+    """Return the synaptic input of signals that are known at all steps, (B, S, N) int64."""
+    batch, steps = next(iter(signals.values())).shape[:2]
+    a_BSN = np.zeros((batch, steps, p.size), np.int64)
+    for s in p.synapses:
+        if s.source in signals:
+            a_BSN += _product(delayed(signals[s.source], s.delay), s.weight) << s.weight_exp
+    return a_BSN
+
+
+def _alone(
+    block: list[IntegerPopulation], signals: Signals, counts: dict[str, int]
+) -> dict[str, Pair]:
     """Return spikes uint8 and membranes int64, (B, S, N); add to the counts."""
-    a_BSN = sum(_product(signals[s.source], s.weight) << s.weight_exp for s in p.synapses)
-    assert isinstance(a_BSN, np.ndarray)
+    (p,) = block
+    a_BSN = _from_before(p, signals)
     spikes, membranes = np.empty(a_BSN.shape, np.uint8), np.empty_like(a_BSN)
     state = (np.zeros_like(a_BSN[:, 0]), np.zeros_like(a_BSN[:, 0]))
     for t in range(a_BSN.shape[1]):
@@ -120,15 +141,40 @@ def _integer_population(
         )
         counts["wrapped"] += wrapped
         counts["clipped"] += clipped
-    return spikes, membranes
+    return {p.name: (spikes, membranes)}
 
 
-def _product(x_BSM: np.ndarray, weight_NM: np.ndarray) -> np.ndarray:
-    """Return x·weightᵀ in int64, computed in floating point: NumPy has no BLAS for integers.
+def _together(
+    block: list[IntegerPopulation], signals: Signals, counts: dict[str, int]
+) -> dict[str, Pair]:
+    """The same for populations with connections in a cycle, step by step."""
+    a = {p.name: _from_before(p, signals) for p in block}
+    membranes = {name: np.empty_like(x) for name, x in a.items()}
+    spikes = {name: np.zeros(x.shape, np.uint8) for name, x in a.items()}
+    state = {name: (np.zeros_like(x[:, 0]), np.zeros_like(x[:, 0])) for name, x in a.items()}
+    inner = {p.name: [s for s in p.synapses if s.source in spikes] for p in block}
+    for t in range(next(iter(a.values())).shape[1]):
+        for p in block:
+            a_BN = a[p.name][:, t]
+            for s in inner[p.name]:
+                if t >= s.delay:
+                    x_BM = spikes[s.source][:, t - s.delay]
+                    a_BN = a_BN + (_product(x_BM, s.weight) << s.weight_exp)
+            found, state[p.name] = integer_lif_step(a_BN, state[p.name], p)
+            spikes[p.name][:, t], membranes[p.name][:, t] = found[:2]
+            counts["wrapped"] += found[2]
+            counts["clipped"] += found[3]
+    return {name: (spikes[name], membranes[name]) for name in spikes}
+
+
+def _product(x_BSM: np.ndarray, weight_NM: Matrix) -> np.ndarray:
+    """Return x·weightᵀ in int64; for a dense matrix in floating point: NumPy has no BLAS for ints.
 
     It is exact in any order of summation: no partial sum exceeds Σ|weight|·max|x|, which float32
     represents exactly below 2**24 and float64 below 2**53.
     """
+    if is_sparse(weight_NM):
+        return times(x_BSM.astype(np.int64), weight_NM)
     peak = int(np.abs(x_BSM).max()) if x_BSM.dtype != np.uint8 else 1
     bound = int(np.abs(weight_NM).sum(1).max()) * peak
     kind = np.float32 if bound < FLOAT32_EXACT else np.float64

@@ -8,6 +8,7 @@ from typing import Any
 import nir
 import numpy as np
 
+from hardware.graph.convolution import IMAGES
 from mdft.errors import UserError, printable
 from mdft.isolation import Child
 
@@ -27,7 +28,7 @@ def read_nir(path: Path, notes: list[str] | None = None) -> nir.NIRGraph:
     `hardware.graph.structure`. It returns only arrays of known names, types and sizes: names
     match `[A-Za-z0-9_.-]{1,128}`, joined by dots for a graph within the graph; the types are those
     of `hardware.graph.node_types.SUPPORTED`; all data lies in this file, at most 1024 nodes and
-    2**26 values; every edge connects two existing nodes, and there is no cycle.
+    2**26 values; every edge connects two existing nodes, and every cycle has a neuron.
 
     Graphs within the graph are flattened, and shapes made plain (`hardware.graph.shapes`): the
     result does not depend on which of the usual forms a tool wrote.
@@ -58,6 +59,8 @@ def _build(arrays: dict[str, np.ndarray]) -> nir.NIRGraph:
     nodes: dict[str, dict[str, Any]] = {}
     for key, value in arrays.items():
         name, _, field = key.rpartition("/")
-        nodes.setdefault(name, {})[field] = str(value) if field == "type" else value
+        nodes.setdefault(name, {})[field] = str(value) if value.dtype.kind == "U" else value
     built = {name: nir.dict2NIRNode(fields) for name, fields in nodes.items()}
-    return nir.NIRGraph(built, edges)
+    # nir's type check takes kernels as square and does not know groups.
+    images = any(fields["type"] in IMAGES for fields in nodes.values())
+    return nir.NIRGraph(built, edges, type_check=not images)

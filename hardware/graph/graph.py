@@ -10,23 +10,33 @@ import nir
 import numpy as np
 
 from hardware.graph import signals
+from hardware.graph.convolution import (
+    CONVOLUTIONS,
+    convolution_matrix,
+    convolution_window,
+    pool_matrix,
+    pool_window,
+)
 from hardware.graph.file import read_nir
-from hardware.graph.network import DT, Network, Population
+from hardware.graph.matrices import stored
+from hardware.graph.network import DT, Network, Population, Reset
 from hardware.graph.neurons import NEURONS, finite, neuron_shape, population, readout, unit_notes
 from hardware.graph.signals import Signal
-from hardware.graph.topology import topological
+from hardware.graph.topology import back_edges, topological
 from mdft.errors import UserError
 
+MAX_STEPS = 1 << 16  # of a Delay
 MAX_VALUES = 1 << 27  # in all matrices, 1 GB; products of small matrices can be far larger
 
 
-def read_network(path: Path | str, dt: float = DT) -> Network:
+def read_network(path: Path | str, dt: float = DT, reset: Reset = "to-value") -> Network:
     """Read and lower a .nir file.
 
     Args:
-        path: a feed-forward .nir file with node types that docs/nodes.md lists.
+        path: a .nir file with node types that docs/nodes.md lists.
         dt: seconds per step; decay = dt/τ and gain = r·dt/τ are rounded to multiples of
             1/4096 if within one part in 10**6, since τ was stored as float32.
+        reset: "to-value", v ← v_reset, which NIR defines; or "subtract", v ← v − v_threshold.
 
     Raises:
         UserError: names the file, the node, what was found and what was expected.
@@ -34,19 +44,20 @@ def read_network(path: Path | str, dt: float = DT) -> Network:
     path, notes = Path(path), list[str]()
     graph = read_nir(path, notes)
     try:
-        network = lower(graph, dt)
+        network = lower(graph, dt, reset)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return replace(network, notes=(*notes, *network.notes))
 
 
-def lower(graph: nir.NIRGraph, dt: float = DT) -> Network:
+def lower(graph: nir.NIRGraph, dt: float = DT, reset: Reset = "to-value") -> Network:
     """Lower a graph in memory; see `read_network`.
 
-    Linear, Affine, Scale and Flatten are folded into one matrix per pair of source and
-    population, and one bias. The signals of several edges into a node are added. An Output that
-    receives exactly one population carries it; any other sum becomes a population without
-    memory, named after the Output.
+    Linear, Affine, Scale, Flatten, convolutions and poolings are folded into one matrix per
+    source, delay and population, and one bias. An edge that closes a cycle delivers one step
+    later (`hardware.graph.topology.back_edges`). The signals of several edges into a node are
+    added. An Output that receives exactly one population carries it; any other sum becomes a
+    population without memory, named after the Output.
     """
     edges = [(str(a), str(b)) for a, b in graph.edges]
     before: dict[str, list[str]] = {name: [] for name in graph.nodes}
@@ -57,7 +68,18 @@ def lower(graph: nir.NIRGraph, dt: float = DT) -> Network:
     populations: dict[str, Population] = {}
     outputs: dict[str, str] = {}
     values = 0
-    for name in topological(graph.nodes, edges):
+    neurons = [name for name, node in graph.nodes.items() if isinstance(node, NEURONS)]
+    known = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
+    back = back_edges(graph.nodes, edges, known, neurons)
+    for name, node in graph.nodes.items():
+        if isinstance(node, NEURONS):  # what it sends is known before what it receives
+            reached[name] = signals.source(name, neuron_shape(node))
+    notes = list(unit_notes(graph, dt))
+    order = topological(graph.nodes, [e for e in edges if e not in back])
+    if back:
+        ends = {name for name, node in graph.nodes.items() if isinstance(node, nir.Output)}
+        order = _waiting_last(order, edges, set(neurons), ends)
+    for name in order:
         node = graph.nodes[name]
         if isinstance(node, nir.Input):
             shape = _shape(name, node.input_type["input"])
@@ -65,17 +87,20 @@ def lower(graph: nir.NIRGraph, dt: float = DT) -> Network:
             continue
         if not before[name]:
             raise UserError(f"node {name!r} has no incoming edge, expected at least one")
-        x = signals.add(name, [reached[a] for a in sorted(before[name])])
+        sources = [
+            signals.later(name, reached[a], 1) if (a, name) in back else reached[a]
+            for a in sorted(before[name])
+        ]
+        x = signals.add(name, sources)
         if isinstance(node, nir.Output):
             outputs[name] = _output(name, node, x, populations)
         elif isinstance(node, NEURONS):
-            populations[name] = population(name, node, x, dt)
-            reached[name] = signals.source(name, neuron_shape(node))
+            populations[name] = population(name, node, x, dt, reset == "subtract")
         else:
-            reached[name] = _through(name, node, x)
+            reached[name] = _through(name, node, x, dt, notes)
             values += signals.matrix_values(reached[name])
         if name in populations:
-            values += sum(s.weight.size for s in populations[name].synapses)
+            values += sum(stored(s.weight) for s in populations[name].synapses)
         if values > MAX_VALUES:
             raise UserError(
                 f"up to node {name!r} matrices hold {values} values, expected at most {MAX_VALUES}"
@@ -83,7 +108,7 @@ def lower(graph: nir.NIRGraph, dt: float = DT) -> Network:
     if not inputs or not outputs:
         missing = "Output" if inputs else "Input"
         raise UserError(f"the graph has no {missing} node, expected at least one")
-    return Network(inputs, tuple(populations.values()), outputs, dt, unit_notes(graph, dt))
+    return Network(inputs, tuple(populations.values()), outputs, dt, tuple(notes))
 
 
 def _shape(name: str, value: np.ndarray) -> tuple[int, ...]:
@@ -100,14 +125,14 @@ def _output(name: str, node: nir.Output, x: Signal, populations: dict[str, Popul
     if shape != x.shape:
         raise UserError(f"Output {name!r} has shape {shape}, its input has {x.shape}")
     if len(x.terms) == 1 and x.bias is None:
-        key, term = next(iter(x.terms.items()))
-        if term.matrix is None and key in populations:
+        (key, delay), term = next(iter(x.terms.items()))
+        if term.matrix is None and not delay and key in populations:
             return key
     populations[name] = readout(name, x)
     return name
 
 
-def _through(name: str, node: nir.NIRNode, x: Signal) -> Signal:
+def _through(name: str, node: nir.NIRNode, x: Signal, dt: float, notes: list[str]) -> Signal:
     if isinstance(node, nir.Affine | nir.Linear):
         bias = finite(name, "bias", node.bias) if isinstance(node, nir.Affine) else None
         return signals.linear(name, finite(name, "weight", node.weight), bias, x)
@@ -117,4 +142,64 @@ def _through(name: str, node: nir.NIRNode, x: Signal) -> Signal:
         shapes = (node.input_type["input"], node.output_type["output"])
         given, shape = (_shape(name, s) for s in shapes)
         return signals.reshape(name, given, shape, x)
+    if isinstance(node, nir.Conv1d | nir.Conv2d):
+        return _convolution(name, node, x)
+    if isinstance(node, nir.SumPool2d | nir.AvgPool2d):
+        _image(name, x, 2)
+        window = pool_window(name, node.kernel_size, node.stride, node.padding)
+        matrix, shape = pool_matrix(name, window, x.shape, isinstance(node, nir.AvgPool2d))
+        return signals.mapped(name, matrix, None, shape, x)
+    if isinstance(node, nir.Delay):
+        return _delay(name, finite(name, "delay", node.delay), x, dt, notes)
     raise UserError(f"node {name!r} has type {type(node).__name__}, which is not supported")
+
+
+def _convolution(name: str, node: nir.Conv1d | nir.Conv2d, x: Signal) -> Signal:
+    dims = CONVOLUTIONS[type(node).__name__]
+    weight = finite(name, "weight", node.weight)
+    if weight.ndim != dims + 2 or not weight.size:
+        raise UserError(f"{name}.weight has shape {weight.shape}, expected {dims + 2} dimensions")
+    _image(name, x, dims)
+    window = convolution_window(name, weight.shape[2:], node.stride, node.padding, node.dilation)
+    groups = int(np.asarray(node.groups).reshape(-1)[0])
+    matrix, shape = convolution_matrix(name, weight, groups, window, x.shape)
+    bias = finite(name, "bias", node.bias)
+    if bias.shape != weight.shape[:1]:
+        raise UserError(f"{name}.bias has shape {bias.shape}, expected ({weight.shape[0]},)")
+    whole = np.repeat(bias, math.prod(shape[1:])) if bias.any() else None
+    return signals.mapped(name, matrix, whole, shape, x)
+
+
+def _image(name: str, x: Signal, dims: int) -> None:
+    if len(x.shape) != dims + 1:
+        axes = "(C, L)" if dims == 1 else "(C, H, W)"
+        raise UserError(f"node {name!r} takes an input of shape {axes}, found {x.shape}")
+
+
+def _delay(name: str, seconds: np.ndarray, x: Signal, dt: float, notes: list[str]) -> Signal:
+    """Delay by whole steps; what was rounded is noted."""
+    exact = seconds / dt
+    steps = np.round(exact)
+    if (seconds < 0).any() or steps.max(initial=0) > MAX_STEPS:
+        raise UserError(
+            f"{name}.delay runs from {seconds.min():g} to {seconds.max():g} s, expected 0 to "
+            f"{MAX_STEPS} steps of {dt:g} s"
+        )
+    if (error := np.abs(exact - steps).max(initial=0)) > 1e-6 * max(1.0, steps.max(initial=0)):
+        notes.append(f"{name}: delays rounded to whole steps, by up to {error:.3g} steps")
+    return signals.delay(name, steps.astype(np.int64), x)
+
+
+def _waiting_last(
+    order: list[str], edges: list[tuple[str, str]], neurons: set[str], outputs: set[str]
+) -> list[str]:
+    """Put the neurons after all nodes whose signals they need, in the order of their steps."""
+    memoryless = topological(
+        [n for n in order if n not in neurons],
+        [(a, b) for a, b in edges if a not in neurons and b not in neurons],
+    )
+    return [
+        *(n for n in memoryless if n not in outputs),
+        *(n for n in order if n in neurons),
+        *(n for n in memoryless if n in outputs),
+    ]

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from hardware.graph.matrices import Matrix, values
 from mdft.errors import UserError
 
 LARGEST = 1e30  # of parameters and inputs; products of a few such numbers stay finite
 OUT_OF_RANGE = 1e200  # of computed values
 #: NumPy only warns of an overflow; `check_range` then refuses the values.
 UNCHECKED: Any = {"over": "ignore", "invalid": "ignore"}
+# Names of added inputs; NIR names cannot contain a space, so they do not collide.
+ONES, START = "constant 1", "first step"
+Reset = Literal["to-value", "subtract"]  # what a spike does to v
 DT = 1e-4  # seconds per step, as in snnTorch and Lava; NIR stores only tau
 
 
 @dataclass(frozen=True)
 class Synapses:
-    """All connections from one source to one population: I += weight · x_source.
+    """All connections from one source to one population: I(t) += weight · x_source(t − delay).
 
     Attributes:
         source: the name of an input or of a population.
-        weight: (N, M) float64; N neurons of the population, M channels of the source.
+        weight: (N, M) float64; N neurons of the population, M channels of the source. An
+            np.ndarray, or scipy's csr_array for convolutions, pooling and delays.
         nodes: the names of the NIR nodes that were folded, for messages.
+        delay: steps; x is 0 before the first step. At least 1 from a population to itself or to
+            an earlier one.
     """
 
     source: str
-    weight: np.ndarray
+    weight: Matrix
     nodes: str
+    delay: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,8 @@ class Population:
 
     I = bias + Σ weight·x;  u ← I without `current`, else see `Current`;
     v ← (1 − decay)·v + decay·v_leak + gain·u,  spike when v > v_threshold (strict),
-    then v ← v_reset in the same step. All arrays (N,) float64.
+    then v ← v_reset in the same step, or v ← v − v_threshold if `subtracts`. All arrays (N,)
+    float64.
 
     LIF: decay = dt/τ, gain = r·dt/τ. IF: decay = 0, gain = r·dt. Threshold: decay = gain = 1.
     LI, CubaLI and I have no threshold (inf); their output is v: `fires` is False.
@@ -64,6 +74,7 @@ class Population:
     v_threshold: np.ndarray
     current: Current | None = None
     fires: bool = True
+    subtracts: bool = False
 
     @property
     def size(self) -> int:
@@ -73,11 +84,11 @@ class Population:
 
 @dataclass(frozen=True)
 class Network:
-    """A feed-forward graph: inputs, populations in topological order, outputs.
+    """A graph: inputs, populations in topological order, outputs.
 
     Attributes:
         inputs: the width of each input, by name.
-        populations: the populations, each after all of its sources.
+        populations: the populations, each after its sources but for synapses with a delay.
         outputs: output name → name of the population whose spikes it carries, or whose membrane
             if that population does not fire.
         dt: seconds per step.
@@ -108,14 +119,62 @@ class Recording:
     counts: dict[str, int]
 
 
-def check_range(name: str, *arrays: np.ndarray) -> None:
+def constants(populations: Iterable[Any], batch: int, steps: int) -> dict[str, np.ndarray]:
+    """Return the added inputs, (B, S, 1), that the synapses of these populations use."""
+    start = np.zeros((batch, steps, 1))
+    start[:, 0] = 1
+    known = {ONES: np.ones((batch, steps, 1)), START: start}
+    named = {s.source for p in populations for s in p.synapses}
+    return {name: x for name, x in known.items() if name in named}
+
+
+def blocks(populations: Sequence[Any]) -> list[list[Any]]:
+    """Split populations, in their order, into the shortest runs that no cycle leaves.
+
+    A run of one population without a connection to itself can be computed for all steps at once;
+    others step together.
+    """
+    place = {p.name: i for i, p in enumerate(populations)}
+    first = list(range(len(populations)))  # the first population of the run that ends here
+    for i, p in enumerate(populations):
+        for s in p.synapses:
+            last = place.get(s.source, -1)
+            if last >= i:
+                first[last] = min(first[last], i)
+    found: list[list[Any]] = []
+    start = len(populations)
+    for i in reversed(range(len(populations))):
+        if not found or i < start:
+            found.append([])
+            start = i
+        start = min(start, first[i])
+        found[-1].insert(0, populations[i])
+    return found[::-1]
+
+
+def is_recurrent(block: Sequence[Any]) -> bool:
+    """Return whether a run of `blocks` has a connection within it."""
+    names = {p.name for p in block}
+    return any(s.source in names for p in block for s in p.synapses)
+
+
+def delayed(x_BSM: np.ndarray, delay: int) -> np.ndarray:
+    """Return x(t − delay), with zeros before the first step."""
+    if not delay:
+        return x_BSM
+    late = np.zeros_like(x_BSM)
+    late[:, delay:] = x_BSM[:, :-delay]
+    return late
+
+
+def check_range(name: str, *arrays: Matrix) -> None:
     """Check that computed weights, currents or membranes have not overflowed.
 
     Raises:
         UserError: a value is NaN or above 1e200; the message has the `name` of the node.
     """
-    for values in arrays:
-        if not float(np.abs(values).max(initial=0)) <= OUT_OF_RANGE:  # NaN is not, either
+    for array in arrays:
+        if not float(np.abs(values(array)).max(initial=0)) <= OUT_OF_RANGE:  # NaN is not, either
             raise UserError(
                 f"{name}: products of its weights and inputs exceed {OUT_OF_RANGE:g}, expected "
                 "smaller weights"

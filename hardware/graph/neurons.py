@@ -54,7 +54,9 @@ def neuron_shape(node: Neuron) -> tuple[int, ...]:
     return tuple(np.shape(getattr(node, _fields(node)[0])))
 
 
-def population(name: str, node: Neuron, x: Signal, dt: float) -> Population:
+def population(
+    name: str, node: Neuron, x: Signal, dt: float, subtracts: bool = False
+) -> Population:
     """Return the neurons of a node with a signal as their input.
 
     Args:
@@ -62,6 +64,7 @@ def population(name: str, node: Neuron, x: Signal, dt: float) -> Population:
         node: the node, of a type in `NEURONS`.
         x: the sum of the signals of its incoming edges.
         dt: seconds per step.
+        subtracts: whether a spike subtracts v_threshold from v, instead of v ← v_reset.
 
     Raises:
         UserError: parameters are not finite, not of one shape or out of range, or the signal has
@@ -85,6 +88,7 @@ def population(name: str, node: Neuron, x: Signal, dt: float) -> Population:
         np.full(x.size, np.inf) if threshold is None else threshold,
         current,
         threshold is not None,
+        subtracts and threshold is not None and not isinstance(node, nir.Threshold),
     )
 
 
@@ -121,8 +125,8 @@ def synapses(name: str, x: Signal) -> tuple[Synapses, ...]:
     """
     bounded(name, x, x.size)
     found = tuple(
-        Synapses(source, matrix_of(term), term.nodes or f"{source}->{name}")
-        for source, term in x.terms.items()
+        Synapses(source, matrix_of(term), term.nodes or f"{source}->{name}", delay)
+        for (source, delay), term in x.terms.items()
     )
     check_range(name, *(s.weight for s in found), *(() if x.bias is None else (x.bias,)))
     return found

@@ -14,6 +14,7 @@ class NodeType:
         numbers: the fields that may be integers or floating-point numbers.
         whole: the fields that must be integers.
         optional: the fields that may be missing.
+        words: the integer fields that may be a word instead, such as padding "same".
         meaning: the computation of a step in `reference_float`.
         lava: what Lava's processes support of it, and how.
     """
@@ -24,6 +25,7 @@ class NodeType:
     numbers: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -32,7 +34,7 @@ class NodeType:
 
 
 _FOLDED = "folded into the weights of the next population"
-_LIF = "one tau and one v_threshold − v_reset for the node; any r and v_leak"
+_LIF = "any constants; neurons that differ in tau or v_threshold − v_reset are groups"
 _READOUT = "a LIF whose threshold is out of reach; only at an Output, only inline"
 
 SUPPORTED: dict[str, NodeType] = {
@@ -52,6 +54,37 @@ SUPPORTED: dict[str, NodeType] = {
         whole=("start_dim", "end_dim", "input_type"),
         optional=("input_type",),
     ),
+    "Conv1d": NodeType(
+        "torch's conv1d of x, shape (C, L), and b",
+        _FOLDED,
+        reals=("weight",),
+        numbers=("bias",),
+        whole=("input_shape", "stride", "padding", "dilation", "groups"),
+        optional=("input_shape",),
+        words=("padding",),
+    ),
+    "Conv2d": NodeType(
+        "torch's conv2d of x, shape (C, H, W), and b",
+        _FOLDED,
+        reals=("weight",),
+        numbers=("bias",),
+        whole=("input_shape", "stride", "padding", "dilation", "groups"),
+        optional=("input_shape",),
+        words=("padding",),
+    ),
+    "SumPool2d": NodeType(
+        "the sum of each window, zeros around", _FOLDED, whole=("kernel_size", "stride", "padding")
+    ),
+    "AvgPool2d": NodeType(
+        "the mean of each window, zeros around counted",
+        _FOLDED,
+        whole=("kernel_size", "stride", "padding"),
+    ),
+    "Delay": NodeType(
+        "x(t − round(delay / dt)), 0 before",
+        "streams that start later, and identity Dense processes",
+        numbers=("delay",),
+    ),
     "LIF": NodeType(
         "v += dt/tau·((v_leak − v) + r·I); z = v > v_threshold; v = v_reset where z",
         _LIF,
@@ -60,13 +93,13 @@ SUPPORTED: dict[str, NodeType] = {
     ),
     "IF": NodeType(
         "v += dt·r·I; z = v > v_threshold; v = v_reset where z",
-        "one v_threshold − v_reset for the node; any r",
+        "as LIF",
         numbers=("r", "v_reset", "v_threshold"),
         optional=("v_reset",),
     ),
     "CubaLIF": NodeType(
         "i += dt/tau_syn·(w_in·x − i); then a LIF with I = i",
-        "one tau_syn, tau_mem and v_threshold for the node; v_reset = 0; any r, w_in and v_leak",
+        "as LIF; v_reset = 0",
         numbers=("tau_syn", "tau_mem", "r", "v_leak", "v_reset", "v_threshold", "w_in"),
         optional=("v_reset", "w_in"),
     ),
@@ -87,20 +120,14 @@ SUPPORTED: dict[str, NodeType] = {
     ),
 }
 
-REFUSED: dict[str, str] = {
-    "Conv1d": "a convolution; Lava's runs one sample at a time, 22 s a step for a batch of 64",
-    "Conv2d": "a convolution; Lava's runs one sample at a time, 22 s a step for a batch of 64",
-    "SumPool2d": "pooling; it comes with convolutions",
-    "AvgPool2d": "pooling; it comes with convolutions",
-    "Delay": "a delay for each channel; Lava's Dense delays all channels by one step",
-}
+REFUSED: dict[str, str] = {}
+NEURONS = ("LIF", "IF", "CubaLIF", "LI", "CubaLI", "I", "Threshold")
 
 
 def markdown() -> str:
     """Return docs/nodes.md; `python -m hardware.graph.node_types > docs/nodes.md` writes it."""
     read = "\n".join(f"| `{name}` | {t.meaning} | {t.lava} |" for name, t in SUPPORTED.items())
-    refused = "\n".join(f"| `{name}` | {reason} |" for name, reason in REFUSED.items())
-    return _PAGE.format(read=read, refused=refused)
+    return _PAGE.format(read=read)
 
 
 _PAGE = """\
@@ -108,9 +135,17 @@ _PAGE = """\
 
 This page is made by `python -m hardware.graph.node_types`; a test keeps it up to date.
 
-`python -m hardware.run` reads feed-forward graphs of these nodes, with any number of Inputs and
-Outputs, edges that skip layers, and several edges into one node (they add). A recurrent graph is
-refused with the names of the nodes that form the cycle.
+`python -m hardware.run` reads graphs of these nodes, with any number of Inputs and Outputs, edges
+that skip layers, and several edges into one node (they add).
+
+## Cycles
+
+An edge that closes a cycle delivers one step later: its target gets what the neurons before it
+sent at the previous step, 0 at the first step, and the bias of an Affine between them at every
+step. It is the convention of snnTorch's RSynaptic and of Lava's Dense. On every path from an
+Input, taken in the order of the nodes' names, the edge back to a node on the path is that edge; a
+Delay in a cycle adds to its step. A cycle without a neuron, or that no Input reaches, is an error
+that names its nodes.
 
 ## Read
 
@@ -137,6 +172,8 @@ note says what was changed:
 - A scalar, or one value of shape (1,), as a parameter of a neuron, Scale or Threshold or as a bias
   holds for all.
 - An Input, Output or Flatten without a shape has that of its edges.
+- In a graph with convolutions or poolings, ones are dimensions: there each node gets the shape
+  that its input determines.
 - A graph within the graph, at any depth, is flattened if it has one Input and one Output: the node
   `lif` of `block` is named `block.lif`.
 
@@ -155,17 +192,18 @@ Lava's LIF knows one decay and one threshold for all its neurons, no gain, no le
 resets to 0. So r goes into the weights, v_leak into the bias, and v_reset into the threshold, the
 bias and one input at a sample's first step. The bias of a CubaLIF becomes an input that is always
 1. In fixed point these are rounded like any weight, and the run says by how much. What cannot be
-expressed is refused with the node's name before anything runs: neurons of one node that differ in
-their decay or threshold, a CubaLIF with v_reset, an LI that feeds another node.
+expressed is refused with the node's name before anything runs: a CubaLIF with v_reset, an LI that
+feeds another node, reset by subtraction.
+
+Neurons of one node that differ in decay or threshold become groups of equal constants, at most 1024
+in all, and are put together again in the recording. Convolutions, poolings and delays of single
+channels are Sparse processes. Recurrence of a layer to itself is one Dense. A cycle through several
+layers needs a Delay of as many steps as Lava takes for it, and is refused otherwise. With
+recurrence or delays each sample is a run of its own, since spikes would arrive in the next one; in
+Lava's own runtime such a graph must have no bias.
 
 The parameters and matrices are checked too: finite numbers; time constants of at least `dt`; r and
 thresholds above 0; v_reset not above the threshold; shapes that fit.
-
-## Refused
-
-| node | why |
-|---|---|
-{refused}
 """
 
 

@@ -7,33 +7,37 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hardware.graph.network import UNCHECKED
+from hardware.graph import matrices
+from hardware.graph.matrices import Matrix
+from hardware.graph.network import ONES, UNCHECKED
 from mdft.errors import UserError
 
 MAX_VALUES = 1 << 26  # a product of two thin matrices can be far larger than both
+
+Source = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Term:
     """matrix · source; None is the identity matrix; `nodes` are the folded nodes, for messages."""
 
-    matrix: np.ndarray | None
+    matrix: Matrix | None
     width: int
     nodes: str
 
 
 @dataclass(frozen=True)
 class Signal:
-    """Σ_source matrix·x_source + bias, a vector in C order of an array of `shape`.
+    """Σ matrix·x_source(t − delay) + bias, a vector in C order of an array of `shape`.
 
     Attributes:
         shape: the shape of the array in the graph; Flatten changes only this.
-        terms: the terms, by source (an input or a population).
+        terms: the terms, by source (an input or a population) and delay in steps.
         bias: (N,), or None for zero.
     """
 
     shape: tuple[int, ...]
-    terms: dict[str, Term]
+    terms: dict[Source, Term]
     bias: np.ndarray | None
 
     @property
@@ -44,7 +48,7 @@ class Signal:
 
 def source(name: str, shape: tuple[int, ...]) -> Signal:
     """Return the signal of an input or of a population."""
-    return Signal(shape, {name: Term(None, math.prod(shape), "")}, None)
+    return Signal(shape, {(name, 0): Term(None, math.prod(shape), "")}, None)
 
 
 @np.errstate(**UNCHECKED)
@@ -73,12 +77,12 @@ def add(name: str, signals: list[Signal]) -> Signal:
 
 def _plus(a: Term, b: Term) -> Term:
     nodes = "+".join(n for n in (a.nodes, b.nodes) if n)
-    return Term(matrix_of(a) + matrix_of(b), a.width, nodes)
+    return Term(matrices.added(matrix_of(a), matrix_of(b)), a.width, nodes)
 
 
-def matrix_of(term: Term) -> np.ndarray:
+def matrix_of(term: Term) -> Matrix:
     """Return the matrix of a term, (N, width); also for the identity."""
-    return np.eye(term.width) if term.matrix is None else term.matrix
+    return matrices.identity(term.width) if term.matrix is None else term.matrix
 
 
 def bounded(name: str, x: Signal, rows: int) -> None:
@@ -87,7 +91,19 @@ def bounded(name: str, x: Signal, rows: int) -> None:
     Raises:
         UserError: they hold more; the message names the node.
     """
-    values = rows * sum(term.width for term in x.terms.values())
+    values = 0
+    for term in x.terms.values():
+        sparse = matrices.is_sparse(matrix_of(term))
+        values += matrices.stored(matrix_of(term)) if sparse else rows * term.width
+    check_values(name, values)
+
+
+def check_values(name: str, values: int) -> None:
+    """Check that a node's matrices hold at most 2**26 values.
+
+    Raises:
+        UserError: they hold more; the message names the node.
+    """
     if values > MAX_VALUES:
         raise UserError(
             f"node {name!r} needs matrices of {values} values, expected at most {MAX_VALUES}"
@@ -96,7 +112,7 @@ def bounded(name: str, x: Signal, rows: int) -> None:
 
 def matrix_values(x: Signal) -> int:
     """Return the number of values in the matrices of a signal."""
-    return sum(0 if t.matrix is None else t.matrix.size for t in x.terms.values())
+    return sum(0 if t.matrix is None else matrices.stored(t.matrix) for t in x.terms.values())
 
 
 @np.errstate(**UNCHECKED)
@@ -113,14 +129,68 @@ def linear(name: str, weight: np.ndarray, bias: np.ndarray | None, x: Signal) ->
     if x.shape != weight.shape[1:]:
         hint = "; put a Flatten before it" if len(x.shape) > 1 else ""
         raise UserError(f"{name}.weight takes ({weight.shape[1]},), its input has {x.shape}{hint}")
-    bounded(name, x, weight.shape[0])
-    terms = {}
+    return mapped(name, weight, bias, weight.shape[:1], x)
+
+
+@np.errstate(**UNCHECKED)
+def mapped(
+    name: str, matrix: Matrix, bias: np.ndarray | None, shape: tuple[int, ...], x: Signal
+) -> Signal:
+    """Return matrix·x + bias as a signal of `shape`, folded like `linear`.
+
+    Raises:
+        UserError: the products have more than 2**26 values.
+    """
+    terms, values = {}, 0
     for key, term in x.terms.items():
-        folded = weight if term.matrix is None else weight @ term.matrix
+        if term.matrix is None:
+            values += matrices.stored(matrix)
+        else:
+            values += matrices.product_size(matrix, term.matrix)
+        check_values(name, values)
+        folded = matrix if term.matrix is None else matrices.product(matrix, term.matrix)
         terms[key] = Term(folded, term.width, _joined(term.nodes, name))
     if x.bias is not None:
-        bias = weight @ x.bias + (0 if bias is None else bias)
-    return Signal(weight.shape[:1], terms, bias)
+        bias = matrix @ x.bias + (0 if bias is None else bias)
+    return Signal(shape, terms, bias)
+
+
+def later(name: str, x: Signal, steps: int) -> Signal:
+    """Return the signal of an edge that closes a cycle: its sources are `steps` steps older.
+
+    Its bias is a constant and arrives at every step.
+    """
+    terms = {
+        (source, delay + steps): replace(term, nodes=_joined(term.nodes, f"(to {name})"))
+        for (source, delay), term in x.terms.items()
+    }
+    return replace(x, terms=terms)
+
+
+def delay(name: str, steps: np.ndarray, x: Signal) -> Signal:
+    """Delay each channel by its own number of steps, NIR's Delay; the output is 0 before.
+
+    Raises:
+        UserError: the shapes differ, or the matrices are too large.
+    """
+    if steps.shape != x.shape:
+        raise UserError(f"{name}.delay has shape {steps.shape}, its input has {x.shape}")
+    if not steps.any():
+        return x
+    flat = steps.ravel()
+    several = bool((flat != flat[0]).any())
+    terms = dict(x.terms)
+    if x.bias is not None:  # a constant that arrives late: it is an input's
+        terms[ONES, 0] = Term(x.bias[:, None], 1, f"bias before {name}")
+    found: dict[Source, Term] = {}
+    for (source, earlier), term in terms.items():
+        for n in np.unique(flat).tolist():
+            matrix = matrices.rows_of(matrix_of(term), flat == n) if several else term.matrix
+            one = Term(matrix, term.width, _joined(term.nodes, name))
+            key = source, earlier + n  # two delays in series may add up to the same
+            found[key] = _plus(found[key], one) if key in found else one
+    check_values(name, sum(matrices.stored(matrix_of(t)) for t in found.values()))
+    return Signal(x.shape, found, None)
 
 
 @np.errstate(**UNCHECKED)
@@ -133,12 +203,15 @@ def scale(name: str, factors: np.ndarray, x: Signal) -> Signal:
     if factors.shape != x.shape:
         raise UserError(f"{name}.scale has shape {factors.shape}, its input has {x.shape}")
     bounded(name, x, x.size)
-    rows = factors.reshape(-1, 1)
     terms = {
-        key: Term(rows * matrix_of(term), term.width, _joined(term.nodes, name))
+        key: Term(
+            matrices.scale_rows(factors.ravel(), matrix_of(term)),
+            term.width,
+            _joined(term.nodes, name),
+        )
         for key, term in x.terms.items()
     }
-    return Signal(x.shape, terms, None if x.bias is None else x.bias * rows[:, 0])
+    return Signal(x.shape, terms, None if x.bias is None else x.bias * factors.ravel())
 
 
 def reshape(name: str, given: tuple[int, ...], shape: tuple[int, ...], x: Signal) -> Signal:

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hardware.graph.node_types import REFUSED, SUPPORTED, NodeType
+from hardware.graph.node_types import NEURONS, REFUSED, SUPPORTED, NodeType
 from hardware.graph.topology import topological
 from mdft.errors import UserError
 
@@ -68,6 +68,12 @@ def read_structure(path: Path) -> Structure:
         return _Reader().read(root)
 
 
+def _no_silent_cycle(nodes: dict[str, Fields], edges: list[Edge]) -> None:
+    """Refuse a cycle without a neuron."""
+    neurons = {name for name, fields in nodes.items() if str(fields["type"]) in NEURONS}
+    topological(nodes, [(a, b) for a, b in edges if a not in neurons])
+
+
 class _Reader:
     """Reads a graph and the graphs within it, one after another, with common limits."""
 
@@ -86,7 +92,7 @@ class _Reader:
             (self.ends.get(a, {}).get("Output", a), self.ends.get(b, {}).get("Input", b))
             for a, b in self.edges
         ]
-        topological(self.nodes, edges)
+        _no_silent_cycle(self.nodes, edges)
         return Structure(self.nodes, edges, tuple(self.ends))
 
     def _graph(self, graph: str, group: h5py.Group) -> list[tuple[str, h5py.Group]]:
@@ -201,11 +207,14 @@ def _node(name: str, kind: str, node: h5py.Group, budget: int) -> Fields:
         budget -= math.prod(item.shape)
         if budget < 0:
             raise UserError(f"{name}.{field}: more than {MAX_VALUES} values, expected fewer")
-        found[field] = item[()]
+        found[field] = np.array(_text("", item)) if item.dtype.kind in "OS" else item[()]
     return {"type": np.array(kind)} | {field: np.asarray(x) for field, x in found.items()}
 
 
 def _check_numbers(where: str, field: str, item: h5py.Dataset, spec: NodeType) -> None:
+    if field in spec.words and h5py.check_string_dtype(item.dtype) is not None:
+        _text(where, item)
+        return
     kinds, expected = "fiu", "real numbers"
     if field in spec.whole:
         kinds, expected = "iu", "integers"

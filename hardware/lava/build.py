@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
+from hardware.graph.matrices import Matrix, identity, is_sparse
 from hardware.lava.plan import FIXED, LIFPlan, Plan
 from mdft.errors import UserError
 
@@ -66,14 +68,14 @@ def build(plan: Plan) -> LavaNetwork:
     """Build and connect the processes of a plan; call `require_lava` first."""
     net = LavaNetwork([], {}, {})
     sources: dict[tuple[str, int], Any] = {}
+    net.lifs.update({p.name: _lif(plan, p, net) for p in plan.lifs})
     for p in plan.lifs:
-        lif = _lif(plan, p, net)
+        lif = net.lifs[p.name]
         for d in p.dense:
             dense = dense_process(plan, net, d.weight, d.weight_exp, d.message_bits)
             _source(plan, net, sources, d.source, d.delay).connect(dense.s_in)
             net.order.append(dense)
             dense.a_out.connect(lif.a_in)
-        net.lifs[p.name] = lif
         net.order.append(lif)
     return net
 
@@ -93,7 +95,7 @@ def _source(
             made[name, delay] = ring_process(plan, net, name, delay).s_out
         else:
             size = net.lifs[name].proc_params["shape"][0]
-            relay = dense_process(plan, net, np.eye(size), 0, 0)
+            relay = dense_process(plan, net, identity(size), 0, 0)
             _source(plan, net, made, name, delay - 1).connect(relay.s_in)
             net.order.append(relay)
             made[name, delay] = relay.a_out
@@ -111,13 +113,13 @@ def ring_process(plan: Plan, net: LavaNetwork, name: str, delay: int) -> Any:
     return ring
 
 
-def dense_process(
-    plan: Plan, net: LavaNetwork, weight: np.ndarray, exponent: int, bits: int
-) -> Any:
-    """Return a Dense of `weight` (N, M) with a model; the caller adds it to the network."""
+def dense_process(plan: Plan, net: LavaNetwork, weight: Matrix, exponent: int, bits: int) -> Any:
+    """Return a Dense (Sparse for a sparse matrix) of `weight` (N, M); the caller adds it."""
     from lava.proc.dense import models
     from lava.proc.dense.process import Dense
 
+    if is_sparse(weight):
+        return _sparse_process(plan, net, weight, exponent, bits)
     fixed = plan.tag == FIXED
     dense = Dense(
         weights=weight.astype(np.int32) if fixed else weight,
@@ -127,6 +129,21 @@ def dense_process(
     )
     net.models[dense] = models.PyDenseModelBitAcc if fixed else models.PyDenseModelFloat
     return dense
+
+
+def _sparse_process(plan: Plan, net: LavaNetwork, weight: Matrix, exponent: int, bits: int) -> Any:
+    from lava.proc.sparse import models
+    from lava.proc.sparse.process import Sparse
+
+    fixed = plan.tag == FIXED
+    process = Sparse(
+        weights=sparse.csr_matrix(weight.astype(np.int32) if fixed else weight),
+        weight_exp=exponent,
+        num_weight_bits=8,
+        num_message_bits=bits,
+    )
+    net.models[process] = models.PySparseModelBitAcc if fixed else models.PySparseModelFloat
+    return process
 
 
 def _lif(plan: Plan, p: LIFPlan, net: LavaNetwork) -> Any:
@@ -152,7 +169,8 @@ def _stream(plan: Plan, source: str, delay: int) -> np.ndarray:
     """Return (width, total steps): consecutive samples, `delay` steps late, padded with zeros."""
     x = plan.streams[source]
     out = np.zeros((x.shape[1], plan.total), x.dtype)
-    out[:, delay : delay + len(x)] = x.T
+    kept = x.T[:, : max(plan.total - delay, 0)]  # what comes later arrives after the run
+    out[:, delay : delay + kept.shape[1]] = kept
     return out
 
 

@@ -38,7 +38,7 @@ class QueuePort:
 def run_inline(
     plan: Plan, build: Callable[[Plan], LavaNetwork] = build
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Run a plan of a feed-forward network.
+    """Run a plan.
 
     Each step calls `run_spk` of every model in topological order; Lava's runtime does so in
     parallel.
@@ -63,7 +63,15 @@ def run_inline(
         spikes[lif.name] = np.empty((plan.total, len(lif.bias)), np.uint8)
         membranes[lif.name] = np.empty((plan.total, len(lif.bias)), model.v.dtype)
         model.reset_voltage = _watch(model, lif.name, latest)
+    connections: list[tuple[Any, Any]] = []
+    if plan.recurrent:
+        order, connections = _apart(order)
+    if plan.apart:
+        for lif in plan.lifs:
+            lifs[lif.name].s_out = _Later(lifs[lif.name], 1 + lif.depth)
     for step in range(plan.total):
+        for model, port in connections:
+            port.send(model.a_buff)
         for model in order:
             model.time_step = step + 1
             model.run_spk()
@@ -94,6 +102,42 @@ def _forgotten() -> Iterator[None]:
     finally:
         for listed, length in zip(lists, lengths, strict=True):
             del listed[length:]
+
+
+class _Later:
+    """A neuron's port that sends zeros before the first step of the sample.
+
+    Before its input arrives, a bias may make a neuron spike; its state is reset then, but a spike
+    that is delayed would arrive in the sample.
+    """
+
+    def __init__(self, model: Any, first: int) -> None:
+        self.model, self.port, self.first = model, model.s_out, first
+
+    def send(self, data: np.ndarray) -> None:
+        """Send the data, or zeros in an earlier step."""
+        self.port.send(data if self.model.time_step >= self.first else np.zeros_like(data))
+
+
+class _Nothing:
+    """A port that sends nothing."""
+
+    def send(self, data: np.ndarray) -> None:
+        """Send nothing."""
+
+
+def _apart(order: list[Any]) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """Return the models, connections last, and the connections with the ports they send to.
+
+    In a step, a Dense or Sparse first sends the product of the step before and then waits for
+    spikes. In a cycle no order of whole models works: here all of them send first, and receive
+    when all neurons have run.
+    """
+    connections = [model for model in order if hasattr(model, "a_buff")]
+    found = [(model, model.a_out) for model in connections]
+    for model in connections:
+        model.a_out = _Nothing()
+    return [m for m in order if not hasattr(m, "a_buff")] + connections, found
 
 
 def _watch(model: Any, name: str, latest: dict[str, tuple]) -> Any:

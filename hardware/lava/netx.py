@@ -11,6 +11,7 @@ import numpy as np
 
 from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation, IntegerSynapses
 from hardware.fixed_point.quantise import BIAS_LIMIT, MAGNITUDE_LIMIT, WEIGHT_LIMIT
+from hardware.graph.matrices import is_sparse
 from mdft.errors import UserError
 
 BIAS_EXP = 6  # fixed in netx
@@ -69,7 +70,15 @@ def netx_layers(network: IntegerNetwork) -> tuple[NetxLayer, ...]:
 def _layer(p: IntegerPopulation, before: str | None, populations: set[str]) -> NetxLayer:
     if not p.fires:
         raise UserError(f"{p.name}: sends its membrane, netx's blocks send spikes only")
+    du, dv, vth = p.du, p.dv, p.vth
+    if not (isinstance(du, int) and isinstance(dv, int) and isinstance(vth, int)):
+        raise UserError(f"{p.name}: its neurons differ in decay or threshold, netx's block has one")
     for s in p.synapses:
+        if is_sparse(s.weight) or s.delay:
+            what = "a convolution, pooling" if is_sparse(s.weight) else "recurrence"
+            raise UserError(
+                f"{p.name}, from {s.source!r}: {what} or delay; netx gets dense blocks only"
+            )
         if s.source in populations and s.source != before:
             raise UserError(
                 f"{p.name}: the edge from {s.source!r} leaves the chain; netx connects a block "
@@ -81,7 +90,7 @@ def _layer(p: IntegerPopulation, before: str | None, populations: set[str]) -> N
         raise UserError(f"{p.name}: no edge from {main!r}; netx connects each block to the last")
     weight = _weight(p.name, p.synapses[found[0]])
     further = tuple(s for i, s in enumerate(p.synapses) if i != found[0])
-    return NetxLayer(p.name, main, weight, _bias(p), p.du, p.dv, p.vth, further)
+    return NetxLayer(p.name, main, weight, _bias(p), du, dv, vth, further)
 
 
 def _weight(name: str, s: IntegerSynapses) -> np.ndarray:

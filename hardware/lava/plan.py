@@ -3,21 +3,31 @@
 Only Dense processes delay, by one step each. If d, the depth of a population, is the largest number
 of Dense on a path to it, stream step τ (from 0) reaches it at Lava's step τ + 1 + d (from 1);
 signals on shorter paths get additional delays. The samples follow each other without a gap;
-`LIFReset` with offset 1 + d clears the state at the start of each sample.
+`LIFReset` with offset 1 + d clears the state at the start of each sample. With synapses that have a
+delay of their own, as recurrent ones do, each sample is a run: else its last spikes would arrive in
+the next one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
-from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation, to_integers
-from hardware.fixed_point.lava_form import constants, lava_form
-from hardware.graph.network import Network, Population, check_inputs
+from hardware.fixed_point.integers import (
+    IntegerNetwork,
+    IntegerPopulation,
+    IntegerSynapses,
+    to_integers,
+)
+from hardware.fixed_point.lava_form import check_lava, lava_form
+from hardware.graph.matrices import Matrix, is_sparse
+from hardware.graph.network import Network, Population, Synapses, check_inputs, constants
+from mdft.errors import UserError
 
 FLOAT, FIXED = "floating_pt", "fixed_pt"
 GRADED_BITS = 24
@@ -29,7 +39,7 @@ class DensePlan:
 
     source: str
     delay: int
-    weight: np.ndarray
+    weight: Matrix
     weight_exp: int
     message_bits: int
 
@@ -50,13 +60,38 @@ class LIFPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole run: arithmetic, input streams (B·S, width), populations, sizes."""
+    """A whole run: arithmetic, input streams (B·S, width), populations, sizes.
+
+    `apart`: whether each sample must be a run of its own.
+    """
 
     tag: str
     streams: dict[str, np.ndarray]
     lifs: tuple[LIFPlan, ...]
     batch: int
     steps: int
+    apart: bool = False
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether a population receives from itself, or from one that is not before it."""
+        before = set(self.streams)
+        for lif in self.lifs:
+            if any(d.source not in before for d in lif.dense):
+                return True
+            before.add(lif.name)
+        return False
+
+    def samples(self) -> list[Plan]:
+        """Return one plan per sample."""
+        return [
+            replace(
+                self,
+                batch=1,
+                streams={n: x[i * self.steps :][: self.steps] for n, x in self.streams.items()},
+            )
+            for i in range(self.batch)
+        ]
 
     @property
     def total(self) -> int:
@@ -64,21 +99,33 @@ class Plan:
         return self.batch * self.steps + max(lif.depth for lif in self.lifs)
 
 
-def plan_float(network: Network, inputs: dict[str, np.ndarray]) -> Plan:
-    """Plan a run in Lava's floating point: float64, parameters of `lava_form`."""
+def plan_float(
+    network: Network, inputs: dict[str, np.ndarray], form: Network | None = None
+) -> Plan:
+    """Plan a run in Lava's floating point: float64, parameters of `lava_form`.
+
+    Args:
+        network: a lowered graph.
+        inputs: (B, S, width) by input name.
+        form: the network in `lava_form`, its populations of equal constants; default: made here.
+
+    Raises:
+        UserError: Lava cannot express a population; the message names it.
+    """
     batch, steps = check_inputs(network, inputs)
-    form = lava_form(network)
+    form = form or lava_form(network)
+    check_lava(network)
     given = {n: inputs[n] for n in network.inputs} | constants(form.populations, batch, steps)
-    depths = _depths(form.populations, given)
+    depths = _depths(network.populations, form.populations, given)
     lifs = []
     for p in form.populations:
         dense = tuple(
             DensePlan(
                 s.source,
-                depths[p.name] - 1 - depths[s.source],
+                _delay(p.name, s, depths),
                 s.weight,
                 0,
-                GRADED_BITS if s.source in network.inputs else 0,
+                GRADED_BITS if s.source in given else 0,
             )
             for s in p.synapses
         )
@@ -86,40 +133,87 @@ def plan_float(network: Network, inputs: dict[str, np.ndarray]) -> Plan:
         vth = float(p.v_threshold[0])
         lifs.append(LIFPlan(p.name, dense, p.bias, 0, du, float(p.decay[0]), vth, depths[p.name]))
     streams = {n: x.reshape(batch * steps, -1).astype(np.float64) for n, x in given.items()}
-    return Plan(FLOAT, streams, tuple(lifs), batch, steps)
+    return Plan(FLOAT, streams, tuple(lifs), batch, steps, _apart(form.populations))
 
 
-def plan_fixed(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> Plan:
-    """Plan a run in Lava's fixed point, with the integers of `quantise`."""
+def plan_fixed(
+    network: IntegerNetwork,
+    inputs: dict[str, np.ndarray],
+    populations: Sequence[IntegerPopulation] | None = None,
+) -> Plan:
+    """Plan a run in Lava's fixed point, with the integers of `quantise`.
+
+    Args:
+        network: the result of `quantise`.
+        inputs: (B, S, width) by input name.
+        populations: its populations, of equal constants; default: as they are.
+
+    Raises:
+        UserError: Lava cannot express a population; the message names it.
+    """
+    check_lava(network.source)
+    populations = network.populations if populations is None else populations
     signals = to_integers(network, inputs)
     batch, steps = next(iter(signals.values())).shape[:2]
-    depths = _depths(network.populations, signals)
+    depths = _depths(network.populations, populations, signals)
     lifs = []
-    for p in network.populations:
+    for p in populations:
         dense = tuple(
             DensePlan(
                 s.source,
-                depths[p.name] - 1 - depths[s.source],
+                _delay(p.name, s, depths),
                 s.weight.astype(np.int32),
                 s.weight_exp,
                 GRADED_BITS if s.graded else 0,
             )
             for s in p.synapses
         )
-        bias = p.bias_mant.astype(np.int32)
-        lifs.append(LIFPlan(p.name, dense, bias, p.bias_exp, p.du, p.dv, p.vth, depths[p.name]))
+        bias, (du, dv, vth) = (
+            p.bias_mant.astype(np.int32),
+            (_one(p, f) for f in ("du", "dv", "vth")),
+        )
+        lifs.append(LIFPlan(p.name, dense, bias, p.bias_exp, du, dv, vth, depths[p.name]))
     streams = {n: x.reshape(batch * steps, -1).astype(np.int32) for n, x in signals.items()}
-    return Plan(FIXED, streams, tuple(lifs), batch, steps)
+    return Plan(FIXED, streams, tuple(lifs), batch, steps, _apart(populations))
+
+
+def _one(p: IntegerPopulation, field: str) -> int:
+    values = np.atleast_1d(getattr(p, field))
+    assert (values == values[0]).all(), p.name  # groups have equal constants
+    return int(values[0])
+
+
+def _apart(populations: Iterable[Population | IntegerPopulation]) -> bool:
+    return any(s.delay for p in populations for s in p.synapses)
 
 
 def _depths(
-    populations: Iterable[Population | IntegerPopulation], inputs: Iterable[str]
+    whole: Iterable[Population | IntegerPopulation],
+    populations: Iterable[Population | IntegerPopulation],
+    inputs: Iterable[str],
 ) -> dict[str, int]:
-    """Return the largest number of Dense on a path to each population; inputs have depth 0."""
+    """Return the largest number of Dense on a path to each population; inputs have depth 0.
+
+    Synapses from a later population or the same one do not count. All groups of a population have
+    its depth; their names begin with its name and a space.
+    """
     depths = dict.fromkeys(inputs, 0)
-    for p in populations:
-        depths[p.name] = 1 + max(depths[s.source] for s in p.synapses)
-    return depths
+    for p in whole:
+        depths[p.name] = 1 + max(
+            (depths[s.source] for s in p.synapses if s.source in depths), default=0
+        )
+    return depths | {p.name: depths[p.name.split(" ")[0]] for p in populations}
+
+
+def _delay(name: str, s: Synapses | IntegerSynapses, depths: dict[str, int]) -> int:
+    """Return the steps between a source and a population, without the one of the Dense."""
+    steps = depths[name] - 1 - depths[s.source] + s.delay
+    if steps < 0:
+        raise UserError(
+            f"{name}: receives from {s.source!r}, which follows it, {s.delay} steps later; Lava "
+            f"takes a step for each layer, {s.delay - steps} for this cycle"
+        )
+    return steps
 
 
 def connected(plan: Plan) -> list[Plan]:
@@ -151,10 +245,22 @@ def save_plan(plan: Plan, path: Path) -> None:
         arrays[f"bias.{i}"] = lif.bias
         dense = []
         for j, d in enumerate(lif.dense):
-            arrays[f"weight.{i}.{j}"] = d.weight
+            key = f"weight.{i}.{j}"
+            if is_sparse(d.weight):
+                arrays[f"{key}.columns"], arrays[f"{key}.rows"] = d.weight.indices, d.weight.indptr
+                arrays[f"{key}.shape"] = np.array(d.weight.shape)
+            arrays[key] = d.weight.data if is_sparse(d.weight) else d.weight
             dense.append([d.source, d.delay, d.weight_exp, d.message_bits])
         lifs.append([lif.name, lif.bias_exp, lif.du, lif.dv, lif.vth, lif.depth, dense])
-    meta = json.dumps({"tag": plan.tag, "batch": plan.batch, "steps": plan.steps, "lifs": lifs})
+    meta = json.dumps(
+        {
+            "tag": plan.tag,
+            "batch": plan.batch,
+            "steps": plan.steps,
+            "lifs": lifs,
+            "apart": plan.apart,
+        }
+    )
     np.savez(path, meta=np.array(meta), **arrays)  # type: ignore[arg-type]
 
 
@@ -166,9 +272,16 @@ def load_plan(path: Path) -> Plan:
     lifs = []
     for i, (name, bias_exp, du, dv, vth, depth, dense) in enumerate(meta["lifs"]):
         made = tuple(
-            DensePlan(source, delay, arrays[f"weight.{i}.{j}"], weight_exp, bits)
+            DensePlan(source, delay, _matrix(arrays, f"weight.{i}.{j}"), weight_exp, bits)
             for j, (source, delay, weight_exp, bits) in enumerate(dense)
         )
         lifs.append(LIFPlan(name, made, arrays[f"bias.{i}"], bias_exp, du, dv, vth, depth))
     streams = {k.removeprefix("stream."): x for k, x in arrays.items() if k.startswith("stream.")}
-    return Plan(meta["tag"], streams, tuple(lifs), meta["batch"], meta["steps"])
+    return Plan(meta["tag"], streams, tuple(lifs), meta["batch"], meta["steps"], meta["apart"])
+
+
+def _matrix(arrays: dict[str, np.ndarray], key: str) -> Matrix:
+    if f"{key}.rows" not in arrays:
+        return arrays[key]
+    parts = (arrays[key], arrays[f"{key}.columns"], arrays[f"{key}.rows"])
+    return sparse.csr_array(parts, shape=tuple(arrays[f"{key}.shape"]))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hardware.fixed_point.integers import IntegerNetwork
+from hardware.fixed_point.lava_form import lava_form
 from hardware.fixed_point.reference_int import check_readout
 from hardware.graph.network import Network, Recording
 from hardware.lava.build import require_lava
+from hardware.lava.groups import Groups, grouped
 from hardware.lava.inline import run_inline
 from hardware.lava.plan import Plan, connected, plan_fixed, plan_float
 from hardware.lava.process import run_process
@@ -39,8 +43,21 @@ def run_plan(
             "use --runtime inline"
         )
     require_lava()
-    spikes: dict[str, np.ndarray] = {}
-    membranes: dict[str, np.ndarray] = {}
+    if plan.apart and runtime == "process":
+        driven = next((lif for lif in plan.lifs if lif.bias.any()), None)
+        if driven is not None:
+            raise UserError(
+                f"{driven.name}: has a bias, and may spike before the sample reaches it; with "
+                "recurrence or delays that needs --runtime inline"
+            )
+    if plan.apart and plan.batch > 1:
+        found = [run_plan(sample, readouts, runtime) for sample in plan.samples()]
+        spikes, membranes = (
+            {name: np.concatenate([one[i][name] for one in found]) for name in found[0][i]}
+            for i in range(2)
+        )
+        return spikes, membranes
+    spikes, membranes = {}, {}
     for part in connected(plan):
         if runtime == "inline":
             fired, before_reset = run_inline(part)
@@ -66,12 +83,21 @@ def lava_float(
         UserError: Lava cannot express a node, which the message names, or Lava failed.
     """
     readouts = [p.name for p in network.populations if not p.fires]
-    spikes, membranes = run_plan(plan_float(network, inputs), readouts, runtime)
+    form = lava_form(network)
+    groups = grouped(form.populations)
+    plan = plan_float(network, inputs, replace(form, populations=groups.populations))
+    spikes, membranes = map(groups.joined, run_plan(plan, readouts, runtime))
     # Lava's membranes are relative to v_reset, see lava_form.
     resets = {p.name: p.v_reset for p in network.populations}
     membranes = {name: v + resets[name] for name, v in membranes.items()}
     fired = {name: s for name, s in spikes.items() if name not in readouts}
-    return Recording(fired, membranes, dict.fromkeys(spikes, 1.0), {})
+    return Recording(fired, membranes, dict.fromkeys(spikes, 1.0), _counts(groups))
+
+
+def _counts(groups: Groups) -> dict[str, int]:
+    """Return the number of groups, if a population was split."""
+    several = len(groups.populations) > len(groups.members)
+    return {"groups of equal constants": len(groups.populations)} if several else {}
 
 
 def lava_fixed(
@@ -89,8 +115,10 @@ def lava_fixed(
         UserError: an input is out of range, an output membrane exceeds 24 bits, or Lava failed.
     """
     readouts = [p.name for p in network.populations if not p.fires]
-    spikes, membranes = run_plan(plan_fixed(network, inputs), readouts, runtime)
+    groups = grouped(network.populations)
+    plan = plan_fixed(network, inputs, groups.populations)
+    spikes, membranes = map(groups.joined, run_plan(plan, readouts, runtime))
     for name in readouts:
         check_readout(name, membranes[name])
     fired = {name: s for name, s in spikes.items() if name not in readouts}
-    return Recording(fired, membranes, network.membrane_units, {})
+    return Recording(fired, membranes, network.membrane_units, _counts(groups))

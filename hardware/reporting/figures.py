@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from hardware.backends import BACKENDS
+from hardware.graph import matrices
 from hardware.graph.network import Population
 from hardware.reporting.data import Material, Report
 from hardware.reporting.operations import Cost
@@ -214,7 +215,11 @@ def weights(material: Material) -> Picture:
     def draw(axes: Axes, p: Population) -> None:
         stored = stored_weights(integers, p.name)
         if stored is None:
-            axes.hist(np.concatenate([s.weight.ravel() for s in p.synapses]), 64, color=BLUE)
+            axes.hist(
+                np.concatenate([matrices.values(s.weight).ravel() for s in p.synapses]),
+                64,
+                color=BLUE,
+            )
         else:
             axes.hist(stored, bins=list(range(-257, 258, 2)), color=BLUE, histtype="stepfilled")
             for limit in (-STORED_LIMIT, STORED_LIMIT):

@@ -8,6 +8,7 @@ import numpy as np
 
 from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation
 from hardware.fixed_point.quantise import BIAS_LIMIT
+from hardware.graph.matrices import stored, values
 from hardware.graph.network import Network
 
 #: Bits per weight of a graph without a fixed-point form.
@@ -49,7 +50,8 @@ class CoreFit:
         layer: the name of the population.
         neurons: the number of neurons N.
         weight_bits: the bits per weight, see :func:`weight_bits`.
-        synapse_bits: the bits of all weights, including zeros: N·M times `weight_bits`.
+        synapse_bits: `weight_bits` times the weights, zeros of dense matrices included; weights
+            that the positions of a kernel share are counted at each position (unshared).
         state_bits: the bits of u, v and bias of all neurons.
         cores: the larger of the cores needed for the neurons and for the synapses.
         axons_in: the channels into each of its cores; splitting a layer by neurons does not
@@ -80,8 +82,9 @@ def weight_bits(p: IntegerPopulation) -> int:
     """
     widest = 1
     for s in p.synapses:
-        used = int(np.bitwise_or.reduce(np.abs(s.weight), axis=None))
-        mixed = bool(s.weight.min() < 0 < s.weight.max())
+        w = values(s.weight)
+        used = int(np.bitwise_or.reduce(np.abs(w), axis=None))
+        mixed = bool(w.min(initial=0) < 0 < w.max(initial=0))
         if used:
             widest = max(widest, (used // (used & -used)).bit_length() + mixed)
     return widest
@@ -97,11 +100,12 @@ def fit_cores(
         integers: the quantised graph; None: a weight has 8 bits.
         limits: the limits of a core.
     """
-    stored = dict.fromkeys((p.name for p in network.populations), MOST_BITS)
+    widths = dict.fromkeys((p.name for p in network.populations), MOST_BITS)
     if integers is not None:
-        stored = {p.name: weight_bits(p) for p in integers.populations}
+        widths = {p.name: weight_bits(p) for p in integers.populations}
     bits = {
-        p.name: stored[p.name] * sum(s.weight.size for s in p.synapses) for p in network.populations
+        p.name: widths[p.name] * sum(stored(s.weight) for s in p.synapses)
+        for p in network.populations
     }
     cores = {
         p.name: max(_ceil(p.size, limits.neurons), _ceil(bits[p.name], limits.synapse_bits))
@@ -118,7 +122,7 @@ def fit_cores(
             CoreFit(
                 p.name,
                 p.size,
-                stored[p.name],
+                widths[p.name],
                 bits[p.name],
                 STATE_BITS * p.size,
                 cores[p.name],

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hardware.fixed_point.integers import IntegerNetwork
-from hardware.graph.network import Network, Population
+from hardware.graph.matrices import column_counts, stored, values
+from hardware.graph.network import Network, Population, constants, delayed
 from hardware.reporting.fit import LOIHI_2, CoreFit, CoreLimits, fit_cores
 
 
@@ -60,11 +61,12 @@ class LayerCost:
     Attributes:
         layer: the name of the population.
         neurons: the number of neurons N.
-        synapses: N·M over all sources, including zeros.
+        synapses: N·M over all sources, including zeros; of a sparse matrix (convolution, pooling,
+            delay) its connections, each counted although a kernel shares its weights.
         zero_weights: the number of weights that are zero.
         effective_acs: additions: (spikes of a neuron) × (its weights other than zero).
         effective_macs: the same for graded inputs, whose values must be multiplied.
-        dense_macs: N·M·S, the multiplications of the same layer if every value is multiplied.
+        dense_macs: `synapses`·S, the multiplications if every value is multiplied.
         activation_sparsity: 1 − spikes / (N·S); for neurons that do not fire, the share of zeros.
         membrane_updates: neuron-steps that change the membrane after the reset; the first step
             counts for all neurons. Equal to the package's on snnTorch neurons of
@@ -168,7 +170,8 @@ def cost(
     sent = {p.name: (spikes if p.fires else membranes)[p.name] for p in network.populations}
     signals = {**inputs, **sent}
     samples, steps = next(iter(inputs.values())).shape[:2]
-    layers = tuple(_layer(p, signals, membranes[p.name]) for p in network.populations)
+    made = constants(network.populations, samples, steps)
+    layers = tuple(_layer(p, {**signals, **made}, membranes[p.name]) for p in network.populations)
     traffic = tuple(_traffic(network, name, x, grids.get(name)) for name, x in signals.items())
     fit = fit_cores(network, integers, limits)
     return Cost(samples, steps, layers, traffic, fit, _depth(network), limits)
@@ -179,14 +182,14 @@ def _layer(p: Population, signals: Mapping[str, np.ndarray], membrane: np.ndarra
     additions = multiplications = zeros = synapses = 0
     for s in p.synapses:
         # In float64 the product is exact and uses BLAS: counts stay far below 2**53.
-        fan_out_M = (s.weight != 0).sum(0).astype(np.float64)
-        count = int((_active(signals[s.source]) @ fan_out_M).sum())
+        fan_out_M = column_counts(s.weight).astype(np.float64)
+        count = int((_active(delayed(signals[s.source], s.delay)) @ fan_out_M).sum())
         if _binary(signals[s.source]):
             additions += count
         else:
             multiplications += count
-        zeros += int((s.weight == 0).sum())
-        synapses += s.weight.size
+        zeros += int((values(s.weight) == 0).sum())
+        synapses += stored(s.weight)
     active = signals[p.name] != 0
     kept = np.where(active, p.v_reset, membrane) if p.fires else membrane
     return LayerCost(
@@ -230,5 +233,6 @@ def _traffic(network: Network, name: str, signal: np.ndarray, grid: float | None
 def _depth(network: Network) -> int:
     depth = dict.fromkeys(network.inputs, 0)
     for p in network.populations:
-        depth[p.name] = 1 + max((depth[s.source] for s in p.synapses), default=0)
+        before = [depth[s.source] + s.delay for s in p.synapses if s.source in depth]
+        depth[p.name] = 1 + max(before, default=0)
     return max(depth[source] for source in network.outputs.values())

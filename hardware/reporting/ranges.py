@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hardware.fixed_point.integers import STATE_LIMIT, IntegerNetwork
+from hardware.graph.matrices import values
 from hardware.graph.network import Network, Recording
 from hardware.probe import Probe
 
@@ -84,7 +85,7 @@ def layer_ranges(
             continue
         spikes = probe.spikes[p.name].astype(bool)
         membrane = probe.membranes[p.name]
-        weights = np.concatenate([s.weight.ravel() for s in p.synapses])
+        weights = np.concatenate([values(s.weight).ravel() for s in p.synapses])
         stored = stored_weights(integers, p.name)
         peak = None
         if oracle is not None:
@@ -111,7 +112,7 @@ def stored_weights(integers: IntegerNetwork | None, layer: str) -> np.ndarray | 
     if integers is None:
         return None
     by_name = {p.name: p for p in integers.populations}
-    return np.concatenate([s.weight.ravel() for s in by_name[layer].synapses])
+    return np.concatenate([values(s.weight).ravel() for s in by_name[layer].synapses])
 
 
 def input_ranges(

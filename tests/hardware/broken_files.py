@@ -10,7 +10,10 @@ import numpy as np
 Change = Callable[[h5py.File], object]
 NODES = "node/nodes"
 WEIGHT = "node/nodes/a/weight"
-TYPES = "Input, Output, Linear, Affine, Scale, Flatten, LIF, IF, CubaLIF, LI, CubaLI, I, Threshold"
+TYPES = (
+    "Input, Output, Linear, Affine, Scale, Flatten, Conv1d, Conv2d, SumPool2d, AvgPool2d, Delay, "
+    "LIF, IF, CubaLIF, LI, CubaLI, I, Threshold"
+)
 LINKED = "a.weight is not plain data of this file, expected an array"
 WRITTEN = "expected a file written by nir.write"
 PAIRS = "expected (n, 2) names, n from 1 to 4096"
@@ -116,8 +119,9 @@ STRUCTURE: dict[str, tuple[Change, str]] = {
     ),
     "edge twice": (edges(*CHAIN, ("a", "n")), "an edge is listed twice, expected each once"),
     "self loop": (
-        edges(*CHAIN, ("n", "n")),
-        "nodes n -> n form a cycle (a recurrent graph), expected a feed-forward one",
+        edges(*CHAIN, ("a", "a")),
+        "nodes a -> a form a cycle without a neuron, expected at least one neuron in every cycle: "
+        "it sends what it received at the step before",
     ),
     "10 MB name in an edge": (
         edges(*CHAIN, ("n", "x" * 10_000_000)),

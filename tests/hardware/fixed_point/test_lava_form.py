@@ -10,19 +10,21 @@ import numpy as np
 import pytest
 
 from hardware import simulate
-from hardware.fixed_point.lava_form import START, constants, lava_form
+from hardware.fixed_point.lava_form import lava_form
 from hardware.fixed_point.quantise import quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
+from hardware.graph.network import START, constants
+from hardware.lava.groups import grouped
 from hardware.lava.run import lava_float
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
 from tests.hardware.any_graph import DT
 
-REFUSED = {
-    "two decays": ({"tau": np.array([2, 4]) * DT}, "n: decay runs from 0.25 to 0.5"),
-    "two thresholds": ({"v_threshold": np.array([1.0, 2.0])}, "n: v_threshold runs from 1 to 2"),
-    "two resets": ({"v_reset": np.array([0.0, -1.0])}, "n: v_threshold runs from 1 to 2"),
+MIXED = {
+    "two decays": {"tau": np.array([2, 4]) * DT},
+    "two thresholds": {"v_threshold": np.array([1.0, 2.0])},
+    "two resets": {"v_reset": np.array([0.0, -1.0])},
 }
 
 
@@ -53,10 +55,28 @@ def refused_by_lava(graph: nir.NIRGraph, words: str) -> None:
         assert words in str(caught.value), (name, str(caught.value))
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_lavas_lif_cannot_express_is_refused_by_name(case: str):
-    changes, words = REFUSED[case]
-    refused_by_lava(small(lif(**changes)), words)
+@pytest.mark.parametrize("case", MIXED)
+def test_neurons_that_differ_are_groups_in_lava(case: str):
+    network = lower(small(lif(**MIXED[case])), DT)
+    form = lava_form(network)
+    groups = grouped(form.populations)
+    assert [p.name for p in groups.populations] == ["n group 0", "n group 1"]
+    assert sorted(int(rows[0]) for _, rows in groups.members["n"]) == [0, 1]
+    for p in groups.populations:
+        _, rows = next(m for m in groups.members["n"] if m[0] == p.name)
+        np.testing.assert_array_equal(
+            p.synapses[0].weight, form.populations[0].synapses[0].weight[rows]
+        )
+        assert p.decay == form.populations[0].decay[rows]
+    recorded = {name: np.full((1, 2, len(rows)), rows[0]) for name, rows in groups.members["n"]}
+    np.testing.assert_array_equal(groups.joined(recorded)["n"], [[[0, 1], [0, 1]]])
+
+
+def test_reset_by_subtraction_is_refused_in_lava():
+    network = lower(small(lif()), DT, "subtract")
+    for name in ("lava_float", "lava_fixed"):
+        with pytest.raises(UserError, match="n: reset by subtraction"):
+            simulate(network, {"in": np.ones((1, 4, 2))}, name, grids={"in": 1.0})
 
 
 def test_a_graded_edge_is_refused_in_lava():

@@ -193,11 +193,16 @@ def test_what_lava_would_not_check_is_refused(network: Network, fields: dict, wo
     assert words in str(caught.value)
 
 
-def test_per_neuron_thresholds_are_refused(network: Network):
+def test_per_neuron_thresholds_are_vectors(network: Network):
     theta = network.populations[0].v_threshold.copy()
     theta[3] += 1
-    with pytest.raises(UserError, match="lif_1: v_threshold runs from"):
-        quantise(changed(network, v_threshold=theta), grids())
+    one, found = (
+        quantise(x, grids()).populations[0] for x in (network, changed(network, v_threshold=theta))
+    )
+    expected = np.full(found.size, one.vth)
+    expected[3] = np.floor(theta[3] / one.unit)
+    assert found.unit == one.unit
+    np.testing.assert_array_equal(found.vth, expected)
 
 
 def test_inputs_out_of_range_are_refused(network: Network):

@@ -15,7 +15,6 @@ from hardware.backends import find_backend, prepare
 from hardware.fixed_point.quantise import input_grids
 from hardware.graph.graph import read_network
 from hardware.graph.network import Network, Recording
-from mdft.errors import UserError
 from tests.hardware.any_graph import DT, any_inputs, random_any
 from tests.hardware.graph.other_forms import Tree, disguised, nested, tree, wrapped, write
 from tests.hardware.graph.test_graph import refuse_file
@@ -301,20 +300,25 @@ def test_a_name_is_not_longer_than_a_kilobyte(tmp_path: Path):
     refuse_file(write(tmp_path / "deeper.nir", deep(480)), " nodes, expected 1 to 1024")
 
 
-def test_a_recurrent_inner_graph_names_its_cycle(tmp_path: Path):
+def test_a_recurrent_inner_graph_delivers_one_step_later(tmp_path: Path):
     """As snnTorch writes RLeaky and NIR's paper its Braille network."""
     graph = wrapped(chain(), ["n"], "lif1")
     inner = graph["nodes"]["lif1"]
     inner["nodes"]["w_rec"] = {"type": "Linear", "weight": np.eye(N, dtype=np.float32)}
     inner["edges"] += [("n", "w_rec"), ("w_rec", "n")]
-    refuse_file(write(tmp_path / "g.nir", graph), "lif1.n -> lif1.w_rec", "form a cycle")
+    found = read_network(write(tmp_path / "g.nir", graph), DT).populations[0]
+    assert [(s.source, s.delay) for s in found.synapses if s.source == found.name] == [
+        ("lif1.n", 1)
+    ]
 
 
-def test_a_cycle_through_an_inner_graph_is_named(tmp_path: Path):
+def test_a_cycle_through_an_inner_graph_delivers_one_step_later(tmp_path: Path):
     graph = wrapped(chain(), ["n"], "block")
     graph["nodes"]["back"] = {"type": "Linear", "weight": np.eye(N, dtype=np.float32)}
     graph["edges"] += [("s", "back"), ("back", "block")]
-    refuse_file(write(tmp_path / "g.nir", graph), "block.n", "back", "form a cycle")
+    found = read_network(write(tmp_path / "g.nir", graph), DT)
+    late = [(s.source, p.name) for p in found.populations for s in p.synapses if s.delay == 1]
+    assert len(late) == 1 and late[0][1] == "block.n"
 
 
 def with_inner(nodes: Tree, edges: list[tuple[str, str]]) -> Tree:
@@ -328,11 +332,7 @@ SHAPE = {"shape": np.array([N])}
 REFUSED: dict[str, tuple[Tree, str]] = {
     "a convolution in it": (
         with_inner({"c": {"type": "Conv2d", "weight": np.ones((1, 1, 3, 3))}}, []),
-        "node 'block.c' has type 'Conv2d': a convolution",
-    ),
-    "a Delay in it": (
-        with_inner({"d": {"type": "Delay", "delay": ONE}}, []),
-        "node 'block.d' has type 'Delay'",
+        "block.c.bias is missing, Conv2d needs it",
     ),
     "two Inputs": (
         with_inner({"j": {"type": "Input"} | SHAPE}, [("j", "n")]),
@@ -445,7 +445,7 @@ def test_names_of_a_file_do_not_reach_the_terminal(tmp_path: Path, monkeypatch):
 
 
 def test_the_files_of_other_tools(shared_data: Path, tmp_path: Path):
-    """Rockpool's own export and a nested one; recurrent ones name their cycle."""
+    """Rockpool's own export and a nested one; recurrent ones deliver one step later."""
     bugs = shared_data / "bugs"
     if not bugs.is_dir():
         pytest.skip(f"no folder {bugs}")
@@ -466,9 +466,7 @@ def test_the_files_of_other_tools(shared_data: Path, tmp_path: Path):
         inputs = {"input": np.load(bugs / f"{name}.npz")["mine.in.input"]}
         for backend in ("reference_float", "reference_int"):
             same(run(network, inputs, backend), run(plain, inputs, backend))
-    for name, cycle in (
-        ("snn_rleaky", "1.lif -> 1.w_rec"),
-        ("NIRTorch__tests_braille", "lif1.lif"),
-    ):
-        with pytest.raises(UserError, match=f"{cycle}.* form a cycle"):
-            read_network(bugs / f"{name}.nir")
+    for name, recurrent in (("snn_rleaky", "1.lif"), ("NIRTorch__tests_braille", "lif1.lif")):
+        populations = read_network(bugs / f"{name}.nir", DT).populations
+        back = [(s.source, p.name, s.delay) for p in populations for s in p.synapses if s.delay]
+        assert back == [(recurrent, recurrent, 1)]

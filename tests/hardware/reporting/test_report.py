@@ -198,14 +198,14 @@ def test_a_graph_without_threshold_input_or_integers(tmp_path):
     whole = random_graph(rng, layers=1)
     nodes = {n: whole.nodes[n] for n in ("events", "affine_1", "spikes")}
     neurons = lif(NEURONS)
-    neurons.v_threshold[::2] = 2.0  # Lava's LIF has one threshold for all
+    neurons.v_threshold[:] = 1e9  # more than 17 bits
     nodes["lif_1"] = neurons
     edges = [("events", "affine_1"), ("affine_1", "lif_1"), ("lif_1", "spikes")]
     path, probe = export(tmp_path, graph=nir.NIRGraph(nodes, edges))
     found, material = build(ReportConfig(path, probe, backends=("reference_float",)))
     pictures = figures(found, material)
     assert "Threshold and its current" not in [p.title for p in pictures]
-    assert found.no_integers and "v_threshold" in found.no_integers
+    assert found.no_integers and "threshold" in found.no_integers
     assert "No fixed-point form" in page(found, pictures)
     assert found.layers[0].stored is None and found.layers[0].state_peak is None
 

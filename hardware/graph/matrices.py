@@ -1,0 +1,118 @@
+"""Matrices of connections, dense (np.ndarray) or sparse (scipy's csr_array).
+
+What a file holds as a dense weight stays dense; convolutions, pooling and delays of single
+channels are sparse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+#: np.ndarray or scipy.sparse.csr_array, (N, M).
+Matrix = Any
+
+DENSE_IDENTITY = 1 << 16  # an identity of more values is sparse
+
+
+def is_sparse(matrix: Matrix) -> bool:
+    """Return whether a matrix is sparse."""
+    return sparse.issparse(matrix)
+
+
+def values(matrix: Matrix) -> np.ndarray:
+    """Return the stored values of a matrix: all of a dense one, any shape."""
+    return matrix.data if is_sparse(matrix) else matrix
+
+
+def stored(matrix: Matrix) -> int:
+    """Return the number of stored values: N·M of a dense matrix."""
+    return int(values(matrix).size)
+
+
+def mapped(matrix: Matrix, function: Callable[[np.ndarray], np.ndarray]) -> Matrix:
+    """Apply an elementwise function that maps 0 to 0.
+
+    >>> mapped(np.array([[1.4, 0.0]]), np.round)
+    array([[1., 0.]])
+    """
+    if not is_sparse(matrix):
+        return function(matrix)
+    data = function(matrix.data)
+    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def identity(size: int) -> Matrix:
+    """Return the identity matrix; sparse from 257 channels on."""
+    if size * size <= DENSE_IDENTITY:
+        return np.eye(size)
+    return sparse.csr_array(sparse.eye_array(size, format="csr"))
+
+
+def scale_rows(factors: np.ndarray, matrix: Matrix) -> Matrix:
+    """Multiply each row by its factor."""
+    if is_sparse(matrix):
+        repeated = np.repeat(factors, np.diff(matrix.indptr))
+        data = repeated * matrix.data
+        return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return factors[:, None] * matrix
+
+
+def added(a: Matrix, b: Matrix) -> Matrix:
+    """Add two matrices; the sum is sparse if both are."""
+    if is_sparse(a) and is_sparse(b):
+        return sparse.csr_array(a + b)
+    return dense(a) + dense(b)
+
+
+def dense(matrix: Matrix) -> np.ndarray:
+    """Return a matrix as np.ndarray."""
+    return matrix.toarray() if is_sparse(matrix) else matrix
+
+
+def product(a: Matrix, b: Matrix) -> Matrix:
+    """Multiply two matrices; the product is sparse if both are."""
+    if is_sparse(a) and is_sparse(b):
+        return sparse.csr_array(a @ b)
+    return a @ b
+
+
+def product_size(a: Matrix, b: Matrix) -> int:
+    """Return an upper bound of the number of values that `product` stores, without computing it."""
+    if is_sparse(a) and is_sparse(b):
+        return int(np.diff(b.indptr).astype(np.int64)[a.indices].sum())
+    return a.shape[0] * b.shape[1]
+
+
+def row_sums_of_magnitudes(matrix: Matrix) -> np.ndarray:
+    """Return Σ_j |matrix_ij|, (N,)."""
+    return np.asarray(abs(matrix).sum(axis=1)).ravel()
+
+
+def column_counts(matrix: Matrix) -> np.ndarray:
+    """Return the number of values other than zero in each column, (M,) int64."""
+    if is_sparse(matrix):
+        return np.bincount(matrix.indices[matrix.data != 0], minlength=matrix.shape[1])
+    return (matrix != 0).sum(0)
+
+
+def rows_of(matrix: Matrix, rows: np.ndarray) -> Matrix:
+    """Return the matrix in which all rows but those of the mask (N,) are zero."""
+    kept = sparse.csr_array(scale_rows(rows.astype(float), sparse.csr_array(matrix)))
+    kept.eliminate_zeros()
+    return kept
+
+
+def times(x: np.ndarray, matrix: Matrix) -> np.ndarray:
+    """Return x·matrixᵀ for signals x (…, M), in the dtype of x.
+
+    A sparse matrix costs what the values of x other than zero cost.
+    """
+    if not is_sparse(matrix):
+        return x @ matrix.T.astype(x.dtype)
+    flat = sparse.csr_array(x.reshape(-1, x.shape[-1]))
+    weight = matrix.T.tocsr().astype(x.dtype)
+    return (flat @ weight).toarray().reshape(*x.shape[:-1], matrix.shape[0])
