@@ -128,7 +128,8 @@ def _check_flags(command: Command) -> None:
     for name in ("prompt", "clip", "clap", "download"):
         if getattr(command, name) != getattr(Command, name):
             raise UserError(
-                f"--{name}: only {' and '.join(ZERO_SHOT)} use it, found {command.run}; leave it out"
+                f"--{name}: only {' and '.join(ZERO_SHOT)} use it, and RUN is {command.run}; "
+                "leave it out"
             )
 
 
@@ -145,6 +146,8 @@ def label_untrained(command: Command) -> int:
         UserError: the class names are invalid, or the backbone's weights are missing.
     """
     from mdft.data.files.splits import read_lines
+    from mdft.inference.gallery import entry_of
+    from mdft.inference.gallery_page import write_gallery
     from mdft.inference.zero_shot import PLAIN, zero_shot
 
     assert command.classes is not None
@@ -173,7 +176,7 @@ def label_untrained(command: Command) -> int:
             continue
         _show_untrained(command, path, labeller, found, console)
         if command.explain is not None:
-            entry = entry_of(path.name, path, found, truth=None)
+            entry = entry_of(path.name, found, labeller.names, None)
             write_gallery(command.explain, printable(path.name), labeller.names, [entry])
             console.print(f"page: {escape(str(command.explain))}", soft_wrap=True, highlight=False)
     return 1 if failed else 0

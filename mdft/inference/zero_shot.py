@@ -144,8 +144,9 @@ def ranked(names: Sequence[str], evidence: Mapping[str, Evidence]) -> list[Label
 
     Example:
         >>> import numpy as np
-        >>> found = {m: Evidence(np.log([0.5, 0.5 - p, p])) for m, p in (("audio", 0.1), ("visual", 0.4))}
-        >>> [(label.name, round(label.score, 2)) for label in ranked("abc", found)]
+        >>> audio, visual = (Evidence(np.log([0.5, 0.5 - p, p])) for p in (0.1, 0.4))
+        >>> labels = ranked(["a", "b", "c"], {"audio": audio, "visual": visual})
+        >>> [(label.name, round(label.score, 2)) for label in labels]
         [('a', 0.76), ('b', 0.12), ('c', 0.12)]
     """
     log_C = np.sum([found.log_C for found in evidence.values()], axis=0)
@@ -155,7 +156,7 @@ def ranked(names: Sequence[str], evidence: Mapping[str, Evidence]) -> list[Label
     order = np.argsort(-log_C, kind="stable")
     return [
         Label(names[c], float(score_C[c]), {m: float(s_C[c]) for m, s_C in parts.items()})
-        for c in order
+        for c in order.tolist()
     ]
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from mdft.data.video.backbone import Evidence
 
 #: Temperature τ of a class's mixture of concepts; docs/real.md says how it was chosen.
-TAU = 0.06
+TAU = 0.07
 _MOST_HEARD = 5
 _LEAST = 1e-12
 
@@ -57,7 +57,7 @@ class Head:
             mixtures_CK: ``p(k | c)`` of the candidates, from :func:`mixtures`.
         """
         p_K = self.probabilities(features_TD).mean(axis=0)
-        best = np.argsort(-p_K, kind="stable")[:_MOST_HEARD]
+        best = np.argsort(-p_K, kind="stable")[:_MOST_HEARD].tolist()
         heard = [(self.concepts[k], float(p_K[k])) for k in best]
         return Evidence(log_shares(mixtures_CK @ p_K), heard)
 
@@ -95,5 +95,6 @@ def concept_names(name: str) -> list[str]:
     Args:
         name: ``imagenet`` (1000) or ``audioset`` (521).
     """
-    text = files("mdft.data.video").joinpath("labels", f"{name}.txt").read_text(encoding="utf-8")
+    path = files("mdft.data.video") / "labels" / f"{name}.txt"
+    text = path.read_text(encoding="utf-8")
     return text.splitlines()

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,9 +40,7 @@ SHA256 = {
     "all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "yamnet": KNOWN,
 }
-_YAMNET_URL = (
-    "https://storage.googleapis.com/mediapipe-models/audio_classifier/yamnet/float32/1/yamnet.tflite"
-)
+_YAMNET_URL = "https://storage.googleapis.com/mediapipe-models/audio_classifier/yamnet/float32/1/yamnet.tflite"
 Encoder = Callable[[Sequence[str]], np.ndarray]
 
 
@@ -133,7 +132,7 @@ class Lite0:
 
     def __init__(self, path: Path) -> None:
         _packaged("efficientnet_lite_pytorch", "")
-        from efficientnet_lite_pytorch import EfficientNet
+        EfficientNet = import_module("efficientnet_lite_pytorch").EfficientNet
 
         _as_published(path, "efficientnet-lite0")
         network = EfficientNet.from_name("efficientnet-lite0").eval()
@@ -202,7 +201,9 @@ class Concepts:
     mixtures: Mapping[str, np.ndarray]
 
     @classmethod
-    def of(cls, names: Sequence[str], prompts: Sequence[str], audio: Head, visual: Head) -> Labeller:
+    def of(
+        cls, names: Sequence[str], prompts: Sequence[str], audio: Head, visual: Head
+    ) -> Labeller:
         """The labeller of some class names.
 
         Args:

@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ class YAMNet:
 
 def _interpreter(path: Path) -> Any:
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        Interpreter = import_module("ai_edge_litert.interpreter").Interpreter
     except ImportError as error:
         raise UserError(
             "--backbone light: needs ai-edge-litert, which runs YAMNet; install it with "
