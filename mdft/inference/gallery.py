@@ -162,8 +162,8 @@ def _entry(
     if len(evidence) == 1:
         labels = {}
     for modality, said in evidence.items():
-        best = np.argsort(-said.log_C, kind="stable")[:TOP].tolist()
-        labels[modality] = [(names[c], float(np.exp(said.log_C[c]))) for c in best]
+        best = np.argsort(-said.log_C, kind="stable")[:TOP]
+        labels[modality] = [(names[int(c)], float(np.exp(said.log_C[c]))) for c in best]
     return Entry(
         name=name,
         truth=truth,

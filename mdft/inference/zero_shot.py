@@ -144,10 +144,10 @@ def ranked(names: Sequence[str], evidence: Mapping[str, Evidence]) -> list[Label
 
     Example:
         >>> import numpy as np
-        >>> audio, visual = (Evidence(np.log([0.5, 0.5 - p, p])) for p in (0.1, 0.4))
+        >>> audio, visual = (Evidence(np.log([0.5, 0.5 - p, p])) for p in (0.1, 0.2))
         >>> labels = ranked(["a", "b", "c"], {"audio": audio, "visual": visual})
         >>> [(label.name, round(label.score, 2)) for label in labels]
-        [('a', 0.76), ('b', 0.12), ('c', 0.12)]
+        [('a', 0.64), ('b', 0.31), ('c', 0.05)]
     """
     log_C = np.sum([found.log_C for found in evidence.values()], axis=0)
     score_C = np.exp(log_C - log_C.max())
@@ -155,8 +155,8 @@ def ranked(names: Sequence[str], evidence: Mapping[str, Evidence]) -> list[Label
     parts = {m: np.exp(found.log_C) for m, found in evidence.items()}
     order = np.argsort(-log_C, kind="stable")
     return [
-        Label(names[c], float(score_C[c]), {m: float(s_C[c]) for m, s_C in parts.items()})
-        for c in order.tolist()
+        Label(names[int(c)], float(score_C[c]), {m: float(s_C[c]) for m, s_C in parts.items()})
+        for c in order
     ]
 
 

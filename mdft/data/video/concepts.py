@@ -57,8 +57,8 @@ class Head:
             mixtures_CK: ``p(k | c)`` of the candidates, from :func:`mixtures`.
         """
         p_K = self.probabilities(features_TD).mean(axis=0)
-        best = np.argsort(-p_K, kind="stable")[:_MOST_HEARD].tolist()
-        heard = [(self.concepts[k], float(p_K[k])) for k in best]
+        best = np.argsort(-p_K, kind="stable")[:_MOST_HEARD]
+        heard = [(self.concepts[int(k)], float(p_K[k])) for k in best]
         return Evidence(log_shares(mixtures_CK @ p_K), heard)
 
 

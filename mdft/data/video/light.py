@@ -24,6 +24,7 @@ from mdft.data.cache import cache_folder, fingerprint
 from mdft.data.video.backbone import Backbone, Evidence, Labeller, Language
 from mdft.data.video.concepts import Head, concept_names, mixtures
 from mdft.data.video.minilm import read_encoder
+from mdft.data.video.prompts import prompted
 from mdft.data.video.weights import load_strictly
 from mdft.data.video.yamnet import KNOWN, RATE, YAMNet
 from mdft.errors import UserError
@@ -224,17 +225,3 @@ class Concepts:
         """The evidence of each modality."""
         features = {"audio": audio_TD, "visual": visual_TD}
         return {m: head.evidence(features[m], self.mixtures[m]) for m, head in self.heads.items()}
-
-
-def prompted(encode: Encoder, names: Sequence[str], prompts: Sequence[str]) -> np.ndarray:
-    """Vectors of names, (C, W) float32 of unit length: the mean over prompts.
-
-    Args:
-        encode: texts → vectors of unit length.
-        names: class names; ``_`` is read as a space.
-        prompts: texts with ``{}`` for the name.
-    """
-    spaced = [" ".join(name.replace("_", " ").split()) for name in names]
-    vectors = [encode([prompt.replace("{}", name) for name in spaced]) for prompt in prompts]
-    mean_CW = np.mean(vectors, axis=0)
-    return (mean_CW / np.linalg.norm(mean_CW, axis=1, keepdims=True)).astype(np.float32)
