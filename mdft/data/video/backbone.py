@@ -54,6 +54,7 @@ class Backbone:
         audio: (T·rate,) float32 → (T, D_a) float32.
         note: message to the user, such as a warning about random weights; empty if none.
         language: what it needs to label clips without training; None if it has no words.
+        widths: D_a, D_v and the width of its words.
     """
 
     frame_size: int
@@ -63,3 +64,4 @@ class Backbone:
     audio: Callable[[np.ndarray], np.ndarray]
     note: str = ""
     language: Language | None = None
+    widths: tuple[int, int, int] = (512, 512, 300)

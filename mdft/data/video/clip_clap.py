@@ -72,6 +72,7 @@ def clip_clap(config: FeatureConfig) -> Backbone:
     clip = _tower("clip", config.clip, config.download)
     clap = _tower("clap", config.clap, config.download)
     size = clip.prepare.size
+    clip_width, clap_width = (t.model.config.projection_dim for t in (clip, clap))
     return Backbone(
         frame_size=int(size.get("shortest_edge") or size["height"]),
         frames_per_second=1,
@@ -83,6 +84,7 @@ def clip_clap(config: FeatureConfig) -> Backbone:
             lambda texts: np.concatenate([clip.texts(texts), clap.texts(texts)], axis=1),
             partial(_labeller, clip, clap),
         ),
+        widths=(clap_width, clip_width, clip_width + clap_width),
     )
 
 

@@ -23,6 +23,7 @@ from mdft.config.features import FeatureConfig, digest_of, yamnet_place
 from mdft.data.cache import cache_folder, fingerprint
 from mdft.data.video.backbone import Backbone, Evidence, Labeller, Language
 from mdft.data.video.concepts import Head, concept_names, mixtures
+from mdft.data.video.minilm import WIDTH as SENTENCE
 from mdft.data.video.minilm import read_encoder
 from mdft.data.video.prompts import prompted
 from mdft.data.video.weights import load_strictly
@@ -70,6 +71,7 @@ def light(config: FeatureConfig) -> Backbone:
             sentence_vectors,
             lambda names, prompts: Concepts.of(names, prompts, yamnet.head, visual.head),
         ),
+        widths=(yamnet.head.weight_KD.shape[1], visual.head.weight_KD.shape[1], SENTENCE),
     )
 
 
@@ -173,7 +175,7 @@ def sentence_vectors(texts: Sequence[str]) -> np.ndarray:
     path = cache_folder() / "sentences" / f"{name[:32]}.npy"
     if path.is_file():
         kept = np.load(path, allow_pickle=False)
-        if kept.shape == (len(texts), 384) and kept.dtype == np.float32:
+        if kept.shape == (len(texts), SENTENCE) and kept.dtype == np.float32:
             return kept
     found = _encoder()(texts)
     if os.access(_existing(path.parent), os.W_OK):
