@@ -24,6 +24,7 @@ SystemName = Literal[
     "ridge",
     "gru",
     "transformer",
+    "conse",
 ]
 Branches = Literal["audio", "visual", "both"]
 
@@ -258,6 +259,14 @@ class TransformerConfig(SequenceConfig):
 
 
 @dataclass(frozen=True)
+class ConSEConfig(BaselineConfig):
+    """Labels without training, by the concepts of the backbone light (docs/real.md)."""
+
+    tau: Positive = 0.07
+    """Temperature τ of a class's mixture of concepts."""
+
+
+@dataclass(frozen=True)
 class BaselinesConfig:
     """Hyperparameters of each baseline; those of the one that ``--model`` names are used."""
 
@@ -274,3 +283,4 @@ class BaselinesConfig:
     ridge: RidgeConfig = field(default_factory=RidgeConfig)
     gru: GRUConfig = field(default_factory=GRUConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    conse: ConSEConfig = field(default_factory=ConSEConfig)

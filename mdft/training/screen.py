@@ -66,7 +66,8 @@ class TrainingScreen:
             self.console.print(f"[yellow]warning[/] {escape(record['warning'])}", highlight=False)
 
     def _epoch(self, record: dict[str, Any]) -> None:
-        note = f"loss {record['loss']['total']:.3f}"
+        loss = record["loss"]  # empty of a system without training steps
+        note = f"loss {loss['total']:.3f}" if loss else "no training steps"
         if "val" in record:
             note += f", validation HM {100 * record['val']['hm']:.1f} %"
         rates = record["firing_rates"].values()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mdft.data.video.concepts import Head
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,14 @@ class Language:
         vectors: C texts → (C, W) float32.
         labeller: names of C classes and the prompts in which they are read → a labeller without
             training.
+        heads: modality → the last layer of its network, with the concepts that it knows; empty for
+            a network that compares clips with text directly.
     """
 
     name: str
     vectors: Callable[[Sequence[str]], np.ndarray]
     labeller: Callable[[Sequence[str], Sequence[str]], Labeller]
+    heads: Mapping[str, Head] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def light(config: FeatureConfig) -> Backbone:
             "all-MiniLM-L6-v2",
             sentence_vectors,
             lambda names, prompts: Concepts.of(names, prompts, yamnet.head, visual.head),
+            {"audio": yamnet.head, "visual": visual.head},
         ),
         widths=(yamnet.head.weight_KD.shape[1], visual.head.weight_KD.shape[1], SENTENCE),
     )
