@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from mdft.gzsl import Scores
 from mdft.model.health import HEALTHY
 from mdft.runs.folder import Results
 
@@ -88,8 +89,13 @@ class TrainingScreen:
         return self.tasks[stage]
 
 
-def scores_table(results: Results) -> Table:
-    """S, U, HM and ZSL in per cent, with chance level."""
+def scores_table(results: Results, untrained: Scores | None = None) -> Table:
+    """S, U, HM and ZSL in per cent, with chance level.
+
+    Args:
+        results: the scores.
+        untrained: scores of labels without training, on the same clips.
+    """
     chance = 1 / results.candidates
     rows = (
         ("S", "seen classes", results.seen, chance),
@@ -102,8 +108,13 @@ def scores_table(results: Results) -> Table:
     table.add_column("over")
     table.add_column("%", justify="right", style="bold green")
     table.add_column("chance %", justify="right", style="dim")
-    for name, over, value, guess in rows:
-        table.add_row(name, over, f"{100 * value:.1f}", f"{100 * guess:.1f}")
+    others: tuple[float, ...] = ()
+    if untrained is not None:
+        table.add_column("without training %", justify="right")
+        others = (untrained.seen, untrained.unseen, untrained.hm, untrained.zsl)
+    for i, (name, over, value, guess) in enumerate(rows):
+        other = [f"{100 * share:.1f}" for share in others[i : i + 1]]
+        table.add_row(name, over, f"{100 * value:.1f}", f"{100 * guess:.1f}", *other)
     return table
 
 
