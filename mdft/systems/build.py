@@ -16,6 +16,7 @@ from mdft.systems.avca import AVCA
 from mdft.systems.avgzslnet import AVGZSLNet
 from mdft.systems.avmst import AVMST
 from mdft.systems.cjme import CJME
+from mdft.systems.clipclap import ClipClap
 from mdft.systems.compatibility import SJE, DeViSE
 from mdft.systems.conse import ConSE
 from mdft.systems.fvaegan import FVAEGAN
@@ -38,6 +39,7 @@ BASELINES: dict[str, Callable[[ModelConfig, Any], System]] = {
     "avca": AVCA,
     "tcaf": TCaF,
     "avmst": AVMST,
+    "clipclap": ClipClap,
     "means": ClassMeans,
     "ridge": Ridge,
     "gru": GRU,
@@ -54,6 +56,7 @@ TITLES = {
     "avca": "AVCA",
     "tcaf": "TCaF",
     "avmst": "AVMST",
+    "clipclap": "ClipClap",
     "means": "class means",
     "ridge": "ridge regression",
     "gru": "GRU",

@@ -18,6 +18,7 @@ from mdft.data.standardise import standardised
 from mdft.data.video.backbone import Backbone, Language
 from mdft.data.video.concepts import Head, mixtures
 from mdft.errors import UserError
+from mdft.runs.folder import Results
 from mdft.systems import conse
 from mdft.systems.build import build
 from mdft.systems.interface import System
@@ -120,8 +121,10 @@ def test_a_runs_table_has_it_beside_the_trained_model(clips: ClipSet):
     beta = gzsl.choose_beta(val.distances, val.labels, val.seen)
     expected = gzsl.scores(test.distances, test.labels, test.seen, beta)
     assert found == expected
-    results = type("R", (), {"candidates": 4, "candidates_unseen": 2, "seen": 0.5, "unseen": 0.25,
-                             "hm": 1 / 3, "zsl": 0.5})()  # fmt: skip
+    results = Results(
+        seen=0.5, unseen=0.25, hm=1 / 3, zsl=0.5, beta=0.0, epoch=0, seed=0, firing_rates={},
+        dead_neurons={}, candidates=4, candidates_unseen=2, seconds=1.0,
+    )  # fmt: skip
     assert len(scores_table(results, found).columns) == 1 + len(scores_table(results).columns)
     assert untrained(replace(config, system="conse"), clips) is None
 
