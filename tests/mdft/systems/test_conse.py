@@ -122,8 +122,8 @@ def test_a_runs_table_has_it_beside_the_trained_model(clips: ClipSet):
     expected = gzsl.scores(test.distances, test.labels, test.seen, beta)
     assert found == expected
     results = Results(
-        seen=0.5, unseen=0.25, hm=1 / 3, zsl=0.5, beta=0.0, epoch=0, seed=0, firing_rates={}, firing_spread={},
-        dead_neurons={}, candidates=4, candidates_unseen=2, seconds=1.0,
+        seen=0.5, unseen=0.25, hm=1 / 3, zsl=0.5, beta=0.0, epoch=0, seed=0, firing_rates={},
+        firing_spread={}, dead_neurons={}, candidates=4, candidates_unseen=2, seconds=1.0,
     )  # fmt: skip
     assert len(scores_table(results, found).columns) == 1 + len(scores_table(results).columns)
     assert untrained(replace(config, system="conse"), clips) is None
