@@ -54,6 +54,8 @@ def main(command: Command) -> int:
         raise UserError(f"--out {command.out}: expected a name in .html")
     if not command.out.parent.is_dir():
         raise UserError(f"--out {command.out}: no folder {command.out.parent}")
+    if not command.clips.is_dir():
+        raise UserError(f"{command.clips}: no such folder, expected one with video files")
     # Imported here: --help and a mistyped flag need no torch.
     from mdft.data.files.splits import read_lines
     from mdft.inference.gallery import read_entry, work

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from mdft import gzsl
 from mdft.config.features import FeatureConfig
@@ -23,7 +25,7 @@ from mdft.systems import conse
 from mdft.systems.build import build
 from mdft.systems.interface import System
 from mdft.training.evaluation import score_split
-from mdft.training.screen import scores_table
+from mdft.training.screen import TrainingScreen, scores_table
 from mdft.training.untrained import few_clips_note, untrained
 from tests.mdft.small import random_clips
 
@@ -135,3 +137,11 @@ def test_few_clips_are_noted(clips: ClipSet):
     assert note == "" if count >= 50 else note.startswith(f"note: {count} test clips of")
     few = replace(clips, splits={**clips.splits, "test_unseen": clips.splits["test_unseen"][:4]})
     assert "4 test clips" in few_clips_note(few) and "one clip is 25 %" in few_clips_note(few)
+
+
+def test_an_epoch_without_training_steps_is_shown():
+    """In a pipe a line is printed for each epoch; closed forms have no loss to print."""
+    box = StringIO()
+    screen = TrainingScreen(Console(file=box))
+    screen({"stage": "stage_1", "epoch": 0, "loss": {}, "firing_rates": {}, "val": {"hm": 0.5}})
+    assert box.getvalue() == "stage_1 epoch 1: no training steps, validation HM 50.0 %\n"
