@@ -20,7 +20,7 @@ SILENT = replace(TOY, language=None)
 
 def test_vectors_come_from_the_file_then_the_backbone_then_the_letters(tmp_path: Path):
     path = tmp_path / "words.npz"
-    np.savez(path, **{"dark loud": np.arange(3.0)})
+    np.savez(path, words=np.array(["dark loud"]), vectors=np.arange(3.0)[None])
     found, _ = class_vectors(["dark loud"], path, TOY)
     np.testing.assert_array_equal(found, [[0, 1, 2]])
     found, notes = class_vectors(["dark_loud", "bright loud"], None, TOY)
