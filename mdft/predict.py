@@ -1,4 +1,8 @@
-"""``python -m mdft.predict RUN CLIP…``: predict the class of video files."""
+"""``python -m mdft.predict RUN CLIP…``: predict the class of video files.
+
+RUN is a trained run, or ``light`` or ``clip-clap``, which label clips among any class names without
+training.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from mdft.cli import parse, run_main
+from mdft.config.features import ZERO_SHOT, FeatureConfig
 from mdft.errors import UserError, printable, require
 
 if TYPE_CHECKING:
     from mdft.data.video.clip import ClipFeatures
     from mdft.inference.candidates import Guess
     from mdft.inference.classifier import Classifier
+    from mdft.inference.zero_shot import Labelled, ZeroShot
 
 #: At most so many clips are predicted without the compiled kernels.
 _FEW = 8
@@ -27,10 +33,11 @@ _FEW = 8
 
 @dataclass(frozen=True)
 class Command:
-    """Predict the class of video files with a trained model.
+    """Predict the class of video files with a trained model, or without training.
 
     Attributes:
-        run: folder of the trained run, or the checkpoint file in it.
+        run: folder of the trained run, or the checkpoint file in it; or light or clip-clap, which
+            label clips without training, among the names in --classes.
         clips: one or more video files.
         classes: file of candidate class names, one per line; default: the test classes of the run.
         vectors: file of word vectors (word2vec, GloVe, npz) for class names that the run does not
@@ -38,9 +45,16 @@ class Command:
         top: number of classes to print per clip.
         backbone: feature network, for a run that does not record it: frozen, selavi or
             torchvision:NAME.
-        checkpoint: weights of the feature network, if the file was moved since training.
+        checkpoint: weights of the feature network, if the file was moved since training; for
+            light: YAMNet's TFLite file.
+        prompt: light and clip-clap: texts with {} in place of the name, such as "a video of {}";
+            with several, the mean of their vectors is used.
+        clip: clip-clap: name of a CLIP model on the Hugging Face hub, or a folder that holds one.
+        clap: clip-clap: name of a CLAP model on the Hugging Face hub, or a folder that holds one.
+        download: clip-clap: download models that are not in the hub's cache on this machine.
         explain: HTML page to write about one clip: its frames and events, the spikes, the nearest
-            classes, and the prediction without motion.
+            classes, and the prediction without motion; for light and clip-clap what each modality
+            says.
         json: print one line of JSON per clip and nothing else.
         strict: refuse a clip with frames that cannot be decoded; otherwise they are skipped and
             counted, unless they are more than half.
@@ -53,6 +67,10 @@ class Command:
     top: int = 5
     backbone: str | None = None
     checkpoint: Path | None = None
+    prompt: tuple[str, ...] | None = None
+    clip: str = FeatureConfig.clip
+    clap: str = FeatureConfig.clap
+    download: bool = False
     explain: Path | None = None
     json: bool = False
     strict: bool = False
@@ -62,10 +80,17 @@ class Command:
         """Arguments of :func:`mdft.load` that select the feature network."""
         return {"backbone": self.backbone, "checkpoint": self.checkpoint}
 
+    @property
+    def untrained(self) -> bool:
+        """Whether RUN names a backbone that labels clips without training."""
+        return str(self.run) in ZERO_SHOT and not self.run.exists()
+
 
 def main(command: Command) -> int:
     """Run the command; return 0, or 1 if a clip could not be read."""
     check(command)
+    if command.untrained:
+        return label_untrained(command)
     # Imported here, in this order: --help and a mistyped flag or folder need no torch.
     from events.video.isolated import reader_here
     from mdft.runs.folder import run_folder
@@ -100,6 +125,7 @@ def check(command: Command) -> None:
     """
     require(bool(command.clips), "CLIP", "missing", "at least one video file")
     require(command.top >= 1, "--top", command.top, "at least 1")
+    _check_flags(command)
     page = command.explain
     if page is None:
         return
@@ -108,6 +134,104 @@ def check(command: Command) -> None:
         raise UserError(f"--explain {page}: expected a name in .html")
     if not page.parent.is_dir():
         raise UserError(f"--explain {page}: no folder {page.parent}")
+
+
+def _check_flags(command: Command) -> None:
+    """Refuse flags that RUN does not use."""
+    if command.untrained:
+        for flag, given in (("--vectors", command.vectors), ("--backbone", command.backbone)):
+            if given is not None:
+                raise UserError(f"{flag} {given}: not used by {command.run}; leave it out")
+        if command.classes is None:
+            raise UserError(
+                f"--classes is missing: {command.run} labels clips among the names that it is "
+                "given; name a file with one class name per line"
+            )
+        return
+    for name in ("prompt", "clip", "clap", "download"):
+        if getattr(command, name) != getattr(Command, name):
+            raise UserError(
+                f"--{name}: only {' and '.join(ZERO_SHOT)} use it, and RUN is {command.run}; "
+                "leave it out"
+            )
+
+
+def label_untrained(command: Command) -> int:
+    """Label every clip without training, and print the best classes.
+
+    Args:
+        command: the clips and the output options.
+
+    Returns:
+        The exit status: 0, or 1 if a clip could not be read.
+
+    Raises:
+        UserError: the class names are invalid, or the backbone's weights are missing.
+    """
+    from mdft.data.files.splits import read_lines
+    from mdft.inference.gallery import entry_of
+    from mdft.inference.gallery_page import write_gallery
+    from mdft.inference.zero_shot import PLAIN, zero_shot
+
+    assert command.classes is not None
+    config = FeatureConfig(
+        backbone=str(command.run),
+        checkpoint=command.checkpoint,
+        clip=command.clip,
+        clap=command.clap,
+        download=command.download,
+    )
+    config.check()
+    prompts = PLAIN if command.prompt is None else command.prompt
+    labeller = zero_shot(config, read_lines(command.classes), prompts)
+    console = Console(stderr=command.json)
+    if labeller.backbone.note:
+        console.print(escape(labeller.backbone.note), soft_wrap=True, highlight=False)
+    failed = 0
+    for path in command.clips:
+        try:
+            found = labeller.label(
+                path, strict=command.strict, keep_footage=command.explain is not None
+            )
+        except UserError as error:
+            print(f"error: {printable(error)}", file=sys.stderr)
+            failed += 1
+            continue
+        _show_untrained(command, path, labeller, found, console)
+        if command.explain is not None:
+            entry = entry_of(path.name, found, labeller.names, None)
+            write_gallery(command.explain, printable(path.name), labeller.names, [entry])
+            console.print(f"page: {escape(str(command.explain))}", soft_wrap=True, highlight=False)
+    return 1 if failed else 0
+
+
+def _show_untrained(
+    command: Command, path: Path, labeller: ZeroShot, found: Labelled, console: Console
+) -> None:
+    best = found.labels[: command.top]
+    if command.json:
+        labels = [{"name": b.name, "score": b.score, **b.parts} for b in best]
+        heard = {m: list(evidence.heard) for m, evidence in found.evidence.items()}
+        line = {"clip": str(path), "labels": labels, "concepts": heard, "remarks": found.remarks}
+        print(json.dumps(line))
+        return
+    title = f"{printable(path.name)}, {len(labeller.names)} classes to choose from"
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("", justify="right")
+    table.add_column("class", style="bold", overflow="fold")
+    table.add_column("score", justify="right")
+    for modality in found.evidence:
+        table.add_column(modality, justify="right", style="dim")
+    for place, guess in enumerate(best, start=1):
+        parts = [f"{guess.parts[m]:.3f}" for m in found.evidence]
+        table.add_row(str(place), escape(guess.name), f"{guess.score:.3f}", *parts)
+    console.print(table)
+    for modality, evidence in found.evidence.items():
+        if evidence.heard:
+            concepts = "; ".join(f"{escape(name)} {score:.2f}" for name, score in evidence.heard)
+            console.print(f"{modality}: {concepts}", soft_wrap=True, highlight=False)
+    for remark in found.remarks:
+        console.print(f"note: {escape(remark)}", soft_wrap=True, highlight=False)
 
 
 def label(command: Command, classifier: Classifier) -> int:

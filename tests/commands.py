@@ -31,6 +31,7 @@ TEXT, EMPTY = "motion_audio.txt", "motion_audio"
 ARGUMENTS = {"OUT": "out.h5", "OUT.net": "out.net", "GRAPH": "no/motion_audio.nir"}
 #: Values of flags that have to be given before anything else is looked at.
 REQUIRED = {"--backend": "reference_int", "--format": "avca", "--pixel": "0 0"}
+REQUIRED |= {"--classes": TEXT, "--out": "page.html"}
 #: What one command alone can be given wrongly: (module, what is wrong, arguments).
 SPECIAL = (
     ("mdft.train", "unknown recipe", "ufc"),

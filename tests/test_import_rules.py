@@ -29,7 +29,7 @@ ROOMS = {
         "inference",
         "training",
         "experiments",
-        "train evaluate predict features ablate compare seeds bits doctor",
+        "train evaluate predict features gallery ablate compare seeds bits doctor",
     ),
     "events": (
         "records",

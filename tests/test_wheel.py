@@ -58,9 +58,8 @@ def test_the_wheel_holds_our_four_packages_whole_and_nothing_else(wheel: Path):
     found = names_in(wheel)
     # lava-nc and lava-dl install a top-level `tests`: ours must not join it.
     assert {name.split("/")[0] for name in found} == NAMES
-    sources = (
-        f for n in NAMES for ending in ("py", "html") for f in (ROOT / n).rglob(f"*.{ending}")
-    )
+    endings = ("py", "html", "txt")
+    sources = (f for n in NAMES for ending in endings for f in (ROOT / n).rglob(f"*.{ending}"))
     files = {str(f.relative_to(ROOT)) for f in sources}
     released = {str(f.relative_to(ROOT)) for f in (ROOT / "mdft" / "released").iterdir()}
     assert "mdft/released/model.safetensors" in released

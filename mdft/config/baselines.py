@@ -20,10 +20,12 @@ SystemName = Literal[
     "avca",
     "tcaf",
     "avmst",
+    "clipclap",
     "means",
     "ridge",
     "gru",
     "transformer",
+    "conse",
 ]
 Branches = Literal["audio", "visual", "both"]
 
@@ -214,6 +216,28 @@ class TCaFConfig(BaselineConfig):
 
 
 @dataclass(frozen=True)
+class ClipClapConfig(BaselineConfig):
+    """ClipClap."""
+
+    learning_rate: Positive = 7e-5
+    """Adam's learning rate."""
+    weight_decay: NotNegative = 1e-5
+    """Adam's weight decay: an L2 term added to the gradient."""
+    dim: Count = 512
+    """Width of the encoded features and text embeddings."""
+    joint: Count = 64
+    """Width E of the joint space."""
+    hidden: Count = 512
+    """Width of the hidden layers of projection and decoder."""
+    dropout_encoder: Share = 0.1
+    """Dropout probability of both encoders."""
+    dropout_projection: Share = 0.1
+    """Dropout probability of the projection and the decoder of clips."""
+    dropout_words: Share = 0.1
+    """Dropout probability of the projection and the decoder of words."""
+
+
+@dataclass(frozen=True)
 class ClassMeansConfig(BaselineConfig):
     """Nearest class mean; ``--epochs`` is the number of strengths to try."""
 
@@ -258,6 +282,14 @@ class TransformerConfig(SequenceConfig):
 
 
 @dataclass(frozen=True)
+class ConSEConfig(BaselineConfig):
+    """Labels without training, by the concepts of the backbone light (docs/real.md)."""
+
+    tau: Positive = 0.07
+    """Temperature τ of a class's mixture of concepts."""
+
+
+@dataclass(frozen=True)
 class BaselinesConfig:
     """Hyperparameters of each baseline; those of the one that ``--model`` names are used."""
 
@@ -270,7 +302,9 @@ class BaselinesConfig:
     avca: AVCAConfig = field(default_factory=AVCAConfig)
     tcaf: TCaFConfig = field(default_factory=TCaFConfig)
     avmst: AVMSTConfig = field(default_factory=AVMSTConfig)
+    clipclap: ClipClapConfig = field(default_factory=ClipClapConfig)
     means: ClassMeansConfig = field(default_factory=ClassMeansConfig)
     ridge: RidgeConfig = field(default_factory=RidgeConfig)
     gru: GRUConfig = field(default_factory=GRUConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    conse: ConSEConfig = field(default_factory=ConSEConfig)

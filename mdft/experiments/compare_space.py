@@ -34,6 +34,7 @@ CHOICES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "avca": ("baseline.avca.dropout_encoder", (0.0, 0.2, 0.5)),
     "tcaf": ("baseline.tcaf.dropout_transformer", (0.1, 0.3, 0.5)),
     "avmst": ("baseline.avmst.dropout_encoder", (0.0, 0.2, 0.5)),
+    "clipclap": ("baseline.clipclap.dropout_encoder", (0.0, 0.1, 0.3)),
     "gru": ("baseline.gru.dropout", (0.0, 0.2, 0.5)),
     "transformer": ("baseline.transformer.dropout", (0.0, 0.2, 0.5)),
     OURS: ("model.dropout_encoder", (0.0, 0.2, 0.5)),

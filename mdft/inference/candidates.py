@@ -8,8 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mdft.config.features import ZERO_SHOT
 from mdft.data.dataset import LETTERS
 from mdft.data.files.splits import match
+from mdft.data.video.backbone import Backbone
+from mdft.data.video.backbones import make_backbone
+from mdft.data.video.class_words import class_vectors, words_name
 from mdft.data.video.names import name_vectors, words_of
 from mdft.errors import UserError, closest
 from mdft.runs.preprocessing import Preprocessing
@@ -77,8 +81,15 @@ def candidates(
         return Candidates(known, context.words_CW[chosen], context.seen_C[chosen])
     found = _known(names, context.classes)
     new = [name for name, c in zip(names, found, strict=True) if c is None]
-    _check_source(context, new, vectors)
-    new_CW, notes = name_vectors(new, vectors) if new else (context.words_CW[:0], [])
+    backbone = _with_words(context) if new and vectors is None else None
+    if backbone is None:
+        _check_source(context, new, vectors)
+    if not new:
+        new_CW, notes = context.words_CW[:0], []
+    elif backbone is None:
+        new_CW, notes = name_vectors(new, vectors)
+    else:
+        new_CW, notes = class_vectors(new, None, backbone)
     if new_CW.shape[1] != context.words_CW.shape[1]:
         raise UserError(
             f"{vectors}: vectors have width {new_CW.shape[1]}, the run was trained with "
@@ -109,6 +120,14 @@ def _known(names: Sequence[str], classes: Sequence[str]) -> list[int | None]:
             raise UserError(f"classes: {name!r} is {same}")
         found.append(c)
     return found
+
+
+def _with_words(context: Preprocessing) -> Backbone | None:
+    """The run's backbone, if its text encoder gave the run's word vectors."""
+    if context.extract is None or context.extract.get("backbone") not in ZERO_SHOT:
+        return None
+    backbone = make_backbone(context.features(None, None))
+    return backbone if words_name(None, backbone) == context.words else None
 
 
 def _check_source(context: Preprocessing, new: Sequence[str], vectors: Path | None) -> None:

@@ -121,7 +121,8 @@ class Preprocessing:
             if backbone is None:
                 raise UserError(
                     "the run was trained on feature files that do not record their network; name "
-                    "it: --backbone frozen, selavi or torchvision:NAME (published files: selavi)"
+                    "it: --backbone frozen, selavi, torchvision:NAME, light or clip-clap "
+                    "(published files: selavi)"
                 )
             config = FeatureConfig(backbone=backbone, checkpoint=checkpoint)
             config.check()

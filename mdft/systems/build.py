@@ -16,7 +16,9 @@ from mdft.systems.avca import AVCA
 from mdft.systems.avgzslnet import AVGZSLNet
 from mdft.systems.avmst import AVMST
 from mdft.systems.cjme import CJME
+from mdft.systems.clipclap import ClipClap
 from mdft.systems.compatibility import SJE, DeViSE
+from mdft.systems.conse import ConSE
 from mdft.systems.fvaegan import FVAEGAN
 from mdft.systems.interface import System
 from mdft.systems.mdft import MDFTSystem
@@ -25,6 +27,8 @@ from mdft.systems.sequence import GRU, Transformer
 from mdft.systems.tcaf import TCaF
 
 OURS = "mdft"
+#: Labels clips by the backbone's own networks; for folders of clips with --backbone light only.
+UNTRAINED = "conse"
 BASELINES: dict[str, Callable[[ModelConfig, Any], System]] = {
     "sje": SJE,
     "devise": DeViSE,
@@ -35,6 +39,7 @@ BASELINES: dict[str, Callable[[ModelConfig, Any], System]] = {
     "avca": AVCA,
     "tcaf": TCaF,
     "avmst": AVMST,
+    "clipclap": ClipClap,
     "means": ClassMeans,
     "ridge": Ridge,
     "gru": GRU,
@@ -51,6 +56,7 @@ TITLES = {
     "avca": "AVCA",
     "tcaf": "TCaF",
     "avmst": "AVMST",
+    "clipclap": "ClipClap",
     "means": "class means",
     "ridge": "ridge regression",
     "gru": "GRU",
@@ -65,6 +71,8 @@ def build(config: TrainConfig) -> System:
     """Create a system with weights drawn from torch's global generator."""
     if config.system == OURS:
         return MDFTSystem(config.model, config.loss)
+    if config.system == UNTRAINED:
+        return ConSE(config.model, config.baseline.conse)
     return BASELINES[config.system](input_widths(config), _own(config))
 
 

@@ -9,12 +9,15 @@ from typing import TypeVar
 import tyro
 
 from mdft import cli
+from mdft.config.model import ModelConfig
 from mdft.config.recipes import RECIPES
 from mdft.config.train import TrainConfig
 from mdft.errors import unknown
 
 DEFAULT_RECIPE = "embedded"
 C = TypeVar("C", bound=TrainConfig)
+#: Short names of flags. tyro's aliases would be the flag's own name in `mdft.features`.
+_LONG = {f"--{name}": f"--data.extract.{name}" for name in ("backbone", "checkpoint")}
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
     :mod:`mdft.distributed.reproducible` if necessary.
 
     Args:
-        arguments: ``[RECIPE] [--flag value ...]``.
+        arguments: ``[RECIPE] [--flag value ...]``; ``--backbone`` and ``--checkpoint`` stand for
+            ``--data.extract.backbone`` and ``--data.extract.checkpoint``.
         command: a configuration class with the command's own flags.
         module: name of the command's module, for ``--help``.
 
@@ -46,7 +50,7 @@ def parse(arguments: list[str], command: type[C], module: str) -> tuple[str, C]:
     """
     if not arguments or arguments[0].startswith("-"):
         arguments = [DEFAULT_RECIPE, *arguments]
-    recipe, *flags = arguments
+    recipe, *flags = (_LONG.get(argument, argument) for argument in arguments)
     if recipe not in RECIPES:
         raise unknown("recipe", recipe, RECIPES)
     default = RECIPES[recipe]()
@@ -88,4 +92,23 @@ def config_of(command: TrainConfig) -> TrainConfig:
         from mdft.runs.folder import run_folder
 
         config = replace(config, init=run_folder(config.init).resolve())
-    return replace(config, data=config.data.absolute())
+    config = replace(config, data=config.data.absolute())
+    return config if config.data.source != "folder" else _fitted(config)
+
+
+def _fitted(config: TrainConfig) -> TrainConfig:
+    """With the widths of a backbone that has words, where they were left at their defaults."""
+    from mdft.config.features import ZERO_SHOT
+
+    extract = config.data.extract
+    if extract.backbone not in ZERO_SHOT:
+        return config
+    from mdft.data.video.backbones import make_backbone
+
+    audio, visual, words = make_backbone(extract).widths
+    own = {"audio_features": audio, "visual_features": visual}
+    if config.data.vectors is None:
+        own["words"] = words
+    default = ModelConfig()
+    left = {n: w for n, w in own.items() if getattr(config.model, n) == getattr(default, n)}
+    return replace(config, model=replace(config.model, **left))

@@ -26,6 +26,7 @@ from mdft.training.board import Board
 from mdft.training.protocol import Progress
 from mdft.training.screen import TrainingScreen, rates_table, scores_table
 from mdft.training.trainer import Report, Trainer
+from mdft.training.untrained import few_clips_note, untrained
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,9 @@ def train(
             highlight=False,
         )
     else:
-        console.print(scores_table(run.results), "")
+        console.print(scores_table(run.results, untrained(config, run.clips)), "")
+        if config.data.source == "folder" and (note := few_clips_note(run.clips)):
+            console.print(note, "", soft_wrap=True, highlight=False)
         if run.results.firing_rates:
             console.print(rates_table(run.results), "")
     console.print(f"run   {out}\nboard tensorboard --logdir {out}")

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from mdft.gzsl import Scores
 from mdft.model.health import HEALTHY
 from mdft.runs.folder import Results
 
@@ -66,7 +67,8 @@ class TrainingScreen:
             self.console.print(f"[yellow]warning[/] {escape(record['warning'])}", highlight=False)
 
     def _epoch(self, record: dict[str, Any]) -> None:
-        note = f"loss {record['loss']['total']:.3f}"
+        loss = record["loss"]  # empty of a system without training steps
+        note = f"loss {loss['total']:.3f}" if loss else "no training steps"
         if "val" in record:
             note += f", validation HM {100 * record['val']['hm']:.1f} %"
         rates = record["firing_rates"].values()
@@ -87,8 +89,13 @@ class TrainingScreen:
         return self.tasks[stage]
 
 
-def scores_table(results: Results) -> Table:
-    """S, U, HM and ZSL in per cent, with chance level."""
+def scores_table(results: Results, untrained: Scores | None = None) -> Table:
+    """S, U, HM and ZSL in per cent, with chance level.
+
+    Args:
+        results: the scores.
+        untrained: scores of labels without training, on the same clips.
+    """
     chance = 1 / results.candidates
     rows = (
         ("S", "seen classes", results.seen, chance),
@@ -101,8 +108,13 @@ def scores_table(results: Results) -> Table:
     table.add_column("over")
     table.add_column("%", justify="right", style="bold green")
     table.add_column("chance %", justify="right", style="dim")
-    for name, over, value, guess in rows:
-        table.add_row(name, over, f"{100 * value:.1f}", f"{100 * guess:.1f}")
+    others: tuple[float, ...] = ()
+    if untrained is not None:
+        table.add_column("without training %", justify="right")
+        others = (untrained.seen, untrained.unseen, untrained.hm, untrained.zsl)
+    for i, (name, over, value, guess) in enumerate(rows):
+        other = [f"{100 * share:.1f}" for share in others[i : i + 1]]
+        table.add_row(name, over, f"{100 * value:.1f}", f"{100 * guess:.1f}", *other)
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from mdft.config.features import FROZEN, SELAVI, TORCHVISION, FeatureConfig
+from mdft.config.features import CLIP_CLAP, FROZEN, LIGHT, SELAVI, TORCHVISION, FeatureConfig
 from mdft.data.extractor import FRAMES_A_SECOND, frame_features, make_extractor, sound_features
 from mdft.data.video.backbone import Backbone
 
@@ -14,11 +14,11 @@ def make_backbone(config: FeatureConfig) -> Backbone:
     """The networks that a configuration names, with their weights.
 
     Raises:
-        UserError: there is no such network, torchvision is missing, or the weights do not fit.
+        UserError: there is no such network, a library is missing, or the weights do not fit.
         OSError: the checkpoint cannot be read.
     """
     config.check()
-    # Imported here: torchvision is an optional dependency and takes a second to import.
+    # Imported here: their libraries are optional dependencies and take seconds to import.
     if config.backbone == SELAVI:
         from mdft.data.video.selavi import selavi
 
@@ -28,6 +28,14 @@ def make_backbone(config: FeatureConfig) -> Backbone:
         from mdft.data.video.torchvision_nets import video_network
 
         return video_network(config.backbone.removeprefix(TORCHVISION), config)
+    if config.backbone == LIGHT:
+        from mdft.data.video.light import light
+
+        return light(config)
+    if config.backbone == CLIP_CLAP:
+        from mdft.data.video.clip_clap import clip_clap
+
+        return clip_clap(config)
     assert config.backbone == FROZEN
     return frozen(config)
 

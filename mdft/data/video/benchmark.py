@@ -7,8 +7,10 @@ from pathlib import Path
 
 from mdft.config.data import DataConfig
 from mdft.data import cache
-from mdft.data.dataset import LETTERS, ClipSet, Provenance
+from mdft.data.dataset import ClipSet, Provenance
 from mdft.data.files import benchmark
+from mdft.data.video.backbones import make_backbone
+from mdft.data.video.class_words import words_name
 from mdft.data.video.prepare import prepare
 
 
@@ -40,7 +42,7 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
         source="folder",
         features=extract.described(),
         checkpoint=str(extract.checkpoint or ""),
-        words=LETTERS if config.vectors is None else config.vectors.name,
+        words=words_name(config.vectors, make_backbone(extract)),
     )
     return replace(benchmark.load(files, progress), notes=found.notes, provenance=provenance)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from mdft.config.features import FeatureConfig
 from mdft.data.files.words import check_distinct
 from mdft.data.video.backbones import make_backbone
+from mdft.data.video.class_words import class_vectors, words_name
 from mdft.data.video.folder import LOG, extract_folder, plan
 from mdft.data.video.layout import write_layout
-from mdft.data.video.names import name_vectors
 from mdft.data.video.parts import draw_parts, read_parts
 from mdft.errors import UserError
 from mdft.files import only_writer
@@ -55,7 +55,8 @@ def prepare(
         config: settings of the extraction.
         splits: csv file with the part of every clip; None: a random split by ``split_seed``.
         split_seed: see :func:`mdft.data.video.parts.draw_parts`.
-        vectors: file of word vectors; None: :func:`mdft.data.video.names.hashed_vector`.
+        vectors: file of word vectors; None: those of the backbone's text encoder, or, if it has
+            none, :func:`mdft.data.video.names.hashed_vector`.
         engine: parallel engine, as in ``python -m events.convert``.
         workers: number of parallel workers; −1 is one per core.
         progress: show a progress bar, if stderr is a terminal.
@@ -69,11 +70,12 @@ def prepare(
     jobs, listed = plan(folder, out, config, strict=strict)
     # Check weights, splits and words before the first clip is extracted. Classes of which every
     # clip fails later are still included here.
-    note = make_backbone(config).note
+    backbone = make_backbone(config)
+    note = backbone.note
     names = [job.name for job in jobs]
     _parts(names, names, splits, split_seed)
     labels = sorted({job.label for job in jobs})
-    vectors_CW, word_notes = name_vectors(labels, vectors)
+    vectors_CW, word_notes = class_vectors(labels, vectors, backbone)
     notes = [*([note] if note else []), *word_notes, *listed]
     check_distinct(str(folder), labels, vectors_CW)
     out.mkdir(parents=True, exist_ok=True)
@@ -95,7 +97,7 @@ def prepare(
         classes = sorted({job.label for job in done})
         described = {
             "features": config.described(),
-            "words": "letters" if vectors is None else vectors.name,
+            "words": words_name(vectors, backbone),
         }
         write_layout(done, parts, {name: words[name] for name in classes}, out, described)
     noted = sum(bool(o.report.remarks) for o in outcomes if o.report is not None)

@@ -232,6 +232,25 @@ def test_the_published_recipes_are_the_papers(recipe: str, encoder: float, decod
     assert f"python -m mdft.train {recipe} --data.root" in docstring
 
 
+@pytest.mark.parametrize(
+    ("recipe", "epochs", "rate"),
+    [
+        ("ucf-clipclap", 20, 7e-5),
+        ("vggsound-clipclap", 15, 1e-4),
+        ("activitynet-clipclap", 15, 1e-4),
+    ],
+)
+def test_clipclaps_recipes_are_its_scripts(recipe: str, epochs: int, rate: float):
+    config, own = RECIPES[recipe](), RECIPES[recipe]().baseline.clipclap
+    assert (config.epochs, own.learning_rate, config.batch_size) == (epochs, rate, 64)
+    assert (own.dim, own.hidden, own.joint, own.weight_decay) == (512, 512, 64, 1e-5)
+    assert (own.dropout_encoder, own.dropout_projection, own.dropout_words) == (0.1, 0.1, 0.1)
+    widths = config.model.audio_features, config.model.visual_features, config.model.words
+    assert widths == (1024, 512, 1536) and config.data.source == "files"
+    paper = RECIPES[recipe.removesuffix("-clipclap")]().model
+    assert config.model.dropout_encoder == paper.dropout_encoder
+
+
 def test_a_fixed_threshold_is_not_undone_by_the_initialisation(clips: ClipSet):
     """The same weights at the start, and a higher threshold fires less."""
     batch, rates, weights = clips.batch(np.arange(48)), [], []

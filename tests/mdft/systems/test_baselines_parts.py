@@ -20,6 +20,7 @@ from mdft.systems.avmst import AVMST, SpikingEncoder
 from mdft.systems.blocks import averaged, concatenated
 from mdft.systems.build import BASELINES, adam, build
 from mdft.systems.cjme import CJME
+from mdft.systems.clipclap import ClipClap
 from mdft.systems.compatibility import Compatibility
 from mdft.systems.fvaegan import FVAEGAN
 from mdft.systems.interface import System, TrainingBatch, exact_distances
@@ -128,6 +129,30 @@ def test_avgzslnet_is_the_sum_of_its_published_terms(batch: TrainingBatch):
     expected += TRIPLET(dw, da, batch.negative(da)) + TRIPLET(dw, dv, batch.negative(dv))
     expected += sum((x - word_BW).norm(dim=1).mean() for x in (da, dv, dw))
     torch.testing.assert_close(found.loss(batch).terms["total"], expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_clipclap_is_the_sum_of_its_published_terms(batch: TrainingBatch):
+    """Term by term, clip by clip; the encoded text, not the text itself, is decoded."""
+    found = system("clipclap", ClipClap)
+    theta_CE = found.embed_words(batch.words_CW)
+    theta_BE = found.embed_clips(batch.clips).o_BRE[:, 0]
+    w_CD = found.word_encoder(batch.words_CW)
+    rho_CD, rho_BD = found.word_decoder(theta_CE), found.decoder(theta_BE)
+    class_, alignment, clip_decoded, words_decoded = 0.0, 0.0, 0.0, 0.0
+    for b, y in enumerate(batch.targets_B.tolist()):
+        logits = [float(theta_BE[b] @ theta_E) for theta_E in theta_CE]
+        class_ += np.log(np.sum(np.exp(logits))) - logits[y]
+        alignment += float(((theta_BE[b] - theta_CE[y]) ** 2).mean())
+        clip_decoded += float(((rho_BD[b] - w_CD[y]) ** 2).mean())
+        words_decoded += float(((rho_CD[y] - w_CD[y]) ** 2).mean())
+    n, terms = len(batch.targets_B), found.loss(batch).terms
+    assert terms["class"].item() == pytest.approx(class_ / n, rel=1e-4)
+    assert terms["alignment"].item() == pytest.approx(alignment / n, rel=1e-4)
+    assert terms["clip_decoded"].item() == pytest.approx(clip_decoded / n, rel=1e-4)
+    assert terms["words_decoded"].item() == pytest.approx(words_decoded / n, rel=1e-4)
+    total = (class_ + alignment + clip_decoded + words_decoded) / n
+    assert terms["total"].item() == pytest.approx(total, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["avca", "avmst"])
@@ -291,7 +316,7 @@ def test_fvaegan_fits_its_classifier_to_clips_of_the_training_split_alone(
 def test_what_the_baselines_publish():
     config = BaselinesConfig()
     rates = {name: getattr(config, name).learning_rate for name in BASELINES}
-    assert {name for name, rate in rates.items() if rate != 1e-3} == {"tcaf"}
+    assert {name for name, rate in rates.items() if rate != 1e-3} == {"tcaf", "clipclap"}
     assert (config.tcaf.learning_rate, config.tcaf.layers, config.tcaf.place) == (7e-5, 6, 64)
     avca = config.avca
     assert (avca.hidden, avca.dim, avca.heads, avca.head, avca.joint) == (512, 300, 3, 100, 64)

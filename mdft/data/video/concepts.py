@@ -1,0 +1,100 @@
+"""Classes that a network never saw, from the concepts that it knows.
+
+A network gives probabilities ``p(k | clip)`` of K concepts, such as ImageNet's classes. A text
+encoder gives vectors of unit length: v_k of the concepts, v_c of the candidate classes. ConSE
+(Norouzi et al., ICLR 2014) averages the vectors of the clip's concepts and takes the nearest
+class. Here each class is a mixture of concepts instead,
+
+    p(k | c) = softmax_k(v_c · v_k / τ),    s(c | clip) = Σ_k p(k | c) p(k | clip),
+
+normalised over the candidates: the share of what the network found that a class explains. A class
+whose vector is near to every other one then has no advantage, because its mixture is spread thin
+(docs/real.md compares both).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+
+from mdft.data.video.backbone import Evidence
+
+#: Temperature τ of a class's mixture of concepts; docs/real.md says how it was chosen.
+TAU = 0.07
+_MOST_HEARD = 5
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last layer of a network: its concepts, and their probabilities from a feature vector.
+
+    Attributes:
+        concepts: names of the K concepts.
+        weight_KD: float32.
+        bias_K: float32.
+        exclusive: whether exactly one concept is present (softmax), or any number (sigmoid).
+    """
+
+    concepts: Sequence[str]
+    weight_KD: np.ndarray
+    bias_K: np.ndarray
+    exclusive: bool
+
+    def probabilities(self, features_TD: np.ndarray) -> np.ndarray:
+        """Probabilities of the concepts in each second, (T, K) float64."""
+        logits_TK = features_TD.astype(np.float64) @ self.weight_KD.T + self.bias_K
+        return softmax(logits_TK) if self.exclusive else 1 / (1 + np.exp(-logits_TK))
+
+    def evidence(self, features_TD: np.ndarray, mixtures_CK: np.ndarray) -> Evidence:
+        """What a clip's features say about candidate classes; the mean over its seconds.
+
+        Args:
+            features_TD: features of the clip.
+            mixtures_CK: ``p(k | c)`` of the candidates, from :func:`mixtures`.
+        """
+        p_K = self.probabilities(features_TD).mean(axis=0)
+        best = np.argsort(-p_K, kind="stable")[:_MOST_HEARD]
+        heard = [(self.concepts[int(k)], float(p_K[k])) for k in best]
+        return Evidence(log_shares(mixtures_CK @ p_K), heard)
+
+
+def mixtures(classes_CW: np.ndarray, concepts_KW: np.ndarray, tau: float = TAU) -> np.ndarray:
+    """``p(k | c) = softmax_k(v_c · v_k / τ)``, (C, K) float64.
+
+    Args:
+        classes_CW: vectors of the candidates, of unit length.
+        concepts_KW: vectors of the concepts, of unit length.
+        tau: temperature τ.
+
+    Example:
+        >>> import numpy as np
+        >>> mixtures(np.eye(2)[:1], np.eye(2), tau=1.0).round(3).tolist()
+        [[0.731, 0.269]]
+    """
+    return softmax(classes_CW.astype(np.float64) @ concepts_KW.T.astype(np.float64) / tau)
+
+
+def softmax(x_BK: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis."""
+    e_BK = np.exp(x_BK - x_BK.max(axis=-1, keepdims=True))
+    return e_BK / e_BK.sum(axis=-1, keepdims=True)
+
+
+def log_shares(s_C: np.ndarray) -> np.ndarray:
+    """Logarithms of non-negative scores, normalised to sum 1; none is below log 1e-12."""
+    return np.log(np.maximum(s_C / max(s_C.sum(), _LEAST), _LEAST))
+
+
+def concept_names(name: str) -> list[str]:
+    """Names of a network's concepts, in the order of its outputs.
+
+    Args:
+        name: ``imagenet`` (1000) or ``audioset`` (521).
+    """
+    path = files("mdft.data.video") / "labels" / f"{name}.txt"
+    text = path.read_text(encoding="utf-8")
+    return text.splitlines()
