@@ -18,6 +18,7 @@ import numpy as np
 
 def _load(path):
     spec = importlib.util.spec_from_file_location("adapter", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -52,7 +53,8 @@ def main(path, option):
             with np.load(job["inputs"]) as file:
                 inputs = dict(file)
             outputs = adapter.run(job["graph"], inputs, job["dt"], option)
-            np.savez(job["out"], **{k: np.asarray(v, np.float64) for k, v in outputs.items()})
+            arrays: dict = {k: np.asarray(v, np.float64) for k, v in outputs.items()}
+            np.savez(job["out"], **arrays)
             say({})
         except Exception as error:  # whatever a reader raises is its refusal
             say({"error": _line(error)})

@@ -247,7 +247,7 @@ def convolve(x: np.ndarray, node: Any) -> np.ndarray:
         pads = [(s // 2, s - s // 2) if same else (0, 0) for s in span]
     else:
         pads = [(p, p) for p in _sizes(node.padding, d)]
-    x = np.pad(x, [(0, 0), *pads], constant_values=Fraction(0))
+    x = _padded(x, [(0, 0), *pads])
     sizes = [(n - s - 1) // m + 1 for n, s, m in zip(x.shape[1:], span, stride, strict=True)]
     out = np.empty((len(weight), *sizes), object)
     per_group, outputs = weight.shape[1], len(weight) // int(node.groups)
@@ -260,11 +260,17 @@ def convolve(x: np.ndarray, node: Any) -> np.ndarray:
     return out
 
 
+def _padded(x: np.ndarray, pads: list[tuple[int, int]]) -> np.ndarray:
+    """Zeros around an array of fractions."""
+    zero: Any = Fraction(0)
+    return np.pad(x, pads, constant_values=zero)
+
+
 def pool(x: np.ndarray, node: Any, mean: bool) -> np.ndarray:
     """SumPool2d or AvgPool2d of (C, H, W); padding counts in the mean as zeros."""
     kernel, stride = _sizes(node.kernel_size, 2), _sizes(node.stride, 2)
     p, q = _sizes(node.padding, 2)
-    x = np.pad(x, [(0, 0), (p, p), (q, q)], constant_values=Fraction(0))
+    x = _padded(x, [(0, 0), (p, p), (q, q)])
     sizes = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:], kernel, stride, strict=True)]
     out = np.empty((len(x), *sizes), object)
     for c, i, j in product(*(range(n) for n in out.shape)):

@@ -69,7 +69,8 @@ def lif(beta: Any = 0.5, gain: Any = 1.0, dt: float = DT, **changed: Any) -> nir
         "v_reset": full(0),
     }
     fields |= changed
-    return nir.LIF(**{k: np.asarray(v, np.float32) for k, v in fields.items()})
+    arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in fields.items()}
+    return nir.LIF(**arrays)
 
 
 def cuba(**changed: Any) -> nir.CubaLIF:
@@ -84,7 +85,8 @@ def cuba(**changed: Any) -> nir.CubaLIF:
         "w_in": full(2),
     }
     fields |= changed
-    return nir.CubaLIF(**{k: np.asarray(v, np.float32) for k, v in fields.items()})
+    arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in fields.items()}
+    return nir.CubaLIF(**arrays)
 
 
 WEIGHT = np.array([[0.5, 0.75, -0.25], [0.25, 0.5, 0.5], [-0.25, 1.0, 0.25]], np.float32)
@@ -111,7 +113,7 @@ def after_linear(name: str, about: str, *nodes: nir.NIRNode, dt: float = DT) -> 
 
 def joined(name: str, about: str, nodes: dict[str, nir.NIRNode], edges: Any, inputs: Any) -> Golden:
     """A graph of any form between Inputs of width N and the Output."""
-    ends = {k: nir.Input({"input": np.array([N])}) for k in inputs}
+    ends: dict[str, nir.NIRNode] = {k: nir.Input({"input": np.array([N])}) for k in inputs}
     ends["output"] = nir.Output({"output": np.array([N])})
     return Golden(name, about, nir.NIRGraph(ends | nodes, edges), inputs)
 

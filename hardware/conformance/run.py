@@ -190,7 +190,8 @@ def run_reader(
 def _row(process: Process, golden: Golden, scratch: Path, seconds: float, fixed: bool) -> Row:
     graph, inputs, out = (scratch / name for name in ("g.nir", "inputs.npz", "out.npz"))
     nir.write(graph, golden.graph)
-    np.savez(inputs, **{k: x.astype(np.float32) for k, x in golden.inputs.items()})
+    arrays: dict[str, Any] = {k: x.astype(np.float32) for k, x in golden.inputs.items()}
+    np.savez(inputs, **arrays)
     job = {"graph": str(graph), "inputs": str(inputs), "dt": golden.dt, "out": str(out)}
     answer = process.ask(job, seconds)
     if "error" in answer:

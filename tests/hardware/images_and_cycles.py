@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import nir
 import numpy as np
 
@@ -52,7 +54,8 @@ class Chain:
         spatial = (np.array(size) + around - reach) // stride + 1
         weight = self.weights(out, c // groups, *kernel)
         bias = self.weights(out) / 2
-        conv = nir.Conv2d(tuple(size), weight, stride, padding, dilation, groups, bias)
+        given: tuple[Any, ...] = (tuple(size), weight, stride, padding, dilation, groups, bias)
+        conv = nir.Conv2d(*given)
         self.put(conv, (out, *map(int, spatial)))
         if rng.random() < 0.5 and min(self.shape[1:]) > 1:
             kind = nir.SumPool2d if rng.random() < 0.5 else nir.AvgPool2d

@@ -4,6 +4,7 @@ of ours, no topological order but a walk from the outputs back to the inputs."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import nir
 import numpy as np
@@ -47,7 +48,7 @@ class Plain:
         """What a node sent one step before; a node without memory of sources at rest at first."""
         if name in self.last:
             return self.last[name]
-        n = self.graph.nodes[name]
+        n: Any = self.graph.nodes[name]
         if isinstance(n, nir.Input):
             return np.zeros(int(np.prod(n.input_type["input"])))
         if isinstance(n, nir.Delay) or hasattr(n, "v_threshold") or hasattr(n, "r"):
@@ -84,7 +85,7 @@ class Plain:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape (C, H, W) that a node sends."""
-        n = self.graph.nodes[name]
+        n: Any = self.graph.nodes[name]
         if isinstance(n, nir.Conv2d):
             return (len(n.weight), *spatial(n, n.input_shape, n.weight.shape[2:], n.dilation))
         if isinstance(n, nir.SumPool2d | nir.AvgPool2d):
@@ -137,7 +138,7 @@ def first(n, axis: int, kernel, dilation) -> int:
     return int(n.padding[axis])
 
 
-def conv2d(n: nir.Conv2d, x: np.ndarray) -> np.ndarray:
+def conv2d(n: Any, x: np.ndarray) -> np.ndarray:
     out, each, kh, kw = n.weight.shape
     height, width = n.input_shape
     image = x.reshape(each * int(n.groups), height, width)

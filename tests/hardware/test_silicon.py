@@ -31,8 +31,9 @@ DT = 1e-4
 
 def neuron() -> nir.NIRGraph:
     """A LIF as the recorded one: τ = 25 dt, r = 1, threshold 1/10."""
-    values = [np.array([v]) for v in (25 * DT, 1.0, 0.0, 0.1)]
-    return nir.NIRGraph.from_list(nir.Linear(np.ones((1, 1))), nir.LIF(*values, np.zeros(1)))
+    tau, r, v_leak, v_threshold = (np.array([v]) for v in (25 * DT, 1.0, 0.0, 0.1))
+    lif = nir.LIF(tau, r, v_leak, v_threshold, np.zeros(1))
+    return nir.NIRGraph.from_list(nir.Linear(np.ones((1, 1))), lif)
 
 
 def spikes(steps: int = 600, rate: float = 0.1) -> np.ndarray:

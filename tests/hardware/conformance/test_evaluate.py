@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import nir
@@ -15,7 +16,7 @@ from hardware.conformance.goldens import chain, cuba, full, goldens, lif
 DT = 1e-4
 
 
-def stepped(node: nir.NIRNode, x: list[float], rule: Rule | None = None) -> list[float]:
+def stepped(node: nir.NIRNode, x: Sequence[float], rule: Rule | None = None) -> list[float]:
     """What the first of three equal neurons sends."""
     values = np.repeat(np.array(x, np.float32)[:, None], 3, 1)
     found = evaluate(chain(node), {"input": values}, DT, rule)["output"]
@@ -81,8 +82,8 @@ def test_convolutions_are_torchs(stride, padding, dilation, groups):
     x, w = rng.integers(-4, 5, (4, 7, 6)) / 4, rng.integers(-4, 5, (2, 4 // groups, 3, 2)) / 8
     node = nir.Conv2d((7, 6), w, stride, padding, dilation, 1, np.array([0.5, -1]))
     node.groups = groups
-    tensors = (torch.from_numpy(a) for a in (x[None], w, np.array([0.5, -1])))
-    expected = torch.nn.functional.conv2d(*tensors, stride, padding, dilation, groups)[0]
+    image, weight, bias = (torch.from_numpy(a) for a in (x[None], w, np.array([0.5, -1])))
+    expected = torch.nn.functional.conv2d(image, weight, bias, stride, padding, dilation, groups)[0]
     assert (convolve(exact(x), node).astype(float) == expected.numpy()).all()
 
 

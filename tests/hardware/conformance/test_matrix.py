@@ -81,10 +81,11 @@ def test_a_wrong_reader_is_diagnosed(graph: str, cause: str):
 
 def test_a_reader_written_by_hand_that_ignores_v_reset():
     golden = GOLDENS["lif-reset-down"]
-    weight, lif = golden.graph.nodes["n0"].weight, golden.graph.nodes["n1"]
+    first, lif = golden.graph.nodes["n0"], golden.graph.nodes["n1"]
+    assert isinstance(first, nir.Linear) and isinstance(lif, nir.LIF)
     v, spikes = np.zeros(3), []
     for x in golden.inputs["input"]:
-        v = v / 2 + weight @ x
+        v = v / 2 + first.weight @ x
         spikes.append(v > lif.v_threshold)
         v = np.where(spikes[-1], 0, v)
     row = judge(golden, {"output": np.array(spikes, float)})
