@@ -50,7 +50,8 @@ class LinearReadout(nn.Module):
 class RecurrentReadout(nn.Module):
     """``M^t = W · mean_k GRU(x(t, k)) + b``: a gated recurrence over the event bins.
 
-    ``x(t, k) = ReLU(V s(t, k) + 0.3 U [a^t; v^t])``. Like the joint knowledge of the RJLU its state
+    ``x(t, k) = ReLU(V · BN(s(t, k)) + 0.3 U [a^t; v^t])``; the normalisation gives spikes and the
+    output of an MLP the same weight against the features. Like the joint knowledge of the RJLU its state
     is updated by a gate, but once per event bin and from the spikes, so that it can tell in which
     order things happen in a clip.
 
@@ -63,7 +64,8 @@ class RecurrentReadout(nn.Module):
     def __init__(self, dim: int, pathways: Iterable[str], dropout: float) -> None:
         super().__init__()
         self.pathways = tuple(pathways)
-        self.spikes = nn.Linear(dim * len(self.pathways), dim)
+        width = dim * len(self.pathways)
+        self.spikes = nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, dim))
         self.features = nn.Linear(2 * dim, dim, bias=False)
         self.drop = nn.Dropout(dropout)
         self.recurrence = nn.GRU(dim, dim, batch_first=True)
@@ -84,8 +86,10 @@ class RecurrentReadout(nn.Module):
         """
         T = mask_BT.shape[1]
         features_BTD = FEATURES * self.features(torch.cat([a_BTD, v_BTD], -1))
-        spikes_BSD = self.spikes(torch.cat([output[p] for p in self.pathways], -1))
-        x_BTKD = torch.relu(spikes_BSD.unflatten(1, (T, -1)) + features_BTD[:, :, None])
+        steps_BSD = torch.cat([output[p] for p in self.pathways], -1)
+        mask_BS = mask_BT.repeat_interleave(steps_BSD.shape[1] // T, dim=1)
+        spikes_BTKD = each_second(self.spikes, steps_BSD, mask_BS).unflatten(1, (T, -1))
+        x_BTKD = torch.relu(spikes_BTKD + features_BTD[:, :, None])
         states_BSD, _ = self.recurrence(self.drop(x_BTKD.flatten(1, 2)))
         return each_second(self.out, states_BSD.unflatten(1, (T, -1)).mean(2), mask_BT)
 

@@ -59,7 +59,10 @@ def test_a_recurrence_over_the_bins():
     p = {name: x.detach().numpy() for name, x in readout.named_parameters()}
     a_BTD, v_BTD = features()
     own = np.concatenate([a_BTD, v_BTD], -1) @ p["features.weight"].T
-    x = steps(output) @ p["spikes.weight"].T + p["spikes.bias"]
+    x, exists = steps(output), np.repeat(MASK_BT.numpy(), K, axis=1)
+    x = (x - x[exists].mean(0)) / np.sqrt(x[exists].var(0) + 1e-5)
+    x = x @ p["spikes.1.weight"].T + p["spikes.1.bias"]
+    x[~exists] = 0
     x = np.maximum(x + 0.3 * own.repeat(K, axis=1), 0)
     state, states = np.zeros((B, D)), []
     for step in range(T * K):
