@@ -49,11 +49,12 @@ class LinearReadout(nn.Module):
 
 
 class RecurrentReadout(nn.Module):
-    """``M^t = W · mean_k GRU([s(t, k); a^t; v^t])``: a gated recurrence over the event bins.
+    """``M^t = W · mean_k GRU([BN(s(t, k)); a^t; v^t])``: a gated recurrence over the event bins.
 
     As the joint knowledge of the RJLU, the state of the recurrence is updated by a gate; it is
     updated once per event bin and sees the spikes, so that it can tell in which order things happen
-    within a clip.
+    within a clip. The normalisation gives a branch of any scale, spikes or an MLP, the same weight
+    against the features.
 
     Args:
         dim: width D; a motion branch has as many output neurons.
@@ -64,7 +65,9 @@ class RecurrentReadout(nn.Module):
     def __init__(self, dim: int, pathways: Iterable[str], dropout: float) -> None:
         super().__init__()
         self.pathways = tuple(pathways)
-        self.spikes = nn.Linear(dim * len(self.pathways), dim)
+        width = dim * len(self.pathways)
+        self.norm = nn.BatchNorm1d(width)
+        self.spikes = nn.Linear(width, dim)
         self.features = nn.Linear(2 * dim, dim, bias=False)
         self.drop = nn.Dropout(dropout)
         self.recurrence = nn.GRU(dim, dim, batch_first=True)
@@ -76,7 +79,11 @@ class RecurrentReadout(nn.Module):
         """``M`` (B,T,D), 0 at the seconds that do not exist; as :meth:`LinearReadout.forward`."""
         T = mask_BT.shape[1]
         features_BTD = FEATURES * self.features(torch.cat([a_BTD, v_BTD], -1))
-        spikes_BSD = self.spikes(torch.cat([output[p] for p in self.pathways], -1))
+        output_BSX = torch.cat([output[p] for p in self.pathways], -1)
+        mask_BS = mask_BT.repeat_interleave(output_BSX.shape[1] // T, dim=1)
+        norm = self.norm(output_BSX[mask_BS])
+        output_BSX = norm.new_zeros(output_BSX.shape).masked_scatter(mask_BS[..., None], norm)
+        spikes_BSD = self.spikes(output_BSX)
         x_BTKD = spikes_BSD.unflatten(1, (T, -1)) + features_BTD[:, :, None]
         states_BSD, _ = self.recurrence(self.drop(torch.relu(x_BTKD.flatten(1, 2))))
         return at_seconds(mask_BT, self.out(states_BSD.unflatten(1, (T, -1)).mean(2)))
