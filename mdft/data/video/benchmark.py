@@ -9,7 +9,6 @@ from mdft.config.data import DataConfig
 from mdft.data import cache
 from mdft.data.dataset import LETTERS, ClipSet, Provenance
 from mdft.data.files import benchmark
-from mdft.data.video.prepare import prepare
 
 
 def load(config: DataConfig, progress: bool = True) -> ClipSet:
@@ -23,6 +22,8 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
         UserError: the folder is not as expected, none of its clips can be read, or the cache
             cannot be written. A single clip that cannot be read is named on stderr and skipped.
     """
+    from mdft.data.video.prepare import prepare  # PyAV: other sources do not need it
+
     assert config.root is not None, "config.check() comes first"
     out = prepared_folder(config)
     found = prepare(
