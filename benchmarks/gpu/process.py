@@ -1,7 +1,8 @@
 """Run a part in a process of its own, which is ended at its limit.
 
-The processes are forked from one that has imported torch but never touched the GPU: the import is
-paid once, and CUDA starts anew in each.
+The processes are forked from one that has imported torch but never asked for a GPU: the import is
+paid once, and CUDA starts anew in each. Where importing asks for a GPU, which CUDA does not survive
+in a fork, each process imports everything itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -22,7 +24,10 @@ from mdft.errors import printable
 ROOT = Path(__file__).resolve().parents[2]
 #: A function at module level: it calls its argument with each row as soon as it is known.
 Part = Callable[[Callable[[Row], None]], None]
-_PRELOADED = ["benchmarks.gpu.parts"]
+#: The last one is what the first training step imports.
+_PRELOADED = ["benchmarks.gpu.parts", "torch._dynamo"]
+_UNUSABLE = 3
+_LONGEST_IMPORT = 120.0
 _LONGEST = 300
 
 
@@ -37,8 +42,7 @@ def run(part: str, work: Part, limit: float, folder: Path) -> Result:
     """
     result = Result(part, limit)
     result.write(folder)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context = multiprocessing.get_context(start_method())
     start = time.perf_counter()
     process = context.Process(target=_child, args=(result, work, folder.resolve()))
     process.start()
@@ -58,6 +62,27 @@ def run(part: str, work: Part, limit: float, folder: Path) -> Result:
         result.state = "incomplete"
     result.write(folder)
     return result
+
+
+@lru_cache(1)
+def start_method() -> str:
+    """``forkserver``, or ``spawn`` if CUDA could not be used in its processes."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    process = context.Process(target=_probe)
+    process.start()
+    process.join(_LONGEST_IMPORT)
+    code = process.exitcode
+    process.kill()
+    process.join()
+    return "forkserver" if code == 0 else "spawn"
+
+
+def _probe() -> None:
+    import torch
+
+    # CUDA's runtime was asked for something before the fork: it would refuse to start.
+    raise SystemExit(_UNUSABLE if torch.cuda._is_in_bad_fork() else 0)
 
 
 def _end(process: BaseProcess) -> None:

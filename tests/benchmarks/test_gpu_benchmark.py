@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from benchmarks.gpu.sizes import Sizes
 from benchmarks.gpu.trial import timed
 from benchmarks.timing import by_clock, medians
 from mdft.errors import UserError
+from tests.benchmarks import gpu_works
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What is not needed for training.
@@ -33,17 +33,20 @@ ABSENT = (
 @pytest.mark.slow
 @pytest.mark.subprocess
 def test_the_dry_run_measures_every_part(tmp_path: Path):
-    """Nothing is missing but the packages that are."""
-    results = run(Options(tmp_path / "out", dry_run=True))
-    assert [result.part for result in results] == list(PARTS)
-    found = {result.part: result for result in results}
+    """Nothing is missing but the packages that are; and no import asks for a GPU before a fork."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "benchmarks.gpu", "--dry-run", "--out", str(out)]
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True)
     absent = [name for name in ("snntorch", "spikingjelly") if find_spec(name) is None]
+    assert done.returncode == bool(absent), done.stderr
+    assert "processes start by forkserver\n" in done.stdout
+    found = {part: read(out, part) for part in PARTS}
     for part, result in found.items():
-        assert result == read(tmp_path / "out", part)
         expected = "incomplete" if part == "peers" and absent else "done"
         assert (result.state, result.reason) == (expected, ""), part
         assert len(result.missing) == (len(absent) if part == "peers" else 0)
-        assert (tmp_path / "out" / f"{part}.log").exists()
+        assert (out / f"{part}.log").exists()
     assert sum(row["tests"] for row in found["tests"].rows) > 20  # pyright: ignore
     for row in found["motion"].rows:
         assert float(str(row["branch, ms"])) > 0 < float(str(row["products, ms"]))
@@ -51,10 +54,8 @@ def test_the_dry_run_measures_every_part(tmp_path: Path):
     for row in found["peers"].rows:
         assert row.get("spikes that differ", 0) == 0
     assert [row["steps"] for row in found["training"].rows[:2]] == [4, 2]  # of 200 clips
-    text = (tmp_path / "out" / "table.md").read_text()
-    assert "A dry run" in text and "| yes |" not in text
-    with pytest.raises(UserError, match="expected a new or empty folder"):
-        run(Options(tmp_path / "out", dry_run=True))
+    text = (out / "table.md").read_text()
+    assert text in done.stdout and "A dry run" in text and "| yes |" not in text
 
 
 def test_all_parts_end_within_nine_minutes():
@@ -71,6 +72,9 @@ def test_a_wrong_argument_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UserError, match="no CUDA device; use --dry-run"):
         run(Options(tmp_path / "out"))
     assert not list(tmp_path.iterdir())
+    (tmp_path / "figure.png").touch()
+    with pytest.raises(UserError, match="expected a new or empty folder"):
+        run(Options(tmp_path, dry_run=True))
 
 
 @pytest.mark.subprocess
@@ -84,53 +88,38 @@ def test_importing_it_needs_what_training_needs():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=600)
 
 
-def _fails(record):
-    record({"x": 1})
-    raise RuntimeError("CUDA error:\n  an illegal memory access")
-
-
-def _hangs(record):
-    child = subprocess.Popen(["sleep", "600"])
-    record({"pid": child.pid})
-    print("about to hang", flush=True)
-    time.sleep(600)
-
-
-def _dies(record):
-    record({"x": 1})
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _lacks(record):
-    record({"x": 1, "reason": "SpikingJelly: it is not installed"})
-
-
-def _leaves(record):
-    raise SystemExit(0)
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No probe, which imports torch."""
+    monkeypatch.setattr(process, "start_method", lambda: "forkserver")
 
 
 @pytest.mark.subprocess
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     ("work", "state", "reason", "missing"),
     [
-        (_fails, "failed", "RuntimeError: CUDA error: an illegal memory access", None),
-        (_dies, "failed", "its process died (exit status -9); see part.log", None),
-        (_leaves, "failed", "SystemExit: 0", None),
-        (_lacks, "incomplete", "", "SpikingJelly: it is not installed"),
+        (gpu_works.fails, "failed", "RuntimeError: CUDA error: an illegal memory access", None),
+        (gpu_works.dies, "failed", "its process died (exit status -9); see part.log", None),
+        (gpu_works.leaves, "failed", "SystemExit: 0", None),
+        (gpu_works.lacks, "incomplete", "", "SpikingJelly: it is not installed"),
     ],
 )
 def test_what_a_part_did_not_do_is_recorded(work, state, reason, missing, tmp_path: Path):
     result = process.run("part", work, 300, tmp_path)
     assert (result.state, result.reason) == (state, reason)
     assert result.missing == [missing or f"{state}: {reason}"]
-    assert len(result.rows) == (0 if work is _leaves else 1)
+    assert len(result.rows) == (0 if work is gpu_works.leaves else 1)
     assert json.loads((tmp_path / "part.json").read_text())["state"] == state
 
 
 @pytest.mark.subprocess
+@pytest.mark.usefixtures("forked")
 def test_a_part_is_ended_at_its_limit_with_its_children(tmp_path: Path):
-    process.run("first", _lacks, 300, tmp_path)  # the process that the others are forked from
-    result = process.run("part", _hangs, 5, tmp_path)
+    process.run(
+        "first", gpu_works.lacks, 300, tmp_path
+    )  # the process that the others are forked from
+    result = process.run("part", gpu_works.hangs, 5, tmp_path)
     assert result.state == "timeout" and result.reason == "ended at its limit of 5 s"
     (row,) = result.rows  # what it found until then
     stat = Path(f"/proc/{row['pid']}/stat")
