@@ -25,7 +25,6 @@ from mdft.cli import parse, run_main
 from mdft.errors import UserError, unknown
 from mdft.files import write_atomic
 
-
 #: The limits of a dry run, times those of a GPU: a busy CPU is no failure.
 _DRY_LIMITS = 10
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from benchmarks.gpu.results import Result, Row, read
 from mdft.errors import printable
@@ -42,7 +43,7 @@ def run(part: str, work: Part, limit: float, folder: Path) -> Result:
     """
     result = Result(part, limit)
     result.write(folder)
-    context = multiprocessing.get_context(start_method())
+    context: Any = multiprocessing.get_context(start_method())
     start = time.perf_counter()
     process = context.Process(target=_child, args=(result, work, folder.resolve()))
     process.start()
