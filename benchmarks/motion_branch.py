@@ -32,6 +32,8 @@ from mdft.model.calibrate import calibrate
 from mdft.model.motion import MotionBranch
 
 WIDTH, LAYERS = 512, 3
+#: The floors: names of works.
+PRODUCTS, TRAFFIC = "matrix products", "LIF traffic"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Options:
 
 
 def measure(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]:
-    """Return the median seconds of forward and backward.
+    """Return the median seconds of forward and backward, and those of the other libraries.
 
     Args:
         batch: the number of samples.
@@ -63,28 +65,66 @@ def measure(batch: int, steps: int, rounds: int, device: str) -> dict[str, float
         rounds: counted rounds.
         device: cpu or cuda.
     """
+    branch, x_BSF, grad_BSN = example(batch, steps, WIDTH)
+    works = floors_and_ours(branch, x_BSF, grad_BSN)
+    for name, peer in snn_peers(branch, device).items():
+        works[name] = training_step(partial(peer, x_BSF), grad_BSN)
+    return medians(works, rounds=rounds, device=device)
+
+
+def example(batch: int, steps: int, width: int) -> tuple[MotionBranch, Tensor, Tensor]:
+    """Return a calibrated branch, inputs (B,S,N) of which a tenth is 1, and a gradient (B,S,N).
+
+    They are on torch's default device.
+
+    Args:
+        batch: the number of samples B.
+        steps: the number of simulation steps S per sample.
+        width: the number of inputs and of neurons N of each layer.
+    """
     torch.manual_seed(0)
-    x_BSF = (torch.rand(batch, steps, WIDTH) < 0.1).float()
-    theta_BS1 = (1 + 0.2 * torch.rand(batch, steps, 1)).requires_grad_()
-    grad_BSN = torch.randn(batch, steps, WIDTH)
-    branch = MotionBranch(WIDTH, WIDTH, LAYERS)
-    calibrate(branch, x_BSF, branch.threshold_current(theta_BS1), rate=0.1)
-    loop = MotionBranch(WIDTH, WIDTH, LAYERS, fused=False)
+    x_BSF = (torch.rand(batch, steps, width) < 0.1).float()
+    branch = MotionBranch(width, width, LAYERS)
+    calibrate(branch, x_BSF, branch.threshold_current(_thresholds(x_BSF)), rate=0.1)
+    return branch, x_BSF, torch.randn(batch, steps, width)
+
+
+def _thresholds(x_BSF: Tensor) -> Tensor:
+    """Return moving thresholds (B,S,1), the same ones for every call."""
+    generator = torch.Generator(x_BSF.device).manual_seed(1)
+    uniform_BS1 = torch.rand(
+        *x_BSF.shape[:2], 1, generator=generator, device=x_BSF.device, dtype=x_BSF.dtype
+    )
+    return 1 + 0.2 * uniform_BS1
+
+
+def floors_and_ours(
+    branch: MotionBranch, x_BSF: Tensor, grad_BSN: Tensor
+) -> dict[str, Callable[[], None]]:
+    """Return training steps of the branch and of the plain loop, and their two floors.
+
+    Args:
+        branch: the branch.
+        x_BSF: its input.
+        grad_BSN: the gradient of its spikes.
+    """
+    width = x_BSF.shape[-1]
+    theta_BS1 = _thresholds(x_BSF).requires_grad_()
+    loop = MotionBranch(width, width, LAYERS, fused=False)
     loop.load_state_dict(branch.state_dict())
-    products = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS)))
+    products = nn.Sequential(*(nn.Linear(width, width) for _ in range(LAYERS)))
     steps_of: dict[str, Callable[[], Tensor]] = {
         "motion branch": lambda: branch(x_BSF, theta=theta_BS1),
-        "matrix products": lambda: products(x_BSF),
+        PRODUCTS: lambda: products(x_BSF),
         "plain loop": lambda: loop(x_BSF, theta=theta_BS1),
     }
-    for name, peer in snn_peers(branch, device).items():
-        steps_of[name] = partial(peer, x_BSF)
-    works = {name: _training_step(forward, grad_BSN) for name, forward in steps_of.items()}
-    works["LIF traffic"] = _copies(grad_BSN, LAYERS)
-    return medians(works, rounds=rounds, wait=_wait(device))
+    works = {name: training_step(forward, grad_BSN) for name, forward in steps_of.items()}
+    return {**works, TRAFFIC: _copies(grad_BSN, LAYERS)}
 
 
-def _training_step(forward: Callable[[], Tensor], grad_BSN: Tensor) -> Callable[[], None]:
+def training_step(forward: Callable[[], Tensor], grad_BSN: Tensor) -> Callable[[], None]:
+    """Return a function that runs forward and backward with this gradient of the result."""
+
     def step() -> None:
         forward().backward(grad_BSN)
 
@@ -99,10 +139,6 @@ def _copies(like_BSN: Tensor, layers: int) -> Callable[[], None]:
             like_BSN.clone()
 
     return copies
-
-
-def _wait(device: str) -> Callable[[], object]:
-    return torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
 def kernel(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]:
@@ -120,7 +156,7 @@ def kernel(batch: int, steps: int, rounds: int, device: str) -> dict[str, float]
         torch.autograd.grad(spikes_BSN, current_BSN, grad_BSN, retain_graph=True)
 
     works = {"LIF forward": forward, "LIF backward": backward, "3 copies": _copies(grad_BSN, 1)}
-    return medians(works, rounds=rounds, wait=_wait(device))
+    return medians(works, rounds=rounds, device=device)
 
 
 def ratios(rows: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -157,7 +193,7 @@ def main(options: Options) -> None:
     with torch.device(options.device):
         rows = {f"B {b}, S {s}": measure(b, s, rounds, options.device) for b, s in settings}
         title = f"{LAYERS} × (Linear + LIF), {WIDTH} wide, forward and backward, {where}"
-        show(title, rows, "matrix products")
+        show(title, rows, PRODUCTS)
         write_figures(options.figures, ratios(rows))
         rows = {f"B {b}, S {s}": kernel(b, s, 3 * rounds, options.device) for b, s in settings}
         show(f"one fused LIF alone, {where}", rows, "3 copies")

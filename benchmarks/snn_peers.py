@@ -7,9 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import snntorch
 import torch
-from snntorch import surrogate
 from torch import Tensor, nn
 
 from mdft.model.motion import MotionBranch
@@ -34,9 +32,11 @@ class SNNTorch(nn.Module):
 
     def __init__(self, branch: MotionBranch) -> None:
         super().__init__()
+        leaky = import_module("snntorch").Leaky
+        surrogate = import_module("snntorch.surrogate")
         self.linears = linears_of(branch)
         self.neurons = [
-            snntorch.Leaky(
+            leaky(
                 branch.beta,
                 threshold=branch.v_threshold,
                 spike_grad=surrogate.atan(alpha=branch.spike.alpha),
@@ -165,8 +165,10 @@ class Sinabs(nn.Module):
 
 
 def snn_peers(branch: MotionBranch, device: str) -> dict[str, nn.Module]:
-    """Return the branch in snnTorch and in the other libraries that are installed."""
-    found: dict[str, nn.Module] = {"snnTorch": SNNTorch(branch)}
+    """Return the branch in snnTorch and the other libraries, those of them that are installed."""
+    found: dict[str, nn.Module] = {}
+    if find_spec("snntorch") is not None:
+        found["snnTorch"] = SNNTorch(branch)
     if backend := spikingjelly_backend(device):
         found[f"SpikingJelly {backend}"] = SpikingJelly(branch, backend)
     found |= {

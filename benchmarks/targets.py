@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.gpu.report import TARGETS as GPU_TARGETS
+
 Verdict = Literal["holds", "missed", "not measured"]
 
 
@@ -69,6 +71,12 @@ class Judged:
     value: float | None = None
 
 
+def _divided(text: str) -> tuple[str, str]:
+    """Return quantity and baseline of a target of :mod:`benchmarks.gpu.report`."""
+    what, _, baseline = text.partition(" over ")
+    return f"{what}, on a GPU", baseline or "1 s"
+
+
 #: A target a line. Ratios of times are of medians or of the least of several rounds in one run.
 TARGETS: tuple[Target, ...] = (
     Target(
@@ -96,19 +104,12 @@ TARGETS: tuple[Target, ...] = (
     Target("startup", ".* --help", "`--help` of a command", "1 s", 1),
     Target("startup", "mdft.predict", "`mdft.predict` on a clip of 1.2 s", "1 s", 3),
     Target("startup", "mdft.doctor", "`mdft.doctor`", "1 s", 10),
-    Target(
-        "gpu", "motion branch / bound, .*", "motion branch on a GPU",
-        "the larger of products and traffic", 1.3,
+    *(
+        Target(
+            "gpu", re.escape(t.text), *_divided(t.text), t.bound, least=t.least
+        )
+        for t in GPU_TARGETS
     ),
-    Target(
-        "gpu", "snnTorch / motion branch, strict float32, .*", "snnTorch on a GPU, strict float32",
-        "the motion branch", 15, least=True,
-    ),
-    Target(
-        "gpu", "SpikingJelly / motion branch, .*", "SpikingJelly's Triton neuron on a GPU",
-        "the motion branch", 1, least=True,
-    ),
-    Target("gpu", "50 epochs of UCF", "50 epochs of a stage on UCF, one GPU", "1 s", 120),
 )  # fmt: skip
 
 

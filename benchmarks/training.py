@@ -17,7 +17,8 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from rich.console import Console
 from benchmarks.authors_step import Authors, Settings
 from benchmarks.checkouts import CHECKOUTS, checked
 from benchmarks.figures import write_figures
-from benchmarks.floor import Products, again, multiplications
+from benchmarks.floor import Product, Products, again, multiplications
 from benchmarks.processor_time import Timed, minima, timed
 from benchmarks.stepping import Stop, parameters, train, training
 from benchmarks.synthetic import SOURCE, Shape, random_clips
@@ -141,22 +142,37 @@ def measure(options: Options, clips: ClipSet, batch: int) -> list[Row]:
             numbers |= dict.fromkeys((name, f"{name} loop"), child.parameters)
         for system in options.systems:
             name, config = TITLES[system], configured(system, options.shape, batch, options.device)
-            steps = training(config, clips)
-            stack.callback(steps.close)
-            steps.step()  # includes the initialisation
-            recorded = Products()
-            with dense_spikes():
-                steps.step(recorded)
-            floor = again(recorded.counts)
-            works[name] = timed(steps.step, options.device)
-            works[_floor(name)] = timed(floor, options.device)
+            step, counts = stack.enter_context(counted_steps(config, clips))
+            works[name] = timed(step, options.device)
+            works[_floor(name)] = timed(again(counts), options.device)
             numbers[name] = parameters(config)
-            products[name] = multiplications(recorded.counts)
+            products[name] = multiplications(counts)
         least = minima(works, rounds=options.rounds)
     return [
         Row(name, number, least[name], least.get(_floor(name)), products.get(name))
         for name, number in numbers.items()
     ]
+
+
+@contextmanager
+def counted_steps(
+    config: TrainConfig, clips: ClipSet
+) -> Iterator[tuple[Callable[[], None], Counter[Product]]]:
+    """Give a function that runs the trainer's next step, and the products of one step.
+
+    Args:
+        config: the configuration of the training.
+        clips: the data set.
+    """
+    steps = training(config, clips)
+    try:
+        steps.step()  # includes the initialisation
+        recorded = Products()
+        with dense_spikes():
+            steps.step(recorded)
+        yield steps.step, recorded.counts
+    finally:
+        steps.close()
 
 
 @contextmanager
@@ -193,13 +209,31 @@ def _works(name: str, child: Authors) -> dict[str, Timed]:
 
 
 def measured_epoch(options: Options, clips: ClipSet, batch: int) -> str:
-    """Measure one epoch of MDFT on all clips, after a step that is not counted.
-
-    It runs in this thread, not in another one as the steps above: with two teams OpenMP would have
-    more threads than cores, and suspend them between its loops.
-    """
+    """Measure one epoch of MDFT on all clips, and say what it took."""
     config = configured(OURS, options.shape, batch, options.device)
-    number, marks = math.ceil(options.shape.clips / batch), list[tuple[float, float]]()
+    number, (clock, processor) = steps_of(clips, batch), epoch_seconds(config, clips)
+    took = f"{clock:.1f} s by the clock, {processor:.1f} s of the processor"
+    return f"B {batch}, one epoch measured, {number} steps: {took}"
+
+
+def steps_of(clips: ClipSet, batch: int) -> int:
+    """Return the number of steps of an epoch of stage 2."""
+    return math.ceil(len(clips.splits["stage_2_train"]) / batch)
+
+
+def epoch_seconds(config: TrainConfig, clips: ClipSet) -> tuple[float, float]:
+    """Return the seconds of one epoch by the clock and of the processor, with its saving.
+
+    It is counted from the end of the first step, which includes the initialisation, to the end of
+    the first step of the second epoch. It runs in this thread, not in another one as the steps
+    above: with two teams OpenMP would have more threads than cores, and suspend them between its
+    loops.
+
+    Args:
+        config: the configuration, with two epochs or more.
+        clips: the data set.
+    """
+    number, marks = steps_of(clips, config.batch_size), list[tuple[float, float]]()
 
     def after_step() -> None:
         marks.append((time.perf_counter(), time.process_time()))
@@ -209,8 +243,7 @@ def measured_epoch(options: Options, clips: ClipSet, batch: int) -> str:
     with suppress(Stop):
         train(config, clips, after_step)
     clock, processor = (last - first for first, last in zip(marks[0], marks[-1], strict=True))
-    took = f"{clock:.1f} s by the clock, {processor:.1f} s of the processor"
-    return f"B {batch}, one epoch measured, {number} steps: {took}"
+    return clock, processor
 
 
 def main(options: Options) -> None:

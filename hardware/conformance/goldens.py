@@ -241,7 +241,8 @@ def topologies() -> list[Golden]:
     w = lambda: nir.Linear(WEIGHT.copy())  # noqa: E731
     x, both = {"input": drive(N)}, {"a": drive(N), "b": drive(N, seed=2)}
     within = chain(nir.Linear(WEIGHT.copy()), lif())
-    ends = {k: nir.Output({"output": np.array([N])}) for k in ("out_a", "out_b")}
+    outputs = ("out_a", "out_b")
+    ends: dict[str, nir.NIRNode] = {k: nir.Output({"output": np.array([N])}) for k in outputs}
     ends |= {"input": nir.Input({"input": np.array([N])}), "w": w(), "p": lif(), "q": lif(0.75)}
     fan = [("input", "w"), ("w", "p"), ("w", "q"), ("p", "out_a"), ("q", "out_b")]
     recurrent = [("input", "w"), ("w", "n"), ("n", "back"), ("back", "n"), ("n", "output")]

@@ -51,9 +51,9 @@ class RecurrentReadout(nn.Module):
     """``M^t = W · mean_k GRU(x(t, k)) + b``: a gated recurrence over the event bins.
 
     ``x(t, k) = ReLU(V · BN(s(t, k)) + 0.3 U [a^t; v^t])``; the normalisation gives spikes and the
-    output of an MLP the same weight against the features. Like the joint knowledge of the RJLU its state
-    is updated by a gate, but once per event bin and from the spikes, so that it can tell in which
-    order things happen in a clip.
+    output of an MLP the same weight against the features. Like the joint knowledge of the RJLU its
+    state is updated by a gate, but once per event bin and from the spikes, so that it can tell in
+    which order things happen in a clip.
 
     Args:
         dim: width D; a motion branch has as many output neurons.

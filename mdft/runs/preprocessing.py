@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,9 +21,11 @@ from mdft.data.feature_bins import CHANNELS, feature_bins
 from mdft.data.scale import Scale
 from mdft.data.stages import STAGES
 from mdft.data.standardise import averaged_over_clips, with_events_as_features
-from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
 from mdft.runs.tensors import read_tensors, write_tensors
+
+if TYPE_CHECKING:  # it imports PyAV, which training does not need
+    from mdft.data.video.clip import ClipFeatures
 
 PREPROCESSING = "classes.safetensors"
 

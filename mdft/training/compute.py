@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from mdft.config.train import CompileName, ComputeConfig
 from mdft.model.crm import CRM
@@ -30,8 +34,25 @@ def compile_dense(system: System, mode: CompileName) -> None:
         return
     assert isinstance(system, MDFT)
     if system.rjlu is not None:
-        system.rjlu.step = torch.compile(system.rjlu.step, mode=mode)
+        system.rjlu.step = _compiled(system.rjlu.step, mode)
     if isinstance(system.crm, CRM):
-        for part in (system.crm.audio_fusion, system.crm.visual_fusion):
-            part.tail.compile(mode=mode)
-        system.crm.cross_modal.compile(mode=mode)
+        crm = system.crm
+        for part in (crm.audio_fusion.tail, crm.visual_fusion.tail, crm.cross_modal):
+            part.forward = _compiled(part.forward, mode)
+
+
+def _compiled(work: Callable[..., Any], mode: CompileName) -> Callable[..., Any]:
+    """``torch.compile``, with results that stay.
+
+    Those of a CUDA graph are in its own memory, which the next call of any compiled part overwrites
+    if no gradient is pending, as in validation: the step of the next second would overwrite this
+    one's, and PyTorch raises a RuntimeError where it is read.
+    """
+    compiled = torch.compile(work, mode=mode)
+    if mode != "reduce-overhead":
+        return compiled
+
+    def kept(*given: Any) -> Any:
+        return tree_map_only(Tensor, Tensor.clone, compiled(*given))
+
+    return kept

@@ -7,10 +7,9 @@ import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-from av.container import OutputContainer
 
 from mdft.config.rendered import RenderedConfig
 from mdft.data.files.splits import PARTS
@@ -18,6 +17,9 @@ from mdft.data.progress import progress_bar
 from mdft.data.rendered.content import content_of
 from mdft.errors import UserError, closest
 from mdft.files import replacing
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
 
 #: Names in the folder of :func:`export_clips`.
 CLIPS, SPLITS, WORDS = "clips", "splits.csv", "words.npz"
@@ -79,6 +81,8 @@ def write_clip(
     Raises:
         OSError: the file cannot be written.
     """
+    import av  # to load the benchmark does not need it
+
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as file:
         _write(file, frames, sound, fps, rate, zoom)
 
@@ -91,6 +95,8 @@ def _write(
     rate: int,
     zoom: int,
 ) -> None:
+    import av
+
     video = file.add_stream("libx264", rate=fps, options={"crf": "16"})
     video.height, video.width = (zoom * side for side in frames.shape[1:3])
     video.pix_fmt = "yuv420p"

@@ -9,9 +9,6 @@ from mdft.config.data import DataConfig
 from mdft.data import cache
 from mdft.data.dataset import ClipSet, Provenance
 from mdft.data.files import benchmark
-from mdft.data.video.backbones import make_backbone
-from mdft.data.video.class_words import words_name
-from mdft.data.video.prepare import prepare
 
 
 def load(config: DataConfig, progress: bool = True) -> ClipSet:
@@ -25,6 +22,11 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
         UserError: the folder is not as expected, none of its clips can be read, or the cache
             cannot be written. A single clip that cannot be read is named on stderr and skipped.
     """
+    # Other sources need no PyAV, which these import.
+    from mdft.data.video.backbones import make_backbone
+    from mdft.data.video.class_words import words_name
+    from mdft.data.video.prepare import prepare
+
     assert config.root is not None, "config.check() comes first"
     out = prepared_folder(config)
     found = prepare(

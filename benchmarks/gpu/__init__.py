@@ -1,0 +1,1 @@
+"""``python -m benchmarks.gpu``: what a GPU does with all of it, in nine minutes."""
