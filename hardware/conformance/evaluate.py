@@ -32,7 +32,7 @@ class Rule:
 
     Attributes:
         reset: "value" (v_reset), "subtract" (v − v_threshold) or "none".
-        reset_late: the reset takes place at the beginning of the next step.
+        reset_late: the reset takes place in the next step, after leak and input.
         at_tie: a neuron spikes at v ≥ v_threshold.
         exponential: 1 − exp(−dt/τ) instead of dt/τ.
         synapse_late: the membrane of a Cuba neuron sees the current of the step before.
@@ -191,8 +191,6 @@ class _Node:
             decay = rate(self.dt, node.tau_syn, rule)
             self.i = self.i + decay * (exact(node.w_in) * x - self.i)
             x = seen if rule.synapse_late else self.i
-        if rule.reset_late and self.spiked is not None:
-            self.v = self._reset(self.v, self.spiked)
         if self.kind in ("IF", "I"):
             v = self.v + steps_per(self.dt, node.r) * x
         else:
@@ -205,6 +203,8 @@ class _Node:
         if self.kind not in FIRING:
             self.v = v
             return v
+        if rule.reset_late and self.spiked is not None:
+            v = self._reset(v, self.spiked)
         threshold = exact(node.v_threshold)
         self.spiked = v >= threshold if rule.at_tie else v > threshold
         self.v = v if rule.reset_late else self._reset(v, self.spiked)

@@ -54,12 +54,22 @@ def read_nir(path: Path, notes: list[str] | None = None) -> nir.NIRGraph:
         raise UserError(f"{path}: nir refuses it ({printable(error)[:300]})") from error
 
 
+_SIZES = ("input_shape", "stride", "padding", "dilation", "groups")
+
+
 def _build(arrays: dict[str, np.ndarray]) -> nir.NIRGraph:
     edges = [(str(a), str(b)) for a, b in arrays.pop("edges")]
     nodes: dict[str, dict[str, Any]] = {}
     for key, value in arrays.items():
         name, _, field = key.rpartition("/")
         nodes.setdefault(name, {})[field] = str(value) if value.dtype.kind == "U" else value
+    for fields in nodes.values():
+        if fields["type"] == "Conv1d":  # nir takes its sizes as numbers
+            fields |= {
+                k: v.item()
+                for k, v in fields.items()
+                if k in _SIZES and isinstance(v, np.ndarray) and v.ndim == 0
+            }
     built = {name: nir.dict2NIRNode(fields) for name, fields in nodes.items()}
     # nir's type check takes kernels as square and does not know groups.
     images = any(fields["type"] in IMAGES for fields in nodes.values())
