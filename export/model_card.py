@@ -19,7 +19,7 @@ starting point for `--init`. It was not trained on real videos.
 |---|---|
 | made by | `make release`, one thread |
 | data | {data} |
-| model | {dim} wide, {heads} heads, {layers} spiking layers per pathway, joint space {joint} |
+| model | {dim} wide, {heads} heads, {layers} spiking layers per pathway, {space} |
 | training | {training} |
 | size | {bytes:,} bytes, graphs and probe included |
 | licence | MIT |
@@ -88,7 +88,7 @@ def model_card(config: TrainConfig, results: Results, rows: Sequence[Agreement],
         dim=model.dim,
         heads=model.heads,
         layers=model.motion.layers,
-        joint=model.joint,
+        space="space of the words" if model.space == "words" else f"joint space {model.joint}",
         training=f"Adam {config.learning_rate:g}, batches of {config.batch_size}, seed "
         f"{results.seed}; epoch {results.epoch + 1} of {config.epochs} and β {results.beta:g} "
         "chosen on validation classes",
