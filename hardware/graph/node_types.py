@@ -142,7 +142,7 @@ that skip layers, and several edges into one node (they add).
 
 An edge that closes a cycle delivers one step later: its target gets what the neurons before it
 sent at the previous step, 0 at the first step, and the bias of an Affine between them at every
-step. It is the convention of snnTorch's RSynaptic and of Lava's Dense. On every path from an
+step. It is the convention of Lava's Dense. On every path from an
 Input, taken in the order of the nodes' names, the edge back to a node on the path is that edge; a
 Delay in a cycle adds to its step. A cycle without a neuron, or that no Input reaches, is an error
 that names its nodes.

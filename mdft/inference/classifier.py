@@ -44,7 +44,7 @@ class Classifier:
         >>> import mdft
         >>> classifier = mdft.load(mdft.RELEASED)
         >>> len(classifier.classes), round(classifier.results.zsl, 1)
-        (48, 0.6)
+        (48, 1.0)
     """
 
     model: System

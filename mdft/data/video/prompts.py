@@ -21,8 +21,8 @@ def prompted(
         >>> import numpy as np
         >>> table = {"a dog": [1.0, 0.0], "the dog": [0.0, 1.0]}
         >>> encode = lambda texts: np.array([table[text] for text in texts])
-        >>> prompted(encode, ["dog"], ["a {}", "the {}"]).round(2).tolist()
-        [[0.71, 0.71]]
+        >>> [round(x, 2) for x in prompted(encode, ["dog"], ["a {}", "the {}"])[0].tolist()]
+        [0.71, 0.71]
     """
     spaced = [" ".join(name.replace("_", " ").split()) for name in names]
     vectors = [encode([prompt.replace("{}", name) for name in spaced]) for prompt in prompts]
