@@ -6,21 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from mdft.errors import printable
 from mdft.files import write_atomic
 from mdft.inference.gallery import TOP, Entry
+from mdft.inference.templates import ENVIRONMENT
 
 MODALITIES = ("both", "audio", "visual")
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("mdft.inference", ""),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,7 @@ def render(
         for modality in MODALITIES
         if right(entries, modality, 1)[1]
     ]
-    return _ENVIRONMENT.get_template("gallery.html").render(
+    return ENVIRONMENT.get_template("gallery.html").render(
         title=printable(title),
         names=names,
         entries=entries,

@@ -5,20 +5,10 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from mdft.files import write_atomic
 from mdft.inference.explain import Explanation
 from mdft.inference.figures import figures
-
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("mdft.inference", ""),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+from mdft.inference.templates import ENVIRONMENT
 
 
 def write_page(path: Path, title: str, page: Explanation) -> None:
@@ -35,5 +25,5 @@ def write_page(path: Path, title: str, page: Explanation) -> None:
 def render(title: str, page: Explanation) -> str:
     """The HTML of a page; every text in it is escaped."""
     encoded = [(heading, base64.b64encode(png).decode()) for heading, png in figures(page)]
-    template = _ENVIRONMENT.get_template("page.html")
+    template = ENVIRONMENT.get_template("page.html")
     return template.render(title=title, page=page, figures=encoded)
