@@ -52,8 +52,6 @@ def main(command: Command) -> int:
     """
     if command.recipe not in BENCHMARKS:
         raise unknown("RECIPE", command.recipe, BENCHMARKS)
-    import torch
-
     from mdft.data.sources import load_clips
     from mdft.experiments import boxes
     from mdft.model.mdft import MDFT
@@ -64,7 +62,6 @@ def main(command: Command) -> int:
         for seed in command.seeds:
             config = variant(command, text, seed)
             clips = load_clips(config.data)
-            start = time.process_time()
             with tempfile.TemporaryDirectory() as folder:
                 trainer = Trainer(config, clips, Path(folder), lambda record: None)
                 before: dict[str, Any] = {}
@@ -116,7 +113,6 @@ def main(command: Command) -> int:
                 f"curve {record['curve'][:: max(1, len(curve) // 8)]}",
                 flush=True,
             )
-            torch.set_grad_enabled(True)
     return 0
 
 
