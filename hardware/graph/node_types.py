@@ -37,6 +37,20 @@ _FOLDED = "folded into the weights of the next population"
 _LIF = "any constants; neurons that differ in tau or v_threshold − v_reset are groups"
 _READOUT = "a LIF whose threshold is out of reach; only at an Output, only inline"
 
+
+def _convolution(meaning: str) -> NodeType:
+    """A convolution over one axis or two; their fields have the same names."""
+    return NodeType(
+        meaning,
+        _FOLDED,
+        reals=("weight",),
+        numbers=("bias",),
+        whole=("input_shape", "stride", "padding", "dilation", "groups"),
+        optional=("input_shape",),
+        words=("padding",),
+    )
+
+
 SUPPORTED: dict[str, NodeType] = {
     "Input": NodeType("x(t), given", "a stream", whole=("shape",), optional=("shape",)),
     "Output": NodeType(
@@ -54,24 +68,8 @@ SUPPORTED: dict[str, NodeType] = {
         whole=("start_dim", "end_dim", "input_type"),
         optional=("input_type",),
     ),
-    "Conv1d": NodeType(
-        "torch's conv1d of x, shape (C, L), and b",
-        _FOLDED,
-        reals=("weight",),
-        numbers=("bias",),
-        whole=("input_shape", "stride", "padding", "dilation", "groups"),
-        optional=("input_shape",),
-        words=("padding",),
-    ),
-    "Conv2d": NodeType(
-        "torch's conv2d of x, shape (C, H, W), and b",
-        _FOLDED,
-        reals=("weight",),
-        numbers=("bias",),
-        whole=("input_shape", "stride", "padding", "dilation", "groups"),
-        optional=("input_shape",),
-        words=("padding",),
-    ),
+    "Conv1d": _convolution("torch's conv1d of x, shape (C, L), and b"),
+    "Conv2d": _convolution("torch's conv2d of x, shape (C, H, W), and b"),
     "SumPool2d": NodeType(
         "the sum of each window, zeros around", _FOLDED, whole=("kernel_size", "stride", "padding")
     ),
