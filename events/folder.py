@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import joblib
 
@@ -25,6 +25,9 @@ from events.job import Job, Report, convert
 from events.listing import CLIPS, Listing, list_files
 from events.sensor import Sensor
 from mdft.errors import UserError, reason, unknown
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 LOG = "convert.jsonl"
 _ENGINES = ("loky", "threading", "sequential", "dask://HOST:PORT")
@@ -203,7 +206,7 @@ def _run(do: Callable[[J], R], jobs: list[J]) -> Iterator[Outcome[J, R]]:
 def _engine(name: str, workers: int) -> Iterator[None]:
     """Make a joblib backend the default of `joblib.Parallel`."""
     if name.startswith("dask://"):
-        with _cluster(name.removeprefix("dask://")), joblib.parallel_config("dask"):
+        with cluster(name.removeprefix("dask://")), joblib.parallel_config("dask"):
             yield
         return
     try:
@@ -215,7 +218,15 @@ def _engine(name: str, workers: int) -> Iterator[None]:
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[None]:
+def cluster(address: str) -> Iterator[Client]:
+    """Connect to a dask cluster.
+
+    Args:
+        address: HOST:PORT of its scheduler.
+
+    Raises:
+        UserError: ``distributed`` is not installed, no scheduler answers, or it has no workers.
+    """
     try:
         from distributed import Client
     except ImportError as error:
@@ -227,7 +238,7 @@ def _cluster(address: str) -> Iterator[None]:
     with client:
         if not client.ncores():
             raise UserError(f"--engine: the dask scheduler at {address} has no workers")
-        yield
+        yield client
 
 
 def _name(job: ClipJob, out: Path) -> str:

@@ -39,6 +39,9 @@ class Command(TrainConfig):
     published hyperparameters."""
     jobs: int = 2
     """Number of runs at a time; they share the CPU cores."""
+    engine: str = "processes"
+    """processes of this machine, or dask://HOST:PORT for a dask cluster, whose workers have one
+    thread each and see the same folders; --jobs is not used there."""
     only: tuple[str, ...] = ()
     """Names of the systems to run; default: all. The report contains every finished run."""
     out: Path = Path("runs/compare")
@@ -74,8 +77,8 @@ def main() -> int:
     screen = Console(stderr=True)
     if hours := comparison.hours(command.jobs):
         screen.print(f"at most {hours:.1f} hours, if no run stops early", highlight=False)
-    tuned = comparison.tune(command.jobs, screen)
-    outcome = comparison.run(command.jobs, screen)
+    tuned = comparison.tune(command.jobs, screen, command.engine)
+    outcome = comparison.run(command.jobs, screen, command.engine)
     blocks: dict[Inputs, dict[str, Entry]] = {}
     for inputs in command.compare_inputs:
         blocks[inputs] = comparison.entries(inputs)

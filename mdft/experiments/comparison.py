@@ -19,7 +19,7 @@ from mdft.experiments.ablations import changed
 from mdft.experiments.compare_figure import write_comparison_figure
 from mdft.experiments.compare_report import Entry, comparison_report
 from mdft.experiments.compare_space import Choice, Trial, choice_json, choose, trials
-from mdft.experiments.sweep import Outcome, Row, is_finished, plan, sweep
+from mdft.experiments.sweep import PROCESSES, Outcome, Row, is_finished, plan, sweep
 from mdft.files import write_atomic
 from mdft.runs.folder import read_results
 from mdft.systems.build import OURS, TITLES, build
@@ -114,10 +114,11 @@ class Comparison:
         jobs = {job.row: job for job in plan([t.row for t in tried], (0,), self.out)}
         return choose(tried, jobs)
 
-    def tune(self, at_once: int, console: Console) -> Outcome:
-        """Run the trials, and write ``tuned.json``."""
+    def tune(self, at_once: int, console: Console, engine: str = PROCESSES) -> Outcome:
+        """Run the trials, and write ``tuned.json``; arguments of :func:`sweep`."""
         rows = [t.row for i, name in self._all() for t in self.tried(i, name)]
-        outcome = sweep(plan(rows, (0,), self.out), self.out, at_once=at_once, console=console)
+        jobs = plan(rows, (0,), self.out)
+        outcome = sweep(jobs, self.out, at_once=at_once, console=console, engine=engine)
         content: dict[str, dict[str, object]] = {}
         for inputs, name in self._all():
             if choice := self.choice(inputs, name):
@@ -127,13 +128,13 @@ class Comparison:
         write_atomic(self.out / "tuned.json", text.encode())
         return outcome
 
-    def run(self, at_once: int, console: Console) -> Outcome:
-        """Train the chosen trials."""
+    def run(self, at_once: int, console: Console, engine: str = PROCESSES) -> Outcome:
+        """Train the chosen trials; arguments of :func:`sweep`."""
         rows = [row for i, name in self._all() for row in self.rows(i, name)]
         if not rows:
             return Outcome({}, [])
         jobs = plan(rows, range(self.seeds), self.out)
-        return sweep(jobs, self.out, at_once=at_once, console=console)
+        return sweep(jobs, self.out, at_once=at_once, console=console, engine=engine)
 
     def entries(self, inputs: Inputs) -> dict[str, Entry]:
         """System → its finished runs on some inputs, and its number of trained parameters."""

@@ -25,7 +25,8 @@ from rich.console import Console
 from mdft.config.data import DataConfig
 from mdft.config.train import TrainConfig
 from mdft.data.sources import load_clips
-from mdft.errors import UserError, require
+from mdft.errors import UserError, require, unknown
+from mdft.experiments.cluster import run_on_cluster
 from mdft.experiments.screen import SweepScreen
 from mdft.experiments.spread import score_spreads
 from mdft.experiments.worker import LOG, Job, start
@@ -35,6 +36,8 @@ from mdft.training.protocol import check_fit
 from mdft.training.run import check_same
 
 SUMMARY = "summary.json"
+#: Engines of a sweep: processes of this machine, or the scheme of a dask cluster's address.
+PROCESSES, DASK = "processes", "dask://"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
@@ -94,7 +97,14 @@ def plan(rows: Iterable[Row], seeds: Sequence[int], out: Path) -> list[Job]:
     return jobs
 
 
-def sweep(jobs: Sequence[Job], out: Path, *, at_once: int, console: Console) -> Outcome:
+def sweep(
+    jobs: Sequence[Job],
+    out: Path,
+    *,
+    at_once: int,
+    console: Console,
+    engine: str = PROCESSES,
+) -> Outcome:
     """Run all unfinished jobs; call it again after an interruption.
 
     Finished runs are reused and interrupted runs resumed. A run that fails is reported and the
@@ -103,20 +113,28 @@ def sweep(jobs: Sequence[Job], out: Path, *, at_once: int, console: Console) -> 
     Args:
         jobs: the result of :func:`plan`.
         out: their common folder, locked for this sweep.
-        at_once: number of runs at a time, each with its share of torch's threads.
+        at_once: number of runs at a time on this machine, each with its share of torch's threads.
         console: console for the progress display.
+        engine: ``processes`` of this machine, or ``dask://HOST:PORT`` for a dask cluster, which
+            decides itself how many runs it makes at a time.
 
     Raises:
         UserError: a run's folder contains a run of another configuration, another process writes
-            to ``out``, or the clips cannot be loaded.
+            to ``out``, the clips cannot be loaded, or there is no such engine.
     """
     require(at_once >= 1, "jobs", at_once, "at least 1")
+    cluster = engine.startswith(DASK)
+    if not cluster and engine != PROCESSES:
+        raise unknown("--engine", engine, (PROCESSES, f"{DASK}HOST:PORT"))
     _prepare_clips(job for job in jobs if not is_finished(job))
     out.mkdir(parents=True, exist_ok=True)
     with only_writer(out):
         waiting = [job for job in jobs if not is_finished(job)]
         with SweepScreen(console, total=len(jobs), reused=len(jobs) - len(waiting)) as screen:
-            failures = _run(waiting, at_once, screen)
+            if cluster:
+                failures = run_on_cluster(waiting, engine.removeprefix(DASK), screen)
+            else:
+                failures = _run(waiting, at_once, screen)
     return Outcome(finished_results(jobs), failures)
 
 

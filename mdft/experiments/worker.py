@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -93,24 +94,34 @@ def work(job: Job, threads: int, channel: Connection) -> None:
         job.folder.mkdir(parents=True, exist_ok=True)
         _redirect_output(job.folder / LOG)
         torch.set_num_threads(threads)
-        _train(job, channel)
+        train(job, channel.send)
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)
     except Exception as error:
         traceback.print_exc()
-        text = " ".join(str(error).split())
-        channel.send({"error": f"{type(error).__name__}: {text}"})
+        channel.send({"error": one_line(error)})
         sys.exit(1)
 
 
-def _train(job: Job, channel: Connection) -> None:
+def one_line(error: Exception) -> str:
+    """The type and the message of an error, for one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def train(job: Job, send: Callable[[dict[str, Any]], None]) -> None:
+    """Train and test in this process; an interrupted run is resumed.
+
+    Args:
+        job: the job, whose folder exists.
+        send: called with each of the trainer's records.
+    """
     if job.config.compute.reproducible:
         reproducible.begin()
     clips = load_clips(job.config.data)
     with Board(job.folder) as board:
 
         def report(record: dict[str, Any]) -> None:
-            channel.send(record)
+            send(record)
             board(record)
 
         Trainer(job.config, clips, job.folder, report).run(resume=True)

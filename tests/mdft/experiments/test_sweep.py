@@ -257,3 +257,43 @@ def test_the_seeds_command_shows_means_of_what_is_there(
     assert "37.5 ± 17.7" in shown and "10.0 ± 0.0" in shown and "4 7" in shown
     summary = json.loads((tmp_path / "debug" / "summary.json").read_text())
     assert summary["hm"] == {"mean": 0.375, "std": pytest.approx(0.25 / math.sqrt(2))}
+
+
+@pytest.mark.subprocess
+def test_a_dask_cluster_makes_the_runs_of_a_sweep(tmp_path: Path, cache: Path):
+    distributed = pytest.importorskip("distributed")
+    jobs = plan([Row("good", tiny(cache)), Row("bad", tiny(cache))], (5,), tmp_path / "far")
+    (jobs[1].folder / "metrics.jsonl" / "in the way").mkdir(parents=True)
+    console = quiet()
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        engine = cluster.scheduler_address.replace("tcp://", "dask://")
+        outcome = sweep.sweep(jobs, tmp_path / "far", at_once=1, console=console, engine=engine)
+    (line,) = outcome.failures
+    assert line.startswith("bad seed 5: IsADirectoryError: ") and outcome.results["bad"] == []
+    assert "Traceback" in (jobs[1].folder / LOG).read_text()
+    assert "good seed 5: HM " in said(console) and "bad seed 5: failed" in said(console)
+
+    near = plan([Row("good", tiny(cache))], (5,), tmp_path / "near")
+    here = sweep.sweep(near, tmp_path / "near", at_once=2, console=quiet())
+    (a,), (b,) = outcome.results["good"], here.results["good"]
+    assert (a.hm, a.zsl, a.epoch, a.beta) == (b.hm, b.zsl, b.epoch, b.beta)
+
+
+def test_an_unknown_engine_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="--engine is 'slurm', expected one of processes, dask://"):
+        sweep.sweep([], tmp_path, at_once=1, console=quiet(), engine="slurm")
+
+
+@pytest.mark.subprocess
+def test_workers_with_several_threads_are_refused(tmp_path: Path, cache: Path):
+    distributed = pytest.importorskip("distributed")
+    jobs = plan([Row("good", tiny(cache))], (5,), tmp_path)
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
+    ) as cluster:
+        engine = cluster.scheduler_address.replace("tcp://", "dask://")
+        with pytest.raises(UserError, match="has 2 threads, expected 1"):
+            sweep.sweep(jobs, tmp_path, at_once=1, console=quiet(), engine=engine)
+    assert not (jobs[0].folder).exists()
