@@ -119,8 +119,7 @@ class SimulatedMotion:
         semantics, inputs = model.semantics(batch), model.motion_inputs(batch)
         spikes = {p: self._simulate(p, given, batch.mask_BT) for p, given in inputs.items()}
         self.clips += len(batch.mask_BT)
-        motion = {p: layers[-1] for p, layers in spikes.items()}
-        o_av_BE = model.reason(semantics, motion, batch.mask_BT)
+        o_av_BE = model.reason(semantics, spikes, batch.mask_BT)
         return Output(o_av_BE, model.reconstruct(o_av_BE), spikes)
 
     def layers(self) -> dict[str, LayerComparison]:

@@ -21,6 +21,7 @@ from mdft.gzsl import Scores
 from mdft.model.crm import CRM, FusionBlock, accumulate
 from mdft.model.layers import masked_mean
 from mdft.model.mdft import MDFT
+from mdft.model.motion import MotionMLP
 from mdft.systems.ridge import ridge
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -54,12 +55,14 @@ def outputs(model: MDFT, batch: Batch) -> dict[str, Tensor]:
     if semantics.h_BTD is not None:
         add("h, RJLU", semantics.h_BTD)
         found["h of the last second"] = semantics.h_BTD[:, -1]
-    motion = {}
+    layers: dict[str, list[Tensor]] = {}
     for pathway, given in model.motion_inputs(batch).items():
         add(f"input of the branch, {pathway}", given.x_BSD.unflatten(1, (T, -1)).mean(2))
         if not model.spiking:
-            motion[pathway] = model.motion[pathway](given.x_BSD)
-            add(f"MLP, {pathway}", motion[pathway].unflatten(1, (T, -1)).mean(2))
+            network = model.motion[pathway]
+            assert isinstance(network, MotionMLP)
+            layers[pathway] = network.outputs(given.x_BSD)
+            add(f"MLP, {pathway}", layers[pathway][-1].unflatten(1, (T, -1)).mean(2))
             continue
         traces = model.branch(pathway).trace(given.x_BSD, threshold_current=given.current_BS1)
         for index, (spikes_BSN, _) in enumerate(traces, start=1):
@@ -70,9 +73,9 @@ def outputs(model: MDFT, batch: Batch) -> dict[str, Tensor]:
                 add(f"a, v and rate of layer {index}, {pathway}", both)
         membrane_BTN = traces[-1][1].unflatten(1, (T, -1)).mean(2)
         add(f"membrane of the last layer, {pathway}", membrane_BTN)
-        motion[pathway] = traces[-1][0]
+        layers[pathway] = [spikes_BSN for spikes_BSN, _ in traces]
     if isinstance(model.crm, CRM):
-        j = {p: accumulate(x.unflatten(1, (T, -1))) for p, x in motion.items()}
+        j = {p: accumulate(x[-1].unflatten(1, (T, -1))) for p, x in layers.items()}
         P = {}
         for pathway, x_BTD in (("audio", semantics.a_BTD), ("visual", semantics.v_BTD)):
             block: FusionBlock = getattr(model.crm, f"{pathway}_fusion")
@@ -82,9 +85,9 @@ def outputs(model: MDFT, batch: Batch) -> dict[str, Tensor]:
             add(f"P, {pathway}", P[pathway])
         add("F_av", model.crm.cross_modal(P["visual"], P["audio"], semantics.h_BTD, mask_BT))
     for readout in model.readouts:
-        given = motion, semantics.a_BTD, semantics.v_BTD, mask_BT
+        given = layers, semantics.a_BTD, semantics.v_BTD, mask_BT
         add(f"M, {type(readout).__name__}", readout(*given))
-    found["O_av"] = model.reason(semantics, motion, mask_BT)
+    found["O_av"] = model.reason(semantics, layers, mask_BT)
     found["O_av, reconstructed"] = model.reconstruct(found["O_av"])
     return found
 

@@ -98,7 +98,7 @@ def explain(
         )
         for p, given in inputs.items()
     ]
-    silent = {p: torch.zeros_like(spikes[-1]) for p, spikes in layers.items()}
+    silent = {p: [torch.zeros_like(x) for x in spikes] for p, spikes in layers.items()}
     still_BE = model.reason(semantics, silent, batch.mask_BT)
     still = Output(still_BE, model.reconstruct(still_BE), {})
     still_classifier = replace(classifier, embedder=lambda batch: embedded(still, batch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -107,7 +108,8 @@ class MDFT(nn.Module):
         )
         readouts = READOUTS[motion.value] if self.pathways else ()
         self.readouts = nn.ModuleList(
-            readout(D, self.pathways, config.dropout_projection) for readout in readouts
+            readout(D, self.pathways, motion.layers, config.dropout_projection)
+            for readout in readouts
         )
         if config.space == "joint":
             self.av_proj = Projection(D, D, E, config.dropout_projection)
@@ -139,8 +141,7 @@ class MDFT(nn.Module):
         semantics = self.semantics(batch)  # encoders, RJLU: eqs. (1)-(3)
         inputs = self._motion_inputs(semantics, batch)  # EGM, DAB, threshold: eqs. (4)-(7)
         layers = {p: self._layers(p, x) for p, x in inputs.items()}  # SNN: eqs. (8), (9)
-        motion = {pathway: outputs[-1] for pathway, outputs in layers.items()}
-        o_av_BE = self.reason(semantics, motion, batch.mask_BT)  # CRM, AV_proj: eqs. (10)-(12)
+        o_av_BE = self.reason(semantics, layers, batch.mask_BT)  # CRM, AV_proj: eqs. (10)-(12)
         spikes = layers if self.spiking else {}
         return Output(o_av_BE, self.reconstruct(o_av_BE), spikes)
 
@@ -162,23 +163,25 @@ class MDFT(nn.Module):
         """The inputs of each pathway of the motion branch for a batch, eqs. (4) to (7)."""
         return self._motion_inputs(self.semantics(batch), batch)
 
-    def reason(self, semantics: Semantics, motion: dict[str, Tensor], mask_BT: Tensor) -> Tensor:
+    def reason(
+        self, semantics: Semantics, layers: Mapping[str, Sequence[Tensor]], mask_BT: Tensor
+    ) -> Tensor:
         """CRM and projection, eqs. (10) to (12).
 
         Args:
             semantics: the contextual stream.
-            motion: pathway → output spikes (B,S,N) of its motion branch, from PyTorch or from a
-                simulator; empty without motion.
+            layers: pathway → spikes (B,S,N) of each layer of its motion branch, from PyTorch or
+                from a simulator; empty without motion.
             mask_BT: bool, True where the second exists.
 
         Returns:
             ``O_av`` (B,E).
         """
         T = mask_BT.shape[1]
-        j = {p: accumulate(output.unflatten(1, (T, -1))) for p, output in motion.items()}
+        j = {p: accumulate(outputs[-1].unflatten(1, (T, -1))) for p, outputs in layers.items()}
         F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
         for readout in self.readouts:
-            F_av_BTD = F_av_BTD + readout(motion, semantics.a_BTD, semantics.v_BTD, mask_BT)
+            F_av_BTD = F_av_BTD + readout(layers, semantics.a_BTD, semantics.v_BTD, mask_BT)
         return self.av_proj(masked_mean(F_av_BTD, mask_BT))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
@@ -224,7 +227,7 @@ class MDFT(nn.Module):
     def _layers(self, pathway: str, given: MotionInput) -> list[Tensor]:
         network = self.motion[pathway]
         if isinstance(network, MotionMLP):
-            return [network(given.x_BSD)]
+            return network.outputs(given.x_BSD)
         return self.branch(pathway).spikes(given.x_BSD, threshold_current=given.current_BS1)
 
     def _motion_inputs(self, semantics: Semantics, batch: Batch) -> dict[str, MotionInput]:

@@ -315,6 +315,13 @@ class MotionMLP(nn.Module):
             *(nn.Sequential(nn.Linear(width, neurons), nn.ReLU()) for width in widths)
         )
 
+    def outputs(self, x_BSF: Tensor) -> list[Tensor]:
+        """Output of each layer, (B,S,N), non-negative."""
+        outputs = [x_BSF]
+        for block in self.blocks:
+            outputs.append(block(outputs[-1]))
+        return outputs[1:]
+
     def forward(self, x_BSF: Tensor) -> Tensor:
-        """(B,S,N), non-negative."""
-        return self.blocks(x_BSF)
+        """Output of the last layer, (B,S,N), non-negative."""
+        return self.outputs(x_BSF)[-1]

@@ -128,10 +128,10 @@ def test_the_simulators_spikes_are_what_the_scores_are_made_of(run, clips, monke
     split = score_split(model, clips, *STAGE, 256, SimulatedMotion(model, backend))
     batch = clips.batch(np.concatenate([clips.splits[s] for s in STAGE]))
     with torch.no_grad():
-        outputs = {
-            p: 1 - model.branch(p)(given.x_BSD, threshold_current=given.current_BS1)
-            for p, given in model.motion_inputs(batch).items()
-        }
+        outputs = {}
+        for p, given in model.motion_inputs(batch).items():
+            layers = model.branch(p).spikes(given.x_BSD, threshold_current=given.current_BS1)
+            outputs[p] = [*layers[:-1], 1 - layers[-1]]
         o_av = model.reason(model.semantics(batch), outputs, batch.mask_BT).double()
         o_w = model.embed_words(torch.from_numpy(clips.words_CW[split.classes])).double()
     by_hand = ((o_av[:, None] - o_w[None]) ** 2).sum(2).sqrt().numpy()

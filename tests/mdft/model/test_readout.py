@@ -16,7 +16,7 @@ from tests.mdft.small import small_model
 
 pytestmark = pytest.mark.rounding
 
-B, T, K, D = 3, 4, 2, 6
+B, T, K, D, LAYERS = 3, 4, 2, 6, 2
 PATHWAYS = ("audio", "visual")
 MASK_BT = torch.arange(T) < torch.tensor([[4], [2], [3]])
 
@@ -25,8 +25,8 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def spikes() -> dict[str, torch.Tensor]:
-    return {p: torch.rand(B, T * K, D).round().double() for p in PATHWAYS}
+def spikes() -> dict[str, list[torch.Tensor]]:
+    return {p: list(torch.rand(LAYERS, B, T * K, D).round().double()) for p in PATHWAYS}
 
 
 def features() -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,14 +34,14 @@ def features() -> tuple[torch.Tensor, torch.Tensor]:
     return a_BTD, v_BTD
 
 
-def steps(output: dict[str, torch.Tensor]) -> np.ndarray:
-    return np.concatenate([output[p].numpy() for p in PATHWAYS], -1)
+def steps(output: dict[str, list[torch.Tensor]]) -> np.ndarray:
+    return np.concatenate([x.numpy() for p in PATHWAYS for x in output[p]], -1)
 
 
 def test_rates_as_a_value():
     """`W ĵ + b`, ĵ normalised over the seconds that exist."""
-    readout, output = LinearReadout(D, PATHWAYS, 0.0).double(), spikes()
-    rates = steps(output).reshape(B, T, K, 2 * D).mean(2)
+    readout, output = LinearReadout(D, PATHWAYS, LAYERS, 0.0).double(), spikes()
+    rates = steps(output).reshape(B, T, K, LAYERS * 2 * D).mean(2)
     exists = MASK_BT.numpy()
     mean, var = rates[exists].mean(0), rates[exists].var(0)
     linear = readout.layers[2]
@@ -55,7 +55,7 @@ def test_rates_as_a_value():
 
 def test_a_recurrence_over_the_bins():
     """The gated recurrent unit of Cho et al., bin by bin; the mean of a second's states."""
-    readout, output = RecurrentReadout(D, PATHWAYS, 0.0).double(), spikes()
+    readout, output = RecurrentReadout(D, PATHWAYS, LAYERS, 0.0).double(), spikes()
     p = {name: x.detach().numpy() for name, x in readout.named_parameters()}
     a_BTD, v_BTD = features()
     own = np.concatenate([a_BTD, v_BTD], -1) @ p["features.weight"].T
@@ -81,9 +81,9 @@ def test_a_recurrence_over_the_bins():
 
 @pytest.mark.parametrize("kind", [LinearReadout, RecurrentReadout])
 def test_padding_changes_no_value(kind: type[LinearReadout] | type[RecurrentReadout]):
-    readout, output = kind(D, PATHWAYS, 0.0).double(), spikes()
+    readout, output = kind(D, PATHWAYS, LAYERS, 0.0).double(), spikes()
     exists = MASK_BT.repeat_interleave(K, 1)[..., None]
-    other = {p: torch.where(exists, x, 1 - x) for p, x in output.items()}
+    other = {p: [torch.where(exists, x, 1 - x) for x in layers] for p, layers in output.items()}
     a_BTD, v_BTD = features()
     absent = (~MASK_BT)[..., None].double()
     found = readout(output, a_BTD, v_BTD, MASK_BT)
