@@ -87,6 +87,7 @@ def main() -> int:
     measured = facts(typed, recipe, range(command.seeds), command.jobs, runs)
     measured["data seeds"] = ", ".join(map(str, range(command.data_seeds)))
     measured["epochs"] = f"at most {command.epochs}, patience {command.patience or 'unlimited'}"
+    measured["steps of stages 1 and 2"] = f"at most {comparison.most_steps()}"
     measured["trials of each system"] = str(command.tune)
     write_comparison(command.table, blocks, texts, measured)
     for inputs, entries in blocks.items():

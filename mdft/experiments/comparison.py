@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from rich.console import Console
 
 from mdft.config.data import Inputs
 from mdft.config.train import TrainConfig
+from mdft.data.sources import load_clips
+from mdft.data.stages import STAGES
 from mdft.errors import require, unknown
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_figure import write_comparison_figure
@@ -166,6 +169,15 @@ class Comparison:
             if left:
                 seconds += left * _seconds(tried[0].config)
         return seconds / at_once / 3600
+
+    def most_steps(self) -> str:
+        """The largest number of optimiser steps in each stage, which is the same for all systems.
+
+        Systems in closed form have none.
+        """
+        clips, size = load_clips(self.config.data), self.config.batch_size
+        each = [math.ceil(len(clips.splits[stage.train]) / size) for stage in STAGES]
+        return " and ".join(str(steps * self.config.epochs) for steps in each)
 
     def _all(self) -> Iterator[tuple[Inputs, str]]:
         for inputs in self.inputs:
