@@ -1,7 +1,8 @@
 """``python -m mdft.experiments.spikes``: the runs and the probes of docs/spikes.md.
 
 Trains variants of MDFT, and baselines, on stage 1 alone and prints their validation scores; with
-``--probe`` also what a linear map recovers after each box. No test split is scored.
+``--probe`` also what a linear map recovers after each box, with ``--theta`` the scores with changed
+thresholds. No test split is scored.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Command:
     """Epochs of stage 1."""
     probe: bool = False
     """Print the table of probes, before and after training."""
+    theta: bool = False
+    """Print the scores with changed thresholds, after training."""
     cache: Path | None = None
     """Folder of the rendered clips, as in ``--data.cache``."""
     log: Path = Path("runs/spikes.jsonl")
@@ -53,8 +56,9 @@ def main(command: Command) -> int:
     if command.recipe not in BENCHMARKS:
         raise unknown("RECIPE", command.recipe, BENCHMARKS)
     from mdft.data.sources import load_clips
-    from mdft.experiments import boxes
+    from mdft.experiments import boxes, thresholds
     from mdft.model.mdft import MDFT
+    from mdft.systems.mdft import MDFTSystem
     from mdft.training.trainer import Trainer
 
     command.log.parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +106,10 @@ def main(command: Command) -> int:
                     for name, scores in after.items()
                 }
                 print(table(record["probes"]))
+            if command.theta and isinstance(trainer.model, MDFTSystem):
+                changes = thresholds.with_changes(trainer.model, clips)
+                record["thetas"] = {c: [s.hm, s.zsl, share] for c, (s, share) in changes.items()}
+                print(theta_table(record["thetas"]))
             with command.log.open("a") as log:
                 log.write(json.dumps(record) + "\n")
             print(
@@ -164,6 +172,16 @@ def table(probes: dict[str, list[float | None]]) -> str:
     for name, values in probes.items():
         cells = ["" if v is None else f"{100 * v:.1f}" for v in values]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def theta_table(changes: dict[str, list[float]]) -> str:
+    """The table of changed thresholds in Markdown."""
+    from mdft.experiments.thresholds import TITLES
+
+    lines = ["| θ | HM | ZSL | spikes changed |", "| --- | ---: | ---: | ---: |"]
+    for change, values in changes.items():
+        lines.append(f"| {TITLES[change]} | {' | '.join(f'{100 * v:.1f}' for v in values)} % |")
     return "\n".join(lines)
 
 
