@@ -67,7 +67,7 @@ def explain(
 ) -> Explanation:
     """Explain the prediction for one clip, as in the paper's Figure 6.
 
-    Without motion, no neuron of the last layer fires, so that the gates of eq. (10) are the same
+    Without motion, no neuron of the branch fires, so that the gates of eq. (10) are the same
     everywhere; everything else is unchanged.
 
     Args:
