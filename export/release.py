@@ -17,7 +17,7 @@ from mdft.files import write_atomic
 
 CARD = "MODEL_CARD.md"
 #: Largest total size of the files, bytes.
-MOST = 6_000_000
+MOST = 7_000_000
 
 
 @dataclass(frozen=True)
