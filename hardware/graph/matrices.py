@@ -47,8 +47,11 @@ def mapped(matrix: Matrix, function: Callable[[np.ndarray], np.ndarray]) -> Matr
 
 def identity(size: int) -> Matrix:
     """Return the identity matrix; sparse from 257 channels on."""
-    if size * size <= DENSE_IDENTITY:
-        return np.eye(size)
+    return np.eye(size) if size * size <= DENSE_IDENTITY else sparse_identity(size)
+
+
+def sparse_identity(size: int) -> Matrix:
+    """Return the identity matrix, sparse at any size."""
     return sparse.csr_array(sparse.eye_array(size, format="csr"))
 
 
@@ -74,10 +77,20 @@ def dense(matrix: Matrix) -> np.ndarray:
 
 
 def product(a: Matrix, b: Matrix) -> Matrix:
-    """Multiply two matrices; the product is sparse if both are."""
-    if is_sparse(a) and is_sparse(b):
+    """Multiply two matrices.
+
+    The product is sparse if both are, or if `b` is and has columns without values: these have no
+    connections, while a zero in a dense `a` is a connection of weight 0.
+    """
+    if not is_sparse(b):
+        return a @ b
+    if is_sparse(a):
         return sparse.csr_array(a @ b)
-    return a @ b
+    columns = np.unique(b.indices)
+    found = a @ b
+    if len(columns) == b.shape[1]:
+        return found
+    return _block(found, np.ones(len(found), bool), columns)
 
 
 def product_size(a: Matrix, b: Matrix) -> int:
@@ -85,6 +98,13 @@ def product_size(a: Matrix, b: Matrix) -> int:
     if is_sparse(a) and is_sparse(b):
         return int(np.diff(b.indptr).astype(np.int64)[a.indices].sum())
     return a.shape[0] * b.shape[1]
+
+
+def _block(matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Matrix:
+    """Return a sparse matrix of the values in these rows (a mask) and columns, zeros included."""
+    ends = np.concatenate([[0], np.cumsum(rows * len(columns))])
+    parts = (matrix[rows][:, columns].ravel(), np.tile(columns, int(rows.sum())), ends)
+    return sparse.csr_array(parts, shape=matrix.shape)
 
 
 def row_sums_of_magnitudes(matrix: Matrix) -> np.ndarray:
@@ -100,10 +120,13 @@ def column_counts(matrix: Matrix) -> np.ndarray:
 
 
 def rows_of(matrix: Matrix, rows: np.ndarray) -> Matrix:
-    """Return the matrix in which all rows but those of the mask (N,) are zero."""
-    kept = sparse.csr_array(scale_rows(rows.astype(float), sparse.csr_array(matrix)))
-    kept.eliminate_zeros()
-    return kept
+    """Return the sparse matrix that has the connections of these rows, a mask (N,), only."""
+    if not is_sparse(matrix):
+        return _block(matrix, rows, np.arange(matrix.shape[1]))
+    counts = np.diff(matrix.indptr)
+    kept = np.repeat(rows, counts)
+    ends = np.concatenate([[0], np.cumsum(counts * rows)])
+    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], ends), shape=matrix.shape)
 
 
 def times(x: np.ndarray, matrix: Matrix) -> np.ndarray:

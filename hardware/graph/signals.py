@@ -184,8 +184,9 @@ def delay(name: str, steps: np.ndarray, x: Signal) -> Signal:
         terms[ONES, 0] = Term(x.bias[:, None], 1, f"bias before {name}")
     found: dict[Source, Term] = {}
     for (source, earlier), term in terms.items():
+        whole = matrices.sparse_identity(term.width) if term.matrix is None else term.matrix
         for n in np.unique(flat).tolist():
-            matrix = matrices.rows_of(matrix_of(term), flat == n) if several else term.matrix
+            matrix = matrices.rows_of(whole, flat == n) if several else term.matrix
             one = Term(matrix, term.width, _joined(term.nodes, name))
             key = source, earlier + n  # two delays in series may add up to the same
             found[key] = _plus(found[key], one) if key in found else one

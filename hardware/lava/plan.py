@@ -1,11 +1,11 @@
 """A run of Lava as plain arrays: delays, resets and streams; Lava is not imported here.
 
 Only Dense processes delay, by one step each. If d, the depth of a population, is the largest number
-of Dense on a path to it, stream step τ (from 0) reaches it at Lava's step τ + 1 + d (from 1);
-signals on shorter paths get additional delays. The samples follow each other without a gap;
-`LIFReset` with offset 1 + d clears the state at the start of each sample. With synapses that have a
-delay of their own, as recurrent ones do, each sample is a run: else its last spikes would arrive in
-the next one.
+of Dense on a path to it, less the delays that the graph wants there, stream step τ (from 0) reaches
+it at Lava's step τ + 1 + d (from 1); signals on shorter paths get additional delays. The samples
+follow each other without a gap; `LIFReset` with offset 1 + d clears the state at the start of each
+sample. With synapses that have a delay of their own, as recurrent ones do, each sample is a run:
+else its last spikes would arrive in the next one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -122,7 +123,7 @@ def plan_float(
         dense = tuple(
             DensePlan(
                 s.source,
-                _delay(p.name, s, depths),
+                depths[p.name] - 1 - depths[s.source] + s.delay,
                 s.weight,
                 0,
                 GRADED_BITS if s.source in given else 0,
@@ -161,7 +162,7 @@ def plan_fixed(
         dense = tuple(
             DensePlan(
                 s.source,
-                _delay(p.name, s, depths),
+                depths[p.name] - 1 - depths[s.source] + s.delay,
                 s.weight.astype(np.int32),
                 s.weight_exp,
                 GRADED_BITS if s.graded else 0,
@@ -188,32 +189,46 @@ def _apart(populations: Iterable[Population | IntegerPopulation]) -> bool:
 
 
 def _depths(
-    whole: Iterable[Population | IntegerPopulation],
+    whole: Sequence[Population | IntegerPopulation],
     populations: Iterable[Population | IntegerPopulation],
     inputs: Iterable[str],
 ) -> dict[str, int]:
-    """Return the largest number of Dense on a path to each population; inputs have depth 0.
+    """Return how many steps after an input each population gets its signals; inputs have depth 0.
 
-    Synapses from a later population or the same one do not count. All groups of a population have
-    its depth; their names begin with its name and a space.
+    A population with a depth of at least one more than those of its sources, less the delays of
+    their synapses, can get each signal in time: the longest paths, found as by Bellman and Ford.
+    All groups of a population have its depth; their names begin with its name and a space.
+
+    Raises:
+        UserError: a cycle of k layers delivers less than k steps later; the message names it.
     """
-    depths = dict.fromkeys(inputs, 0)
-    for p in whole:
-        depths[p.name] = 1 + max(
-            (depths[s.source] for s in p.synapses if s.source in depths), default=0
-        )
-    return depths | {p.name: depths[p.name.split(" ")[0]] for p in populations}
+    depths = dict.fromkeys(inputs, 0) | {p.name: 1 for p in whole}
+    latest: dict[str, IntegerSynapses | Synapses] = {}
+    for _ in range(len(whole) + 1):
+        changed = None
+        for p in whole:
+            for s in p.synapses:
+                if depths[s.source] + 1 - s.delay > depths[p.name]:
+                    depths[p.name] = depths[s.source] + 1 - s.delay
+                    latest[p.name], changed = s, p.name
+        if changed is None:
+            return depths | {p.name: depths[p.name.split(" ")[0]] for p in populations}
+    assert changed is not None
+    raise UserError(_too_fast(changed, latest))
 
 
-def _delay(name: str, s: Synapses | IntegerSynapses, depths: dict[str, int]) -> int:
-    """Return the steps between a source and a population, without the one of the Dense."""
-    steps = depths[name] - 1 - depths[s.source] + s.delay
-    if steps < 0:
-        raise UserError(
-            f"{name}: receives from {s.source!r}, which follows it, {s.delay} steps later; Lava "
-            f"takes a step for each layer, {s.delay - steps} for this cycle"
-        )
-    return steps
+def _too_fast(name: str, latest: dict[str, Any]) -> str:
+    """Describe the cycle that raises a depth for ever, given each layer's latest source."""
+    for _ in latest:
+        name = latest[name].source  # one that leads to the cycle is left
+    layers, steps, at = [name], latest[name].delay, latest[name].source
+    while at != name:
+        layers, steps, at = [at, *layers], steps + latest[at].delay, latest[at].source
+    shown = " -> ".join([*layers[:8], *["..."] * (len(layers) > 8), layers[0]])
+    return (
+        f"{shown}: a cycle of {len(layers)} layers that delivers {steps} steps later; Lava takes a "
+        f"step for each layer, expected Delays of {len(layers) - steps} steps more"
+    )
 
 
 def connected(plan: Plan) -> list[Plan]:

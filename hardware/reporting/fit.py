@@ -54,8 +54,8 @@ class CoreFit:
             that the positions of a kernel share are counted at each position (unshared).
         state_bits: the bits of u, v and bias of all neurons.
         cores: the larger of the cores needed for the neurons and for the synapses.
-        axons_in: the channels into each of its cores; splitting a layer by neurons does not
-            reduce them.
+        axons_in: the channels of its sources, each source once whatever the delays, into each of
+            its cores; splitting a layer by neurons does not reduce them.
         axons_out: neurons of a core × cores that they connect to.
         fits: whether the axons are within the limit.
     """
@@ -113,10 +113,10 @@ def fit_cores(
     }
     fits = []
     for p in network.populations:
-        reached = sum(
-            cores[q.name] for q in network.populations for s in q.synapses if s.source == p.name
-        )
-        axons_in = sum(s.weight.shape[1] for s in p.synapses)
+        targets = [q for q in network.populations if any(s.source == p.name for s in q.synapses)]
+        reached = sum(cores[q.name] for q in targets)
+        # Synapses of several delays from one source share its axons.
+        axons_in = sum({s.source: s.weight.shape[1] for s in p.synapses}.values())
         axons_out = _ceil(p.size, cores[p.name]) * reached
         fits.append(
             CoreFit(

@@ -219,7 +219,7 @@ def _binary(signal: np.ndarray) -> bool:
 
 
 def _traffic(network: Network, name: str, signal: np.ndarray, grid: float | None) -> Traffic:
-    reached = sum(s.source == name for p in network.populations for s in p.synapses)
+    reached = sum(any(s.source == name for s in p.synapses) for p in network.populations)
     bits = None
     if np.isin(signal, (0, 1)).all():
         bits = 0

@@ -83,7 +83,8 @@ class Chain:
             self.back(name, shape, name, shape)
 
     def back(self, a: str, sent: tuple[int, ...], b: str, taken: tuple[int, ...]) -> None:
-        """Connect vectors by a recurrent Affine, other shapes by a Scale."""
+        """Connect vectors by a recurrent Affine, other shapes by a Scale; half of the long cycles
+        have a Delay, of 1 to 3 steps in each channel."""
         if len(sent) == 1 == len(taken):
             node = nir.Affine(self.weights(taken[0], sent[0]) / 2, self.weights(taken[0]) / 4)
         elif sent == taken:
@@ -93,13 +94,17 @@ class Chain:
         name = f"w_{a}_{b}"
         self.nodes = {name: node} | self.nodes  # the chain's last node stays last
         self.edges += [(a, name), (name, b)]
+        if a != b and self.rng.random() < 0.5:
+            last, name = name, f"d_{a}_{b}"
+            self.nodes = {name: nir.Delay(DT * self.rng.integers(1, 4, taken))} | self.nodes
+            self.edges = [*self.edges[:-1], (last, name), (name, b)]
         self.late.append((name, b))
 
     def delay(self) -> None:
         self.put(nir.Delay(DT * self.rng.integers(0, 4, self.shape)), self.shape)
 
 
-def random_chain(seed: int, mixed: bool = True, long_cycles: bool = True) -> Graph:
+def random_chain(seed: int, mixed: bool = True) -> Graph:
     """Return a graph, and its edges that deliver one step later."""
     g = Chain(seed, mixed)
     rng = g.rng
@@ -118,7 +123,7 @@ def random_chain(seed: int, mixed: bool = True, long_cycles: bool = True) -> Gra
             g.delay()
         g.neuron()
     vectors = [x for x in g.neurons if len(x[1]) == 1]
-    if long_cycles and len(vectors) == 2:
+    if len(vectors) == 2:
         (a, taken), (b, sent) = vectors
         g.back(b, sent, a, taken)
     g.put(nir.Output({"output": np.array(g.shape)}), g.shape)
@@ -132,3 +137,27 @@ def spikes_in(
     rng = np.random.default_rng(seed)
     widths = {n: int(np.prod(x.input_type["input"])) for n, x in graph.inputs.items()}
     return {n: (rng.random((batch, steps, w)) < 0.4).astype(float) for n, w in widths.items()}
+
+
+def lava_can(graph: nir.NIRGraph, late: list[tuple[str, str]]) -> bool:
+    """Whether every cycle delivers at least as many steps later as it has layers."""
+    after: dict[str, list[str]] = {name: [] for name in graph.nodes}
+    for a, b in graph.edges:
+        after[a].append(b)
+
+    def spare(name: str) -> int:
+        node = graph.nodes[name]
+        if isinstance(node, nir.Delay):
+            return round(float(np.min(node.delay)) / DT)
+        return -int(hasattr(node, "v_threshold"))
+
+    def walk(path: tuple[str, ...], steps: int) -> bool:
+        for b in after[path[-1]]:
+            then = steps + ((path[-1], b) in late)
+            if (b == path[0] and then < 0) or (
+                b not in path and not walk((*path, b), then + spare(b))
+            ):
+                return False
+        return True
+
+    return all(walk((b,), spare(b)) for _, b in late)

@@ -144,7 +144,7 @@ def test_neurobench_counts_the_same():
     pytest.importorskip("neurobench", reason=reason)
     rng = np.random.default_rng(5)
     weights = [
-        np.where(rng.random(shape) < 0.2, 0, rng.normal(0, 1.0, shape).round(1))
+        np.where(rng.random(shape) < 0.2, 0, rng.normal(0, 8, shape).round() / 8)
         for shape in ((16, 12), (16, 16), (8, 16))
     ]
     one, two = population("a", weights[0], "x"), population("b", weights[1], "a")
