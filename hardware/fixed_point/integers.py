@@ -13,6 +13,11 @@ from mdft.errors import UserError
 MESSAGE_LIMIT = (1 << 23) - 1  # graded spikes carry at most 24 bits
 STATE_SCALE = 64  # synaptic input and threshold are aligned 6 bits to the left
 STATE_LIMIT = 1 << 23  # u and v have 24 bits, signed
+WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mixed signs
+MAGNITUDE_LIMIT = 255  # 8 bits, where all weights have one sign
+EXPONENT_LIMIT = 7
+VTH_LIMIT = (1 << 17) - 1
+BIAS_LIMIT = 4095  # 13 bits, signed
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Matrices of connections, dense (np.ndarray) or sparse (scipy's csr_array).
 
 What a file holds as a dense weight stays dense; convolutions, pooling and delays of single
-channels are sparse.
+channels are sparse. Their column indices are sorted before another matrix shares them: scipy sorts
+indices in place, and the values of only one of the two matrices would follow.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def mapped(matrix: Matrix, function: Callable[[np.ndarray], np.ndarray]) -> Matr
     """
     if not is_sparse(matrix):
         return function(matrix)
+    matrix.sum_duplicates()
     data = function(matrix.data)
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
@@ -55,6 +57,7 @@ def identity(size: int) -> Matrix:
 def scale_rows(factors: np.ndarray, matrix: Matrix) -> Matrix:
     """Multiply each row by its factor."""
     if is_sparse(matrix):
+        matrix.sum_duplicates()
         repeated = np.repeat(factors, np.diff(matrix.indptr))
         data = repeated * matrix.data
         return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
