@@ -92,7 +92,7 @@ def main(args: list[str] | None = None) -> int:
             columns[reader.name] = column
             kept = sum("kept" in column["rows"][name] for name in found)
             if kept:
-                console.print(f"{reader.name}: {kept} results of {column['date']} are kept")
+                console.print(f"{reader.name}: results of {column['date']} are kept: {kept}")
             if config.json is not None:  # after each reader: a later one may take long
                 ordered = {n: columns[n] for n in READERS if n in columns}
                 write_whole(config.json, json.dumps({"readers": ordered}, indent=1) + "\n")

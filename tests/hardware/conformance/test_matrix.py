@@ -221,6 +221,6 @@ def test_the_command_keeps_results_of_a_reader_that_does_not_start(
     words = ("--readers", "norse", "--graphs", "lif", "--json", "c.json")
     status, out, err = run("hardware.conformance", *words, folder=tmp_path)
     assert status == 1 and "uv is not installed" in out, err
-    assert "norse: 1 results of 2026-01-02 are kept" in out
+    assert "norse: results of 2026-01-02 are kept: 1" in out
     found = json.loads((tmp_path / "c.json").read_text())["readers"]["norse"]
     assert found["rows"]["lif"].pop("kept") and found == column
