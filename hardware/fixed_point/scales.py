@@ -17,7 +17,7 @@ from hardware.fixed_point.integers import (
     WEIGHT_LIMIT,
     IntegerSynapses,
 )
-from hardware.graph.matrices import is_sparse, mapped, row_sums_of_magnitudes, values
+from hardware.graph.matrices import is_sparse, mapped, pruned, row_sums_of_magnitudes, values
 from hardware.graph.network import CONSTANTS, Population, Synapses
 
 THRESHOLD_BITS = 13  # a threshold of 2^13 units leaves 16 times as much for inputs and membranes
@@ -137,7 +137,7 @@ def notes_of(losses: Iterable[Loss]) -> tuple[str, ...]:
 def by_sign(s: Synapses) -> tuple[Synapses, ...]:
     """Split positive and negative weights into synapses of their own, without those all zero."""
     halves = [mapped(s.weight, lambda x, f=f: f(x, 0.0)) for f in (np.maximum, np.minimum)]
-    return tuple(replace(s, weight=half) for half in halves if values(half).any()) or (s,)
+    return tuple(replace(s, weight=pruned(h)) for h in halves if values(h).any()) or (s,)
 
 
 def _parts(synapses: Iterable[Synapses], grids: Mapping[str, float]) -> list[Part]:

@@ -47,6 +47,15 @@ def mapped(matrix: Matrix, function: Callable[[np.ndarray], np.ndarray]) -> Matr
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
+def pruned(matrix: Matrix) -> Matrix:
+    """Return a sparse matrix without stored zeros; a dense one as it is."""
+    if not is_sparse(matrix):
+        return matrix
+    kept = matrix.copy()
+    kept.eliminate_zeros()
+    return kept
+
+
 def identity(size: int) -> Matrix:
     """Return the identity matrix; sparse from 257 channels on."""
     if size * size <= DENSE_IDENTITY:
@@ -107,6 +116,21 @@ def rows_of(matrix: Matrix, rows: np.ndarray) -> Matrix:
     kept = sparse.csr_array(scale_rows(rows.astype(float), sparse.csr_array(matrix)))
     kept.eliminate_zeros()
     return kept
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """Return the transposed matrix, as csr_array if it is sparse."""
+    return sparse.csr_array(matrix.T.tocsr()) if is_sparse(matrix) else matrix.T
+
+
+def times_columns(x: np.ndarray, columns_MN: Matrix) -> np.ndarray:
+    """Return x·columns for whole numbers x (…, M), int64; its cost is that of the nonzero x."""
+    flat = x.reshape(-1, x.shape[-1])
+    rows, channels = np.nonzero(flat.view(bool) if flat.dtype == np.uint8 else flat)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(flat)))])
+    events = flat[rows, channels].astype(np.int64)
+    active = sparse.csr_array((events, channels, starts), shape=flat.shape)
+    return (active @ columns_MN).toarray().reshape(*x.shape[:-1], columns_MN.shape[1])
 
 
 def times(x: np.ndarray, matrix: Matrix) -> np.ndarray:
