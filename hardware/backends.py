@@ -32,12 +32,14 @@ class Backend:
             Lava, which ignore the argument.
         run: (network, inputs (B, S, width) by name, runtime) → `Recording`. It raises a
             `UserError` that names the node if the backend cannot express it, before it runs.
+        exponents: whether its synapses have weight exponents.
     """
 
     name: str
     fixed: bool
     runtimes: tuple[str, ...]
     run: Callable[[Any, Inputs, str], Recording]
+    exponents: bool = True
 
 
 BACKENDS: dict[str, Backend] = {
@@ -47,7 +49,7 @@ BACKENDS: dict[str, Backend] = {
         Backend("lava_float", False, RUNTIMES, lava_float),
         Backend("reference_int", True, (), lambda net, x, _: reference_int(net, x)),
         Backend("lava_fixed", True, RUNTIMES, lava_fixed),
-        Backend("netx", True, RUNTIMES, netx),
+        Backend("netx", True, RUNTIMES, netx, exponents=False),
     )
 }
 
@@ -68,7 +70,15 @@ def find_backend(name: str, runtime: str = "inline") -> Backend:
 
 
 def prepare(
-    backend: Backend, network: Network, grids: Mapping[str, float]
+    backend: Backend,
+    network: Network,
+    grids: Mapping[str, float],
+    peaks: Mapping[str, float] | None = None,
 ) -> Network | IntegerNetwork:
-    """Return the network for the backend's `run`: quantised if the backend uses fixed point."""
-    return quantise(network, dict(grids)) if backend.fixed else network
+    """Return the network for the backend's `run`: quantised if the backend uses fixed point.
+
+    `grids` and `peaks` are those of `hardware.fixed_point.quantise.quantise`.
+    """
+    if not backend.fixed:
+        return network
+    return quantise(network, grids, peaks, exponents=backend.exponents)

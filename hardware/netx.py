@@ -43,7 +43,7 @@ def main(args: list[str] | None = None) -> int:
         from hardware.pair import read_pair
 
         pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt)
-        integers = quantise(pair.network, pair.grids)
+        integers = quantise(pair.network, pair.grids, pair.peaks, exponents=False)
         write_hdf5(integers, config.out)
         for note in (*pair.network.notes, *integers.notes):
             print(f"note: {note}")

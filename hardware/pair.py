@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardware.fixed_point.quantise import input_grids
+from hardware.fixed_point.quantise import input_grids, input_peaks
 from hardware.graph.graph import read_network
 from hardware.graph.network import DT, Network, Reset
 from hardware.manifest import check_manifest, sha256
@@ -22,6 +22,7 @@ class Pair:
         network: the graph.
         probe: inputs, spikes and membranes of the samples.
         grids: the grids of the inputs, from all samples: a limit must not change the arithmetic.
+        peaks: the largest magnitudes of the inputs, from all samples too.
         digests: the SHA-256 of the graph's and the probe's file.
     """
 
@@ -29,6 +30,7 @@ class Pair:
     network: Network
     probe: Probe
     grids: dict[str, float]
+    peaks: dict[str, float]
     digests: tuple[str, str]
 
 
@@ -63,4 +65,4 @@ def read_pair(
     check_manifest(graph, probe, pathway, digests)
     grids = input_grids(whole.inputs) | whole.grids
     part = whole if limit is None else first_samples(whole, limit)
-    return Pair(pathway, network, part, grids, digests)
+    return Pair(pathway, network, part, grids, input_peaks(whole.inputs), digests)

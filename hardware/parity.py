@@ -26,7 +26,12 @@ class Compared:
 
 
 def compared(
-    backend: Backend, network: Network, probe: Probe, grids: dict[str, float], runtime: str
+    backend: Backend,
+    network: Network,
+    probe: Probe,
+    grids: dict[str, float],
+    runtime: str,
+    peaks: dict[str, float] | None = None,
 ) -> Compared:
     """Run a backend on a probe and compare its spikes and membranes.
 
@@ -36,8 +41,9 @@ def compared(
         probe: the inputs, spikes and membranes.
         grids: the grids of the inputs.
         runtime: the runtime of Lava.
+        peaks: the largest magnitudes of the inputs, if they are known.
     """
-    prepared = prepare(backend, network, grids)
+    prepared = prepare(backend, network, grids, peaks)
     found = backend.run(prepared, probe.inputs, runtime)
     against = against_probe(network, probe, found)
     same = probe.arithmetic == ("loihi" if backend.fixed else "float")

@@ -69,9 +69,12 @@ def build(config: ReportConfig) -> tuple[Report, Material]:
     network, probe, grids = pair.network, pair.probe, pair.grids
     if not any(p.fires for p in network.populations):
         raise UserError(f"{config.graph}: has no neuron that fires, expected at least one")
-    integers, no_integers = _integers(network, grids)
+    integers, no_integers = _integers(network, grids, pair.peaks)
     oracle = BACKENDS[ORACLE].run(integers, probe.inputs, "") if integers else None
-    found = {n: compared(b, network, probe, grids, config.runtime) for n, b in backends.items()}
+    found = {
+        n: compared(b, network, probe, grids, config.runtime, pair.peaks)
+        for n, b in backends.items()
+    }
     samples, steps = next(iter(probe.inputs.values())).shape[:2]
     report = Report(
         graph=config.graph.name,
@@ -98,10 +101,10 @@ def build(config: ReportConfig) -> tuple[Report, Material]:
 
 
 def _integers(
-    network: Network, grids: dict[str, float]
+    network: Network, grids: dict[str, float], peaks: dict[str, float]
 ) -> tuple[IntegerNetwork | None, str | None]:
     try:
-        return quantise(network, grids), None
+        return quantise(network, grids, peaks), None
     except UserError as error:
         return None, str(error)
 

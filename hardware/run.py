@@ -70,7 +70,7 @@ def run(config: RunConfig) -> Result:
         limit=config.limit,
         reset=config.reset,
     )
-    found = compared(backend, pair.network, pair.probe, pair.grids, config.runtime)
+    found = compared(backend, pair.network, pair.probe, pair.grids, config.runtime, pair.peaks)
     if config.traces is not None:
         write_traces(found.recording, config.traces, backend.name, pair.pathway)
     batch, steps = next(iter(pair.probe.inputs.values())).shape[:2]

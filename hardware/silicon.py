@@ -14,7 +14,7 @@ from rich.table import Table
 
 from hardware.backends import BACKENDS
 from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation, IntegerSynapses
-from hardware.fixed_point.quantise import input_grids, quantise
+from hardware.fixed_point.quantise import input_grids, input_peaks, quantise
 from hardware.graph.network import DT, Network, Recording
 from mdft.cli import exit_status, parse
 from mdft.errors import UserError
@@ -254,7 +254,7 @@ def investigate(config: SiliconConfig) -> Findings:
     check_neuron(network)
     inputs = {next(iter(network.inputs)): chip.x[None, :, None]}
     integers = chip_network(network, config.constants)
-    ours = quantise(network, input_grids(inputs))
+    ours = quantise(network, input_grids(inputs), input_peaks(inputs))
     same, others, skipped = [difference(chip, formula(chip.x, config.constants), True)], [], []
     for backend in BACKENDS.values():
         if backend.name == "netx":  # it runs Lava's fixed point once more, from a file

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from hardware.backends import find_backend, prepare
 from hardware.fixed_point.integers import IntegerNetwork
-from hardware.fixed_point.quantise import check_grid, input_grids, input_notes
+from hardware.fixed_point.quantise import check_grid, input_grids, input_notes, input_peaks
 from hardware.graph.graph import DT, read_network
 from hardware.graph.network import Network, Recording, Reset, as_floats, check_inputs
 from mdft.errors import UserError, unknown
@@ -114,7 +114,7 @@ def simulate(
             raise unknown("grids: input", name, network.inputs)
         check_grid(f"grids: {name}", grid)
     all_grids = (input_grids(arrays) if simulator.fixed else {}) | dict(grids or {})
-    prepared = prepare(simulator, network, all_grids)
+    prepared = prepare(simulator, network, all_grids, input_peaks(arrays))
     if isinstance(prepared, IntegerNetwork):
         for note in (*input_notes(arrays, all_grids), *prepared.notes):
             warnings.warn(f"{backend}: {note}", UserWarning, stacklevel=2)

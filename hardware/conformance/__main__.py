@@ -33,7 +33,8 @@ class ConformanceConfig:
     seconds: float = 20.0
     """Limit of time for a graph in a reader."""
     json: Path | None = None
-    """Write the results to this file; columns of other readers that it has are kept."""
+    """Write the results to this file. Its other columns and rows are kept, and the results of a
+    reader that cannot be started, which are marked."""
     page: Path | None = None
     """Write the Markdown page to this file; needs --json."""
 
@@ -66,8 +67,8 @@ def main(args: list[str] | None = None) -> int:
             raise UserError(f"--seconds is {config.seconds:g}, expected above 0 and below 3600")
         # nir is slow to import
         from hardware.conformance.goldens import goldens
-        from hardware.conformance.page import digest, page, read
-        from hardware.conformance.run import as_json, run_reader
+        from hardware.conformance.page import merged, page, read
+        from hardware.conformance.run import run_reader
 
         every = goldens()
         for name in config.graphs:
@@ -86,13 +87,12 @@ def main(args: list[str] | None = None) -> int:
                 parts = (row.status, f"at step {row.first}" if row.first is not None else "")
                 text = " ".join(filter(None, (*parts, "; ".join(row.cause), row.message)))
                 console.print(f"{reader.name}  {name}: {text}", highlight=False, markup=False)
-            old = columns.get(reader.name, {}).get("rows", {})
-            new = {n: as_json(row) | {"digest": digest(rows[n])} for n, row in found.items()}
-            columns[reader.name] = {
-                "date": datetime.date.today().isoformat(),
-                "versions": versions,
-                "rows": {n: (old | new)[n] for n in every if n in old | new},
-            }
+            today = datetime.date.today().isoformat()
+            column = merged(columns.get(reader.name, {}), found, versions, every, today)
+            columns[reader.name] = column
+            kept = sum("kept" in column["rows"][name] for name in found)
+            if kept:
+                console.print(f"{reader.name}: results of {column['date']} are kept: {kept}")
             if config.json is not None:  # after each reader: a later one may take long
                 ordered = {n: columns[n] for n in READERS if n in columns}
                 write_whole(config.json, json.dumps({"readers": ordered}, indent=1) + "\n")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hardware.conformance.goldens import Golden
+from hardware.conformance.run import Row, as_json
 
 MARKS = {"equal": "=", "refused": "refused", "crashed": "crashed", "hangs": "hangs"}
 HEAD = """# NIR readers on golden graphs
@@ -25,7 +26,8 @@ is a deviation from this page, not from NIR.
 whose cause is listed below: the golden, stepped with that change, gives what the reader gave. The
 number behind it is the first step that differs. `?` is a deviation that no cause and no pair of
 causes explains; several causes may explain one, and then the first of the list is shown. `–` is not
-run. Readers run as their importers are documented, without changes to the graph.
+run. † is a result of an earlier run: the reader could not be started again. Readers run as their
+importers are documented, without changes to the graph.
 
 An own backend in fixed point (`reference_int`, `lava_fixed`, `netx`) rounds to integers: `~` is a
 deviation of it, for which no cause is looked for.
@@ -50,6 +52,39 @@ def digest(golden: Golden) -> str:
 def read(path: Path) -> dict[str, Any]:
     """The columns of an earlier JSON, by reader; none if there is no file."""
     return json.loads(path.read_text())["readers"] if path.is_file() else {}
+
+
+def merged(
+    old: dict[str, Any],
+    found: dict[str, Row],
+    versions: dict[str, str],
+    goldens: dict[str, Golden],
+    today: str,
+) -> dict[str, Any]:
+    """Return a reader's column after a run: rows that it did not run are those of earlier runs.
+
+    A row of a reader that could not be started replaces no earlier result; the result is kept, and
+    its `kept` is the day of the attempt.
+
+    Args:
+        old: the column so far; empty if there is none.
+        found: the rows of this run.
+        versions: the versions of this run; empty if the reader was never started.
+        goldens: all goldens, in the order of the column.
+        today: the date.
+    """
+    rows = dict(old.get("rows", {}))
+    for name, row in found.items():
+        earlier = rows.get(name, {"status": "absent"})
+        if row.status == "absent" and earlier["status"] != "absent":
+            rows[name] = earlier | {"kept": today}
+        else:
+            rows[name] = as_json(row) | {"digest": digest(goldens[name])}
+    return {
+        "date": today if versions or not old.get("versions") else old["date"],
+        "versions": versions or old.get("versions", {}),
+        "rows": {name: rows[name] for name in goldens if name in rows},
+    }
 
 
 def page(readers: dict[str, Any], goldens: dict[str, Golden]) -> str:
@@ -80,15 +115,16 @@ def page(readers: dict[str, Any], goldens: dict[str, Golden]) -> str:
 def _cell(row: dict[str, Any] | None, digest: str, causes: dict[str, str]) -> str:
     if row is None or row["digest"] != digest or row["status"] == "absent":
         return "–"
+    kept = " †" if "kept" in row else ""
     if row["status"] != "deviates":
-        return MARKS[row["status"]]
+        return MARKS[row["status"]] + kept
     cause = row.get("cause", ())
     if not cause:
         mark = "~" if "integers" in row.get("message", "") else "?"
-        return f"{mark} {row['first']}"
+        return f"{mark} {row['first']}{kept}"
     for text in cause:
         causes.setdefault(text, _letter(len(causes)))
-    return f"{'+'.join(causes[text] for text in cause)} {row['first']}"
+    return f"{'+'.join(causes[text] for text in cause)} {row['first']}{kept}"
 
 
 def _letter(k: int) -> str:
@@ -105,7 +141,9 @@ def _versions(readers: dict[str, Any]) -> str:
     lines = ["| reader | date | versions |", "|---|---|---|"]
     for name, column in readers.items():
         versions = ", ".join(f"{k} {v}" for k, v in column["versions"].items()) or "not started"
-        lines.append(f"| {name} | {column['date']} | {versions} |")
+        tried = max((row.get("kept", "") for row in column["rows"].values()), default="")
+        note = f" (†: it could not be started on {tried})" if tried else ""
+        lines.append(f"| {name} | {column['date']} | {versions}{note} |")
     return "\n".join(lines)
 
 

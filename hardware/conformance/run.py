@@ -75,6 +75,7 @@ class Process:
     """A reader that is running."""
 
     def __init__(self, reader: Reader, folder: Path) -> None:
+        words = command(reader, folder)
         environment = dict(os.environ)
         if reader.packages:
             environment.pop("PYTHONPATH", None)
@@ -82,7 +83,7 @@ class Process:
             environment["PYTHONPATH"] = str(ROOT)
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
         self.process = subprocess.Popen(
-            command(reader, folder),
+            words,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

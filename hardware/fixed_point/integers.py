@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from hardware.graph.matrices import Matrix, row_sums_of_magnitudes
+from hardware.graph.matrices import Matrix, added, mapped, row_sums_of_magnitudes, transposed
 from hardware.graph.network import Network, check_inputs, constants
 from mdft.errors import UserError
 
 MESSAGE_LIMIT = (1 << 23) - 1  # graded spikes carry at most 24 bits
 STATE_SCALE = 64  # synaptic input and threshold are aligned 6 bits to the left
 STATE_LIMIT = 1 << 23  # u and v have 24 bits, signed
+WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mixed signs
+MAGNITUDE_LIMIT = 255  # 8 bits, where all weights have one sign
+EXPONENT_LIMIT = 7
+VTH_LIMIT = (1 << 17) - 1
+BIAS_LIMIT = 4095  # 13 bits, signed
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,23 @@ class IntegerPopulation:
         """Number of neurons N."""
         return len(self.bias_mant)
 
+    @cached_property
+    def columns(self) -> dict[tuple[str, int], Matrix]:
+        """(source, delay) → the sum of its synapses weight << weight_exp, transposed, (M, N)."""
+        total: dict[tuple[str, int], Matrix] = {}
+        for s in self.synapses:
+            key, weight = (s.source, s.delay), mapped(s.weight, lambda k, e=s.weight_exp: k << e)
+            total[key] = added(total[key], weight) if key in total else weight
+        return {key: transposed(weight) for key, weight in total.items()}
+
+    @cached_property
+    def reach(self) -> list[tuple[str, np.ndarray]]:
+        """For each of the synapses, its source and Σ_j |weight_ij| << weight_exp, (N,)."""
+        return [
+            (s.source, row_sums_of_magnitudes(s.weight).astype(float) * 2**s.weight_exp)
+            for s in self.synapses
+        ]
+
 
 @dataclass(frozen=True)
 class IntegerNetwork:
@@ -94,12 +117,11 @@ def to_integers(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> dict[
         signals[name] = scaled.astype(np.int64)
     for name, x in constants(network.populations, batch, steps).items():
         signals[name] = x.astype(np.int64)
+    peaks = {name: float(np.abs(x).max()) for name, x in signals.items()}
     for p in network.populations:
         bound = np.zeros(p.size)
-        for s in p.synapses:
-            peak = np.abs(signals[s.source]).max() if s.source in signals else 1
-            sums = row_sums_of_magnitudes(s.weight).astype(float)
-            bound += sums * float(peak) * 2**s.weight_exp
+        for source, sums in p.reach:
+            bound += sums * peaks.get(source, 1.0)
         # Lava computes in int32 without checking; u itself wraps at 24 bits and is counted.
         memory = 0 if np.all(p.du == 4095) else STATE_LIMIT
         if bound.max() * STATE_SCALE + memory >= 2**31:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,26 +10,35 @@ from typing import Any
 import numpy as np
 
 from hardware.fixed_point.integers import (
+    BIAS_LIMIT,
+    EXPONENT_LIMIT,
+    MAGNITUDE_LIMIT,
     STATE_SCALE,
+    VTH_LIMIT,
+    WEIGHT_LIMIT,
     IntegerNetwork,
     IntegerPopulation,
     IntegerSynapses,
 )
 from hardware.fixed_point.lava_form import lava_form
+from hardware.fixed_point.scales import (
+    ON_LATTICE,
+    by_sign,
+    choose,
+    finer,
+    notes_of,
+    round_constant,
+    threshold,
+)
 from hardware.graph.matrices import mapped, values
-from hardware.graph.network import Network, Population, Synapses
+from hardware.graph.network import CONSTANTS, Network, Population, Synapses
 from mdft.errors import UserError
 
-WEIGHT_LIMIT = 127  # 8 bits; doubled, since Lava keeps only even integers of mixed signs
-MAGNITUDE_LIMIT = 255  # 8 bits, where all weights have one sign
 INPUT_LIMIT = (1 << 15) - 1  # with finer inputs a threshold needs more than 17 bits
 FINEST_EXPONENT = 24  # finer grids than 2**-24 are not tried
 WIDEST = 100  # a grid of 2**±100: products with it stay finite
 TINY = 1e-100
-VTH_LIMIT = (1 << 17) - 1
 THRESHOLD_OFF_GRID = 2.0**-8  # relative; rounding by less changes no spike on the grid
-BIAS_LIMIT = 4095  # 13 bits, signed
-EXPONENT_LIMIT = 7
 LOW_GAIN = 2.0**-7  # a threshold of as many bits more than the weights is out of reach
 
 
@@ -67,10 +77,16 @@ def check_grid(name: str, grid: float) -> None:
 
 
 def input_grids(inputs: dict[str, np.ndarray]) -> dict[str, float]:
-    """Return each input's grid: of 16 bits if all values lie on it, else the nearest of 8 bits."""
+    """Return each input's grid: of 16 bits if all values lie on it, else one of 255 units."""
     return {
-        name: grid_of(x, INPUT_LIMIT) or nearest_grid(x, WEIGHT_LIMIT) for name, x in inputs.items()
+        name: grid_of(x, INPUT_LIMIT) or nearest_grid(x, MAGNITUDE_LIMIT)
+        for name, x in inputs.items()
     }
+
+
+def input_peaks(inputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return the largest magnitude of each input."""
+    return {name: float(np.abs(x).max(initial=0.0)) for name, x in inputs.items()}
 
 
 def input_notes(inputs: dict[str, np.ndarray], grids: dict[str, float]) -> list[str]:
@@ -85,22 +101,33 @@ def input_notes(inputs: dict[str, np.ndarray], grids: dict[str, float]) -> list[
     ]
 
 
-def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
+def quantise(
+    network: Network,
+    grids: Mapping[str, float],
+    peaks: Mapping[str, float] | None = None,
+    *,
+    exponents: bool = True,
+) -> IntegerNetwork:
     """Quantise a network to Loihi's integers.
 
-    With w = k·s, inputs x = n·g (g = 1 for spikes) and e = 2 where the signs of k are mixed,
-    else 1 (mixed signs that need nine bits are two synapses of one sign, `split_signs`): the unit
-    of a population is the smallest s·g/e of its synapses that are not all
-    zero, and weight = e·k, weight_exp = log2(s·g / (e·unit)), both refined (2·k, exponent − 1)
-    while the exponent is above 7 and k below 8 bits; vth = floor(v_threshold / unit) (so that
-    v > vth and v > v_threshold agree on the grid), dv = 4096·decay,
-    bias_mant << bias_exp = 64·bias / unit. Weights on no grid are rounded to the nearest
-    8-bit grid, or to one of at least 5 bits in which the threshold and bias fit; `notes` has a
-    line about it.
+    A population whose parameters all lie on grids of powers of two becomes exact. With w = k·s,
+    inputs x = n·g (g = 1 for spikes) and e = 2 where the signs of k are mixed, else 1 (mixed signs
+    that need nine bits are two synapses of one sign, `split_signs`): its unit is the smallest
+    s·g/e of its synapses that are not all zero, weight = e·k, weight_exp = log2(s·g / (e·unit)),
+    both refined (2·k, exponent − 1) while the exponent is above 7 and k below 8 bits;
+    vth = floor(v_threshold / unit) (so that v > vth and v > v_threshold agree on the grid),
+    dv = 4096·decay, bias_mant << bias_exp = 64·bias / unit.
+
+    For any other population `hardware.fixed_point.scales.choose` chooses the unit, a real number;
+    `notes` has a line about everything that was rounded.
 
     Args:
         network: a lowered graph; it is rewritten by `hardware.fixed_point.lava_form` first.
         grids: the power-of-two grid of each input, see `input_grids`.
+        peaks: the largest magnitude of each input, see `input_peaks`; without it 255 units of its
+            grid. It has no effect on an exact population.
+        exponents: whether a population that is not exact may use weight exponents to make its unit
+            finer; netx has none.
 
     Raises:
         UserError: Lava's LIF cannot express a population, or its values leave a range that Lava
@@ -108,11 +135,11 @@ def quantise(network: Network, grids: dict[str, float]) -> IntegerNetwork:
     """
     notes: list[str] = []
     form = lava_form(network)
-    populations = tuple(
-        _population(p, grids, notes, _rate(before, network.dt))
+    made = [
+        _population(p, grids, peaks or {}, exponents, _rate(before, network.dt), notes)
         for before, p in zip(network.populations, form.populations, strict=True)
-    )
-    return IntegerNetwork(network, populations, dict(grids), tuple(notes))
+    ]
+    return IntegerNetwork(network, tuple(made), dict(grids), tuple(notes))
 
 
 def _rate(p: Population, dt: float) -> str:
@@ -127,19 +154,52 @@ def _rate(p: Population, dt: float) -> str:
 
 
 def _population(
-    p: Population, grids: dict[str, float], notes: list[str], rate: str
+    p: Population,
+    grids: Mapping[str, float],
+    peaks: Mapping[str, float],
+    exponents: bool,
+    rate: str,
+    notes: list[str],
 ) -> IntegerPopulation:
-    scaled, needed = [], _needed_unit(p)
-    for s in (part for synapses in p.synapses for part in split_signs(synapses)):
-        w = values(s.weight)
-        step = grid_of(w, MAGNITUDE_LIMIT)  # mixed signs are below 128, or split
-        if step is None:
-            nearest = nearest_grid(w, WEIGHT_LIMIT)
-            step = min(max(nearest, 2 * needed / grids.get(s.source, 1.0)), 8 * nearest)
-            error = np.abs(w - np.round(w / step) * step).max()
-            notes.append(
-                f"{s.nodes}: weights rounded to multiples of {step:g}, by up to {error:.3g}"
-            )
+    every = [
+        (s, grid_of(values(s.weight), MAGNITUDE_LIMIT))  # mixed signs are below 128, or split
+        for synapses in p.synapses
+        for s in split_signs(synapses)
+    ]
+    sent = [(s, step) for s, step in every if s.source not in CONSTANTS]
+    said: list[str] = []
+    if all(step is not None for _, step in every):
+        unit, synapses = _on_grids(every, grids, _needed_unit(p))
+        found = _with(p, unit, synapses, False, rate, said)
+        if said and exponents:  # another constant is rounded: it loses less in a finer unit
+            said = []
+            unit, synapses = _halved(unit, synapses, finer(p, unit, grids, peaks))
+            found = _with(p, unit, synapses, False, rate, said)
+    elif all(step is not None for _, step in sent) and any(values(s.weight).any() for s, _ in sent):
+        unit, synapses = _on_grids(sent, grids, _needed_unit(p))
+        if exponents:
+            unit, synapses = _halved(unit, synapses, finer(p, unit, grids, peaks))
+        for s in p.synapses:
+            if s.source in CONSTANTS:
+                rounded, lost = round_constant(s, unit)
+                synapses += rounded
+                said += notes_of(lost)
+        found = _with(p, unit, synapses, False, rate, said)
+    else:
+        scale = choose(p, grids, peaks, exponents)
+        said += scale.notes
+        found = _with(p, scale.unit, scale.synapses, True, rate, said)
+    notes += said
+    return found
+
+
+def _on_grids(
+    exact: Sequence[tuple[Synapses, float | None]], grids: Mapping[str, float], needed: float
+) -> tuple[float, tuple[IntegerSynapses, ...]]:
+    """Return the unit of weights that are multiples of the given steps, and their integers."""
+    scaled = []
+    for s, step in exact:
+        assert step is not None
         k = mapped(s.weight, partial(_units, step))
         even = 2 if (values(k) > 0).any() and (values(k) < 0).any() else 1
         scaled.append((s, k * even, step * grids.get(s.source, 1.0) / even, WEIGHT_LIMIT * even))
@@ -150,14 +210,44 @@ def _population(
         if values(k).any():
             k, exponent = _shift(k, round(np.log2(one / unit)), limit, s.nodes)
         synapses.append(IntegerSynapses(s.source, k, exponent, s.source in grids, s.delay))
+    return unit, tuple(synapses)
+
+
+def _halved(
+    unit: float, synapses: tuple[IntegerSynapses, ...], times: int
+) -> tuple[float, tuple[IntegerSynapses, ...]]:
+    """Halve the unit as often as the weights and exponents of 8 and 3 bits can follow."""
+    for s in synapses:
+        peak = int(np.abs(values(s.weight)).max(initial=0))
+        if peak:
+            left = (WEIGHT_LIMIT * 2 // peak).bit_length() - 1
+            times = min(times, EXPONENT_LIMIT - s.weight_exp + left)
+    finer_synapses = []
+    for s in synapses:
+        k, exponent = s.weight, s.weight_exp
+        if values(k).any():
+            k, exponent = _shift(k, exponent + times, 2 * WEIGHT_LIMIT, s.source)
+        finer_synapses.append(replace(s, weight=k, weight_exp=exponent))
+    return unit / 2**times, tuple(finer_synapses)
+
+
+def _with(
+    p: Population,
+    unit: float,
+    synapses: tuple[IntegerSynapses, ...],
+    rounded: bool,
+    rate: str,
+    notes: list[str],
+) -> IntegerPopulation:
+    """Return the population with this unit, and add what its other constants lose to the notes."""
     bias_mant, bias_exp = _bias(p, unit, notes)
     return IntegerPopulation(
         p.name,
-        tuple(synapses),
+        synapses,
         bias_mant,
         bias_exp,
         _decay(p, notes),
-        _threshold(p, unit, notes, rate) if p.fires else VTH_LIMIT,
+        _threshold(p, unit, rounded, notes, rate) if p.fires else VTH_LIMIT,
         unit,
         4095 if p.current is None else _current_decay(p.name, p.current.decay, notes),
         p.fires,
@@ -184,8 +274,7 @@ def split_signs(s: Synapses) -> tuple[Synapses, ...]:
     w = values(s.weight)
     if grid_of(w, WEIGHT_LIMIT) or not grid_of(w, MAGNITUDE_LIMIT):
         return (s,)
-    parts = [mapped(s.weight, lambda x, f=f: f(x, 0.0)) for f in (np.maximum, np.minimum)]
-    return tuple(replace(s, weight=part) for part in parts if values(part).any())
+    return by_sign(s)
 
 
 def _needed_unit(p: Population) -> float:
@@ -241,8 +330,10 @@ def _note_decay(
         notes.append(f"{name}: {what} rounded to multiples of 1/4096, by up to {worst:.3g}")
 
 
-def _threshold(p: Population, unit: float, notes: list[str], rate: str) -> int | np.ndarray:
-    vth = np.floor(p.v_threshold / unit)
+def _threshold(
+    p: Population, unit: float, rounded: bool, notes: list[str], rate: str
+) -> int | np.ndarray:
+    vth = threshold(p.v_threshold, unit) if rounded else np.floor(p.v_threshold / unit)
     if bad := np.flatnonzero((vth <= 0) | (vth > VTH_LIMIT)).tolist():
         i = bad[0]
         raise UserError(
@@ -272,6 +363,7 @@ def _bias(p: Population, unit: float, notes: list[str]) -> tuple[np.ndarray, int
             f"membrane units, expected at most {BIAS_LIMIT << EXPONENT_LIMIT}"
         )
     mant = np.round(target / 2**needed)
-    error = np.abs(mant * 2**needed - target).max() * unit / STATE_SCALE
-    notes.append(f"{p.name}: bias rounded by up to {error:.3g}")
+    error = np.abs(mant * 2**needed - target).max()
+    if error > ON_LATTICE:
+        notes.append(f"{p.name}: bias rounded by up to {error * unit / STATE_SCALE:.3g}")
     return mant.astype(np.int64), needed

@@ -1,7 +1,8 @@
 """Matrices of connections, dense (np.ndarray) or sparse (scipy's csr_array).
 
 What a file holds as a dense weight stays dense; convolutions, pooling and delays of single
-channels are sparse.
+channels are sparse. Their column indices are sorted before another matrix shares them: scipy sorts
+indices in place, and the values of only one of the two matrices would follow.
 """
 
 from __future__ import annotations
@@ -41,8 +42,18 @@ def mapped(matrix: Matrix, function: Callable[[np.ndarray], np.ndarray]) -> Matr
     """
     if not is_sparse(matrix):
         return function(matrix)
+    matrix.sum_duplicates()
     data = function(matrix.data)
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def pruned(matrix: Matrix) -> Matrix:
+    """Return a sparse matrix without stored zeros; a dense one as it is."""
+    if not is_sparse(matrix):
+        return matrix
+    kept = matrix.copy()
+    kept.eliminate_zeros()
+    return kept
 
 
 def identity(size: int) -> Matrix:
@@ -58,6 +69,7 @@ def sparse_identity(size: int) -> Matrix:
 def scale_rows(factors: np.ndarray, matrix: Matrix) -> Matrix:
     """Multiply each row by its factor."""
     if is_sparse(matrix):
+        matrix.sum_duplicates()
         repeated = np.repeat(factors, np.diff(matrix.indptr))
         data = repeated * matrix.data
         return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
@@ -127,6 +139,21 @@ def rows_of(matrix: Matrix, rows: np.ndarray) -> Matrix:
     kept = np.repeat(rows, counts)
     ends = np.concatenate([[0], np.cumsum(counts * rows)])
     return sparse.csr_array((matrix.data[kept], matrix.indices[kept], ends), shape=matrix.shape)
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """Return the transposed matrix, as csr_array if it is sparse."""
+    return sparse.csr_array(matrix.T.tocsr()) if is_sparse(matrix) else matrix.T
+
+
+def times_columns(x: np.ndarray, columns_MN: Matrix) -> np.ndarray:
+    """Return x·columns for whole numbers x (…, M), int64; its cost is that of the nonzero x."""
+    flat = x.reshape(-1, x.shape[-1])
+    rows, channels = np.nonzero(flat.view(bool) if flat.dtype == np.uint8 else flat)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(flat)))])
+    events = flat[rows, channels].astype(np.int64)
+    active = sparse.csr_array((events, channels, starts), shape=flat.shape)
+    return (active @ columns_MN).toarray().reshape(*x.shape[:-1], columns_MN.shape[1])
 
 
 def times(x: np.ndarray, matrix: Matrix) -> np.ndarray:

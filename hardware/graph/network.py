@@ -16,7 +16,7 @@ OUT_OF_RANGE = 1e200  # of computed values
 #: NumPy only warns of an overflow; `check_range` then refuses the values.
 UNCHECKED: Any = {"over": "ignore", "invalid": "ignore"}
 # Names of added inputs; NIR names cannot contain a space, so they do not collide.
-ONES, START = "constant 1", "first step"
+ONES, START = CONSTANTS = "constant 1", "first step"
 Reset = Literal["to-value", "subtract"]  # what a spike does to v
 DT = 1e-4  # seconds per step, as in snnTorch and Lava; NIR stores only tau
 

@@ -9,8 +9,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation, IntegerSynapses
-from hardware.fixed_point.quantise import BIAS_LIMIT, MAGNITUDE_LIMIT, WEIGHT_LIMIT
+from hardware.fixed_point.integers import (
+    BIAS_LIMIT,
+    MAGNITUDE_LIMIT,
+    WEIGHT_LIMIT,
+    IntegerNetwork,
+    IntegerPopulation,
+    IntegerSynapses,
+)
 from hardware.graph.matrices import is_sparse
 from mdft.errors import UserError
 

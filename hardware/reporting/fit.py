@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware.fixed_point.integers import IntegerNetwork, IntegerPopulation
-from hardware.fixed_point.quantise import BIAS_LIMIT
+from hardware.fixed_point.integers import BIAS_LIMIT, IntegerNetwork, IntegerPopulation
 from hardware.graph.matrices import stored, values
 from hardware.graph.network import Network
 

@@ -15,7 +15,7 @@ from hardware.conformance.__main__ import chosen
 from hardware.conformance.diagnose import CAUSES, Variation, diagnose, first_difference
 from hardware.conformance.evaluate import evaluate
 from hardware.conformance.goldens import Golden, flattened, goldens
-from hardware.conformance.page import digest, page
+from hardware.conformance.page import digest, merged, page
 from hardware.conformance.readers import READERS, Reader
 from hardware.conformance.run import Row, as_json, judge, run_reader
 from hardware.simulation import load, simulate
@@ -143,6 +143,26 @@ def test_the_page():
     assert "- c, lif: `refused: ValueError: no`" in text
 
 
+def test_a_reader_that_cannot_be_started_keeps_its_earlier_results():
+    three = {n: GOLDENS[n] for n in ("lif", "lif-r-3", "linear")}
+    ran = {"lif": Row("equal"), "lif-r-3": Row("deviates", 3)}
+    before = merged({}, ran, {"python": "3.11"}, three, "2026-01-02")
+    assert before["date"] == "2026-01-02" and list(before["rows"]) == ["lif", "lif-r-3"]
+    absent = {n: Row("absent", message="no uv") for n in ("lif", "linear")}
+    after = merged(before, absent, {}, three, "2026-03-04")
+    assert (after["date"], after["versions"]) == ("2026-01-02", {"python": "3.11"})
+    assert after["rows"]["lif"] == before["rows"]["lif"] | {"kept": "2026-03-04"}
+    assert after["rows"]["lif-r-3"] == before["rows"]["lif-r-3"]
+    assert after["rows"]["linear"]["status"] == "absent"
+    text = page({"a": after}, three)
+    assert "| `lif` β = 1/2, r = τ/dt | = † |" in text
+    assert "| a | 2026-01-02 | python 3.11 (†: it could not be started on 2026-03-04) |" in text
+    again = merged(after, {"lif": Row("equal")}, {"python": "3.12"}, three, "2026-05-06")
+    assert again["rows"]["lif"] == before["rows"]["lif"] and again["date"] == "2026-05-06"
+    first = merged({}, absent, {}, three, "2026-03-04")
+    assert first["date"] == "2026-03-04" and first["versions"] == {}
+
+
 def test_the_committed_page_is_that_of_the_json():
     docs = Path(__file__).resolve().parents[3] / "docs"
     readers = json.loads((docs / "conformance.json").read_text())["readers"]
@@ -189,3 +209,18 @@ def test_the_command_keeps_the_columns_of_others(tmp_path: Path):
         "linear",
     ]
     assert "| `lif` β = 1/2, r = τ/dt | = | – |" in (tmp_path / "c.md").read_text()
+
+
+def test_the_command_keeps_results_of_a_reader_that_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("hardware.conformance.run.shutil.which", lambda *_, **__: None)
+    row = {"status": "equal", "digest": digest(GOLDENS["lif"])}
+    column = {"date": "2026-01-02", "versions": {"norse": "1"}, "rows": {"lif": row}}
+    (tmp_path / "c.json").write_text(json.dumps({"readers": {"norse": column}}))
+    words = ("--readers", "norse", "--graphs", "lif", "--json", "c.json")
+    status, out, err = run("hardware.conformance", *words, folder=tmp_path)
+    assert status == 1 and "uv is not installed" in out, err
+    assert "norse: results of 2026-01-02 are kept: 1" in out
+    found = json.loads((tmp_path / "c.json").read_text())["readers"]["norse"]
+    assert found["rows"]["lif"].pop("kept") and found == column

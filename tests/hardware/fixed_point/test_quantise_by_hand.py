@@ -55,37 +55,28 @@ BY_HAND: dict[str, tuple[list, dict[str, Any], list, float, int, list[str]]] = {
     "the grid of an input counts": ([HALF], {"grid": 0.25}, [([2, 1], 0)], 0.125, 8, []),
     "spikes have the grid 1": ([("s", [1.0, 0.5])], {"grid": 0.25}, [([2, 1], 0)], 0.5, 2, []),
     "255 of one sign": ([("x", [255.0, 1.0])], {}, [([255, 1], 0)], 1.0, 1, []),
-    # 256/127 is above 2
+    # Of the steps in which 256 is whole, 256/255 leaves 1 nearest to a whole number of them.
     "256 of one sign": (
-        [("x", [256.0, 1.0])], {"theta": 100}, [([64, 0], 0)], 4.0, 25,
-        ["w_0: weights rounded to multiples of 4, by up to 1"],
+        [("s", [256.0, 1.0])], {"theta": 100}, [([255, 1], 6)], 256 / 255 / 64, 6375,
+        ["w_0: weights rounded to multiples of 1.00392, by up to 0.00392"],
     ),
-    "the nearest 8 bits": (
-        [THIRD], {}, [([64, 21], 0)], 2.0**-6, 64,
-        ["w_0: weights rounded to multiples of 0.015625, by up to 0.00521"],
-    ),
-    # 2000/131071 is below 2^-6: weights of twice that step
+    # 1 and 1/3 are whole in steps of 1/129 = 1/3/43; a 32nd of it lies between 2^-13 and 2^-12
+    "a step that is no power of two": ([("s", THIRD[1])], {}, [([129, 43], 5)], 1 / 4128, 4128, []),
+    # An unknown input of 255 units: 4/3·255 in 17 bits needs a unit of 0.00259
+    "an input that is as large as 8 bits": ([THIRD], {}, [([129, 43], 1)], 1 / 258, 258, []),
+    # 2000/131071 = 1/65.5
     "as many bits as the threshold leaves": (
-        [THIRD], {"theta": 2000}, [([32, 11], 0)], 2.0**-5, 64_000,
-        ["w_0: weights rounded to multiples of 0.03125, by up to 0.0104"],
+        [THIRD], {"theta": 2000}, [([33, 11], 0)], 1 / 33, 66_000, []
     ),
     "from spikes too": (
-        [("s", THIRD[1])], {"theta": 2000, "grid": 0.5}, [([32, 11], 0)], 2.0**-5, 64_000,
-        ["w_0: weights rounded to multiples of 0.03125, by up to 0.0104"],
+        [("s", THIRD[1])], {"theta": 2000, "grid": 0.5}, [([33, 11], 0)], 1 / 33, 66_000, []
     ),
     "for a graded input more": (
-        [THIRD], {"theta": 2000, "grid": 0.5}, [([16, 5], 0)], 2.0**-5, 64_000,
-        ["w_0: weights rounded to multiples of 0.0625, by up to 0.0208"],
+        [THIRD], {"theta": 2000, "grid": 0.5}, [([18, 6], 0)], 1 / 36, 72_000, []
     ),
-    # 100·64/(4095·128) is below 2^-6
-    "or as the bias leaves": (
-        [THIRD], {"bias": 100}, [([32, 11], 0)], 2.0**-5, 32,
-        ["w_0: weights rounded to multiples of 0.03125, by up to 0.0104"],
-    ),
-    "but five at least": (
-        [THIRD], {"theta": 10_000}, [([8, 3], 0)], 0.125, 80_000,
-        ["w_0: weights rounded to multiples of 0.125, by up to 0.0417"],
-    ),
+    # 100·64/(4095·128) = 1/81.9
+    "or as the bias leaves": ([THIRD], {"bias": 100}, [([66, 22], 0)], 1 / 66, 66, []),
+    "but five at least": ([THIRD], {"theta": 10_000}, [([9, 3], 0)], 1 / 9, 90_000, []),
     "the finest of several": (
         [ONE, ("s", [2.0**-6])], {}, [([1], 6), ([1], 0)], 2.0**-6, 64, []
     ),
@@ -116,8 +107,17 @@ BY_HAND: dict[str, tuple[list, dict[str, Any], list, float, int, list[str]]] = {
     ),
     "the largest threshold": ([ONE], {"theta": LIMIT}, [([1], 0)], 1.0, LIMIT, []),
     "a threshold off the grid": ([ONE], {"theta": 1.003}, [([1], 0)], 1.0, 1, []),
-    "a threshold far off the grid": (
-        [ONE], {"theta": 1.005}, [([1], 0)], 1.0, 1, ["n: threshold 1.005 rounded down to 1"]
+    # An input of 255 units leaves 512 for 1
+    "a threshold far off the grid": ([ONE], {"theta": 1.005}, [([4], 7)], 2.0**-9, 514, []),
+    "and with two synapses": (
+        [HALF, ("s", [2.0**-7])], {"theta": 1.005}, [([2, 1], 7), ([1], 1)], 2.0**-8, 257, []
+    ),
+    "and with spikes alone": ([("s", [1.0])], {"theta": 1.005}, [([32], 7)], 2.0**-12, 4116, []),
+    "as far as the weight can follow": (
+        [("s", [63.0])], {"theta": 1.005}, [([252], 7)], 2.0**-9, 514, []
+    ),
+    "where the unit is fine already": (
+        [ONE, ("s", [2.0**-13])], {"theta": 1.005}, [([64], 7), ([1], 0)], 2.0**-13, 8232, []
     ),
 }  # fmt: skip
 
@@ -132,33 +132,34 @@ def test_weights_units_and_thresholds(case: str):
     assert [(s.source, s.graded) for s in n.synapses] == [(s, s == "x") for s, _ in weights]
 
 
-# Unit 1: bias·64 in mantissa and exponent, the largest exponent that is exact.
+# bias·64/unit in mantissa and exponent, the largest exponent that is exact; unit 1 if it is.
 @pytest.mark.parametrize(
-    ("bias", "mantissa", "exponent", "notes"),
+    ("bias", "unit", "mantissa", "exponent", "notes"),
     [
-        (0.0, 0, 7, []),
-        (2.0, 1, 7, []),
-        (0.75, 3, 4, []),
-        (-1 / 64, -1, 0, []),
-        (8190.0, 4095, 7, []),
-        (-8190.0, -4095, 7, []),
-        (1 / 3, 21, 0, ["n: bias rounded by up to 0.00521"]),
-        # 4095.3 is above 4095: half as fine, 2047.65
-        (4095.3 / 64, 2048, 1, ["n: bias rounded by up to 0.0109"]),
-        (1.5 / 64, 2, 0, ["n: bias rounded by up to 0.00781"]),
-        (8000.3, 4000, 7, ["n: bias rounded by up to 0.3"]),
-        (1000.3, 4001, 4, ["n: bias rounded by up to 0.05"]),
+        (0.0, 1, 0, 7, []),
+        (2.0, 1, 1, 7, []),
+        (0.75, 1, 3, 4, []),
+        (-1 / 64, 1, -1, 0, []),
+        (8190.0, 1, 4095, 7, []),
+        (-8190.0, 1, -4095, 7, []),
+        # An input of 255 units leaves a unit of 1/512: 10,922.67, of which 4095·2^2 can be 2731
+        (1 / 3, 2**-9, 2731, 2, ["n: bias rounded by up to 4.07e-05"]),
+        # 262,099.2 = 2047.65·2^7
+        (4095.3 / 64, 2**-6, 2048, 7, ["n: bias rounded by up to 0.0109"]),
+        (1.5 / 64, 2**-9, 6, 7, []),
+        (8000.3, 1, 4000, 7, ["n: bias rounded by up to 0.3"]),
+        (1000.3, 2**-3, 4001, 7, ["n: bias rounded by up to 0.05"]),
     ],
 )
-def test_biases(bias: float, mantissa: int, exponent: int, notes: list[str]):
+def test_biases(bias: float, unit: float, mantissa: int, exponent: int, notes: list[str]):
     q = quantised(ONE, bias=bias)
     (n,) = q.populations
     assert (n.bias_mant.tolist(), n.bias_exp, list(q.notes)) == ([mantissa], exponent, notes)
-    assert n.bias_mant.dtype == np.int64
+    assert n.bias_mant.dtype == np.int64 and n.unit == unit
 
 
 def test_what_rounding_changes_in_a_bias_is_said_in_the_graphs_units():
-    q = quantised(HALF, bias=1 / 3)  # unit ½: 42.67 of 1/128
+    q = quantise(network(HALF, bias=1 / 3), {"x": 1.0}, exponents=False)  # 42.67 of 1/128
     assert q.populations[0].bias_mant.tolist() == [43]
     assert q.notes == ("n: bias rounded by up to 0.0026",)
 
@@ -169,9 +170,7 @@ def test_decays():
         assert (n.dv, n.du, q.notes) == (dv, 4095, ())
     (n,) = (q := quantised(ONE, decay=0.3, current=0.25, theta=2.5)).populations
     assert (n.name, n.dv, n.du, n.fires) == ("n", 1229, 1023, True)
-    assert q.notes == (
-        "n: decay 0.3 rounded to 1229/4096", "n: threshold 2.5 rounded down to 2",
-    )  # fmt: skip
+    assert q.notes == ("n: decay 0.3 rounded to 1229/4096",) and n.vth * n.unit == 2.5
     (n,) = (q := quantised(ONE, current=0.3)).populations
     assert n.du == 1228 and q.notes == ("n: decay 0.3 of the current rounded to 1229/4096",)
     assert not quantised(ONE, fires=False).populations[0].fires

@@ -39,7 +39,8 @@ def test_cores_are_the_larger_of_neurons_and_synaptic_memory():
         ((255, -3), 8),  # two synapses of one sign
         ((1, 0), 1),
         ((0, 0), 1),
-        ((1 / 3, -2.1), 8),  # on no grid: rounded to one of 8 bits
+        ((1 / 3, -2.1), 7),  # 10 and -63 steps of 1/30
+        ((np.pi, -np.e), 8),  # on no grid: two synapses of 8 bits
     ],
 )
 def test_bits_of_a_weight_are_those_of_its_integers(k: tuple[float, float], bits: int):
