@@ -23,14 +23,14 @@ from mdft.systems.ridge import ClosedForm
 
 _LEAST = 1e-12
 _MODALITIES = ("audio", "visual")
-_PARTS = ("weight_KD", "bias_K", "concepts_KW", "mean_D", "deviation_D")
+_PARTS = ("weight_KD", "bias_K", "prior_K", "concepts_KW", "mean_D", "deviation_D")
 
 
 class ConSE(ClosedForm):
     """The backbone `light` without training (:mod:`mdft.data.video.concepts`).
 
-    An embedding of a clip is the probabilities of all concepts of both networks; one of a class is
-    its mixture of concepts. Nothing is fitted to the clips: :meth:`prepare` undoes the
+    An embedding of a clip is the probabilities of all concepts of both networks, each divided by its
+    prior; one of a class is its mixture of concepts. Nothing is fitted to the clips: :meth:`prepare` undoes the
     standardisation of the features.
 
     Args:
@@ -50,21 +50,21 @@ class ConSE(ClosedForm):
                 self.register_buffer(f"{modality}_{part}", torch.zeros(shape, dtype=torch.float64))
 
     def embed_clips(self, batch: Batch) -> Embedded:
-        """Mean probabilities of the concepts over the seconds of each clip, (B,1,K_a+K_v)."""
+        """``p(k | clip) / p(k)`` of all concepts, the mean over the seconds, (B,1,K_a+K_v)."""
         found = []
         for modality, x_BTD in zip(_MODALITIES, (batch.audio_BTD, batch.visual_BTD), strict=True):
-            weight_KD, bias_K, _, mean_D, deviation_D = self._parts(modality)
+            weight_KD, bias_K, prior_K, _, mean_D, deviation_D = self._parts(modality)
             features_BTD = x_BTD[..., : len(mean_D)].double() * deviation_D + mean_D
             logits_BTK = features_BTD @ weight_KD.T + bias_K
             exclusive = modality == "visual"
             p_BTK = logits_BTK.softmax(-1) if exclusive else logits_BTK.sigmoid()
-            found.append(masked_mean(p_BTK, batch.mask_BT))
+            found.append(masked_mean(p_BTK, batch.mask_BT) / prior_K)
         return joint(torch.cat(found, dim=-1))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
         """The mixtures ``p(k | c)`` of both networks, (C,K_a+K_v)."""
         words_CW = F.normalize(words_CW.double(), dim=-1)
-        concepts = (self._parts(modality)[2] for modality in _MODALITIES)
+        concepts = (self._parts(modality)[3] for modality in _MODALITIES)
         return torch.cat([(words_CW @ c_KW.T / self.tau).softmax(-1) for c_KW in concepts], dim=-1)
 
     def distances(self, clips: Embedded, o_w_CE: Tensor) -> np.ndarray:
@@ -110,7 +110,7 @@ class ConSE(ClosedForm):
         scale = clips.scales.get(modality)
         mean_D = np.zeros(width) if scale is None else scale.mean_D[:width]
         deviation_D = np.ones(width) if scale is None else scale.deviation_D[:width]
-        values = (head.weight_KD, head.bias_K, concepts_KW, mean_D, deviation_D)
+        values = (head.weight_KD, head.bias_K, head.prior_K, concepts_KW, mean_D, deviation_D)
         arrays = {
             f"{modality}_{part}": np.array(value, dtype=np.float64)
             for part, value in zip(_PARTS, values, strict=True)

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from mdft.config.features import FeatureConfig, digest_of, yamnet_place
 from mdft.data.cache import cache_folder, fingerprint
 from mdft.data.video.backbone import Backbone, Evidence, Labeller, Language
-from mdft.data.video.concepts import Head, concept_names, mixtures
+from mdft.data.video.concepts import Head, concept_names, concept_priors, mixtures
 from mdft.data.video.minilm import WIDTH as SENTENCE
 from mdft.data.video.minilm import read_encoder
 from mdft.data.video.prompts import prompted
@@ -142,7 +142,9 @@ class Lite0:
         load_strictly(network, path, heads=r"$^")
         last = network._fc
         weight_KD, bias_K = last.weight.detach().numpy(), last.bias.detach().numpy()
-        self.head = Head(concept_names("imagenet"), weight_KD, bias_K, exclusive=True)
+        self.head = Head(
+            concept_names("imagenet"), weight_KD, bias_K, True, concept_priors("imagenet")
+        )
         network._fc = nn.Identity()
         self.network = network
 

@@ -44,7 +44,8 @@ def toy_backbone(clips: ClipSet) -> Backbone:
 
     def head(count: int, width: int, exclusive: bool) -> Head:
         names = [f"concept {k}" for k in range(count)]
-        return Head(names, rng.normal(size=(count, width)), rng.normal(size=count), exclusive)
+        weight_KD, bias_K = rng.normal(size=(count, width)), rng.normal(size=count)
+        return Head(names, weight_KD, bias_K, exclusive, prior_K=rng.uniform(0.1, 1, count))
 
     heads = {
         "audio": head(5, clips.audio_MD.shape[1], False),
