@@ -1,13 +1,14 @@
 """Classes that a network never saw, from the concepts that it knows.
 
 A network gives probabilities ``p(k | clip)`` of K concepts, such as ImageNet's classes. A text
-encoder gives vectors of unit length: v_k of the concepts, v_c of the candidate classes. ConSE
-(Norouzi et al., ICLR 2014) averages the vectors of the clip's concepts and takes the nearest
+encoder gives vectors of unit length: v_k of the concepts' names, v_c of the candidate classes.
+ConSE (Norouzi et al., ICLR 2014) averages the vectors of the clip's concepts and takes the nearest
 class. Here each class is a mixture of concepts instead,
 
     p(k | c) = softmax_k(v_c · v_k / τ),    p(clip | c) = Σ_k p(k | c) p(clip | k),
 
-and Bayes' rule gives ``p(clip | k) ∝ p(k | clip) / p(k)``, with p(k) the share of the network's
+where v_k is the nearest of the concept's names (AudioSet's ``Baby cry, infant cry`` has two), and
+Bayes' rule gives ``p(clip | k) ∝ p(k | clip) / p(k)``, with p(k) the share of the network's
 training clips that have concept k. (Half of AudioSet's clips have music: that a network finds it
 says little.) Normalised over the candidates, this is the share of what the network found that a
 class explains. A class whose vector is near to every other one then has no advantage, because its
@@ -37,7 +38,7 @@ class Head:
     """The last layer of a network: its concepts, and their probabilities from a feature vector.
 
     Attributes:
-        concepts: names of the K concepts.
+        concepts: the K concepts; the names of one are separated by ", ".
         weight_KD: float32.
         bias_K: float32.
         exclusive: whether exactly one concept is present (softmax), or any number (sigmoid).
@@ -49,6 +50,17 @@ class Head:
     bias_K: np.ndarray
     exclusive: bool
     prior_K: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all concepts, J of them."""
+        return [name for concept in self.concepts for name in concept.split(", ")]
+
+    @property
+    def first_K(self) -> np.ndarray:
+        """Place of each concept's first name in :attr:`names`, int64."""
+        counts = [len(concept.split(", ")) for concept in self.concepts]
+        return np.cumsum([0, *counts[:-1]])
 
     def probabilities(self, features_TD: np.ndarray) -> np.ndarray:
         """Probabilities of the concepts in each second, (T, K) float64."""
@@ -68,20 +80,24 @@ class Head:
         return Evidence(log_shares(mixtures_CK @ (p_K / self.prior_K)), heard)
 
 
-def mixtures(classes_CW: np.ndarray, concepts_KW: np.ndarray, tau: float = TAU) -> np.ndarray:
-    """``p(k | c) = softmax_k(v_c · v_k / τ)``, (C, K) float64.
+def mixtures(
+    classes_CW: np.ndarray, names_JW: np.ndarray, first_K: np.ndarray, tau: float = TAU
+) -> np.ndarray:
+    """``p(k | c) = softmax_k(max_j v_c · v_j / τ)`` over the names j of concept k, (C, K) float64.
 
     Args:
         classes_CW: vectors of the candidates, of unit length.
-        concepts_KW: vectors of the concepts, of unit length.
+        names_JW: vectors of the concepts' names, of unit length.
+        first_K: place of each concept's first name.
         tau: temperature τ.
 
     Example:
         >>> import numpy as np
-        >>> mixtures(np.eye(2)[:1], np.eye(2), tau=1.0).round(3).tolist()
+        >>> mixtures(np.eye(2)[:1], np.eye(2), np.arange(2), tau=1.0).round(3).tolist()
         [[0.731, 0.269]]
     """
-    return softmax(classes_CW.astype(np.float64) @ concepts_KW.T.astype(np.float64) / tau)
+    near_CJ = classes_CW.astype(np.float64) @ names_JW.T.astype(np.float64)
+    return softmax(np.maximum.reduceat(near_CJ, first_K, axis=1) / tau)
 
 
 def softmax(x_BK: np.ndarray) -> np.ndarray:

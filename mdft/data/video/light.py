@@ -219,7 +219,7 @@ class Concepts:
         classes_CW = prompted(sentence_vectors, names, prompts)
         heads = {"audio": audio, "visual": visual}
         found = {
-            modality: mixtures(classes_CW, sentence_vectors(head.concepts))
+            modality: mixtures(classes_CW, sentence_vectors(head.names), head.first_K)
             for modality, head in heads.items()
         }
         return cls(heads, found)

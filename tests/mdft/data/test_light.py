@@ -104,9 +104,20 @@ def test_weights_of_another_model_are_refused(tmp_path: Path):
 
 def test_mixtures_of_concepts_by_hand():
     """Concepts at 0° and 90°, a class at 0°: softmax of (1, 0) / τ."""
-    found = mixtures(np.array([[1.0, 0.0]]), np.eye(2), tau=0.5)
+    found = mixtures(np.array([[1.0, 0.0]]), np.eye(2), np.arange(2), tau=0.5)
     e = np.exp(2.0)
     np.testing.assert_allclose(found, [[e / (e + 1), 1 / (e + 1)]])
+
+
+def test_a_concept_is_as_near_as_its_nearest_name():
+    """Names at 0°, 90° and 180°, the first two of one concept; a class at 60°."""
+    names_JW = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    class_W = np.array([0.5, np.sqrt(3) / 2])
+    head = Head(["east, north", "west"], np.eye(2), np.zeros(2), False, prior_K=np.ones(2))
+    assert head.names == ["east", "north", "west"] and head.first_K.tolist() == [0, 2]
+    found = mixtures(class_W[None], names_JW, head.first_K, tau=1.0)
+    e = np.exp([np.sqrt(3) / 2, -0.5])
+    np.testing.assert_allclose(found[0], e / e.sum())
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
