@@ -85,26 +85,21 @@ class ZeroShot:
         Raises:
             UserError: the file cannot be read.
         """
-        clip = extract_clip(Path(path), self.config, keep_footage=True, strict=strict)
-        assert clip.footage is not None
-        silent = not clip.footage.sound.any()
-        found = self.of_features(clip, silent=silent)
-        if keep_footage:
-            return found
-        return Labelled(found.labels, found.evidence, found.remarks, silent, clip)
+        clip = extract_clip(Path(path), self.config, keep_footage=keep_footage, strict=strict)
+        return self.of_features(clip)
 
-    def of_features(self, clip: ClipFeatures, *, silent: bool = False) -> Labelled:
-        """Label a clip whose features were extracted.
+    def of_features(self, clip: ClipFeatures) -> Labelled:
+        """Label a clip whose features were extracted; a silent clip by its frames alone.
 
         Args:
             clip: its features.
-            silent: leave the sound out.
         """
         found = dict(self.labeller(clip.audio_TD, clip.visual_TD))
-        if silent:
+        remarks = list(clip.remarks)
+        if clip.silent:
             found.pop("audio", None)
-        labels = ranked(self.names, found)
-        return Labelled(labels, found, clip.remarks, silent, clip)
+            remarks.append("silent: labelled by its frames alone")
+        return Labelled(ranked(self.names, found), found, remarks, clip.silent, clip)
 
 
 def zero_shot(
