@@ -28,6 +28,7 @@ class Command:
         labels: CSV file with the columns clip (path in the folder) and label; default: the
             subfolders.
         prompt: texts with {} in place of the name, such as "a video of {}".
+        vectors: light: file of word vectors (word2vec, GloVe, npz), in place of MiniLM.
         features: feature networks and event camera; the backbone is light or clip-clap.
         jobs: number of clips processed at a time; -1: one per CPU core.
         engine: loky (processes), threading, sequential, or dask://HOST:PORT for a dask cluster
@@ -40,6 +41,7 @@ class Command:
     out: Path
     labels: Path | None = None
     prompt: tuple[str, ...] = ("{}",)
+    vectors: Path | None = None
     features: Annotated[FeatureConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: FeatureConfig(backbone=LIGHT)
     )
@@ -68,10 +70,9 @@ def main(command: Command) -> int:
     command.features.check()
     planned = plan(command.clips, command.features, names, command.labels, command.work)
     reading = planned.reading
-    labeller = zero_shot(command.features, names, command.prompt)
-    for note in (*reading.notes, labeller.backbone.note):
-        if note:
-            print(note)
+    labeller = zero_shot(command.features, names, command.prompt, command.vectors)
+    for note in (*reading.notes, *labeller.notes):
+        print(note)
     failed = read_all(reading, command.engine, command.jobs)
     done = [job for job in reading.jobs if job.name not in failed]
     if not done:

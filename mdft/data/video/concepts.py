@@ -87,7 +87,7 @@ def mixtures(
 
     Args:
         classes_CW: vectors of the candidates, of unit length.
-        names_JW: vectors of the concepts' names, of unit length.
+        names_JW: vectors of the concepts' names, of unit length; NaN for a name without one.
         first_K: place of each concept's first name.
         tau: temperature τ.
 
@@ -97,6 +97,7 @@ def mixtures(
         [[0.731, 0.269]]
     """
     near_CJ = classes_CW.astype(np.float64) @ names_JW.T.astype(np.float64)
+    near_CJ = np.where(np.isnan(near_CJ), -np.inf, near_CJ)
     return softmax(np.maximum.reduceat(near_CJ, first_K, axis=1) / tau)
 
 
