@@ -28,6 +28,7 @@ class Command:
         labels: CSV file with the columns clip (path in the folder) and label; default: the
             subfolders.
         prompt: texts with {} in place of the name, such as "a video of {}".
+        vectors: light: file of word vectors (word2vec, GloVe, npz), in place of MiniLM.
         features: feature networks and event camera; the backbone is light or clip-clap.
         jobs: number of clips processed at a time; -1: one per CPU core.
         engine: loky (processes), threading, sequential, or dask://HOST:PORT for a dask cluster
@@ -40,6 +41,7 @@ class Command:
     out: Path
     labels: Path | None = None
     prompt: tuple[str, ...] = ("{}",)
+    vectors: Path | None = None
     features: Annotated[FeatureConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: FeatureConfig(backbone=LIGHT)
     )
@@ -58,28 +60,27 @@ def main(command: Command) -> int:
         raise UserError(f"{command.clips}: no such folder, expected one with video files")
     # Imported here: --help and a mistyped flag need no torch.
     from mdft.data.files.splits import read_lines
-    from mdft.inference.gallery import read_entry, work
+    from mdft.inference.gallery import read_entry
     from mdft.inference.gallery_page import MODALITIES, right, write_gallery
     from mdft.inference.gallery_plan import plan
+    from mdft.inference.reading import read_all
     from mdft.inference.zero_shot import zero_shot
 
     names = read_lines(command.classes)
     command.features.check()
     planned = plan(command.clips, command.features, names, command.labels, command.work)
-    labeller = zero_shot(command.features, names, command.prompt)
-    for note in (*planned.notes, labeller.backbone.note):
-        if note:
-            print(note)
-    failed = work(planned.jobs, planned.out, command.engine, command.jobs)
-    done = [job for job in planned.jobs if job.name not in failed]
+    reading = planned.reading
+    labeller = zero_shot(command.features, names, command.prompt, command.vectors)
+    for note in (*reading.notes, *labeller.notes):
+        print(note)
+    failed = read_all(reading, command.engine, command.jobs)
+    done = [job for job in reading.jobs if job.name not in failed]
     if not done:
         raise UserError(
-            f"{command.clips}: none of its {len(planned.jobs)} clips could be read; the first: "
+            f"{command.clips}: none of its {len(reading.jobs)} clips could be read; the first: "
             f"{next(iter(failed.values()))}"
         )
-    entries = [
-        read_entry(job, names, labeller.labeller, planned.truths.get(job.name)) for job in done
-    ]
+    entries = [read_entry(job, labeller, planned.truths.get(job.name)) for job in done]
     messages = [f"skipped: {message}" for message in failed.values()]
     write_gallery(command.out, command.clips.resolve().name, names, entries, messages)
     for message in messages:

@@ -22,6 +22,8 @@ from mdft.config.features import ZERO_SHOT, FeatureConfig
 from mdft.errors import UserError, printable, require
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mdft.data.video.clip import ClipFeatures
     from mdft.inference.candidates import Guess
     from mdft.inference.classifier import Classifier
@@ -38,10 +40,11 @@ class Command:
     Attributes:
         run: folder of the trained run, or the checkpoint file in it; or light or clip-clap, which
             label clips without training, among the names in --classes.
-        clips: one or more video files.
+        clips: video files, or folders of them, whose clips are read in parallel; a repeated call
+            reads only new ones.
         classes: file of candidate class names, one per line; default: the test classes of the run.
-        vectors: file of word vectors (word2vec, GloVe, npz) for class names that the run does not
-            have.
+        vectors: file of word vectors (word2vec, GloVe, npz): for class names that the run does not
+            have; for light, in place of MiniLM.
         top: number of classes to print per clip.
         backbone: feature network, for a run that does not record it: frozen, selavi or
             torchvision:NAME.
@@ -58,6 +61,10 @@ class Command:
         json: print one line of JSON per clip and nothing else.
         strict: refuse a clip with frames that cannot be decoded; otherwise they are skipped and
             counted, unless they are more than half.
+        jobs: number of clips of a folder that are processed at a time; -1: one per CPU core.
+        engine: for a folder: loky (processes), threading, sequential, or dask://HOST:PORT for a
+            dask cluster whose workers can read the same folders.
+        work: folder for what was read of a folder's clips; default: a folder in the cache.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -74,6 +81,9 @@ class Command:
     explain: Path | None = None
     json: bool = False
     strict: bool = False
+    jobs: int = -1
+    engine: str = "loky"
+    work: Path | None = None
 
     @property
     def feature_network(self) -> dict[str, Any]:
@@ -100,7 +110,7 @@ def main(command: Command) -> int:
     from mdft.inference.classifier import load
 
     classifier = load(command.run, **command.feature_network)
-    if len(command.clips) <= _FEW:
+    if len(command.clips) <= _FEW and not any(path.is_dir() for path in command.clips):
         _without_kernels(classifier)
     return label(command, classifier)
 
@@ -126,9 +136,17 @@ def check(command: Command) -> None:
     require(bool(command.clips), "CLIP", "missing", "at least one video file")
     require(command.top >= 1, "--top", command.top, "at least 1")
     _check_flags(command)
+    folders = [path for path in command.clips if path.is_dir()]
+    if command.work is not None and len(folders) != 1:
+        raise UserError(f"--work {command.work}: {len(folders)} folders of clips, expected one")
     page = command.explain
     if page is None:
         return
+    if folders:
+        raise UserError(
+            f"--explain: {folders[0]} is a folder; name one clip, or make a page about all with "
+            "`python -m mdft.gallery`"
+        )
     require(len(command.clips) == 1, "--explain", f"{len(command.clips)} clips", "one clip")
     if page.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--explain {page}: expected a name in .html")
@@ -139,9 +157,10 @@ def check(command: Command) -> None:
 def _check_flags(command: Command) -> None:
     """Refuse flags that RUN does not use."""
     if command.untrained:
-        for flag, given in (("--vectors", command.vectors), ("--backbone", command.backbone)):
-            if given is not None:
-                raise UserError(f"{flag} {given}: not used by {command.run}; leave it out")
+        if command.backbone is not None:
+            raise UserError(
+                f"--backbone {command.backbone}: not used by {command.run}; leave it out"
+            )
         if command.classes is None:
             raise UserError(
                 f"--classes is missing: {command.run} labels clips among the names that it is "
@@ -183,26 +202,60 @@ def label_untrained(command: Command) -> int:
     )
     config.check()
     prompts = PLAIN if command.prompt is None else command.prompt
-    labeller = zero_shot(config, read_lines(command.classes), prompts)
+    labeller = zero_shot(config, read_lines(command.classes), prompts, command.vectors)
     console = Console(stderr=command.json)
-    if labeller.backbone.note:
-        console.print(escape(labeller.backbone.note), soft_wrap=True, highlight=False)
-    failed = 0
-    for path in command.clips:
-        try:
-            found = labeller.label(
-                path, strict=command.strict, keep_footage=command.explain is not None
-            )
-        except UserError as error:
-            print(f"error: {printable(error)}", file=sys.stderr)
-            failed += 1
+    for note in labeller.notes:
+        console.print(escape(note), soft_wrap=True, highlight=False)
+    status = 0
+    for path, clip in clips_of(command, config, console):
+        if isinstance(clip, UserError):
+            status = _unread(clip)
             continue
+        found = labeller.of_features(clip)
         _show_untrained(command, path, labeller, found, console)
         if command.explain is not None:
             entry = entry_of(path.name, found, labeller.names, None)
             write_gallery(command.explain, printable(path.name), labeller.names, [entry])
             console.print(f"page: {escape(str(command.explain))}", soft_wrap=True, highlight=False)
-    return 1 if failed else 0
+    return status
+
+
+def _unread(error: UserError) -> int:
+    print(f"error: {printable(error)}", file=sys.stderr)
+    return 1
+
+
+def clips_of(
+    command: Command, config: FeatureConfig, console: Console
+) -> Iterator[tuple[Path, ClipFeatures | UserError]]:
+    """Read the clips of a command: files one by one, a folder in parallel.
+
+    Args:
+        command: the clips.
+        config: settings of the extraction.
+        console: for notes about a folder.
+
+    Yields:
+        Each clip's path with its features, or with the reason why it could not be read.
+
+    Raises:
+        UserError: a folder has no clips, or the parallel work could not be started.
+    """
+    from mdft.data.video.clip import extract_clip
+    from mdft.inference.reading import folder_clips, plan_reading
+
+    for path in command.clips:
+        if path.is_dir():
+            reading = plan_reading(path, config, command.work, strict=command.strict)
+            for note in reading.notes:
+                console.print(escape(note), soft_wrap=True, highlight=False)
+            yield from folder_clips(reading, command.engine, command.jobs)
+            continue
+        try:
+            keep = command.explain is not None
+            yield path, extract_clip(path, config, keep_footage=keep, strict=command.strict)
+        except UserError as error:
+            yield path, error
 
 
 def _show_untrained(
@@ -258,12 +311,11 @@ def label(command: Command, classifier: Classifier) -> int:
     for note in (*choice.notes, make_backbone(classifier.features).note):
         if note:
             console.print(escape(note), soft_wrap=True, highlight=False)
-    failed = 0
-    for path in command.clips:
+    status = 0
+    for path, clip in clips_of(command, classifier.features, console):
         try:
-            clip = classifier.read(
-                path, keep_footage=command.explain is not None, strict=command.strict
-            )
+            if isinstance(clip, UserError):
+                raise clip
             guesses = classifier.predict(clip, choice)
             if command.explain is not None:
                 # Imported here: matplotlib and jinja2 take half a second.
@@ -273,11 +325,10 @@ def label(command: Command, classifier: Classifier) -> int:
                 page = explain(classifier, clip, choice, guesses)
                 write_page(command.explain, printable(path.name), page)
         except UserError as error:
-            print(f"error: {printable(error)}", file=sys.stderr)
-            failed += 1
+            status = _unread(error)
             continue
         _show(command, path, clip, guesses, console)
-    return 1 if failed else 0
+    return status
 
 
 def _show(

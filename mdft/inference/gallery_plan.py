@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from events.listing import list_files
 from mdft.config.features import FeatureConfig
-from mdft.data.cache import cache_folder, fingerprint
 from mdft.data.files.splits import match
 from mdft.errors import UserError, closest
-from mdft.inference.gallery import GalleryJob
+from mdft.inference.reading import Reading, plan_reading
 
 
 @dataclass(frozen=True)
@@ -20,16 +18,12 @@ class Plan:
     """What to read.
 
     Attributes:
-        jobs: the clips, sorted.
-        out: folder of their files.
+        reading: the clips.
         truths: name of a clip → its class, where it is known.
-        notes: notes for the user, one line each.
     """
 
-    jobs: list[GalleryJob]
-    out: Path
+    reading: Reading
     truths: Mapping[str, str]
-    notes: Sequence[str]
 
 
 def plan(
@@ -52,32 +46,16 @@ def plan(
     Raises:
         UserError: the folder has no clips, or a row of the labels is not as expected.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder, expected one with video files")
-    listing = list_files(folder)
-    notes = [listing.note()] if listing.passed_over else []
-    if not listing.found:
-        raise UserError(
-            f"{folder}: contains no clips, expected files such as .mp4, .mkv, .webm or .avi"
-            f"{'; ' * bool(notes)}{''.join(notes)}"
-        )
-    described = {"root": str(folder.resolve()), "features": config.described()}
-    out = work or cache_folder() / f"gallery-{fingerprint(described)[:32]}"
-    if out.is_file() or out.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"--work {out}: is a file, or inside {folder}; name another folder")
-    found = [clip.relative_to(folder).as_posix() for clip in listing.found]
-    jobs = [
-        GalleryJob(name, clip, out / f"{name}.npz", config)
-        for name, clip in zip(found, listing.found, strict=True)
-    ]
+    reading = plan_reading(folder, config, work, media=True)
+    found = [job.name for job in reading.jobs]
     if labels is not None:
-        return Plan(jobs, out, _read_labels(labels, found, names), notes)
+        return Plan(reading, _read_labels(labels, found, names))
     truths = {}
     for name in found:
         c = match(name.split("/")[0], names) if "/" in name else None
         if c is not None:
             truths[name] = names[c]
-    return Plan(jobs, out, truths, notes)
+    return Plan(reading, truths)
 
 
 def _read_labels(path: Path, clips: Sequence[str], names: Sequence[str]) -> dict[str, str]:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mdft.config.features import ZERO_SHOT, FeatureConfig
+from mdft.config.features import LIGHT, ZERO_SHOT, FeatureConfig
 from mdft.data.video.backbone import Backbone, Evidence, Labeller
 from mdft.data.video.backbones import make_backbone
 from mdft.data.video.clip import ClipFeatures, extract_clip
+from mdft.data.video.concept_labels import by_words
 from mdft.data.video.names import words_of
 from mdft.errors import UserError
 
@@ -65,12 +66,14 @@ class ZeroShot:
         config: settings of the extraction.
         backbone: the networks.
         labeller: compares features with the candidates.
+        notes: notes for the user, one line each.
     """
 
     names: Sequence[str]
     config: FeatureConfig
     backbone: Backbone
     labeller: Labeller
+    notes: Sequence[str] = ()
 
     def label(
         self, path: Path | str, *, strict: bool = False, keep_footage: bool = False
@@ -85,30 +88,28 @@ class ZeroShot:
         Raises:
             UserError: the file cannot be read.
         """
-        clip = extract_clip(Path(path), self.config, keep_footage=True, strict=strict)
-        assert clip.footage is not None
-        silent = not clip.footage.sound.any()
-        found = self.of_features(clip, silent=silent)
-        if keep_footage:
-            return found
-        return Labelled(found.labels, found.evidence, found.remarks, silent, clip)
+        clip = extract_clip(Path(path), self.config, keep_footage=keep_footage, strict=strict)
+        return self.of_features(clip)
 
-    def of_features(self, clip: ClipFeatures, *, silent: bool = False) -> Labelled:
-        """Label a clip whose features were extracted.
+    def of_features(self, clip: ClipFeatures) -> Labelled:
+        """Label a clip whose features were extracted; a silent clip by its frames alone.
 
         Args:
             clip: its features.
-            silent: leave the sound out.
         """
         found = dict(self.labeller(clip.audio_TD, clip.visual_TD))
-        if silent:
+        remarks = list(clip.remarks)
+        if clip.silent:
             found.pop("audio", None)
-        labels = ranked(self.names, found)
-        return Labelled(labels, found, clip.remarks, silent, clip)
+            remarks.append("silent: labelled by its frames alone")
+        return Labelled(ranked(self.names, found), found, remarks, clip.silent, clip)
 
 
 def zero_shot(
-    config: FeatureConfig, names: Sequence[str], prompts: Sequence[str] = PLAIN
+    config: FeatureConfig,
+    names: Sequence[str],
+    prompts: Sequence[str] = PLAIN,
+    vectors: Path | None = None,
 ) -> ZeroShot:
     """A labeller of clips among some class names, without training.
 
@@ -116,20 +117,47 @@ def zero_shot(
         config: names the backbone, ``light`` or ``clip-clap``.
         names: the candidates.
         prompts: texts with ``{}`` for the name; a name's vector is the mean over them.
+        vectors: file of word vectors to use in place of the text encoder of ``light``.
 
     Raises:
-        UserError: the backbone has no words, its weights are missing, or a name or a prompt is
-            invalid.
+        UserError: the backbone has no words, its weights are missing, a name or a prompt is
+            invalid, or the file has no vector for a name.
     """
     check_names(names)
     check_prompts(prompts)
+    if vectors is not None:
+        check_vectors(config.backbone, vectors, prompts)
     backbone = make_backbone(config)
     if backbone.language is None:
         raise UserError(
             f"--backbone {config.backbone}: knows no words, so it labels nothing without training; "
             f"expected {' or '.join(ZERO_SHOT)}"
         )
-    return ZeroShot(tuple(names), config, backbone, backbone.language.labeller(names, prompts))
+    notes = [backbone.note] if backbone.note else []
+    if vectors is None:
+        labeller = backbone.language.labeller(names, prompts)
+    else:
+        labeller, others = by_words(vectors, names, backbone.language.heads)
+        notes += others
+    return ZeroShot(tuple(names), config, backbone, labeller, notes)
+
+
+def check_vectors(backbone: str, vectors: Path, prompts: Sequence[str]) -> None:
+    """Check whether a file of word vectors can be used.
+
+    Raises:
+        UserError: the backbone compares clips with text itself, or there are prompts.
+    """
+    if backbone != LIGHT:
+        raise UserError(
+            f"--vectors {vectors}: {backbone} compares clips with texts by its own encoder; leave "
+            "it out"
+        )
+    if tuple(prompts) != PLAIN:
+        raise UserError(
+            f"--prompt: not used with --vectors {vectors}, which has vectors of words, not of "
+            "texts; leave one of them out"
+        )
 
 
 def ranked(names: Sequence[str], evidence: Mapping[str, Evidence]) -> list[Label]:

@@ -15,7 +15,7 @@ from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch, ClipSet
 from mdft.data.stages import Stage
 from mdft.data.video.backbones import make_backbone
-from mdft.data.video.concepts import Head
+from mdft.data.video.concepts import Head, mixtures
 from mdft.errors import UserError
 from mdft.model.layers import masked_mean
 from mdft.systems.interface import Embedded, joint
@@ -23,15 +23,15 @@ from mdft.systems.ridge import ClosedForm
 
 _LEAST = 1e-12
 _MODALITIES = ("audio", "visual")
-_PARTS = ("weight_KD", "bias_K", "concepts_KW", "mean_D", "deviation_D")
+_PARTS = ("weight_KD", "bias_K", "prior_K", "names_JW", "first_K", "mean_D", "deviation_D")
 
 
 class ConSE(ClosedForm):
     """The backbone `light` without training (:mod:`mdft.data.video.concepts`).
 
-    An embedding of a clip is the probabilities of all concepts of both networks; one of a class is
-    its mixture of concepts. Nothing is fitted to the clips: :meth:`prepare` undoes the
-    standardisation of the features.
+    An embedding of a clip is the probabilities of all concepts of both networks, each divided by
+    its prior; one of a class is its mixture of concepts. Nothing is fitted to the clips:
+    :meth:`prepare` undoes the standardisation of the features.
 
     Args:
         widths: the widths of the data; not used.
@@ -46,26 +46,29 @@ class ConSE(ClosedForm):
         self.register_buffer("counts", torch.zeros(2, dtype=torch.int64))
         for modality in _MODALITIES:
             for part in _PARTS:
-                shape = (0, 0) if part[-2:] in ("KD", "KW") else (0,)
+                shape = (0, 0) if part[-2:] in ("KD", "JW") else (0,)
                 self.register_buffer(f"{modality}_{part}", torch.zeros(shape, dtype=torch.float64))
 
     def embed_clips(self, batch: Batch) -> Embedded:
-        """Mean probabilities of the concepts over the seconds of each clip, (B,1,K_a+K_v)."""
+        """``p(k | clip) / p(k)`` of all concepts, the mean over the seconds, (B,1,K_a+K_v)."""
         found = []
         for modality, x_BTD in zip(_MODALITIES, (batch.audio_BTD, batch.visual_BTD), strict=True):
-            weight_KD, bias_K, _, mean_D, deviation_D = self._parts(modality)
+            weight_KD, bias_K, prior_K, _, _, mean_D, deviation_D = self._parts(modality)
             features_BTD = x_BTD[..., : len(mean_D)].double() * deviation_D + mean_D
             logits_BTK = features_BTD @ weight_KD.T + bias_K
             exclusive = modality == "visual"
             p_BTK = logits_BTK.softmax(-1) if exclusive else logits_BTK.sigmoid()
-            found.append(masked_mean(p_BTK, batch.mask_BT))
+            found.append(masked_mean(p_BTK, batch.mask_BT) / prior_K)
         return joint(torch.cat(found, dim=-1))
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
         """The mixtures ``p(k | c)`` of both networks, (C,K_a+K_v)."""
-        words_CW = F.normalize(words_CW.double(), dim=-1)
-        concepts = (self._parts(modality)[2] for modality in _MODALITIES)
-        return torch.cat([(words_CW @ c_KW.T / self.tau).softmax(-1) for c_KW in concepts], dim=-1)
+        v_CW = F.normalize(words_CW.double(), dim=-1).numpy(force=True)
+        found = []
+        for modality in _MODALITIES:
+            names_JW, first_K = (x.numpy(force=True) for x in self._parts(modality)[3:5])
+            found.append(mixtures(v_CW, names_JW, first_K.astype(np.int64), self.tau))
+        return torch.from_numpy(np.concatenate(found, axis=1)).to(words_CW.device)
 
     def distances(self, clips: Embedded, o_w_CE: Tensor) -> np.ndarray:
         """(B,C) float64: ``−Σ_m log s_m(c | clip)``, normalised over the candidates."""
@@ -102,15 +105,23 @@ class ConSE(ClosedForm):
             )
         heads = language.heads
         for modality in _MODALITIES:
-            self._take(modality, heads[modality], language.vectors(heads[modality].concepts), clips)
+            self._take(modality, heads[modality], language.vectors(heads[modality].names), clips)
         self._keep(counts=np.array([len(heads[m].concepts) for m in _MODALITIES]))
 
-    def _take(self, modality: str, head: Head, concepts_KW: np.ndarray, clips: ClipSet) -> None:
+    def _take(self, modality: str, head: Head, names_JW: np.ndarray, clips: ClipSet) -> None:
         width = head.weight_KD.shape[1]
         scale = clips.scales.get(modality)
         mean_D = np.zeros(width) if scale is None else scale.mean_D[:width]
         deviation_D = np.ones(width) if scale is None else scale.deviation_D[:width]
-        values = (head.weight_KD, head.bias_K, concepts_KW, mean_D, deviation_D)
+        values = (
+            head.weight_KD,
+            head.bias_K,
+            head.prior_K,
+            names_JW,
+            head.first_K,
+            mean_D,
+            deviation_D,
+        )
         arrays = {
             f"{modality}_{part}": np.array(value, dtype=np.float64)
             for part, value in zip(_PARTS, values, strict=True)

@@ -29,6 +29,7 @@ class ClipFeatures:
         fps: nominal frame rate, 0 if unknown.
         remarks: irregularities of the file, one line each.
         footage: the decoded frames and sound, if requested.
+        silent: whether the clip has no sound, or silence only.
     """
 
     audio_TD: np.ndarray
@@ -37,6 +38,7 @@ class ClipFeatures:
     fps: float
     remarks: tuple[str, ...] = ()
     footage: Footage | None = None
+    silent: bool = False
 
 
 def read_clip(path: Path, config: FeatureConfig, *, strict: bool = False) -> Footage:
@@ -99,7 +101,10 @@ def features_of(path: Path, footage: Footage, backbone: Backbone) -> ClipFeature
     for kind, values in (("audio", audio_TD), ("visual", visual_TD)):
         if not np.isfinite(values).all():
             raise UserError(f"{path}: its {kind} features are not finite; check the weights")
-    return ClipFeatures(audio_TD, visual_TD, footage.bins, footage.fps, footage.remarks)
+    silent = not footage.sound.any()
+    return ClipFeatures(
+        audio_TD, visual_TD, footage.bins, footage.fps, footage.remarks, silent=silent
+    )
 
 
 @contextmanager

@@ -1,15 +1,18 @@
 """Classes that a network never saw, from the concepts that it knows.
 
 A network gives probabilities ``p(k | clip)`` of K concepts, such as ImageNet's classes. A text
-encoder gives vectors of unit length: v_k of the concepts, v_c of the candidate classes. ConSE
-(Norouzi et al., ICLR 2014) averages the vectors of the clip's concepts and takes the nearest
+encoder gives vectors of unit length: v_k of the concepts' names, v_c of the candidate classes.
+ConSE (Norouzi et al., ICLR 2014) averages the vectors of the clip's concepts and takes the nearest
 class. Here each class is a mixture of concepts instead,
 
-    p(k | c) = softmax_k(v_c · v_k / τ),    s(c | clip) = Σ_k p(k | c) p(k | clip),
+    p(k | c) = softmax_k(v_c · v_k / τ),    p(clip | c) = Σ_k p(k | c) p(clip | k),
 
-normalised over the candidates: the share of what the network found that a class explains. A class
-whose vector is near to every other one then has no advantage, because its mixture is spread thin
-(docs/real.md compares both).
+where v_k is the nearest of the concept's names (AudioSet's ``Baby cry, infant cry`` has two), and
+Bayes' rule gives ``p(clip | k) ∝ p(k | clip) / p(k)``, with p(k) the share of the network's
+training clips that have concept k. (Half of AudioSet's clips have music: that a network finds it
+says little.) Normalised over the candidates, this is the share of what the network found that a
+class explains. A class whose vector is near to every other one then has no advantage, because its
+mixture is spread thin (docs/real.md compares both).
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from mdft.data.video.backbone import Evidence
 TAU = 0.07
 _MOST_HEARD = 5
 _LEAST = 1e-12
+#: Clips in which AudioSet's labels were counted.
+_AUDIOSET_CLIPS = 1_934_187
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,29 @@ class Head:
     """The last layer of a network: its concepts, and their probabilities from a feature vector.
 
     Attributes:
-        concepts: names of the K concepts.
+        concepts: the K concepts; the names of one are separated by ", ".
         weight_KD: float32.
         bias_K: float32.
         exclusive: whether exactly one concept is present (softmax), or any number (sigmoid).
+        prior_K: p(k), how often each concept occurs in the training data, up to a factor.
     """
 
     concepts: Sequence[str]
     weight_KD: np.ndarray
     bias_K: np.ndarray
     exclusive: bool
+    prior_K: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all concepts, J of them."""
+        return [name for concept in self.concepts for name in concept.split(", ")]
+
+    @property
+    def first_K(self) -> np.ndarray:
+        """Place of each concept's first name in :attr:`names`, int64."""
+        counts = [len(concept.split(", ")) for concept in self.concepts]
+        return np.cumsum([0, *counts[:-1]])
 
     def probabilities(self, features_TD: np.ndarray) -> np.ndarray:
         """Probabilities of the concepts in each second, (T, K) float64."""
@@ -59,23 +77,28 @@ class Head:
         p_K = self.probabilities(features_TD).mean(axis=0)
         best = np.argsort(-p_K, kind="stable")[:_MOST_HEARD]
         heard = [(self.concepts[int(k)], float(p_K[k])) for k in best]
-        return Evidence(log_shares(mixtures_CK @ p_K), heard)
+        return Evidence(log_shares(mixtures_CK @ (p_K / self.prior_K)), heard)
 
 
-def mixtures(classes_CW: np.ndarray, concepts_KW: np.ndarray, tau: float = TAU) -> np.ndarray:
-    """``p(k | c) = softmax_k(v_c · v_k / τ)``, (C, K) float64.
+def mixtures(
+    classes_CW: np.ndarray, names_JW: np.ndarray, first_K: np.ndarray, tau: float = TAU
+) -> np.ndarray:
+    """``p(k | c) = softmax_k(max_j v_c · v_j / τ)`` over the names j of concept k, (C, K) float64.
 
     Args:
         classes_CW: vectors of the candidates, of unit length.
-        concepts_KW: vectors of the concepts, of unit length.
+        names_JW: vectors of the concepts' names, of unit length; NaN for a name without one.
+        first_K: place of each concept's first name.
         tau: temperature τ.
 
     Example:
         >>> import numpy as np
-        >>> mixtures(np.eye(2)[:1], np.eye(2), tau=1.0).round(3).tolist()
+        >>> mixtures(np.eye(2)[:1], np.eye(2), np.arange(2), tau=1.0).round(3).tolist()
         [[0.731, 0.269]]
     """
-    return softmax(classes_CW.astype(np.float64) @ concepts_KW.T.astype(np.float64) / tau)
+    near_CJ = classes_CW.astype(np.float64) @ names_JW.T.astype(np.float64)
+    near_CJ = np.where(np.isnan(near_CJ), -np.inf, near_CJ)
+    return softmax(np.maximum.reduceat(near_CJ, first_K, axis=1) / tau)
 
 
 def softmax(x_BK: np.ndarray) -> np.ndarray:
@@ -95,6 +118,28 @@ def concept_names(name: str) -> list[str]:
     Args:
         name: ``imagenet`` (1000) or ``audioset`` (521).
     """
+    return _lines(name)
+
+
+def concept_priors(name: str) -> np.ndarray:
+    """p(k), the share of the training data that has concept k, (K,) float64.
+
+    ImageNet has about as many images of every class, so that p(k) is the same for all. AudioSet's
+    labels were counted (docs/predict.md).
+
+    Args:
+        name: ``imagenet`` or ``audioset``.
+
+    Example:
+        >>> p_K = concept_priors("audioset")
+        >>> int(p_K[concept_names("audioset").index("Music")] / p_K.min())
+        15373
+    """
+    if name == "imagenet":
+        return np.full(len(_lines(name)), 1 / len(_lines(name)))
+    return np.array(_lines(f"{name}_clips"), dtype=np.float64) / _AUDIOSET_CLIPS
+
+
+def _lines(name: str) -> list[str]:
     path = files("mdft.data.video") / "labels" / f"{name}.txt"
-    text = path.read_text(encoding="utf-8")
-    return text.splitlines()
+    return path.read_text(encoding="utf-8").splitlines()

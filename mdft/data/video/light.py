@@ -7,8 +7,7 @@ features train MDFT. Nothing is downloaded: two networks come from packages, YAM
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,11 +20,11 @@ from torch.nn import functional as F
 
 from mdft.config.features import FeatureConfig, digest_of, yamnet_place
 from mdft.data.cache import cache_folder, fingerprint
-from mdft.data.video.backbone import Backbone, Evidence, Labeller, Language
-from mdft.data.video.concepts import Head, concept_names, mixtures
+from mdft.data.video.backbone import Backbone, Language
+from mdft.data.video.concept_labels import by_sentences
+from mdft.data.video.concepts import Head, concept_names, concept_priors
 from mdft.data.video.minilm import WIDTH as SENTENCE
 from mdft.data.video.minilm import read_encoder
-from mdft.data.video.prompts import prompted
 from mdft.data.video.weights import load_strictly
 from mdft.data.video.yamnet import KNOWN, RATE, YAMNet
 from mdft.errors import UserError
@@ -57,6 +56,7 @@ def light(config: FeatureConfig) -> Backbone:
     path = yamnet_file(config)
     yamnet = YAMNet(path)
     visual = Lite0(_packaged(*_LITE0))
+    heads = {"audio": yamnet.head, "visual": visual.head}
     found = digest_of(path)
     note = "" if found == KNOWN else f"note: {path}: SHA-256 {found[:12]}…, another YAMNet file"
     return Backbone(
@@ -69,8 +69,8 @@ def light(config: FeatureConfig) -> Backbone:
         language=Language(
             "all-MiniLM-L6-v2",
             sentence_vectors,
-            lambda names, prompts: Concepts.of(names, prompts, yamnet.head, visual.head),
-            {"audio": yamnet.head, "visual": visual.head},
+            lambda names, prompts: by_sentences(sentence_vectors, names, prompts, heads),
+            heads,
         ),
         widths=(yamnet.head.weight_KD.shape[1], visual.head.weight_KD.shape[1], SENTENCE),
     )
@@ -142,7 +142,9 @@ class Lite0:
         load_strictly(network, path, heads=r"$^")
         last = network._fc
         weight_KD, bias_K = last.weight.detach().numpy(), last.bias.detach().numpy()
-        self.head = Head(concept_names("imagenet"), weight_KD, bias_K, exclusive=True)
+        self.head = Head(
+            concept_names("imagenet"), weight_KD, bias_K, True, concept_priors("imagenet")
+        )
         network._fc = nn.Identity()
         self.network = network
 
@@ -188,41 +190,3 @@ def sentence_vectors(texts: Sequence[str]) -> np.ndarray:
 
 def _existing(folder: Path) -> Path:
     return folder if folder.exists() else _existing(folder.parent)
-
-
-@dataclass(frozen=True)
-class Concepts:
-    """Labels clips by the concepts of both networks.
-
-    Attributes:
-        heads: modality → the last layer of its network.
-        mixtures: modality → ``p(k | c)`` of the candidates, (C, K).
-    """
-
-    heads: Mapping[str, Head]
-    mixtures: Mapping[str, np.ndarray]
-
-    @classmethod
-    def of(
-        cls, names: Sequence[str], prompts: Sequence[str], audio: Head, visual: Head
-    ) -> Labeller:
-        """The labeller of some class names.
-
-        Args:
-            names: the candidates.
-            prompts: texts with ``{}`` for the name; a name's vector is the mean over them.
-            audio: last layer of the audio network.
-            visual: last layer of the visual network.
-        """
-        classes_CW = prompted(sentence_vectors, names, prompts)
-        heads = {"audio": audio, "visual": visual}
-        found = {
-            modality: mixtures(classes_CW, sentence_vectors(head.concepts))
-            for modality, head in heads.items()
-        }
-        return cls(heads, found)
-
-    def __call__(self, audio_TD: np.ndarray, visual_TD: np.ndarray) -> dict[str, Evidence]:
-        """The evidence of each modality."""
-        features = {"audio": audio_TD, "visual": visual_TD}
-        return {m: head.evidence(features[m], self.mixtures[m]) for m, head in self.heads.items()}

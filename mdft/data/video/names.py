@@ -21,6 +21,7 @@ HASHED_NOTE = (
 )
 WIDTH = 300
 _SHORTEST, _LONGEST = 3, 6
+_NAMED = 5
 #: Word boundaries of ApplyEyeMakeup and HTTPServer: lower case then upper case, and before the
 #: last upper-case letter of a run that lower case follows.
 _CAMEL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][^\W\d_A-Z])")
@@ -92,20 +93,59 @@ def name_vectors(names: Sequence[str], path: Path | None) -> tuple[np.ndarray, l
     """
     if path is None:
         return np.stack([hashed_vector(name) for name in names]), [HASHED_NOTE]
-    wanted = {w for n in names for w in (n, " ".join(words_of(n)), *words_of(n))}
+    vectors, _, notes = vectors_of_file(path, names)
+    return vectors, notes
+
+
+def vectors_of_file(
+    path: Path, names: Sequence[str], others: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Vectors from a file of word vectors, as :func:`name_vectors` describes.
+
+    Args:
+        path: the file.
+        names: class names, of which each needs a vector.
+        others: other names; those without a vector are counted in a note.
+
+    Returns:
+        (C, W) and (J, W) float32, the latter with rows of NaN for names without a vector, and
+        notes for the user.
+
+    Raises:
+        UserError: the file has no word of a class name, or cannot be read.
+    """
+    wanted = {w for n in (*names, *others) for w in (n, " ".join(words_of(n)), *words_of(n))}
     file = read_word_file(path, wanted)
     unknown: dict[str, list[str]] = {}
-    vectors = np.stack([_from_file(name, file, path, unknown) for name in names])
-    notes = [f"word vectors: {path.name}, {vectors.shape[1]} wide"]
+    vectors = []
+    for name in names:
+        found = _from_file(name, file, unknown)
+        if found is None:
+            raise UserError(
+                f"{path}: no vector for class {name!r} or any word of it"
+                f"{closest(name, list(file.vectors))}"
+            )
+        vectors.append(found)
+    notes = [f"word vectors: {path.name}, {len(vectors[0])} wide"]
     if file.blank:
         notes.append(f"note: {path.name}: lines whose word is white space, skipped: {file.blank}")
     if unknown:
         listed = "; ".join(f"{', '.join(words)} in {name!r}" for name, words in unknown.items())
         notes.append(f"note: words without a vector, left out: {listed}")
-    return vectors, notes
+    rows = [_from_file(name, file, {}) for name in others]
+    missing = [name for name, row in zip(others, rows, strict=True) if row is None]
+    if missing:
+        first = ", ".join(missing[:_NAMED])
+        notes.append(
+            f"note: {len(missing)} of {len(others)} names of concepts have no vector and are left "
+            f"out: {first}{', …' * (len(missing) > _NAMED)}"
+        )
+    blank = np.full(len(vectors[0]), np.nan, dtype=np.float32)
+    known = [blank if row is None else row for row in rows]
+    return np.stack(vectors), np.array(known).reshape(len(known), len(blank)), notes
 
 
-def _from_file(name: str, file: WordFile, path: Path, unknown: dict[str, list[str]]) -> np.ndarray:
+def _from_file(name: str, file: WordFile, unknown: dict[str, list[str]]) -> np.ndarray | None:
     if file.whole:
         for key in (name, " ".join(words_of(name))):
             if key in file.vectors:
@@ -113,10 +153,7 @@ def _from_file(name: str, file: WordFile, path: Path, unknown: dict[str, list[st
     words = words_of(name)
     known = [file.vectors[w] for w in words if w in file.vectors]
     if not known:
-        raise UserError(
-            f"{path}: no vector for class {name!r} or any word of it"
-            f"{closest(name, list(file.vectors))}"
-        )
+        return None
     if len(known) < len(words):
         unknown[name] = [w for w in words if w not in file.vectors]
     return _unit(np.stack(known).astype(np.float64).mean(axis=0))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mdft.data.video.concepts import Head, concept_names
+from mdft.data.video.concepts import Head, concept_names, concept_priors
 from mdft.errors import UserError, reason, require_file
 
 RATE, WINDOW, HOP, WIDTH = 16_000, 15_600, 7_680, 1024
@@ -64,6 +64,7 @@ class YAMNet:
             self._floats(weights[0]),
             self._floats(biases[0]),
             exclusive=False,
+            prior_K=concept_priors("audioset"),
         )
 
     def __call__(self, sound: np.ndarray) -> np.ndarray:

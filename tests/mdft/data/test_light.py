@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from mdft.config.features import FeatureConfig
 from mdft.data.video import yamnet as yamnet_module
 from mdft.data.video.backbones import make_backbone
-from mdft.data.video.concepts import Head, concept_names, log_shares, mixtures
+from mdft.data.video.concepts import Head, concept_names, concept_priors, log_shares, mixtures
 from mdft.data.video.minilm import SentenceEncoder, read_encoder, shapes
 from mdft.data.video.wordpiece import read_vocabulary, tokenise
 from mdft.data.video.yamnet import HOP, RATE, WIDTH, WINDOW, YAMNet
@@ -104,15 +104,28 @@ def test_weights_of_another_model_are_refused(tmp_path: Path):
 
 def test_mixtures_of_concepts_by_hand():
     """Concepts at 0° and 90°, a class at 0°: softmax of (1, 0) / τ."""
-    found = mixtures(np.array([[1.0, 0.0]]), np.eye(2), tau=0.5)
+    found = mixtures(np.array([[1.0, 0.0]]), np.eye(2), np.arange(2), tau=0.5)
     e = np.exp(2.0)
     np.testing.assert_allclose(found, [[e / (e + 1), 1 / (e + 1)]])
+
+
+def test_a_concept_is_as_near_as_its_nearest_name():
+    """Names at 0°, 90° and 180°, the first two of one concept; a class at 60°."""
+    names_JW = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    class_W = np.array([0.5, np.sqrt(3) / 2])
+    head = Head(["east, north", "west"], np.eye(2), np.zeros(2), False, prior_K=np.ones(2))
+    assert head.names == ["east", "north", "west"] and head.first_K.tolist() == [0, 2]
+    found = mixtures(class_W[None], names_JW, head.first_K, tau=1.0)
+    e = np.exp([np.sqrt(3) / 2, -0.5])
+    np.testing.assert_allclose(found[0], e / e.sum())
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_evidence_is_the_share_that_a_class_explains(exclusive: bool):
     rng = np.random.default_rng(0)
-    head = Head(["a", "b", "c"], rng.normal(size=(3, 4)), rng.normal(size=3), exclusive)
+    prior = [0.5, 0.01, 0.2]
+    weight_KD, bias_K = rng.normal(size=(3, 4)), rng.normal(size=3)
+    head = Head(["a", "b", "c"], weight_KD, bias_K, exclusive, prior_K=np.array(prior))
     x_TD, mixtures_CK = rng.normal(size=(5, 4)), rng.dirichlet(np.ones(3), size=2)
     found = head.evidence(x_TD, mixtures_CK)
     shares = [0.0, 0.0]
@@ -124,7 +137,7 @@ def test_evidence_is_the_share_that_a_class_explains(exclusive: bool):
             p = np.exp(logit) / total if exclusive else 1 / (1 + np.exp(-logit))
             mean[k] += p / 5
             for c in range(2):
-                shares[c] += mixtures_CK[c, k] * p / 5
+                shares[c] += mixtures_CK[c, k] * p / 5 / prior[k]
     np.testing.assert_allclose(np.exp(found.log_C), np.array(shares) / sum(shares), rtol=1e-9)
     best = max(range(3), key=lambda k: mean[k])
     assert found.heard[0] == ("abc"[best], pytest.approx(mean[best]))
@@ -138,6 +151,27 @@ def test_concepts_have_the_number_of_the_networks_outputs():
     imagenet, audioset = concept_names("imagenet"), concept_names("audioset")
     assert (len(imagenet), imagenet[0], imagenet[999]) == (1000, "tench", "toilet tissue")
     assert (len(audioset), audioset[0], audioset[520]) == (521, "Speech", "Field recording")
+
+
+def test_priors_belong_to_their_concepts():
+    """Counts of AudioSet's labels: music and speech in half of the clips."""
+    prior = dict(zip(concept_names("audioset"), concept_priors("audioset"), strict=True))
+    assert prior["Music"] == pytest.approx(0.485, abs=0.001) == prior["Speech"]
+    assert prior["Vehicle"] == pytest.approx(122_231 / 1_934_187)
+    assert prior["Field recording"] == pytest.approx(289 / 1_934_187)
+    assert sorted(prior, key=prior.get)[-3:] == ["Vehicle", "Speech", "Music"]  # type: ignore
+    assert len(set(concept_priors("imagenet"))) == 1
+
+
+@pytest.mark.parametrize(("prior", "best"), [((0.5, 0.5), 0), ((0.9, 0.1), 1)])
+def test_a_concept_that_is_always_there_says_little(prior: tuple[float, float], best: int):
+    """Two concepts, found with 0.6 and 0.3; each class is one of them."""
+    logits = np.log(np.array([0.6 / 0.4, 0.3 / 0.7]))
+    head = Head(["music", "canary"], np.zeros((2, 1)), logits, False, prior_K=np.array(prior))
+    found = head.evidence(np.zeros((3, 1)), np.eye(2))
+    ratio = (0.6 / prior[0]) / (0.3 / prior[1])
+    np.testing.assert_allclose(found.log_C[0] - found.log_C[1], np.log(ratio))
+    assert int(np.argmax(found.log_C)) == best and found.heard[0][0] == "music"
 
 
 def test_a_second_has_the_mean_of_the_windows_whose_middle_is_in_it(monkeypatch):

@@ -73,6 +73,20 @@ def test_a_backend_that_is_unknown_is_one_line(own: Path, monkeypatch, capsys):
     assert "backend is 'loihi9', expected one of" in written and written.count("\n") == 1
 
 
+def test_a_folder_is_labelled_as_each_of_its_clips(own: Path, monkeypatch, capsys, tmp_path: Path):
+    words = (own / "CLIPS", "--work", tmp_path / "work", "--engine", "sequential", "--json")
+    assert command(monkeypatch, own / "RUN", *words) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    alone = json.loads(_json_of(own, monkeypatch, capsys))
+    same = next(line for line in found if line["clip"] == alone["clip"])
+    assert same == alone and len(found) == len(list((own / "CLIPS").glob("*/*.mp4")))
+
+
+def _json_of(own: Path, monkeypatch, capsys) -> str:
+    assert command(monkeypatch, own / "RUN", clip(own), "--json") == 0
+    return capsys.readouterr().out
+
+
 def test_a_list_of_clips_is_labelled_as_each_alone(own: Path):
     """Embedded together, padded to the longest, and one by one."""
     classifier = mdft.load(own / "RUN")

@@ -16,7 +16,9 @@ import pytest
 from mdft.config.features import FeatureConfig
 from mdft.data.rendered.mp4 import write_clip
 from mdft.data.video import clip as clip_module
+from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
+from mdft.inference import reading
 from mdft.inference import zero_shot as module
 from mdft.inference.gallery_page import confusion
 from mdft.inference.zero_shot import check_names, zero_shot
@@ -94,7 +96,13 @@ def test_a_clip_that_cannot_be_read_does_not_stop_the_others(clips: Path):
     [
         ((), "--classes is missing: light labels clips among the names that it is given"),
         (("--classes", "none.txt"), "no such list of classes"),
-        (("--classes", "names.txt", "--vectors", "w.vec"), "--vectors w.vec: not used by light"),
+        (("--classes", "names.txt", "--backbone", "light"), "--backbone light: not used by light"),
+        (("--classes", "names.txt", "--vectors", "w.vec"), "w.vec: cannot be opened (No such file"),
+        (
+            ("--classes", "names.txt", "--vectors", "w.vec", "--prompt", "a {}"),
+            "--prompt: not used with --vectors w.vec",
+        ),
+        (("--classes", "names.txt", "--work", "w"), "--work w: 0 folders of clips, expected one"),
         (("--classes", "names.txt", "--prompt", "a video"), r"--prompt is 'a video', expected"),
         (("--classes", "names.txt", "--prompt", ""), r"--prompt is '', expected"),
         (("--classes", "twice.txt"), "listed twice"),
@@ -110,6 +118,80 @@ def test_mistakes_are_one_line(clips: Path, words: tuple[str, ...], message: str
     status, out, err = predict(clips, clips / "CLIPS/bright loud/1.mp4", *words)
     assert (status, out) == (2, "") and message in err and err.count("\n") == 1
     assert sorted(clips.iterdir()) == before
+
+
+def folder(clips: Path, *words: object) -> tuple[int, list[dict], str]:
+    """Label CLIPS, with JSON."""
+    status, out, err = predict(
+        clips, "CLIPS", "--classes", "names.txt", "--work", "work", "--engine", "sequential",
+        "--checkpoint", "names.txt", "--json", *words,
+    )  # fmt: skip
+    return status, [json.loads(line) for line in out.splitlines()], err
+
+
+def test_a_folder_is_labelled_as_each_of_its_clips(clips: Path):
+    status, found, _ = folder(clips)
+    assert status == 0
+    for line in found:
+        path = clips / line["clip"]
+        alone = json.loads(predict(clips, path, "--classes", "names.txt", "--json")[1])
+        assert line["labels"] == alone["labels"] and line["remarks"] == alone["remarks"]
+    assert [line["clip"] for line in found] == [
+        "CLIPS/bright loud/1.mp4",
+        "CLIPS/dark silent/1.mp4",
+    ]
+    assert "silent: labelled by its frames alone" in found[1]["remarks"]
+
+
+def test_a_folder_is_resumed(clips: Path, monkeypatch):
+    """A second call reads new clips only; one that is damaged does not stop the rest."""
+    assert folder(clips)[0] == 0
+    shutil.copy(clips / "CLIPS/bright loud/1.mp4", clips / "CLIPS/bright loud/2.mp4")
+    (clips / "CLIPS/bad.mp4").write_bytes(b"no video")
+    read: list[str] = []
+    extract = reading.extract_clip
+
+    def counted(path: Path, *args: object, **more: object) -> ClipFeatures:
+        read.append(path.name)
+        return extract(path, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reading, "extract_clip", counted)
+    status, found, err = folder(clips)
+    assert sorted(read) == ["2.mp4", "bad.mp4"] and len(found) == 3
+    assert status == 1 and err.startswith("error: CLIPS/bad.mp4") and err.count("\n") == 1
+    assert found[0]["labels"] == found[1]["labels"]
+
+
+def test_a_kept_file_that_is_damaged_is_named(clips: Path):
+    assert folder(clips)[0] == 0
+    kept = clips / "work/bright loud/1.mp4.npz"
+    kept.write_bytes(bytes(kept.stat().st_size))  # its size stays
+    status, found, err = folder(clips)
+    assert status == 1 and [line["clip"] for line in found] == ["CLIPS/dark silent/1.mp4"]
+    assert f"{kept.relative_to(clips)}: damaged" in err and err.count("\n") == 1
+    kept.write_bytes(b"short")  # another size: it is read again
+    assert folder(clips)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--jobs", 0), "--jobs: found 0"),
+        (("--engine", "spark"), "spark"),
+        (("--work", "CLIPS/work"), "inside CLIPS"),
+        (("--explain", "page.html"), "CLIPS is a folder; name one clip, or make a page"),
+    ],
+)
+def test_a_folders_mistakes_are_one_line(clips: Path, words: tuple[str, ...], message: str):
+    status, found, err = folder(clips, *words)
+    assert (status, found) == (2, []) and message in err and err.count("\n") == 1
+    assert not (clips / "page.html").exists()
+
+
+def test_an_empty_folder_is_one_line(clips: Path):
+    (clips / "EMPTY").mkdir()
+    status, out, err = predict(clips, "EMPTY", "--classes", "names.txt")
+    assert (status, out) == (2, "") and "EMPTY: contains no clips" in err
 
 
 def test_flags_of_light_are_refused_for_a_run(clips: Path):
@@ -153,7 +235,7 @@ def test_a_gallery_shows_every_clip_and_counts(clips: Path):
 def test_a_gallery_reads_a_clip_once(clips: Path, monkeypatch):
     assert gallery(clips)[0] == 0
     monkeypatch.setattr(
-        "mdft.inference.gallery.extract_clip", lambda *a, **k: pytest.fail("read again")
+        "mdft.inference.reading.extract_clip", lambda *a, **k: pytest.fail("read again")
     )
     assert gallery(clips)[0] == 0
 

@@ -43,8 +43,9 @@ def toy_backbone(clips: ClipSet) -> Backbone:
     rng = np.random.default_rng(0)
 
     def head(count: int, width: int, exclusive: bool) -> Head:
-        names = [f"concept {k}" for k in range(count)]
-        return Head(names, rng.normal(size=(count, width)), rng.normal(size=count), exclusive)
+        names = [f"concept {k}, " * (k % 2) + f"thing {k}" for k in range(count)]
+        weight_KD, bias_K = rng.normal(size=(count, width)), rng.normal(size=count)
+        return Head(names, weight_KD, bias_K, exclusive, prior_K=rng.uniform(0.1, 1, count))
 
     heads = {
         "audio": head(5, clips.audio_MD.shape[1], False),
@@ -86,7 +87,8 @@ def test_its_distances_are_the_evidence_of_both_modalities(clips: ClipSet):
         rows = slice(clips.offsets_N1[i], clips.offsets_N1[i + 1])
         expected = np.zeros(len(classes))
         for modality, x_MD in (("audio", clips.audio_MD), ("visual", clips.visual_MD)):
-            mixed = mixtures(clips.words_CW, texts(heads[modality].concepts))
+            head = heads[modality]
+            mixed = mixtures(clips.words_CW, texts(head.names), head.first_K)
             expected -= heads[modality].evidence(x_MD[rows], mixed).log_C
         np.testing.assert_allclose(row, expected, rtol=1e-4)
 
