@@ -1,17 +1,19 @@
 # Each target sets up what it needs: uv, Python 3.10, the locked environment in .venv.
 RUN ?= runs/demo
 SAMPLES ?= 8
+SEEDS ?= 5
 PYTHON := .venv/bin/python
 BACKENDS := reference_float lava_float lava_fixed
 export PYTHONUNBUFFERED := 1
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: demo release test test-fast test-machines coverage mutate lint api setup clean
+.PHONY: demo release results test test-fast test-machines coverage mutate lint api setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   train on the embedded benchmark, export to NIR, run in Lava (RUN=$(RUN))"
 	@echo "make release   the demo again, and its files in mdft/released, with a model card"
+	@echo "make results   compare all systems on both benchmarks (hours; resumes; SEEDS=$(SEEDS))"
 	@echo "make test-fast   the tests for the inner loop: no Lava, no other process, nothing slow"
 	@echo "make test   the whole test suite"
 	@echo "make test-machines   what could depend on the processor, on six emulated ones"
@@ -41,6 +43,13 @@ demo: setup
 release:
 	@$(MAKE) demo RUN=runs/released SAMPLES=4
 	@$(PYTHON) -m export.release runs/released mdft/released
+
+# One call for both reports; what is finished is not run again.
+results: setup
+	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
+	    --out runs/compare/embedded --table docs/results.md
+	@$(PYTHON) -m mdft.compare order --data-seeds 3 --seeds $(SEEDS) --patience 10 \
+	    --out runs/compare/order --table docs/results_order.md
 
 # One thread each: the suite itself runs on every core.
 test: setup
