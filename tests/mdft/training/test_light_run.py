@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_training_and_labels_without_it_are_in_one_table(shared_data: Path, tmp_path: Path):
     """The column holds the scores of `mdft.predict light` on the same test clips.
 
