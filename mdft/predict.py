@@ -192,8 +192,6 @@ def label_untrained(command: Command) -> int:
     if any(not path.is_dir() for path in command.clips):
         reader_here().start()  # it imports its libraries while this process imports torch
     from mdft.data.files.splits import read_lines
-    from mdft.inference.gallery import entry_of
-    from mdft.inference.gallery_page import write_gallery
     from mdft.inference.zero_shot import PLAIN, zero_shot
 
     assert command.classes is not None
@@ -219,6 +217,10 @@ def label_untrained(command: Command) -> int:
         found = labeller.of_features(clip)
         _show_untrained(command, path, labeller, found, console)
         if command.explain is not None:
+            # Imported here: the page needs jinja2, the sound's encoder and the images' library.
+            from mdft.inference.gallery import entry_of
+            from mdft.inference.gallery_page import write_gallery
+
             entry = entry_of(path.name, found, labeller.names, None)
             write_gallery(command.explain, printable(path.name), labeller.names, [entry])
             console.print(f"page: {escape(str(command.explain))}", soft_wrap=True, highlight=False)
@@ -247,10 +249,11 @@ def clips_of(
         UserError: a folder has no clips, or the parallel work could not be started.
     """
     from mdft.data.video.clip import extract_clip
-    from mdft.inference.reading import folder_clips, plan_reading
 
     for path in command.clips:
         if path.is_dir():
+            from mdft.inference.reading import folder_clips, plan_reading
+
             reading = plan_reading(path, config, command.work, strict=command.strict)
             for note in reading.notes:
                 console.print(escape(note), soft_wrap=True, highlight=False)
