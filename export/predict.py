@@ -28,7 +28,7 @@ class Command(predict.Command):
 
 
 def main(command: Command) -> int:
-    """Run the command; return 0, or 1 if a clip could not be read.
+    """Run the command; return 0, 1 if a clip could not be read, or 2 if none could.
 
     Raises:
         UserError: the backend is unknown or cannot express the graph, or the run has no spiking

@@ -22,7 +22,7 @@ from mdft.config.features import ZERO_SHOT, FeatureConfig
 from mdft.errors import UserError, printable, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mdft.data.video.clip import ClipFeatures
     from mdft.inference.candidates import Guess
@@ -97,7 +97,7 @@ class Command:
 
 
 def main(command: Command) -> int:
-    """Run the command; return 0, or 1 if a clip could not be read."""
+    """Run the command; return 0, 1 if a clip could not be read, or 2 if none could."""
     check(command)
     if command.untrained:
         return label_untrained(command)
@@ -182,14 +182,16 @@ def label_untrained(command: Command) -> int:
         command: the clips and the output options.
 
     Returns:
-        The exit status: 0, or 1 if a clip could not be read.
+        The exit status: 0, 1 if a clip could not be read, or 2 if none could.
 
     Raises:
         UserError: the class names are invalid, or the backbone's weights are missing.
     """
+    from events.video.isolated import reader_here
+
+    if any(not path.is_dir() for path in command.clips):
+        reader_here().start()  # it imports its libraries while this process imports torch
     from mdft.data.files.splits import read_lines
-    from mdft.inference.gallery import entry_of
-    from mdft.inference.gallery_page import write_gallery
     from mdft.inference.zero_shot import PLAIN, zero_shot
 
     assert command.classes is not None
@@ -206,23 +208,28 @@ def label_untrained(command: Command) -> int:
     console = Console(stderr=command.json)
     for note in labeller.notes:
         console.print(escape(note), soft_wrap=True, highlight=False)
-    status = 0
+    read = {True: 0, False: 0}
     for path, clip in clips_of(command, config, console):
+        read[not isinstance(clip, UserError)] += 1
         if isinstance(clip, UserError):
-            status = _unread(clip)
+            print(f"error: {printable(clip)}", file=sys.stderr)
             continue
         found = labeller.of_features(clip)
         _show_untrained(command, path, labeller, found, console)
         if command.explain is not None:
+            # Imported here: the page needs jinja2, the sound's encoder and the images' library.
+            from mdft.inference.gallery import entry_of
+            from mdft.inference.gallery_page import write_gallery
+
             entry = entry_of(path.name, found, labeller.names, None)
             write_gallery(command.explain, printable(path.name), labeller.names, [entry])
             console.print(f"page: {escape(str(command.explain))}", soft_wrap=True, highlight=False)
-    return status
+    return _status(read)
 
 
-def _unread(error: UserError) -> int:
-    print(f"error: {printable(error)}", file=sys.stderr)
-    return 1
+def _status(read: Mapping[bool, int]) -> int:
+    """The exit status, from the numbers of clips that were labelled (True) or not (False)."""
+    return (1 if read[True] else 2) if read[False] else 0
 
 
 def clips_of(
@@ -242,10 +249,11 @@ def clips_of(
         UserError: a folder has no clips, or the parallel work could not be started.
     """
     from mdft.data.video.clip import extract_clip
-    from mdft.inference.reading import folder_clips, plan_reading
 
     for path in command.clips:
         if path.is_dir():
+            from mdft.inference.reading import folder_clips, plan_reading
+
             reading = plan_reading(path, config, command.work, strict=command.strict)
             for note in reading.notes:
                 console.print(escape(note), soft_wrap=True, highlight=False)
@@ -297,7 +305,7 @@ def label(command: Command, classifier: Classifier) -> int:
         classifier: the trained model.
 
     Returns:
-        The exit status: 0, or 1 if a clip could not be read.
+        The exit status: 0, 1 if a clip could not be read, or 2 if none could.
 
     Raises:
         UserError: the class names or the feature network do not fit the run.
@@ -311,7 +319,7 @@ def label(command: Command, classifier: Classifier) -> int:
     for note in (*choice.notes, make_backbone(classifier.features).note):
         if note:
             console.print(escape(note), soft_wrap=True, highlight=False)
-    status = 0
+    read = {True: 0, False: 0}
     for path, clip in clips_of(command, classifier.features, console):
         try:
             if isinstance(clip, UserError):
@@ -325,10 +333,12 @@ def label(command: Command, classifier: Classifier) -> int:
                 page = explain(classifier, clip, choice, guesses)
                 write_page(command.explain, printable(path.name), page)
         except UserError as error:
-            status = _unread(error)
+            print(f"error: {printable(error)}", file=sys.stderr)
+            read[False] += 1
             continue
+        read[True] += 1
         _show(command, path, clip, guesses, console)
-    return status
+    return _status(read)
 
 
 def _show(

@@ -2,46 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from mdft import gzsl
-from mdft.config.features import LIGHT
+from mdft.config.features import ZERO_SHOT, FeatureConfig
 from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
-from mdft.data.stages import STAGES
-from mdft.systems.build import UNTRAINED, build
-from mdft.training.evaluation import score_split
+from mdft.data.stages import STAGES, Stage
+from mdft.data.video.backbone import Language
+from mdft.data.video.backbones import make_backbone
+from mdft.systems.build import UNTRAINED
 
 #: Fewer test clips than this of unseen classes are worth a note: one clip is over two per cent.
 FEW = 50
 
 
 def untrained(config: TrainConfig, clips: ClipSet) -> gzsl.Scores | None:
-    """The test scores of ``--model conse`` on the run's clips, β chosen on its validation clips.
+    """The test scores of labels without training on the run's clips, β chosen on validation clips.
 
     Args:
         config: the run's configuration.
         clips: its clips.
 
     Returns:
-        The scores; None if the run is conse's own, or its features or words are not light's.
+        The scores; None if the run trains nothing itself, or its features are not of a backbone
+        that labels clips without training.
+
+    Raises:
+        UserError: the backbone's weights, with which the features were extracted, are gone.
     """
     found = clips.provenance
-    backbone = (found.features or {}).get("backbone") if found else None
-    words = config.data.vectors is None and config.data.source == "folder"
-    if config.system == UNTRAINED or backbone != LIGHT or not words:
+    features = dict(found.features or {}) if found else {}
+    if config.system == UNTRAINED or features.get("backbone") not in ZERO_SHOT:
         return None
-    model = build(replace(config, system=UNTRAINED)).eval()
-    beta = 0.0
-    for stage in STAGES:
-        model.prepare(clips, stage, 0)
-        split = score_split(model, clips, stage.seen, stage.unseen, config.batch_size)
-        if stage is STAGES[-1]:
-            return gzsl.scores(split.distances, split.labels, split.seen, beta)
-        beta = gzsl.choose_beta(split.distances, split.labels, split.seen)
-    raise AssertionError("there are stages")
+    if config.data.source != "folder":
+        return None
+    checkpoint = found.checkpoint if found else None
+    features["checkpoint"] = Path(checkpoint) if checkpoint else None
+    language = make_backbone(FeatureConfig(**features)).language
+    assert language is not None, "a backbone that labels clips has words"
+    val, test = (_distances(language, clips, stage) for stage in STAGES)
+    return gzsl.scores(*test, gzsl.choose_beta(*val))
+
+
+def _distances(
+    language: Language, clips: ClipSet, stage: Stage
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first arguments of :func:`mdft.gzsl.scores`; a distance is ``−Σ_m log s_m(c | clip)``."""
+    classes = clips.classes_of(stage.seen, stage.unseen)
+    names: list[str] = [clips.classes[int(c)] for c in classes]
+    label = language.labeller(names, ("{}",))
+    indices = np.concatenate([clips.splits[stage.seen], clips.splits[stage.unseen]])
+    rows = []
+    for i in indices:
+        seconds = slice(clips.offsets_N1[i], clips.offsets_N1[i + 1])
+        found = label(clips.audio_MD[seconds], clips.visual_MD[seconds])
+        rows.append(-np.sum([evidence.log_C for evidence in found.values()], axis=0))
+    labels = np.searchsorted(classes, clips.labels_N[indices])
+    return np.stack(rows), labels, np.isin(classes, clips.classes_of(stage.seen))
 
 
 def few_clips_note(clips: ClipSet) -> str:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from mdft.config.features import FeatureConfig
 from mdft.data.video import yamnet as yamnet_module
 from mdft.data.video.backbones import make_backbone
+from mdft.data.video.concept_labels import by_words
 from mdft.data.video.concepts import Head, concept_names, concept_priors, log_shares, mixtures
 from mdft.data.video.minilm import SentenceEncoder, read_encoder, shapes
 from mdft.data.video.wordpiece import read_vocabulary, tokenise
@@ -118,6 +119,62 @@ def test_a_concept_is_as_near_as_its_nearest_name():
     found = mixtures(class_W[None], names_JW, head.first_K, tau=1.0)
     e = np.exp([np.sqrt(3) / 2, -0.5])
     np.testing.assert_allclose(found[0], e / e.sum())
+
+
+def two_heads() -> dict[str, Head]:
+    """Three concepts of sounds and two of images; the features are the logits."""
+    heard = Head(["bark, woof", "music", "xyzzy"], np.eye(3), np.zeros(3), False, np.ones(3))
+    return {
+        "audio": heard,
+        "visual": Head(["dog", "tuba"], np.eye(2), np.zeros(2), True, np.ones(2)),
+    }
+
+
+def word_file(folder: Path) -> Path:
+    path = folder / "glove.txt"
+    path.write_text("woof 1 0\nmusic 0 1\ndog 0.8 0.6\ntuba 0 2\nbarking 3 0\nbrass 0 1\n")
+    return path
+
+
+def test_words_of_a_file_by_hand(tmp_path: Path):
+    """Cosines of word vectors; names of concepts without one are left out, and counted."""
+    found, notes = by_words(word_file(tmp_path), ["dog barking", "brass band"], two_heads())
+    dog = np.array([0.8 + 3, 0.6]) / np.hypot(3.8, 0.6)
+    near = {"audio": [[dog[0], dog[1]], [0, 1]], "visual": [[dog @ [0.8, 0.6], dog[1]], [0.6, 1]]}
+    for modality, rows in near.items():
+        e = np.exp(np.array(rows) / 0.07)
+        expected = e / e.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(found.mixtures[modality][:, :2], expected, rtol=1e-5)
+    assert found.mixtures["audio"][:, 2].tolist() == [0, 0]  # xyzzy
+    assert "note: words without a vector, left out: band in 'brass band'" in notes
+    assert notes[-1].endswith(
+        "2 of 6 names of concepts have no vector and are left out: bark, xyzzy"
+    )
+    evidence = found(np.array([[5.0, -5.0, 9.0]]), np.array([[5.0, -5.0]]))
+    assert [int(np.argmax(evidence[m].log_C)) for m in ("audio", "visual")] == [0, 0]
+
+
+def test_a_file_without_the_words_is_one_line(tmp_path: Path):
+    with pytest.raises(UserError, match=r"no vector for class 'cello'"):
+        by_words(word_file(tmp_path), ["dog", "cello"], two_heads())
+    (tmp_path / "other.txt").write_text("dog 1 0\nhund 0 1\n")
+    with pytest.raises(UserError, match=r"no word of any audio concept, such as 'bark'"):
+        by_words(tmp_path / "other.txt", ["dog"], two_heads())
+
+
+@with_extra
+def test_zero_shot_takes_a_file_of_words(shared_data: Path, tmp_path: Path):
+    config = FeatureConfig(backbone="light", checkpoint=shared_data / "weights" / "yamnet.tflite")
+    made = zero_shot(config, ["dog", "tuba"], vectors=word_file(tmp_path))
+    assert "word vectors: glove.txt, 2 wide" in made.notes
+    frame = made.backbone.visual(np.zeros((1, 224, 224, 3), np.uint8))
+    found = made.labeller(np.zeros((1, 1024)), frame)
+    np.testing.assert_allclose([np.exp(found[m].log_C).sum() for m in found], 1)
+
+
+def test_a_backbone_with_its_own_encoder_takes_no_file(tmp_path: Path):
+    with pytest.raises(UserError, match=r"clip-clap compares clips with texts by its own encoder"):
+        zero_shot(FeatureConfig(backbone="clip-clap"), ["a"], vectors=word_file(tmp_path))
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
@@ -267,15 +324,31 @@ def test_sentences_of_the_model_card(tmp_path: Path, monkeypatch):
     np.testing.assert_array_equal(light.sentence_vectors(["This is an example sentence"]), found)
 
 
+#: The 21 classes of the real clips, and the nine other classes of VGGSound that are first in the
+#: alphabet.
+NINE = (
+    "air conditioning noise", "air horn", "airplane", "airplane flyby", "alarm clock ringing",
+    "alligators, crocodiles hissing", "ambulance siren", "arc welding", "baby babbling",
+)  # fmt: skip
+
+
 @with_extra
 def test_real_clips_get_their_labels(shared_data: Path):
-    """Short clips of the 24, each among all 21 names; docs/real.md has the others."""
-    with (shared_data / "real" / "labels.csv").open() as file:
+    """The eight smallest files of the 24 clips among 30 names; docs/real.md has all.
+
+    Six of them were right, all but cap gun and bowling, and seven among five. A canary is near
+    another name, so that other rounding may change it.
+    """
+    folder = shared_data / "real"
+    with (folder / "labels.csv").open() as file:
         truths = {row["clip"]: row["label"] for row in csv.DictReader(file)}
     config = FeatureConfig(backbone="light", checkpoint=shared_data / "weights" / "yamnet.tflite")
-    labeller = zero_shot(config, sorted(set(truths.values())))
-    chosen = ("baby_crying_01.mp4", "dog_barking_08.mp4", "frog_croaking_11.mp4")
+    labeller = zero_shot(config, [*sorted(set(truths.values())), *NINE])
+    chosen = sorted(truths, key=lambda clip: (folder / "clips" / clip).stat().st_size)[:8]
+    places = []
     for clip in chosen:
-        found = labeller.label(shared_data / "real" / "clips" / clip)
-        assert found.labels[0].name == truths[clip]
+        found = labeller.label(folder / "clips" / clip)
         assert sum(label.score for label in found.labels) == pytest.approx(1)
+        places.append([label.name for label in found.labels].index(truths[clip]))
+    assert sum(place == 0 for place in places) >= 5, dict(zip(chosen, places, strict=True))
+    assert sum(place < 5 for place in places) >= 7

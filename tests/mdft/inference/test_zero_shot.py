@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -89,6 +90,38 @@ def test_a_clip_that_cannot_be_read_does_not_stop_the_others(clips: Path):
     status, out, err = predict(clips, "bad.mp4", loud, "--classes", "names.txt")
     assert status == 1 and "bright loud" in out
     assert err.startswith("error: bad.mp4") and err.count("\n") == 1
+
+
+def sound_alone(path: Path) -> None:
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 16000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+
+
+def test_a_clip_without_frames_is_one_line_and_nothing_is_written(clips: Path):
+    sound_alone(clips / "sound.mp4")
+    words = ("sound.mp4", "--classes", "names.txt", "--explain", "page.html")
+    status, out, err = predict(clips, *words)
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert err == "error: sound.mp4: no video stream in it, expected at least one\n"
+    assert not (clips / "page.html").exists()
+
+
+def test_a_single_frame_is_labelled(clips: Path):
+    write_clip(clips / "one.mp4", np.full((1, 16, 24, 3), 230, np.uint8), np.zeros(8), 8, 8000, 2)
+    status, out, _ = predict(clips, "one.mp4", "--classes", "names.txt", "--json")
+    assert status == 0 and json.loads(out)["labels"][0]["name"] == "bright loud"
+
+
+def test_a_clip_of_half_an_hour_is_cut_with_a_note(clips: Path):
+    """One frame a second for 1800 s; a minute of it is used."""
+    frames = np.full((1800, 16, 24, 3), 230, dtype=np.uint8)
+    write_clip(clips / "long.mp4", frames, np.zeros(8, np.float32), 1, 8000, zoom=1)
+    status, out, _ = predict(clips, "long.mp4", "--classes", "names.txt", "--json")
+    assert status == 0 and "cut after 60 s" in json.loads(out)["remarks"]
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,14 @@ from mdft.data.dataset import ClipSet, Provenance
 from mdft.data.stages import STAGES
 from mdft.data.standardise import standardised
 from mdft.data.video.backbone import Backbone, Language
+from mdft.data.video.concept_labels import by_sentences
 from mdft.data.video.concepts import Head, mixtures
 from mdft.errors import UserError
 from mdft.runs.folder import Results
 from mdft.systems import conse
 from mdft.systems.build import build
 from mdft.systems.interface import System
+from mdft.training import untrained as untrained_module
 from mdft.training.evaluation import score_split
 from mdft.training.screen import TrainingScreen, scores_table
 from mdft.training.untrained import few_clips_note, untrained
@@ -34,8 +36,8 @@ WORDS = 6
 
 
 def texts(names: Sequence[str]) -> np.ndarray:
-    rng = np.random.default_rng(len(names))
-    found = rng.normal(size=(len(names), WORDS))
+    drawn = [np.random.default_rng(list(name.encode())).normal(size=WORDS) for name in names]
+    found = np.array(drawn)
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -51,7 +53,9 @@ def toy_backbone(clips: ClipSet) -> Backbone:
         "audio": head(5, clips.audio_MD.shape[1], False),
         "visual": head(7, clips.visual_MD.shape[1], True),
     }
-    language = Language("toy", texts, lambda names, prompts: pytest.fail("not used"), heads)
+    language = Language(
+        "toy", texts, lambda names, prompts: by_sentences(texts, names, prompts, heads), heads
+    )
     silent = lambda x: x  # noqa: E731
     return Backbone(8, 1, 8000, silent, silent, language=language)
 
@@ -60,11 +64,12 @@ def toy_backbone(clips: ClipSet) -> Backbone:
 def clips(monkeypatch) -> ClipSet:
     """Random clips of several lengths, with words of unit length, as of the backbone light."""
     found = random_clips()
-    words_CW = texts([f"class {c}" for c in range(len(found.classes))])
+    words_CW = texts(found.classes)
     features = FeatureConfig(backbone="light").described() | {"checkpoint": None}
     provenance = Provenance("folder", features, words="toy")
     found = replace(standardised(found), words_CW=words_CW, provenance=provenance)
-    monkeypatch.setattr(conse, "make_backbone", lambda config: toy_backbone(found))
+    for user in (conse, untrained_module):
+        monkeypatch.setattr(user, "make_backbone", lambda config: toy_backbone(found))
     monkeypatch.setattr(FeatureConfig, "check", lambda self: None)
     return found
 
@@ -120,11 +125,18 @@ def test_a_runs_table_has_it_beside_the_trained_model(clips: ClipSet):
     """The same scores as of conse's own test, with the β of its own validation."""
     config = replace(folder(), batch_size=16)
     found = untrained(config, clips)
+    assert found is not None
     made = system(clips)
     val, test = (score_split(made, clips, s.seen, s.unseen, 16) for s in STAGES)
     beta = gzsl.choose_beta(val.distances, val.labels, val.seen)
     expected = gzsl.scores(test.distances, test.labels, test.seen, beta)
     assert found == expected
+    assert clips.provenance is not None
+    clip_clap = {**FeatureConfig(backbone="clip-clap").described(), "checkpoint": None}
+    others = replace(clips, provenance=replace(clips.provenance, features=clip_clap))
+    assert untrained(config, others) == expected  # the toy's labeller again
+    frozen = replace(clips.provenance, features=FeatureConfig().described())
+    assert untrained(config, replace(clips, provenance=frozen)) is None
     results = Results(
         seen=0.5, unseen=0.25, hm=1 / 3, zsl=0.5, beta=0.0, epoch=0, seed=0, firing_rates={},
         firing_spread={}, dead_neurons={}, candidates=4, candidates_unseen=2, seconds=1.0,
