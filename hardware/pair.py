@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hardware.fixed_point.quantise import input_grids, input_peaks
 from hardware.graph.graph import read_network
-from hardware.graph.network import DT, Network, Reset
+from hardware.graph.network import DT, MAX_SYNAPSES, Network, Reset
 from hardware.manifest import check_manifest, sha256
 from hardware.probe import Probe, first_samples, pathway_of, read_probe
 from mdft.errors import UserError
@@ -42,6 +42,7 @@ def read_pair(
     dt: float = DT,
     limit: int | None = None,
     reset: Reset = "to-value",
+    max_synapses: int = MAX_SYNAPSES,
 ) -> Pair:
     """Read a .nir file and a probe.npz; check them with the manifest beside the graph, if any.
 
@@ -52,13 +53,14 @@ def read_pair(
         dt: seconds per step.
         limit: the number of samples to use, from the first; None: all.
         reset: what a spike does to v, see `hardware.graph.graph.read_network`.
+        max_synapses: the most values in all matrices.
 
     Raises:
         UserError: a file or an argument is wrong; the message has what was found and expected.
     """
     if not 0 < dt < float("inf"):
         raise UserError(f"--dt is {dt}, expected seconds above 0")
-    network = read_network(graph, dt, reset)
+    network = read_network(graph, dt, reset, max_synapses)
     pathway = pathway_of(graph, probe, pathway)
     whole = read_probe(probe, pathway, network)
     digests = sha256(graph), sha256(probe)

@@ -12,7 +12,7 @@ import tyro
 
 from hardware.backends import BACKENDS, find_backend
 from hardware.fixed_point.quantise import IntegerNetwork, quantise
-from hardware.graph.network import DT, Network
+from hardware.graph.network import DT, MAX_SYNAPSES, Network, Reset
 from hardware.parity import ORACLE, Compared, compared
 from hardware.reporting.data import BackendReport, Material, Report, to_json
 from hardware.reporting.operations import cost
@@ -47,6 +47,10 @@ class ReportConfig:
     """For Lava: inline (one OS process) or process (Lava's own runtime)."""
     dt: float = DT
     """Seconds per step; NIR's time constants are in seconds."""
+    reset: Reset = "to-value"
+    """What a spike does to v: v ← v_reset, or subtract: v ← v − v_threshold (not in Lava)."""
+    max_synapses: int = MAX_SYNAPSES
+    """The most weights in all matrices, a kernel's counted at each position: 12 bytes each."""
     pathway: str | None = None
     """Pathway of the probe; default: the one named in motion_<pathway>.nir, else the only one."""
     limit: int | None = None
@@ -65,7 +69,15 @@ def build(config: ReportConfig) -> tuple[Report, Material]:
     # Imported here and below, so that --help and a mistyped flag do not import nir and matplotlib.
     from hardware.pair import read_pair
 
-    pair = read_pair(config.graph, config.probe, config.pathway, dt=config.dt, limit=config.limit)
+    pair = read_pair(
+        config.graph,
+        config.probe,
+        config.pathway,
+        dt=config.dt,
+        limit=config.limit,
+        reset=config.reset,
+        max_synapses=config.max_synapses,
+    )
     network, probe, grids = pair.network, pair.probe, pair.grids
     if not any(p.fires for p in network.populations):
         raise UserError(f"{config.graph}: has no neuron that fires, expected at least one")

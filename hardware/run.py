@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from hardware.backends import BACKENDS, find_backend
-from hardware.graph.network import DT, Reset
+from hardware.graph.network import DT, MAX_SYNAPSES, Reset
 from hardware.parity import compared
 from hardware.result import Result, check_target, show, write_json
 from hardware.traces import check_folder, write_traces
@@ -43,6 +43,8 @@ class RunConfig:
     """Pathway of the probe; default: the one named in motion_<pathway>.nir, else the only one."""
     limit: int | None = None
     """Run only the first samples of the probe."""
+    max_synapses: int = MAX_SYNAPSES
+    """The most weights in all matrices, a kernel's counted at each position: 12 bytes each."""
     json: Path | None = None
     """Also write the result to this JSON file."""
     traces: Path | None = None
@@ -69,6 +71,7 @@ def run(config: RunConfig) -> Result:
         dt=config.dt,
         limit=config.limit,
         reset=config.reset,
+        max_synapses=config.max_synapses,
     )
     found = compared(backend, pair.network, pair.probe, pair.grids, config.runtime, pair.peaks)
     if config.traces is not None:

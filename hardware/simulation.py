@@ -14,11 +14,23 @@ from hardware.backends import find_backend, prepare
 from hardware.fixed_point.integers import IntegerNetwork
 from hardware.fixed_point.quantise import check_grid, input_grids, input_notes, input_peaks
 from hardware.graph.graph import DT, read_network
-from hardware.graph.network import Network, Recording, Reset, as_floats, check_inputs
+from hardware.graph.network import (
+    MAX_SYNAPSES,
+    Network,
+    Recording,
+    Reset,
+    as_floats,
+    check_inputs,
+)
 from mdft.errors import UserError, unknown
 
 
-def load(path: Path | str, dt: float = DT, reset: Reset = "to-value") -> Network:
+def load(
+    path: Path | str,
+    dt: float = DT,
+    reset: Reset = "to-value",
+    max_synapses: int = MAX_SYNAPSES,
+) -> Network:
     """Read a .nir file from `python -m export.to_nir` or another tool as a network to simulate.
 
     Neurons follow forward Euler, v ← (1 − dt/τ)·v + (r·dt/τ)·I, spike when v > v_threshold
@@ -39,6 +51,8 @@ def load(path: Path | str, dt: float = DT, reset: Reset = "to-value") -> Network
         dt: seconds per step; NIR stores time constants in seconds, but no step.
         reset: what a spike does to v: "to-value", v ← v_reset, as NIR defines; or "subtract",
             v ← v − v_threshold, for which NIR has no field. Lava has no LIF for it.
+        max_synapses: the most weights in all matrices, zeros of dense ones included; a kernel's
+            count at each position, 12 bytes each.
 
     Returns:
         The network: the widths of its inputs by name, its populations of neurons in topological
@@ -52,7 +66,7 @@ def load(path: Path | str, dt: float = DT, reset: Reset = "to-value") -> Network
         raise UserError(f"dt is {dt}, expected seconds above 0")
     if reset not in get_args(Reset):
         raise unknown("reset", reset, get_args(Reset))
-    return read_network(path, dt, reset)
+    return read_network(path, dt, reset, max_synapses)
 
 
 def simulate(

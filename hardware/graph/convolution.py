@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from hardware.graph.network import MAX_SYNAPSES, check_values
 from mdft.errors import UserError
 
 Shape = tuple[int, ...]
 CONVOLUTIONS = {"Conv1d": 1, "Conv2d": 2}  # the number of spatial dimensions
 POOLS = ("SumPool2d", "AvgPool2d")
 IMAGES = (*CONVOLUTIONS, *POOLS)
-MAX_SIZE = 1 << 26  # of stored values, and of the values of an image
+MAX_SIZE = 1 << 26  # of the numbers in a node's fields
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,12 @@ def pool_window(name: str, kernel: object, stride: object, padding: object) -> W
 
 
 def convolution_matrix(
-    name: str, weight: np.ndarray, groups: int, window: Window, shape: Shape
+    name: str,
+    weight: np.ndarray,
+    groups: int,
+    window: Window,
+    shape: Shape,
+    most: int = MAX_SYNAPSES,
 ) -> tuple[sparse.csr_array, Shape]:
     """Return the matrix of a convolution without its bias, and the shape of the result.
 
@@ -132,6 +138,7 @@ def convolution_matrix(
         groups: output channel o sees the input channels of its group only.
         window: how the kernel slides.
         shape: the shape of the input, (C_in, *spatial).
+        most: the most values that the matrix may have.
 
     Raises:
         UserError: the channels do not divide into the groups, or the matrix is too large.
@@ -143,7 +150,7 @@ def convolution_matrix(
             f"its input has {shape[0]}; both channel numbers must be multiples of groups"
         )
     spatial = window.output(name, shape[1:])
-    _check_size(name, weight.size * math.prod(spatial))
+    check_values(name, weight.size * math.prod(spatial), most)
     taps, sources, targets = _taps(window, shape[1:], spatial)
     flat = weight.reshape(out, each, -1)
     o, c = (a.ravel() for a in np.indices((out, each)))
@@ -159,7 +166,7 @@ def convolution_matrix(
 
 
 def pool_matrix(
-    name: str, window: Window, shape: Shape, mean: bool
+    name: str, window: Window, shape: Shape, mean: bool, most: int = MAX_SYNAPSES
 ) -> tuple[sparse.csr_array, Shape]:
     """Return the matrix of a sum over each window, or of its mean, and the shape of the result.
 
@@ -169,7 +176,7 @@ def pool_matrix(
         UserError: the matrix is too large, or the kernel larger than the padded image.
     """
     spatial = window.output(name, shape[1:])
-    _check_size(name, math.prod(spatial) * math.prod(window.kernel) * shape[0])
+    check_values(name, math.prod(spatial) * math.prod(window.kernel) * shape[0], most)
     _, sources, targets = _taps(window, shape[1:], spatial)
     positions, pixels = math.prod(spatial), math.prod(shape[1:])
     channel = np.arange(shape[0])[:, None]
@@ -197,8 +204,3 @@ def _taps(
         sources = (sources[:, None] * n + at[ok]).ravel()
         targets = (targets[:, None] * m + position[ok]).ravel()
     return taps, sources, targets
-
-
-def _check_size(name: str, size: int) -> None:
-    if size > MAX_SIZE:
-        raise UserError(f"{name} needs a matrix of {size} values, expected at most {MAX_SIZE}")

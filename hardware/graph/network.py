@@ -19,6 +19,8 @@ UNCHECKED: Any = {"over": "ignore", "invalid": "ignore"}
 ONES, START = CONSTANTS = "constant 1", "first step"
 Reset = Literal["to-value", "subtract"]  # what a spike does to v
 DT = 1e-4  # seconds per step, as in snnTorch and Lava; NIR stores only tau
+#: Values in all matrices of a graph. 12 bytes each if sparse; making them takes three times that.
+MAX_SYNAPSES = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,16 @@ def check_range(name: str, *arrays: Matrix) -> None:
                 f"{name}: products of its weights and inputs exceed {OUT_OF_RANGE:g}, expected "
                 "smaller weights"
             )
+
+
+def check_values(name: str, values: int, most: int) -> None:
+    """Check the size of a node's matrices before they are made.
+
+    Raises:
+        UserError: there are more values than `most`; the message has the `name` of the node.
+    """
+    if values > most:
+        raise UserError(f"node {name!r} needs matrices of {values} values, expected at most {most}")
 
 
 def as_floats(values: np.ndarray) -> np.ndarray:

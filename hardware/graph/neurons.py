@@ -5,7 +5,7 @@ from __future__ import annotations
 import nir
 import numpy as np
 
-from hardware.graph.network import LARGEST, Current, Population, Synapses, check_range
+from hardware.graph.network import LARGEST, MAX_SYNAPSES, Current, Population, Synapses, check_range
 from hardware.graph.node_types import SUPPORTED
 from hardware.graph.signals import Signal, bounded, matrix_of
 from mdft.errors import UserError
@@ -55,7 +55,12 @@ def neuron_shape(node: Neuron) -> tuple[int, ...]:
 
 
 def population(
-    name: str, node: Neuron, x: Signal, dt: float, subtracts: bool = False
+    name: str,
+    node: Neuron,
+    x: Signal,
+    dt: float,
+    subtracts: bool = False,
+    most: int = MAX_SYNAPSES,
 ) -> Population:
     """Return the neurons of a node with a signal as their input.
 
@@ -65,6 +70,7 @@ def population(
         x: the sum of the signals of its incoming edges.
         dt: seconds per step.
         subtracts: whether a spike subtracts v_threshold from v, instead of v ← v_reset.
+        most: the most values that the matrices may have.
 
     Raises:
         UserError: parameters are not finite, not of one shape or out of range, or the signal has
@@ -79,7 +85,7 @@ def population(
     threshold = p.get("v_threshold", p.get("threshold"))
     return Population(
         name,
-        synapses(name, x),
+        synapses(name, x, most),
         zeros if x.bias is None else x.bias,
         decay,
         gain,
@@ -109,21 +115,21 @@ def unit_notes(graph: nir.NIRGraph, dt: float) -> tuple[str, ...]:
     )
 
 
-def readout(name: str, x: Signal) -> Population:
+def readout(name: str, x: Signal, most: int = MAX_SYNAPSES) -> Population:
     """Return the population of an Output that sums: v = Σ weight·x + bias, without memory."""
-    incoming = synapses(name, x)  # refuses sizes for which the arrays below need too much memory
+    incoming = synapses(name, x, most)  # refuses what needs too much memory below
     ones, zeros = np.ones(x.size), np.zeros(x.size)
     bias = zeros if x.bias is None else x.bias
     return Population(name, incoming, bias, ones, ones, zeros, zeros, ones * np.inf, None, False)
 
 
-def synapses(name: str, x: Signal) -> tuple[Synapses, ...]:
+def synapses(name: str, x: Signal, most: int) -> tuple[Synapses, ...]:
     """Return a signal's matrices as the synapses of node `name`.
 
     Raises:
-        UserError: the matrices would hold more than 2**26 values, or they or the bias overflow.
+        UserError: the matrices would hold more than `most` values, or they or the bias overflow.
     """
-    bounded(name, x, x.size)
+    bounded(name, x, x.size, most)
     found = tuple(
         Synapses(source, matrix_of(term), term.nodes or f"{source}->{name}", delay)
         for (source, delay), term in x.terms.items()

@@ -196,9 +196,10 @@ feeds another node, reset by subtraction.
 Neurons of one node that differ in decay or threshold become groups of equal constants, at most 1024
 in all, and are put together again in the recording. Convolutions, poolings and delays of single
 channels are Sparse processes. Recurrence of a layer to itself is one Dense. A cycle through several
-layers needs a Delay of as many steps as Lava takes for it, and is refused otherwise. With
-recurrence or delays each sample is a run of its own, since spikes would arrive in the next one; in
-Lava's own runtime such a graph must have no bias.
+layers needs Delays, anywhere in it, of as many steps as Lava takes for it, and is refused
+otherwise; so are delays of spikes that need more than 512 identity Dense processes. With recurrence
+or delays each sample is a run of its own, since spikes would arrive in the next one; in Lava's own
+runtime such a graph must have no bias.
 
 The parameters and matrices are checked too: finite numbers; time constants of at least `dt`; r and
 thresholds above 0; v_reset not above the threshold; shapes that fit.

@@ -9,10 +9,8 @@ import numpy as np
 
 from hardware.graph import matrices
 from hardware.graph.matrices import Matrix
-from hardware.graph.network import ONES, UNCHECKED
+from hardware.graph.network import MAX_SYNAPSES, ONES, UNCHECKED, check_values
 from mdft.errors import UserError
-
-MAX_VALUES = 1 << 26  # a product of two thin matrices can be far larger than both
 
 Source = tuple[str, int]
 
@@ -52,11 +50,11 @@ def source(name: str, shape: tuple[int, ...]) -> Signal:
 
 
 @np.errstate(**UNCHECKED)
-def add(name: str, signals: list[Signal]) -> Signal:
+def add(name: str, signals: list[Signal], most: int = MAX_SYNAPSES) -> Signal:
     """Add the signals of several edges into one node, source by source.
 
     Raises:
-        UserError: the shapes differ, or the sum would hold more than 2**26 values.
+        UserError: the shapes differ, or the sum would hold more than `most` values.
     """
     total = signals[0]
     for signal in signals[1:]:
@@ -67,7 +65,7 @@ def add(name: str, signals: list[Signal]) -> Signal:
         terms = dict(total.terms)
         for key, term in signal.terms.items():
             if key in terms:
-                bounded(name, total, total.size)
+                bounded(name, total, total.size, most)
                 term = _plus(terms[key], term)
             terms[key] = term
         biases = [b for b in (total.bias, signal.bias) if b is not None]
@@ -85,8 +83,8 @@ def matrix_of(term: Term) -> Matrix:
     return matrices.identity(term.width) if term.matrix is None else term.matrix
 
 
-def bounded(name: str, x: Signal, rows: int) -> None:
-    """Check that a signal's matrices with `rows` rows hold at most 2**26 values.
+def bounded(name: str, x: Signal, rows: int, most: int) -> None:
+    """Check that a signal's matrices with `rows` rows hold at most `most` values.
 
     Raises:
         UserError: they hold more; the message names the node.
@@ -95,32 +93,17 @@ def bounded(name: str, x: Signal, rows: int) -> None:
     for term in x.terms.values():
         sparse = matrices.is_sparse(matrix_of(term))
         values += matrices.stored(matrix_of(term)) if sparse else rows * term.width
-    check_values(name, values)
-
-
-def check_values(name: str, values: int) -> None:
-    """Check that a node's matrices hold at most 2**26 values.
-
-    Raises:
-        UserError: they hold more; the message names the node.
-    """
-    if values > MAX_VALUES:
-        raise UserError(
-            f"node {name!r} needs matrices of {values} values, expected at most {MAX_VALUES}"
-        )
-
-
-def matrix_values(x: Signal) -> int:
-    """Return the number of values in the matrices of a signal."""
-    return sum(0 if t.matrix is None else matrices.stored(t.matrix) for t in x.terms.values())
+    check_values(name, values, most)
 
 
 @np.errstate(**UNCHECKED)
-def linear(name: str, weight: np.ndarray, bias: np.ndarray | None, x: Signal) -> Signal:
+def linear(
+    name: str, weight: np.ndarray, bias: np.ndarray | None, x: Signal, most: int = MAX_SYNAPSES
+) -> Signal:
     """Return W·x + b, folded: W(W1·s + b1) + b = (W·W1)·s + (W·b1 + b).
 
     Raises:
-        UserError: the shapes do not match, or the product has more than 2**26 values.
+        UserError: the shapes do not match, or the product has more than `most` values.
     """
     if weight.ndim != 2 or not weight.size:
         raise UserError(f"{name}.weight has shape {weight.shape}, expected two dimensions")
@@ -129,17 +112,22 @@ def linear(name: str, weight: np.ndarray, bias: np.ndarray | None, x: Signal) ->
     if x.shape != weight.shape[1:]:
         hint = "; put a Flatten before it" if len(x.shape) > 1 else ""
         raise UserError(f"{name}.weight takes ({weight.shape[1]},), its input has {x.shape}{hint}")
-    return mapped(name, weight, bias, weight.shape[:1], x)
+    return mapped(name, weight, bias, weight.shape[:1], x, most)
 
 
 @np.errstate(**UNCHECKED)
 def mapped(
-    name: str, matrix: Matrix, bias: np.ndarray | None, shape: tuple[int, ...], x: Signal
+    name: str,
+    matrix: Matrix,
+    bias: np.ndarray | None,
+    shape: tuple[int, ...],
+    x: Signal,
+    most: int = MAX_SYNAPSES,
 ) -> Signal:
     """Return matrix·x + bias as a signal of `shape`, folded like `linear`.
 
     Raises:
-        UserError: the products have more than 2**26 values.
+        UserError: the products have more than `most` values.
     """
     terms, values = {}, 0
     for key, term in x.terms.items():
@@ -147,7 +135,7 @@ def mapped(
             values += matrices.stored(matrix)
         else:
             values += matrices.product_size(matrix, term.matrix)
-        check_values(name, values)
+        check_values(name, values, most)
         folded = matrix if term.matrix is None else matrices.product(matrix, term.matrix)
         terms[key] = Term(folded, term.width, _joined(term.nodes, name))
     if x.bias is not None:
@@ -167,7 +155,7 @@ def later(name: str, x: Signal, steps: int) -> Signal:
     return replace(x, terms=terms)
 
 
-def delay(name: str, steps: np.ndarray, x: Signal) -> Signal:
+def delay(name: str, steps: np.ndarray, x: Signal, most: int = MAX_SYNAPSES) -> Signal:
     """Delay each channel by its own number of steps, NIR's Delay; the output is 0 before.
 
     Raises:
@@ -178,24 +166,26 @@ def delay(name: str, steps: np.ndarray, x: Signal) -> Signal:
     if not steps.any():
         return x
     flat = steps.ravel()
-    several = bool((flat != flat[0]).any())
+    distinct = np.unique(flat)
+    several = len(distinct) > 1
     terms = dict(x.terms)
     if x.bias is not None:  # a constant that arrives late: it is an input's
         terms[ONES, 0] = Term(x.bias[:, None], 1, f"bias before {name}")
+    check_values(name, len(terms) * len(distinct) * len(flat), most)  # a matrix has N ends of rows
     found: dict[Source, Term] = {}
     for (source, earlier), term in terms.items():
         whole = matrices.sparse_identity(term.width) if term.matrix is None else term.matrix
-        for n in np.unique(flat).tolist():
+        for n in distinct.tolist():
             matrix = matrices.rows_of(whole, flat == n) if several else term.matrix
             one = Term(matrix, term.width, _joined(term.nodes, name))
             key = source, earlier + n  # two delays in series may add up to the same
             found[key] = _plus(found[key], one) if key in found else one
-    check_values(name, sum(matrices.stored(matrix_of(t)) for t in found.values()))
+    check_values(name, sum(matrices.stored(matrix_of(t)) for t in found.values()), most)
     return Signal(x.shape, found, None)
 
 
 @np.errstate(**UNCHECKED)
-def scale(name: str, factors: np.ndarray, x: Signal) -> Signal:
+def scale(name: str, factors: np.ndarray, x: Signal, most: int = MAX_SYNAPSES) -> Signal:
     """Multiply elementwise by constants of the same shape, NIR's Scale.
 
     Raises:
@@ -203,7 +193,7 @@ def scale(name: str, factors: np.ndarray, x: Signal) -> Signal:
     """
     if factors.shape != x.shape:
         raise UserError(f"{name}.scale has shape {factors.shape}, its input has {x.shape}")
-    bounded(name, x, x.size)
+    bounded(name, x, x.size, most)
     terms = {
         key: Term(
             matrices.scale_rows(factors.ravel(), matrix_of(term)),

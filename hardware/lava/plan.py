@@ -32,6 +32,7 @@ from mdft.errors import UserError
 
 FLOAT, FIXED = "floating_pt", "fixed_pt"
 GRADED_BITS = 24
+MOST_RELAYS = 512  # identity Dense processes that delay spikes; 800 take ten seconds to compile
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def plan_float(
         vth = float(p.v_threshold[0])
         lifs.append(LIFPlan(p.name, dense, p.bias, 0, du, float(p.decay[0]), vth, depths[p.name]))
     streams = {n: x.reshape(batch * steps, -1).astype(np.float64) for n, x in given.items()}
-    return Plan(FLOAT, streams, tuple(lifs), batch, steps, _apart(form.populations))
+    return _checked(Plan(FLOAT, streams, tuple(lifs), batch, steps, _apart(form.populations)))
 
 
 def plan_fixed(
@@ -175,7 +176,21 @@ def plan_fixed(
         )
         lifs.append(LIFPlan(p.name, dense, bias, p.bias_exp, du, dv, vth, depths[p.name]))
     streams = {n: x.reshape(batch * steps, -1).astype(np.int32) for n, x in signals.items()}
-    return Plan(FIXED, streams, tuple(lifs), batch, steps, _apart(populations))
+    return _checked(Plan(FIXED, streams, tuple(lifs), batch, steps, _apart(populations)))
+
+
+def _checked(plan: Plan) -> Plan:
+    """Return the plan, if its delays need at most 512 processes."""
+    longest: dict[str, int] = {}
+    for d in (d for lif in plan.lifs for d in lif.dense if d.source not in plan.streams):
+        longest[d.source] = max(longest.get(d.source, 0), d.delay)
+    if (relays := sum(longest.values())) > MOST_RELAYS:
+        most = max(longest, key=lambda name: longest[name])
+        raise UserError(
+            f"{most}: its spikes are delayed by {longest[most]} steps; Lava takes a Dense for each "
+            f"step of a delay, {relays} in all, expected at most {MOST_RELAYS}"
+        )
+    return plan
 
 
 def _one(p: IntegerPopulation, field: str) -> int:
