@@ -12,14 +12,22 @@ import tyro
 
 from hardware.backends import BACKENDS, find_backend
 from hardware.fixed_point.quantise import IntegerNetwork, quantise
+<<<<<<< HEAD
 from hardware.graph.network import DT, MAX_SYNAPSES, Network, Reset
+=======
+from hardware.graph.network import DT, Network, Recording
+>>>>>>> scales
 from hardware.parity import ORACLE, Compared, compared
+from hardware.probe import Probe
 from hardware.reporting.data import BackendReport, Material, Report, to_json
 from hardware.reporting.operations import cost
 from hardware.reporting.ranges import input_ranges, layer_ranges
+from hardware.reporting.rounding import OutputLoss, output_losses
 from hardware.result import check_target, write_whole
 from mdft.cli import exit_status, parse
 from mdft.errors import UserError
+
+EXACT = "reference_float"
 
 
 @dataclass(frozen=True)
@@ -105,11 +113,22 @@ def build(config: ReportConfig) -> tuple[Report, Material]:
         ),
         layers=layer_ranges(network, probe, integers, oracle),
         inputs=input_ranges(network, probe.inputs, grids),
+        losses=_losses(network, probe, found, oracle),
         no_integers=no_integers,
         cost=cost(network, probe.inputs, probe.spikes, probe.membranes, grids, integers=integers),
     )
     recordings = {name: x.recording for name, x in found.items()}
     return report, Material(network, probe, integers, recordings)
+
+
+def _losses(
+    network: Network, probe: Probe, found: dict[str, Compared], oracle: Recording | None
+) -> tuple[OutputLoss, ...]:
+    if oracle is None:
+        return ()
+    if EXACT in found:
+        return output_losses(network, found[EXACT].recording, oracle)
+    return output_losses(network, BACKENDS[EXACT].run(network, probe.inputs, ""), oracle)
 
 
 def _integers(

@@ -23,6 +23,7 @@ from hardware.graph.network import CONSTANTS, Population, Synapses
 THRESHOLD_BITS = 13  # a threshold of 2^13 units leaves 16 times as much for inputs and membranes
 FEWEST = 8  # steps of the largest weight, where a threshold or bias needs a coarse unit
 PAYLOAD = 255  # units of an input's grid, where its largest value is not known
+CANDIDATES = 128  # units in an octave
 SAMPLED = 4096  # weights that a choice of unit is judged by
 LIKE = 1e-6  # costs as near as this are equal: rounding errors must not choose between units
 ON_LATTICE = 1e-4  # of a step; weights in float32 are not nearer to their lattice
@@ -88,8 +89,8 @@ def choose(
 
     The unit is a real number. It is at most θ/2^13, so that rounding of threshold and membrane is
     small beside that of the weights; it is coarser where a threshold needs more than 17 bits, a
-    weight an exponent above 7, a bias more than 13 bits, or where one step's input, all sources
-    active, could leave 24 bits. Within an octave it is that unit of 128 for which the largest
+    weight an exponent above 7, a bias more than 13 bits, or, up to a step of the largest weight,
+    where one step's input, all sources active, could leave 24 bits. Within an octave it is that unit of 128 for which the largest
     weight is a whole number of steps and the mean squared error of weights and threshold is least:
     any common step of the weights is among them, so that weights which another tool rounded to 8
     bits stay exact. Else mixed signs are split into two synapses of 8 bits each, and dense weights
@@ -203,8 +204,11 @@ def _best(p: Population, parts: list[Part], lowest: float, coarsest: float) -> t
     whole = np.arange(MAGNITUDE_LIMIT // 2 + 1, MAGNITUDE_LIMIT + 1) // largest.even
     steps = largest.peak / (np.unique(whole) * largest.even)
     units = steps * 2.0 ** np.ceil(np.log2(lowest / steps) - 1e-9)
-    units = units[units <= coarsest * (1 + 1e-9)]
     theta = p.v_threshold if p.fires else np.zeros(1)
+    if theta.max() > 0:  # also those in which the threshold is whole
+        between = lowest * 2.0 ** (np.arange(CANDIDATES) / CANDIDATES)
+        units = np.append(units, theta.max() / np.unique(np.ceil(theta.max() / between)))
+    units = units[(units >= lowest * (1 - 1e-9)) & (units <= coarsest * (1 + 1e-9))]
     best, found = np.inf, (lowest, False)
     for unit in units:
         cost = float(((threshold(theta, unit) * unit - theta) ** 2).mean())

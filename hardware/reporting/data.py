@@ -11,6 +11,7 @@ from hardware.graph.network import Network, Recording
 from hardware.probe import Probe
 from hardware.reporting.operations import Cost
 from hardware.reporting.ranges import InputRange, LayerRange
+from hardware.reporting.rounding import OutputLoss
 from hardware.result import json_fields
 
 
@@ -60,6 +61,7 @@ class Report:
         backends: the backends in the requested order.
         layers: ranges and firing rates of the layers.
         inputs: ranges of the inputs.
+        losses: what rounding to integers changes in the outputs; empty without integers.
         no_integers: the reason why the graph has no fixed-point form; None if it has one.
         cost: the cost for the probe's spikes.
     """
@@ -77,6 +79,7 @@ class Report:
     backends: tuple[BackendReport, ...]
     layers: tuple[LayerRange, ...]
     inputs: tuple[InputRange, ...]
+    losses: tuple[OutputLoss, ...]
     no_integers: str | None
     cost: Cost
 

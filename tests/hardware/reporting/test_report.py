@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hardware.reference_float import reference_float
 from hardware.report import ReportConfig, build, main
 from hardware.reporting.figures import Picture, figures, offsets
 from hardware.reporting.page import page
+from hardware.simulation import simulate
 from tests.hardware.html_text import Text
 from tests.hardware.nets import lif, random_graph, random_inputs, write_probe
 from tests.nir_here import reading_here
@@ -96,6 +98,44 @@ def test_the_page_says_what_the_json_says(made):
         assert [x["layer"], f"{x['neurons']:,}", *bits] in [row[:4] for row in text.rows]
     assert "All required comparisons are equal." in words
     assert "Modelled, not measured, and not Loihi's energy" in words
+
+
+def test_what_the_integers_cost_in_the_outputs(tmp_path: Path):
+    """A LIF and a LI behind weights that 8 bits cannot hold, counted again from both references."""
+    n = np.ones(6)
+    rng = np.random.default_rng(4)
+    nodes: dict[str, nir.NIRNode] = {
+        "x": nir.Input({"input": np.array([12])}),
+        "w": nir.Linear(rng.normal(0.1, 0.4, (6, 12))),
+        "fires": nir.LIF(7e-4 * n, 7 * n, 0 * n, n),
+        "sends": nir.LI(7e-4 * n, 7 * n, 0 * n),
+        "a": nir.Output({"output": np.array([6])}),
+        "b": nir.Output({"output": np.array([6])}),
+    }
+    edges = [("x", "w"), ("w", "fires"), ("w", "sends"), ("fires", "a"), ("sends", "b")]
+    nir.write(tmp_path / "g.nir", nir.NIRGraph(nodes, edges))
+    x = (rng.random((20, 100, 12)) < 0.3).astype(float)
+    np.savez(tmp_path / "p.npz", **{"g.in.x": x})  # type: ignore[arg-type]
+    config = ReportConfig(tmp_path / "g.nir", tmp_path / "p.npz", backends=("reference_int",))
+    with reading_here():
+        found, _ = build(config)
+    network = read_network(tmp_path / "g.nir")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one, other = simulate(network, x), simulate(network, x, "reference_int")
+    a, b = one.spikes["fires"].astype(bool), other.spikes["fires"].astype(bool)
+    spiking, graded = found.losses
+    assert (spiking.output, spiking.layer, spiking.error) == ("a", "fires", None)
+    assert (spiking.float_rate, spiking.fixed_rate) == (a.mean(), b.mean())
+    assert spiking.f1 is not None and spiking.f1 < 1
+    assert spiking.f1 == 2 * (a & b).sum() / (a.sum() + b.sum())
+    assert spiking.differing == (a != b).mean() > 0
+    assert (graded.output, graded.f1, graded.fixed_rate) == ("b", None, None)
+    v, w = one.membranes["sends"], other.membranes["sends"] * other.units["sends"]
+    assert graded.error == pytest.approx(np.abs(v - w).max() / np.abs(v).max())
+    assert graded.error is not None and 0 < graded.error < 0.01
+    rows = Text(page(found, [])).rows
+    assert ["a", "fires", f"{a.mean():.3%}", f"{b.mean():.3%}"] in [row[:4] for row in rows]
 
 
 def test_the_numbers_are_those_of_the_files(made, files):
