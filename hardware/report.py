@@ -12,11 +12,7 @@ import tyro
 
 from hardware.backends import BACKENDS, find_backend
 from hardware.fixed_point.quantise import IntegerNetwork, quantise
-<<<<<<< HEAD
-from hardware.graph.network import DT, MAX_SYNAPSES, Network, Reset
-=======
-from hardware.graph.network import DT, Network, Recording
->>>>>>> scales
+from hardware.graph.network import DT, MAX_SYNAPSES, Network, Recording, Reset
 from hardware.parity import ORACLE, Compared, compared
 from hardware.probe import Probe
 from hardware.reporting.data import BackendReport, Material, Report, to_json
