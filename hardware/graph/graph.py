@@ -90,6 +90,11 @@ def lower(
     notes = list(unit_notes(graph, dt))
     order = topological(graph.nodes, [e for e in edges if e not in back])
     if back:
+        shown = sorted(f"{a} -> {b}" for a, b in back)
+        more = f" and {len(shown) - 4} more" if shown[4:] else ""
+        notes.append(
+            f"edges that close a cycle deliver one step later: {', '.join(shown[:4])}{more}"
+        )
         ends = {name for name, node in graph.nodes.items() if isinstance(node, nir.Output)}
         order = _waiting_last(order, edges, set(neurons), ends)
     for name in order:

@@ -134,3 +134,18 @@ def test_a_delay_anywhere_in_the_cycle_makes_room_for_its_layers(
     plan = plan_float(lower(cycle_of_three(delays), DT), {"x": np.ones((1, 3, 1))})
     assert [lif.depth for lif in plan.lifs] == depths
     assert all(d.delay >= 0 for lif in plan.lifs for d in lif.dense)
+
+
+def test_a_note_says_which_edges_deliver_a_step_later():
+    assert lower(cycle_of_three({}), DT).notes == (
+        "edges that close a cycle deliver one step later: back -> a",
+    )
+    nodes: dict[str, nir.NIRNode] = {"x": nir.Input({"input": np.array([1])})}
+    one, edges = np.ones(1), []
+    for i in range(6):
+        nodes |= {f"n{i}": nir.LIF(2 * DT * one, 2 * one, 0 * one, one)}
+        nodes |= {f"w{i}": nir.Linear(np.ones((1, 1)))}
+        nodes |= {f"o{i}": nir.Output({"output": np.array([1])})}
+        edges += [("x", f"n{i}"), (f"n{i}", f"w{i}"), (f"w{i}", f"n{i}"), (f"n{i}", f"o{i}")]
+    (note,) = lower(nir.NIRGraph(nodes, edges), DT).notes
+    assert note.endswith("w0 -> n0, w1 -> n1, w2 -> n2, w3 -> n3 and 2 more")
