@@ -90,11 +90,12 @@ def choose(
     The unit is a real number. It is at most θ/2^13, so that rounding of threshold and membrane is
     small beside that of the weights; it is coarser where a threshold needs more than 17 bits, a
     weight an exponent above 7, a bias more than 13 bits, or, up to a step of the largest weight,
-    where one step's input, all sources active, could leave 24 bits. Within an octave it is that unit of 128 for which the largest
-    weight is a whole number of steps and the mean squared error of weights and threshold is least:
-    any common step of the weights is among them, so that weights which another tool rounded to 8
-    bits stay exact. Else mixed signs are split into two synapses of 8 bits each, and dense weights
-    are rounded so that the sum over a neuron's inputs is kept.
+    where one step's input, all sources active, could leave 24 bits. Of the units of an octave in
+    which the largest weight or the threshold is a whole number, it is that with the least mean
+    squared error of weights and threshold. Any common step of the weights is among them, so that
+    weights which another tool rounded to 8 bits stay exact. Else mixed signs are split into two
+    synapses of 8 bits each, and dense weights are rounded so that the sum over a neuron's inputs is
+    kept.
 
     Args:
         p: a population in Lava's form.

@@ -149,9 +149,10 @@ def transposed(matrix: Matrix) -> Matrix:
 def times_columns(x: np.ndarray, columns_MN: Matrix) -> np.ndarray:
     """Return x·columns for whole numbers x (…, M), int64; its cost is that of the nonzero x."""
     flat = x.reshape(-1, x.shape[-1])
-    rows, channels = np.nonzero(flat.view(bool) if flat.dtype == np.uint8 else flat)
+    places = np.flatnonzero(flat.view(bool) if flat.dtype == np.uint8 else flat != 0)
+    rows, channels = np.divmod(places, flat.shape[1])
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(flat)))])
-    events = flat[rows, channels].astype(np.int64)
+    events = flat.ravel()[places].astype(np.int64)
     active = sparse.csr_array((events, channels, starts), shape=flat.shape)
     return (active @ columns_MN).toarray().reshape(*x.shape[:-1], columns_MN.shape[1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hardware.fixed_point.quantise import input_grids, input_peaks, quantise
 from hardware.fixed_point.reference_int import reference_int
 from hardware.fixed_point.scales import keep_sums
 from hardware.graph.graph import lower
-from hardware.graph.matrices import values
+from hardware.graph.matrices import Matrix, values
 from hardware.graph.network import ONES, Current, Network, Population, Synapses
 from hardware.lava.run import lava_fixed
 from hardware.reference_float import reference_float
@@ -25,7 +26,7 @@ from hardware.reference_float import reference_float
 RNG = np.random.default_rng(0)
 
 
-def network(weight, theta=1.0, decay=0.5, bias=0.0, memory: float | None = None) -> Network:
+def network(weight: Matrix, theta=1.0, decay=0.5, bias=0.0, memory: float | None = None) -> Network:
     """A population behind spikes s."""
     size = weight.shape[0]
     one = np.ones(size)
@@ -46,10 +47,10 @@ def sender(size: int) -> Population:
 
 def weights_of(q: IntegerPopulation) -> np.ndarray:
     """The integers as real numbers."""
-    return sum(values(s.weight) * 2.0**s.weight_exp for s in q.synapses) * q.unit
+    return np.sum([values(s.weight) * 2.0**s.weight_exp for s in q.synapses], axis=0) * q.unit
 
 
-def second(weight: np.ndarray, **fields) -> tuple[IntegerPopulation, IntegerNetwork]:
+def second(weight: Matrix, **fields: Any) -> tuple[IntegerPopulation, IntegerNetwork]:
     q = quantise(network(weight, **fields), {"x": 1.0}, {"x": 1.0})
     return q.populations[1], q
 
@@ -108,7 +109,7 @@ def test_sums_over_the_inputs_are_kept(seed: int):
 def test_convolutions_keep_equal_weights_equal():
     w = sparse.csr_array(np.kron(np.eye(4), [[0.31, -0.123, 0.0571]]))
     n, _ = second(w)
-    whole = sum((s.weight * 2**s.weight_exp).toarray() for s in n.synapses)
+    whole = np.sum([(s.weight * 2**s.weight_exp).toarray() for s in n.synapses], axis=0)
     rows = [whole[i, 3 * i : 3 * i + 3].tolist() for i in range(4)]
     assert rows[0] == rows[1] == rows[2] == rows[3]
     assert sum(s.weight.nnz for s in n.synapses) == 12  # no zeros are stored twice
@@ -188,6 +189,6 @@ def test_accuracy_on_graphs_of_others():
         net = lower(graph, DT)
         q = quantise(net, input_grids(inputs), input_peaks(inputs))
         (last,) = net.outputs.values()
-        both = (reference_float(net, inputs), reference_int(q, inputs))
-        f1.append(compare(last, *(x.spikes[last] for x in both)).f1)
+        exact, found = reference_float(net, inputs), reference_int(q, inputs)
+        f1.append(compare(last, exact.spikes[last], found.spikes[last]).f1)
     assert np.mean(f1) > 0.7
