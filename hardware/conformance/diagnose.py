@@ -117,7 +117,7 @@ CAUSES: dict[str, Cause] = {
     "takes w_in·dt/τ_syn as 1": _constants(
         lambda n, dt: {"w_in": n.tau_syn / dt} if hasattr(n, "tau_syn") else {}
     ),
-    "the membrane sees the current a step late": _rule(synapse_late=True),
+    "lets the membrane see the current a step late": _rule(synapse_late=True),
     "gives every neuron the constants of the first": _constants(_one_of_each),
     "takes dt as 1e-4 s": lambda v: replace(v, dt=1e-4),
     "takes dt as 1e-3 s": lambda v: replace(v, dt=1e-3),
@@ -126,8 +126,8 @@ CAUSES: dict[str, Cause] = {
     "drops the second input": _without_input(0),
     "drops the first input": _without_input(1),
     "drops the edge that closes a cycle": _rule(cut=True),
-    "its output is a step late": _rule(late=1),
-    "its output is two steps late": _rule(late=2),
+    "answers a step late": _rule(late=1),
+    "answers two steps late": _rule(late=2),
 }
 
 
