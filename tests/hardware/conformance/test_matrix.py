@@ -54,10 +54,10 @@ def run(path, inputs, dt, option):
         ("lif-tie", "spikes at v ≥ v_threshold"),
         ("lif-beta-mixed", "gives every neuron the constants of the first"),
         ("lif-dt", "takes dt as 1e-4 s"),
-        ("cubalif", "the membrane sees the current a step late"),
+        ("cubalif", "lets the membrane see the current a step late"),
         ("two-inputs", "drops the second input"),
         ("recurrent-lif", "drops the edge that closes a cycle"),
-        ("skip", "its output is a step late"),
+        ("skip", "answers a step late"),
     ],
 )
 def test_a_wrong_reader_is_diagnosed(graph: str, cause: str):
