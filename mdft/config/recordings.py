@@ -31,6 +31,7 @@ TRANSFORMS: dict[str, str | None] = {
     "drop": "share",
     "pool": "pixels",
     "mirror": None,
+    "shift": "pixels",
 }
 
 
@@ -83,8 +84,8 @@ class RecordingsConfig:
     """Let Tonic download the dataset if it is not in the folder."""
     transform: tuple[str, ...] = ()
     """In this order: sort; denoise=µs, Tonic's Denoise; drop=share, Tonic's DropEvent, for training
-    recordings; pool=k, k × k pixels become one; mirror, half of the training recordings left to
-    right."""
+    recordings; pool=k, k × k pixels become one. In every epoch anew: mirror, half of the training
+    recordings left to right; shift=k, training recordings by up to k pixels."""
     bins: Count = 30
     """Number of bins, which are the steps of the network."""
     bin_ms: Positive = 10.0
