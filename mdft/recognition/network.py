@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import Any, NamedTuple
 
 import nir
@@ -89,6 +90,7 @@ class SpikingGraph(nn.Module):
     ) -> None:
         super().__init__()
         check_bits(bits)
+        graph = _plain(graph)
         self.graph, self.arithmetic, self.bits, self.dt = graph, arithmetic, bits, dt
         self.edges = [(str(a), str(b)) for a, b in graph.edges]
         lowered = lower(graph, dt)
@@ -307,6 +309,16 @@ class SpikingGraph(nn.Module):
                     f"units of {constants[p.name].unit:g}; a pooling with overlapping windows "
                     "before weights, or two edges from one node, can cause this"
                 )
+
+
+def _plain(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """The same graph with numbers in the place of arrays without axes, which nir cannot write."""
+    nodes = {name: copy(node) for name, node in graph.nodes.items()}
+    for node in nodes.values():
+        for field, value in vars(node).items():
+            if isinstance(value, np.ndarray) and value.ndim == 0:
+                setattr(node, field, value.item())
+    return nir.NIRGraph(nodes, list(graph.edges), type_check=False)
 
 
 def _pair(constant: _Constant) -> tuple[Tensor | None, float]:
