@@ -86,9 +86,9 @@ class RecordingsConfig:
     """In this order: sort; denoise=µs, Tonic's Denoise; drop=share, Tonic's DropEvent, for training
     recordings; pool=k, k × k pixels become one. In every epoch anew: mirror, half of the training
     recordings left to right; shift=k, training recordings by up to k pixels."""
-    bins: Count = 30
+    bins: Count = 10
     """Number of bins, which are the steps of the network."""
-    bin_ms: Positive = 10.0
+    bin_ms: Positive = 30.0
     """Length of a bin in milliseconds; later events are dropped."""
     bin_events: Annotated[int, Ge(0)] = 0
     """Fill each bin with so many events instead; 0: bins of --data.bin-ms."""
@@ -133,11 +133,11 @@ class RecognitionConfig:
     """Leak a step of the neurons of --layers, a multiple of 1/32."""
     alpha: Positive = 2.0
     """Sharpness of the surrogate gradient, an arctangent."""
-    epochs: Annotated[int, Ge(0)] = 20
+    epochs: Annotated[int, Ge(0)] = 30
     """Passes over the training recordings; 0 only quantises and tests."""
     batch_size: Count = 32
     """Recordings a step of the optimiser."""
-    learning_rate: Positive = 2e-3
+    learning_rate: Positive = 5e-3
     """Adam's learning rate at the start; it falls to 0 by a cosine."""
     temperature: Positive = 2.0
     """Spike counts are divided by this before the softmax of the cross-entropy."""
