@@ -193,5 +193,3 @@ def lines(tested: Tested) -> list[str]:
         "multiplied",
         *(f"note: {note}" for note in tested.notes),
     ]
-
-

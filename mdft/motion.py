@@ -79,8 +79,8 @@ def main() -> int:
     if results.before is not None:
         console.print(f"before training {results.before:.1%} of the test", highlight=False)
     console.print(
-        f"{results.accuracy:.1%} of {results.test:,} test recordings (chance {results.chance:.1%}), "
-        f"{config.bits} bits, arithmetic {config.arithmetic}",
+        f"{results.accuracy:.1%} of {results.test:,} test recordings "
+        f"(chance {results.chance:.1%}), {config.bits} bits, arithmetic {config.arithmetic}",
         highlight=False,
     )
     console.print(f"written to {out}", highlight=False, markup=False, soft_wrap=True)

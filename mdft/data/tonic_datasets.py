@@ -194,7 +194,9 @@ class VideoEvents(_Events):
     def events(self, index: int) -> NDArray[np.void]:
         """Read or generate the events of clip `index`."""
         path = self.data[index]
-        return self._read(path) if _kind(path) == "events" else generated(path, self.sensor, self.size)
+        return (
+            self._read(path) if _kind(path) == "events" else generated(path, self.sensor, self.size)
+        )
 
     def _read(self, path: Path) -> NDArray[np.void]:
         events, metadata = read_events(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import Any
 
 import nir
 import numpy as np
@@ -55,13 +57,14 @@ def initial_graph(
         if isinstance(layer, Conv):
             around = (layer.kernel - 1) // 2
             fan_in = here[0] * layer.kernel**2
+            sides: Any = here[1:]
             weight = random.normal(size=(layer.channels, here[0], layer.kernel, layer.kernel))
             conv = nir.Conv2d(
-                np.array(here[1:]),
+                sides,
                 _scaled(weight, theta_0, fan_in),
-                np.array([layer.stride] * 2),
-                np.array([around] * 2),
-                np.array([1, 1]),
+                layer.stride,
+                around,
+                1,
                 1,
                 np.zeros(layer.channels, np.float32),
             )
@@ -80,7 +83,7 @@ def initial_graph(
         nodes[f"lif_{number}"] = _lif(here, beta, theta_0, dt)
     nodes[OUTPUT] = nir.Output({"output": np.array(here)})
     names = list(nodes)
-    return nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)), type_check=False)
+    return nir.NIRGraph(nodes, list(pairwise(names)), type_check=False)
 
 
 def _scaled(weight: np.ndarray, theta_0: float, fan_in: int) -> np.ndarray:
@@ -107,5 +110,3 @@ def _check(word: str, shape: tuple[int, ...]) -> None:
             f"--layers: {word} is larger than its input, its output would be {shape[1:]}; expected "
             "a smaller kernel or window, or fewer of them"
         )
-
-

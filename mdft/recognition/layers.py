@@ -9,8 +9,8 @@ from mdft.errors import UserError
 
 #: What a layer may be, for error messages.
 EXPECTED = (
-    "layers joined by '-', each NcK, NcKsS (N kernels of side K, stride S), pK (sum over windows of "
-    "side K) or N (N neurons), and C, the classes, as the last"
+    "layers joined by '-', each NcK, NcKsS (N kernels of side K, stride S), pK (sum over windows "
+    "of side K) or N (N neurons), and C, the classes, as the last"
 )
 _CONV = re.compile(r"(\d{1,5})c(\d{1,3})(?:s(\d{1,3}))?")
 _POOL = re.compile(r"p(\d{1,3})")
@@ -79,8 +79,8 @@ def parse_layers(text: str, classes: int) -> tuple[Layer, ...]:
         layer = _layer(text, word)
         if isinstance(layer, Conv | Pool) and any(isinstance(x, Dense) for x in layers):
             raise UserError(
-                f"--layers is {text!r}: {word!r} follows a dense layer, expected it before: a dense "
-                "layer has no image"
+                f"--layers is {text!r}: {word!r} follows a dense layer, expected it before: a "
+                "dense layer has no image"
             )
         layers.append(layer)
     return (*layers, Dense(classes))

@@ -183,8 +183,12 @@ class SpikingGraph(nn.Module):
             for name in self.order:
                 if name == self.input:
                     continue
-                known = [(previous if (a, name) in self.back else signals, a) for a in self.before[name]]
-                x = _sum([place[a] for place, a in known if a in place])
+                # An edge that closes a cycle delivers what was sent at the step before.
+                known = [
+                    (previous if (a, name) in self.back else signals).get(a)
+                    for a in self.before[name]
+                ]
+                x = _sum([x for x in known if x is not None])
                 if name not in self.neurons:
                     signals[name] = self._through(name, x, given)
                     continue
@@ -223,9 +227,7 @@ class SpikingGraph(nn.Module):
                 found[name] = self._constant(name, sources, given)
         return found
 
-    def _constant(
-        self, name: str, sources: list[_Constant], given: dict[str, OnGrid]
-    ) -> _Constant:
+    def _constant(self, name: str, sources: list[_Constant], given: dict[str, OnGrid]) -> _Constant:
         biases = [s.bias for s in sources if s.bias is not None]
         bias, grid = (_sum(biases) if biases else None), min(s.grid for s in sources)
         if name in self.neurons:
@@ -349,9 +351,12 @@ def _fixed(node: Any, x_BSX: Tensor) -> Tensor:
         return x_BSX.reshape(*x_BSX.shape[:2], *shape)
     if not isinstance(node, _POOLS):
         return x_BSX
-    sizes = [tuple(int(n) for n in np.ravel(x)) for x in (node.kernel_size, node.stride, node.padding)]
+    sizes = [
+        tuple(int(n) for n in np.ravel(x)) for x in (node.kernel_size, node.stride, node.padding)
+    ]
     area = math.prod(sizes[0]) if isinstance(node, nir.AvgPool2d) else 1
-    pooled = F.avg_pool2d(x_BSX.flatten(0, 1), *sizes, divisor_override=area)
+    kernel, stride, padding = sizes
+    pooled = F.avg_pool2d(x_BSX.flatten(0, 1), kernel, stride, padding, divisor_override=area)
     return pooled.unflatten(0, x_BSX.shape[:2])
 
 

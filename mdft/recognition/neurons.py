@@ -81,8 +81,9 @@ class Neurons:
         theta = self.threshold
         if self.integer:
             theta = np.floor(theta / unit) * unit
-        constants: Any = _one_or_all(1 - self.decay), _one_or_all(theta)
-        return LIFParams(*constants, unit / STATE_SCALE if self.integer else None)
+        beta: Any = _one_or_all(1 - self.decay)
+        threshold: Any = _one_or_all(theta)
+        return LIFParams(beta, threshold, unit / STATE_SCALE if self.integer else None)
 
     def sequence(
         self, current_BSN: Tensor, bias_N: Tensor | None, unit: float

@@ -251,7 +251,9 @@ def load(run: Path | str) -> Trained:
     config = _read_config(folder / CONFIG)
     tensors, metadata = read_tensors(folder / MODEL)
     if metadata.get("kind") != KIND:
-        raise UserError(f"{folder / MODEL}: not a network for recordings, expected one; train again")
+        raise UserError(
+            f"{folder / MODEL}: not a network for recordings, expected one; train again"
+        )
     network = _network(read_nir(folder / START), config)
     try:
         network.load_state_dict(tensors)

@@ -233,8 +233,8 @@ def _classes(reading: _Reading, dataset: str) -> tuple[list[str], dict[str, list
             )
     if len(known) < 2:
         raise UserError(
-            f"{dataset}: all training recordings have the label {known[0]!r}, expected at least two "
-            "classes"
+            f"{dataset}: all training recordings have the label {known[0]!r}, expected at least "
+            "two classes"
         )
     return known, {part: [known.index(x) for x in labels] for part, labels in plain.items()}
 
@@ -257,6 +257,5 @@ def _read(path: Path, source: Source) -> Prepared:
     notes = [source.passed_over] if source.passed_over else []
     if text["late"]:
         notes.append(f"{text['late']:,} events come after the last bin and are not counted")
-    return Prepared(*both, tuple(text["classes"]), tuple(text["left_out"]), tuple(notes))
-
-
+    classes, left_out = tuple(text["classes"]), tuple(text["left_out"])
+    return Prepared(both[0], both[1], classes, left_out, tuple(notes))

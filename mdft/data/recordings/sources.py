@@ -91,7 +91,7 @@ def _tonic(name: str, config: RecordingsConfig) -> Source:
     parts = [_tonic_part(dataset, sensor) for dataset in found]
     if len(parts) == 1:
         parts = _divided(parts[0], list(found[0].targets), config)
-    return Source(*parts, _files([Path(found[0].location_on_system)]), polarities)
+    return Source(parts[0], parts[1], _files([Path(found[0].location_on_system)]), polarities)
 
 
 def _dataset(name: str, config: RecordingsConfig, **given: Any) -> Any:
@@ -206,7 +206,7 @@ def _folder(config: RecordingsConfig) -> Source:
     else:
         labels = [words[0] for words in parts.values()]
         both = _divided(part(listing.found), labels, config)
-    return Source(*both, files, 2, listing.note())
+    return Source(both[0], both[1], files, 2, listing.note())
 
 
 def _size_of(path: Path) -> Size:

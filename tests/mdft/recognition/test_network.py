@@ -20,6 +20,7 @@ from mdft.lif.loihi import largest_multiple
 from mdft.recognition.initial import initial_graph
 from mdft.recognition.layers import parse_layers
 from mdft.recognition.network import SpikingGraph
+from mdft.recognition.weights import Weights
 
 SHAPE = (2, 9, 9)
 
@@ -73,7 +74,9 @@ def averaging() -> nir.NIRGraph:
     """A mean over 2 × 2 spikes before a convolution: a grid of 1/4 of a spike."""
     graph = convolutional()
     graph.nodes["pool_2"] = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
-    graph.nodes["conv_3"] = replace(graph.nodes["conv_3"], weight=4 * graph.nodes["conv_3"].weight)
+    node = graph.nodes["conv_3"]
+    assert isinstance(node, nir.Conv2d)
+    graph.nodes["conv_3"] = replace(node, weight=4 * node.weight)
     return graph
 
 
@@ -131,6 +134,7 @@ def test_float_membranes_are_those_of_the_float_reference(name: str):
 def test_weights_have_so_many_bits(bits: int):
     network, _ = made("convolutional", bits=bits)
     for module in network.weights.values():
+        assert isinstance(module, Weights)
         weight = module.on_grid().weight.detach() / (module.step * module.scale)
         assert torch.equal(weight, weight.round())
         assert 0 < weight.abs().max() <= largest_multiple(bits)
@@ -174,7 +178,9 @@ def test_the_gain_of_neurons_moves_into_the_weights():
     network = SpikingGraph(graph, arithmetic="loihi")
     assert network.trace(torch.ones(1, 2, 1))["lif"].membranes_BSN[0, 0] == 0.5
     written = network.trained()
-    assert written.nodes["linear"].weight == 0.5 and written.nodes["lif"].r == 4
+    linear, neurons = written.nodes["linear"], written.nodes["lif"]
+    assert isinstance(linear, nir.Linear) and isinstance(neurons, nir.LIF)
+    assert linear.weight == 0.5 and neurons.r == 4
     x = np.ones((1, 6, 1))
     before, after = (reference_float(lower(g), {"input": x}) for g in (graph, written))
     np.testing.assert_array_equal(before.membranes["lif"], after.membranes["lif"])
@@ -216,9 +222,11 @@ def no_neurons_at_the_end() -> nir.NIRGraph:
 
 def uneven_gain() -> nir.NIRGraph:
     graph = convolutional()
-    gain = graph.nodes["lif_1"].r.copy()
+    node = graph.nodes["lif_1"]
+    assert isinstance(node, nir.LIF)
+    gain = node.r.copy()
     gain[0] = 1
-    graph.nodes["lif_1"] = replace(graph.nodes["lif_1"], r=gain)
+    graph.nodes["lif_1"] = replace(node, r=gain)
     return graph
 
 
@@ -249,6 +257,7 @@ def test_overlapping_windows_before_weights_are_refused():
     graph.nodes["affine_4"] = nir.Affine(weight, full(9, 0))
     graph.nodes["conv_3"] = replace(graph.nodes["conv_3"], input_shape=np.array([4, 4]))
     lif = graph.nodes["lif_3"]
+    assert isinstance(lif, nir.LIF)
     shape = (3, 4, 4)
     graph.nodes["lif_3"] = nir.LIF(
         full(shape, lif.tau[0, 0, 0]),
@@ -259,14 +268,14 @@ def test_overlapping_windows_before_weights_are_refused():
     )
     graph.nodes["flatten"] = nir.Flatten({"input": np.array(shape)}, 0, -1)
     network = SpikingGraph(graph, arithmetic="loihi")
-    with pytest.raises(UserError, match="Loihi's integers cannot hold|counts in units"):
+    with pytest.raises(UserError, match=r"Loihi's integers cannot hold|counts in units"):
         network.check_exact()
 
 
 def test_weights_that_are_all_rounded_to_zero_are_refused():
     network, x_BSF = made("dense", arithmetic="loihi")
     with torch.no_grad():
-        next(iter(network.weights.values())).weight.fill_(1e-4)
+        next(network.parameters()).fill_(1e-4)
     with pytest.raises(UserError, match="all weights are rounded to 0"):
         network(x_BSF)
 

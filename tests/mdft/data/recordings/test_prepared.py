@@ -37,7 +37,8 @@ def test_a_dataset_of_tonic(nmnist: Path):
     dataset = type("NMNIST", (tonic.datasets.NMNIST,), {"_check_exists": lambda _: True})(
         str(nmnist), train=False
     )
-    for i, (events, target) in enumerate(dataset):
+    for i in range(len(dataset)):
+        events, target = dataset[i]
         assert found.test.counts_NSX[i].sum() == len(events)
         assert found.test.labels_N[i] == target
         assert found.test.names[i] == dataset.data[i]
@@ -46,9 +47,7 @@ def test_a_dataset_of_tonic(nmnist: Path):
 def test_the_cache_is_used_until_something_changes(nmnist: Path, monkeypatch):
     first = prepare("NMNIST", config(nmnist))
     read = []
-    monkeypatch.setattr(
-        "mdft.data.recordings.prepared._write", lambda *_: read.append(1) or 1 / 0
-    )
+    monkeypatch.setattr("mdft.data.recordings.prepared._write", lambda *_: read.append(1) or 1 / 0)
     again = prepare("NMNIST", config(nmnist))
     np.testing.assert_array_equal(first.train.counts_NSX, again.train.counts_NSX)
     assert isinstance(again.train.counts_NSX.base, np.memmap) and not read
