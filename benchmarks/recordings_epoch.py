@@ -1,8 +1,8 @@
 """Time of a training epoch on recordings, against the loop of snnTorch's tutorial.
 
-``python -m benchmarks.recordings_epoch DIR`` times the same network, with the same weights, neurons,
-batches, loss and optimiser, on the first recordings of the N-MNIST in DIR: `mdft.recognition`, and
-snnTorch 1.0 as its tutorial 7 ("Neuromorphic Datasets with Tonic + snnTorch") writes it: an
+``python -m benchmarks.recordings_epoch DIR`` times the same network, with the same weights,
+neurons, batches, loss and optimiser, on recordings of the N-MNIST in DIR: `mdft.recognition`, and
+snnTorch as its tutorial 7 ("Neuromorphic Datasets with Tonic + snnTorch") writes it: an
 ``nn.Sequential`` of layers and ``Leaky`` neurons with hidden states, called once a step.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.recordings import NETWORKS
+from benchmarks.recordings import ARITHMETICS, NETWORKS
 from benchmarks.timing import medians, show
 from mdft.config.recordings import RecognitionConfig, RecordingsConfig
 from mdft.data.recordings.prepared import Recordings, prepare
@@ -30,6 +31,7 @@ from mdft.recognition.training import batches, train
 
 RECORDINGS = 256
 ROUNDS = 5
+PEER = "snnTorch, tutorial loop"
 
 
 def peer(network: SpikingGraph, config: RecognitionConfig, shape: tuple[int, int, int]) -> Any:
@@ -102,20 +104,20 @@ def works(root: Path, name: str, bins: int, layers: str) -> dict[str, Callable[[
     part = slice(0, None, max(1, len(whole.train) // RECORDINGS))
     few = Recordings(whole.train.counts_NSX[part], whole.train.labels_N[part], ())
     found: dict[str, Callable[[], object]] = {}
-    for arithmetic in ("float", "loihi"):
+    for arithmetic in ARITHMETICS:
         config = RecognitionConfig("NMNIST", data, layers=layers, epochs=1, arithmetic=arithmetic)
         graph = initial_graph(
             parse_layers(layers, len(whole.classes)), whole.shape, beta=config.beta
         )
         network = SpikingGraph(graph, arithmetic=config.arithmetic, headroom=4.0)
-        found[f"mdft, {arithmetic}"] = lambda n=network, c=config: train(n, few, c)
+        found[f"mdft, {arithmetic}"] = partial(train, network, few, config)
         if arithmetic == "float":
             net, counts = peer(network, config, whole.shape)
             x_BSX = torch.from_numpy(few.counts_NSX[:8].astype(np.float32))
             with torch.no_grad():
                 same = (counts(x_BSX) == network.counts(x_BSX)).float().mean()
             print(f"{name}, {bins} bins: {same:.1%} of the spike counts are snnTorch's")
-            found["snnTorch, tutorial loop"] = lambda c=config: peer_epoch(net, counts, few, c)
+            found[PEER] = partial(peer_epoch, net, counts, few, config)
     return found
 
 
