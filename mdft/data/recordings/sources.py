@@ -188,12 +188,13 @@ def _folder(config: RecordingsConfig) -> Source:
         label = parts[path][depth - 1]
         if is_clip(path):
             return generated(path, Sensor(), sensor), label, sensor
-        events, metadata = read_events(path, sensor)
+        events, metadata = read_events(path, config.sensor)
         found = metadata.sensor_size[:2]
         if found != sensor:
             raise SensorSizeError(
                 f"{path}: its sensor has {found[0]} x {found[1]} pixels, {listing.found[0]} has "
-                f"{sensor[0]} x {sensor[1]}, expected one size; convert them to one"
+                f"{sensor[0]} x {sensor[1]}, expected one size; if the files do not "
+                "declare it, give --data.sensor WIDTH HEIGHT"
             )
         return events, label, sensor
 

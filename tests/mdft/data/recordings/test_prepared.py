@@ -15,7 +15,9 @@ from events.files.io import write_events
 from events.files.metadata import Metadata
 from mdft.config.recordings import RecordingsConfig
 from mdft.data.recordings.prepared import prepare
+from mdft.data.tonic_datasets import VideoEvents
 from mdft.errors import UserError
+from tests.events.films import write_film
 from tests.mdft.recognition.small import bin_bytes, recording, write_nmnist
 
 
@@ -199,3 +201,29 @@ def test_a_test_class_that_is_never_trained(nmnist: Path):
     shutil.copytree(nmnist / "NMNIST" / "Train" / "0", nmnist / "NMNIST" / "Train" / "2")
     with pytest.raises(UserError, match="no training recording has its label '1'"):
         prepare("NMNIST", config(nmnist))
+
+
+def test_videos_go_through_the_event_generator(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("MDFT_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "data"
+    for number, label in enumerate(("a", "b")):
+        (root / label).mkdir(parents=True)
+        for i in range(2):
+            write_film(root / label / f"{i}.mkv", 8 + 2 * number + i, 10, None, 8000)
+    found = prepare("folder", config(root, bins=12, bin_ms=100))
+    assert found.shape == (2, 48, 64) and (len(found.train), len(found.test)) == (2, 2)
+    for part in (found.train, found.test):
+        for i, name in enumerate(part.names):
+            dataset = VideoEvents(root, size=(64, 48))
+            events = dataset.events(dataset.data.index(Path(name)))
+            assert part.counts_NSX[i].sum() == len(events) > 100
+    small = prepare("folder", config(root, bins=12, bin_ms=100, sensor=(32, 24)))
+    assert small.shape == (2, 24, 32) and small.train.counts_NSX.any()
+
+
+def test_recordings_that_do_not_declare_the_sensor(nmnist: Path):
+    root = nmnist / "NMNIST" / "Train"
+    with pytest.raises(UserError, match=r"its sensor has 34 x 34 .* --data.sensor"):
+        prepare("folder", config(root))
+    found = prepare("folder", config(root, sensor=(34, 34)))
+    assert found.shape == (2, 34, 34) and len(found.train) + len(found.test) == 16
