@@ -27,6 +27,7 @@ from mdft.data.recordings.prepared import Recordings, prepare
 from mdft.recognition.initial import initial_graph
 from mdft.recognition.layers import Conv, Pool, parse_layers
 from mdft.recognition.network import SpikingGraph
+from mdft.recognition.run import BETA, LAYERS
 from mdft.recognition.training import batches, train
 
 RECORDINGS = 256
@@ -38,7 +39,7 @@ def peer(network: SpikingGraph, config: RecognitionConfig, shape: tuple[int, int
     """The network in snnTorch, with the weights of ours."""
     snn, utils = import_module("snntorch"), import_module("snntorch.utils")
     atan = import_module("snntorch.surrogate").atan(alpha=config.alpha)
-    layers = parse_layers(config.layers, network.classes)
+    layers = parse_layers(config.layers or LAYERS, network.classes)
     weights = iter(network.weights.values())
     parts: list[nn.Module] = []
     flat, channels = False, shape[0]
@@ -60,7 +61,7 @@ def peer(network: SpikingGraph, config: RecognitionConfig, shape: tuple[int, int
             made = nn.Linear(given.weight.shape[1], layer.neurons)
         made.weight.data, made.bias.data = given.weight.detach(), given.bias.detach()
         leaky = snn.Leaky(
-            beta=config.beta,
+            beta=BETA,
             threshold=float(network.neurons[network.output].threshold[0]),
             spike_grad=atan,
             init_hidden=True,
@@ -106,9 +107,7 @@ def works(root: Path, name: str, bins: int, layers: str) -> dict[str, Callable[[
     found: dict[str, Callable[[], object]] = {}
     for arithmetic in ARITHMETICS:
         config = RecognitionConfig("NMNIST", data, layers=layers, epochs=1, arithmetic=arithmetic)
-        graph = initial_graph(
-            parse_layers(layers, len(whole.classes)), whole.shape, beta=config.beta
-        )
+        graph = initial_graph(parse_layers(layers, len(whole.classes)), whole.shape, beta=BETA)
         network = SpikingGraph(graph, arithmetic=config.arithmetic, headroom=4.0)
         found[f"mdft, {arithmetic}"] = partial(train, network, few, config)
         if arithmetic == "float":

@@ -117,9 +117,9 @@ class RecognitionConfig:
     the word folder."""
     data: RecordingsConfig = field(default_factory=RecordingsConfig)
     """Recordings and bins."""
-    layers: str = "256-C"
+    layers: str | None = None
     """Layers: N neurons; NcK or NcKsS, N kernels of side K and stride S; pK, the sum over K × K
-    values; C, the classes. For example 16c5s2-p2-16c3-p2-256-C."""
+    values; C, the classes. For example 16c5s2-p2-16c3-p2-256-C; default: 256-C."""
     init: Path | None = None
     """Train on with this NIR graph instead of --layers."""
     dt: Positive = 1e-4
@@ -129,8 +129,8 @@ class RecognitionConfig:
     """loihi: integer membranes of 24 bits, as Lava's fixed-point LIF; float: floating point."""
     bits: Annotated[int, Interval(ge=FEWEST_BITS, le=MOST_BITS)] = 8
     """Bits of a weight, sign included."""
-    beta: Annotated[float, Interval(gt=0, lt=1)] = 0.9375
-    """Leak a step of the neurons of --layers, a multiple of 1/32."""
+    beta: Annotated[float, Interval(gt=0, lt=1)] | None = None
+    """Leak a step of the neurons of --layers, a multiple of 1/32; default: 0.9375."""
     alpha: Positive = 2.0
     """Sharpness of the surrogate gradient, an arctangent."""
     epochs: Annotated[int, Ge(0)] = 30
@@ -151,8 +151,11 @@ class RecognitionConfig:
         check_ranges(self)
         if self.dataset not in (*TONIC, FOLDER):
             raise unknown("DATASET", self.dataset, (*TONIC, FOLDER))
-        steps = (self.beta * DECAY_STEPS).is_integer()
+        steps = self.beta is None or (self.beta * DECAY_STEPS).is_integer()
         require(steps, "beta", self.beta, f"a multiple of 1/{DECAY_STEPS}")
+        for name in ("layers", "beta"):
+            fine = self.init is None or getattr(self, name) is None
+            require(fine, name, getattr(self, name), "none with --init, whose graph has its own")
         _ = self.data.transforms
 
     def absolute(self) -> RecognitionConfig:

@@ -23,14 +23,15 @@ from mdft.recognition.initial import initial_graph
 from mdft.recognition.layers import parse_layers
 from mdft.recognition.network import SpikingGraph
 from mdft.recognition.training import Epoch, accuracy, count_spikes, train
-from mdft.runs.folder import CONFIG, METRICS, MODEL, RESULTS, run_folder
+from mdft.runs.folder import CONFIG, METRICS, MODEL, RECOGNITION, RESULTS, run_folder
 from mdft.runs.tensors import read_tensors, write_tensors
 
 #: The graph before training, whose nodes the trained weights belong to.
 START = "start.nir"
-KIND = "recognition"
 #: Largest growth of the weights of a new network before they saturate; a graph's own have none.
 _HEADROOM = 4.0
+#: The network without ``--layers``, ``--beta`` and ``--init``.
+LAYERS, BETA = "256-C", 0.9375
 _CONFIG = TypeAdapter(RecognitionConfig)
 _SEEN = 64  # test recordings for the firing rates
 
@@ -103,10 +104,9 @@ def build(config: RecognitionConfig, prepared: Prepared) -> SpikingGraph:
             recordings; or ``--layers`` does not fit the sensor.
     """
     if config.init is None:
-        layers = parse_layers(config.layers, len(prepared.classes))
-        graph = initial_graph(
-            layers, prepared.shape, beta=config.beta, seed=config.seed, dt=config.dt
-        )
+        layers = parse_layers(config.layers or LAYERS, len(prepared.classes))
+        beta = BETA if config.beta is None else config.beta
+        graph = initial_graph(layers, prepared.shape, beta=beta, seed=config.seed, dt=config.dt)
         return _network(graph, config)
     try:
         network = _network(read_nir(config.init), config)
@@ -216,7 +216,7 @@ def _write(
     epochs: list[Epoch],
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    content = {"kind": KIND, **_CONFIG.dump_python(config.absolute(), mode="json")}
+    content = {"kind": RECOGNITION, **_CONFIG.dump_python(config.absolute(), mode="json")}
     write_atomic(out / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
     with replacing(out / START) as temporary:
         nir.write(temporary, network.graph)
@@ -224,7 +224,7 @@ def _write(
     write_atomic(out / METRICS, "".join(lines).encode())
     write_atomic(out / RESULTS, (json.dumps(asdict(results), indent=2) + "\n").encode())
     write_tensors(
-        out / MODEL, network.state_dict(), {"kind": KIND, "classes": list(prepared.classes)}
+        out / MODEL, network.state_dict(), {"kind": RECOGNITION, "classes": list(prepared.classes)}
     )
 
 
@@ -238,7 +238,7 @@ def is_recognition(run: Path | str) -> bool:
         found = json.loads((run_folder(run) / CONFIG).read_bytes())
     except ValueError:
         return False
-    return isinstance(found, dict) and found.get("kind") == KIND
+    return isinstance(found, dict) and found.get("kind") == RECOGNITION
 
 
 def load(run: Path | str) -> Trained:
@@ -250,7 +250,7 @@ def load(run: Path | str) -> Trained:
     folder = run_folder(run)
     config = _read_config(folder / CONFIG)
     tensors, metadata = read_tensors(folder / MODEL)
-    if metadata.get("kind") != KIND:
+    if metadata.get("kind") != RECOGNITION:
         raise UserError(
             f"{folder / MODEL}: not a network for recordings, expected one; train again"
         )

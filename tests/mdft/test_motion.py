@@ -166,6 +166,7 @@ def bad_graph(path: Path, outputs: int = 2, features: int = 2312) -> None:
     ("words", "message"),
     [
         (("--out", "run"), "run: a finished run is there"),
+        (("--init", "three.nir", "--beta", "0.5"), "beta is 0.5, expected none with --init"),
         (("--layers", "8c3"), "the last layer is '8c3'"),
         (("--layers", "p40-C"), "p40 is larger than its input"),
         (("--init", "no.nir"), "no.nir: no such file"),
@@ -204,6 +205,11 @@ def test_a_damaged_run_is_answered_in_one_line(folder: Path):
         (folder / "bad" / name).write_bytes(content)
         status, _, err = command("export.to_nir", folder, "bad")
         assert status == 2 and err.count("\n") == 1 and name in err, (name, err)
+
+
+def test_commands_for_the_model_say_what_the_run_is(folder: Path):
+    status, _, err = command("mdft.evaluate", folder, "run")
+    assert status == 2 and "a network for recordings" in err and err.count("\n") == 1
 
 
 def test_a_recording_in_both_splits_is_answered_in_one_line(tmp_path: Path):

@@ -79,7 +79,9 @@ def transformed(
             finally:
                 np.random.set_state(state)
         elif transform.name == "pool":
-            events = tonic.transforms.Downsample(spatial_factor=1 / transform.number)(events)
+            # Tonic multiplies by 1/k and rounds down: 49 · (1/49) would become pixel 0 and not 1.
+            factor = (1 + 2.0**-40) / transform.number
+            events = tonic.transforms.Downsample(spatial_factor=factor)(events)
     return events
 
 

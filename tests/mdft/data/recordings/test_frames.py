@@ -75,6 +75,14 @@ def test_transforms_are_those_of_tonic():
         np.testing.assert_array_equal(found, theirs(events))
 
 
+@pytest.mark.parametrize("k", [3, 7, 49, 103])
+def test_pooling_divides_pixels_as_integers(k: int):
+    events = np.zeros(2000, DTYPE)
+    events["x"] = np.arange(2000)
+    found = transformed(events, [Transform("pool", k)], training=False, seed=0)
+    np.testing.assert_array_equal(found["x"], np.arange(2000) // k)
+
+
 def test_pooling_adds_the_counts_of_each_square():
     events, config = some(), RecordingsConfig(bins=2, bin_ms=25.1)
     whole, _ = count(events, (8, 6), 2, config)
