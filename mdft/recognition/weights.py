@@ -19,6 +19,7 @@ from mdft.lif.sparse import spike_linear
 
 #: Biases are multiples of the weights' 8-bit grid up to this one; Loihi's have 13 bits.
 BIAS_MAX = 1023
+_BLOCK = 64  # neurons and features that the sparse product takes at once
 WeightedNode = nir.Affine | nir.Linear | nir.Conv1d | nir.Conv2d
 #: The nodes with weights.
 WEIGHTED = (nir.Affine, nir.Linear, nir.Conv1d, nir.Conv2d)
@@ -94,7 +95,7 @@ class Weights(nn.Module):
     def forward(self, x_BSX: Tensor, weight: Tensor) -> Tensor:
         """The product without the bias, (B,S,N) or (B,S,C,…) for inputs (B,S,F) or (B,S,C,…)."""
         if self.window is None:
-            return spike_linear(x_BSX, weight)
+            return _product(x_BSX, weight)
         x = x_BSX.flatten(0, 1)
         window = self.window
         if any(window.before) or any(window.after):
@@ -112,6 +113,16 @@ class Weights(nn.Module):
         fields |= {name: x.detach().cpu().numpy().astype(np.float32) for name, x in arrays.items()}
         kept = ("input_type", "output_type", "metadata")
         return type(self.node)(**{k: v for k, v in fields.items() if k not in kept})
+
+
+def _product(x_BSF: Tensor, weight_NF: Tensor) -> Tensor:
+    """``W x``, (B,S,N); widths are filled with zeros to those of the sparse product's kernels."""
+    N, features = weight_NF.shape
+    rows, columns = -N % _BLOCK, -features % _BLOCK
+    if max(rows, columns) == 0 or min(N, features) < _BLOCK or x_BSF.device.type != "cpu":
+        return spike_linear(x_BSF, weight_NF)
+    padded_NF = F.pad(weight_NF, (0, columns, 0, rows))
+    return spike_linear(F.pad(x_BSF, (0, columns)), padded_NF)[..., :N]
 
 
 def _scale(weight: np.ndarray, headroom: float) -> float:

@@ -297,3 +297,20 @@ def test_the_published_cnn_is_exact(shared_data: Path, bits: int):
     found = reference_int(integers, {"input": x_BSF.numpy()})
     for node, trace in network.trace(x_BSF).items():
         np.testing.assert_array_equal(trace.spikes_BSN.detach(), found.spikes[node])
+
+
+@pytest.mark.parametrize("shape", [(64, 128), (70, 130), (64, 65), (10, 300), (100, 20)])
+def test_the_product_is_the_matrix_product_for_every_width(shape: tuple[int, int]):
+    N, features = shape
+    generator = torch.Generator().manual_seed(0)
+    node = nir.Affine(np.zeros(shape, np.float32) + 1, full(N, 0))
+    module = Weights("w", node, np.ones(1), 8, 1.0)
+    with torch.no_grad():
+        module.weight.copy_(torch.rand(shape, generator=generator) - 0.5)
+    x_BSF = torch.poisson(torch.full((3, 5, features), 0.05), generator)
+    found = module(x_BSF, module.on_grid().weight)
+    assert torch.equal(found, x_BSF @ module.on_grid().weight.T)
+    weights = torch.randn(found.shape, generator=generator)
+    (found * weights).sum().backward()
+    expected = weights.flatten(0, 1).T @ x_BSF.flatten(0, 1) * module.scale
+    np.testing.assert_allclose(module.weight.grad, expected, rtol=1e-4, atol=1e-5)
