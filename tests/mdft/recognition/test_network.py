@@ -312,5 +312,6 @@ def test_the_product_is_the_matrix_product_for_every_width(shape: tuple[int, int
     assert torch.equal(found, x_BSF @ module.on_grid().weight.T)
     weights = torch.randn(found.shape, generator=generator)
     (found * weights).sum().backward()
+    assert module.weight.grad is not None
     expected = weights.flatten(0, 1).T @ x_BSF.flatten(0, 1) * module.scale
     np.testing.assert_allclose(module.weight.grad, expected, rtol=1e-4, atol=1e-5)
