@@ -30,8 +30,8 @@ from mdft.recognition.network import SpikingGraph
 from mdft.recognition.run import BETA, LAYERS
 from mdft.recognition.training import batches, train
 
-RECORDINGS = 256
-ROUNDS = 5
+RECORDINGS = 128
+ROUNDS = 3
 PEER = "snnTorch, tutorial loop"
 
 

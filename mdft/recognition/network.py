@@ -133,7 +133,7 @@ class SpikingGraph(nn.Module):
             ValueError: the input has another size.
             UserError: arithmetic ``loihi``: a current or a membrane leaves 24 bits.
         """
-        return self.trace(x_BSX)[self.output].spikes_BSN
+        return self._run(x_BSX)[self.output][0].flatten(2)
 
     def counts(self, x_BSX: Tensor) -> Tensor:
         """The number of spikes of each neuron of the output, (B,N)."""
@@ -141,6 +141,13 @@ class SpikingGraph(nn.Module):
 
     def trace(self, x_BSX: Tensor) -> dict[str, Trace]:
         """Spikes and membranes of every node of neurons; arguments and errors as in forward."""
+        return {
+            name: Trace(spikes_BSX.flatten(2), membranes_BSX.flatten(2))
+            for name, (spikes_BSX, membranes_BSX) in self._run(x_BSX).items()
+        }
+
+    def _run(self, x_BSX: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Spikes and membranes of every node of neurons, in the node's shape."""
         if x_BSX.ndim < 3 or math.prod(x_BSX.shape[2:]) != self.features:
             raise ValueError(
                 f"SpikingGraph: input has shape {tuple(x_BSX.shape)}, expected (B, S, …) with "
@@ -149,16 +156,19 @@ class SpikingGraph(nn.Module):
         x_BSX = x_BSX.float().reshape(*x_BSX.shape[:2], *self._shape(self.input))
         given = {name: module.on_grid() for name, module in self._modules_of.items()}
         constants = self._constants(given)
-        run = self._by_steps if self.back else self._at_once
-        return run(x_BSX, given, constants)
+        steps = self._by_steps if self.back else self._at_once
+        return steps(x_BSX, given, constants)
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return tuple(int(n) for n in self.graph.nodes[name].input_type["input"])
 
     def _at_once(
         self, x_BSX: Tensor, given: dict[str, OnGrid], constants: dict[str, _Constant]
-    ) -> dict[str, Trace]:
-        signals, traces = {self.input: x_BSX}, dict[str, Trace]()
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        if x_BSX.ndim == 5:  # convolutions and poolings are faster with the channels last
+            x_XX = x_BSX.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+            x_BSX = x_XX.unflatten(0, x_BSX.shape[:2])
+        signals, traces = {self.input: x_BSX}, dict[str, tuple[Tensor, Tensor]]()
         for name in self.order:
             if name == self.input:
                 continue
@@ -166,14 +176,13 @@ class SpikingGraph(nn.Module):
             if name not in self.neurons:
                 signals[name] = self._through(name, x, given)
                 continue
-            neurons = self.neurons[name]
-            traces[name] = Trace(*neurons.sequence(x.flatten(2), *_pair(constants[name])))
-            signals[name] = traces[name].spikes_BSN.unflatten(2, neurons.shape)
+            traces[name] = _fire(self.neurons[name], x, constants[name])
+            signals[name] = traces[name][0]
         return traces
 
     def _by_steps(
         self, x_BSX: Tensor, given: dict[str, OnGrid], constants: dict[str, _Constant]
-    ) -> dict[str, Trace]:
+    ) -> dict[str, tuple[Tensor, Tensor]]:
         params = {n: p.params(_pair(constants[n])[1]) for n, p in self.neurons.items()}
         states: dict[str, State | None] = dict.fromkeys(self.neurons)
         found: dict[str, list[tuple[Tensor, ...]]] = {name: [] for name in self.neurons}
@@ -205,7 +214,8 @@ class SpikingGraph(nn.Module):
                 torch.stack(x, 1) for x in zip(*steps, strict=True)
             )
             self.neurons[name].check(synaptic_BSN, membranes_BSN, params[name])
-            traces[name] = Trace(spikes_BSN, membranes_BSN.detach())
+            both = spikes_BSN, membranes_BSN.detach()
+            traces[name] = tuple(x.unflatten(2, self.neurons[name].shape) for x in both)
         return traces
 
     def _through(self, name: str, x_BSX: Tensor, given: dict[str, OnGrid]) -> Tensor:
@@ -326,6 +336,24 @@ def _plain(graph: nir.NIRGraph) -> nir.NIRGraph:
 def _pair(constant: _Constant) -> tuple[Tensor | None, float]:
     assert constant.unit is not None
     return None if constant.bias is None else constant.bias.flatten(), constant.unit
+
+
+def _fire(neurons: Neurons, x_BSX: Tensor, constant: _Constant) -> tuple[Tensor, Tensor]:
+    """Spikes and membranes of a node for all steps, in its shape."""
+    bias_N, unit = _pair(constant)
+    if x_BSX.ndim != 5 or not neurons.uniform:
+        found = neurons.sequence(x_BSX.flatten(2), bias_N, unit)
+        return found[0].unflatten(2, neurons.shape), found[1].unflatten(2, neurons.shape)
+    # In memory the channels are last. Neurons do not depend on each other, nor on their order.
+    channels, height, width = neurons.shape
+    current_BSN = x_BSX.permute(0, 1, 3, 4, 2).flatten(2)
+    if constant.bias is not None:
+        bias_N = constant.bias.permute(1, 2, 0).flatten()
+    spikes_BSN, membranes_BSN = (
+        x.unflatten(2, (height, width, channels)).permute(0, 1, 4, 2, 3)
+        for x in neurons.sequence(current_BSN, bias_N, unit)
+    )
+    return spikes_BSN, membranes_BSN
 
 
 def _sum(tensors: list[Tensor]) -> Tensor:

@@ -76,6 +76,12 @@ class Neurons:
             )
         return units / _UNITS
 
+    @property
+    def uniform(self) -> bool:
+        """Whether all neurons have one decay, one threshold and no synaptic current."""
+        same = (np.ptp(x) == 0 for x in (self.decay, self.threshold))
+        return self.current_decay is None and all(same)
+
     def params(self, unit: float) -> LIFParams:
         """Constants of the membrane for a synaptic unit."""
         theta = self.threshold
@@ -99,8 +105,7 @@ class Neurons:
             UserError: arithmetic ``loihi``: a current or membrane leaves 24 bits.
         """
         params = self.params(unit)
-        uniform = not any(isinstance(x, Tensor) for x in params)
-        if self.current_decay is None and uniform:
+        if self.uniform:
             return lif_sequence(
                 current_BSN.contiguous(),
                 params,

@@ -98,11 +98,13 @@ class Weights(nn.Module):
             return _product(x_BSX, weight)
         x = x_BSX.flatten(0, 1)
         window = self.window
-        if any(window.before) or any(window.after):
+        around = window.before
+        if window.before != window.after:
+            around = 0
             pairs = zip(reversed(window.before), reversed(window.after), strict=True)
             x = F.pad(x, [n for pair in pairs for n in pair])
         convolve = F.conv2d if weight.ndim == 4 else F.conv1d
-        product = convolve(x, weight, None, window.stride, 0, window.dilation, self.groups)
+        product = convolve(x, weight, None, window.stride, around, window.dilation, self.groups)
         return product.unflatten(0, x_BSX.shape[:2])
 
     def trained(self) -> WeightedNode:
