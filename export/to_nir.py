@@ -1,4 +1,4 @@
-"""`python -m export.to_nir RUN`: export a trained motion branch as NIR graphs."""
+"""`python -m export.to_nir RUN`: export a trained motion branch or network as NIR graphs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from export.files import PARITY, Form, RConvention
 from hardware.manifest import MANIFEST, PROBE, sha256
 from mdft.cli import parse, run_main
 from mdft.config.model import MotionConfig
-from mdft.errors import UserError
+from mdft.errors import UserError, require
 
 if TYPE_CHECKING:
     from export.forms import Exported
@@ -31,6 +31,10 @@ class ExportConfig:
     Writes motion_audio.nir, motion_visual.nir, probe.npz and manifest.json. Reads each graph back,
     runs it on the probe in nirtorch with snnTorch and in NumPy, and prints the spikes that differ;
     the comparison with nirtorch is also written to parity_level_0.json.
+
+    Of a run of `python -m mdft.motion` it writes motion.nir, probe.npz and manifest.json, and runs
+    the graph on all test recordings in NumPy.
+
     Exit status: 0 all required spikes are equal, 1 some differ, 2 wrong usage.
     """
 
@@ -53,9 +57,8 @@ def files_table(folder: Path) -> Table:
     table.add_column("file")
     table.add_column("bytes", justify="right")
     table.add_column("SHA-256")
-    for path in sorted(
-        [*folder.glob("motion_*.nir"), *(folder / n for n in (PROBE, MANIFEST, PARITY))]
-    ):
+    others = (folder / n for n in ("motion.nir", PROBE, MANIFEST, PARITY))
+    for path in sorted([*folder.glob("motion_*.nir"), *(p for p in others if p.is_file())]):
         table.add_row(path.name, f"{path.stat().st_size:,}", f"{sha256(path)[:12]}…")
     return table
 
@@ -120,9 +123,32 @@ def folders(config: ExportConfig) -> list[tuple[Form, Path]]:
     return [(config.form, out)]
 
 
+def export_network(config: ExportConfig) -> int:
+    """Export a run of `python -m mdft.motion`; print the result and return the exit status."""
+    from export.recordings import export_recordings, lines
+    from mdft.runs.folder import run_folder
+
+    for flag, value, only in (
+        ("--form", config.form, "inputs"),
+        ("--r-convention", config.r_convention, "unit-gain"),
+    ):
+        require(value == only, flag, value, f"{only} for a network for recordings")
+    out = run_folder(config.run) if config.out is None else config.out
+    tested = export_recordings(config.run, out, config.samples)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for line in lines(tested):
+        console.print(line, highlight=False, markup=False)
+    console.print(files_table(out))
+    return int(tested.failed)
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the command; return the exit status."""
     config = parse(ExportConfig, "python -m export.to_nir", args)
+    from mdft.recognition.run import is_recognition
+
+    if is_recognition(config.run):
+        return export_network(config)
     from export.verify import show_parity
 
     exported = export_run(config)

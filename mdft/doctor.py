@@ -1,8 +1,8 @@
 """``python -m mdft.doctor``: check the installation on this machine, and suggest fixes.
 
-Checks that need only PyTorch run here. NIR export and the simulators belong to ``export`` and
-``hardware``, which this package does not import: their commands are called on a tiny branch in
-child processes, so that a crash in a library becomes a failed check.
+Checks that need only PyTorch run here. The commands of NIR export and of the simulators, in
+``export`` and ``hardware``, are called on a tiny branch in child processes, so that a crash in a
+library becomes a failed check.
 """
 
 from __future__ import annotations

@@ -26,10 +26,11 @@ ROOMS = {
         "model",
         "systems",
         "runs",
+        "recognition",
         "inference",
         "training",
         "experiments",
-        "train evaluate predict features gallery ablate compare seeds bits doctor",
+        "train motion evaluate predict features gallery ablate compare seeds bits doctor",
     ),
     "events": (
         "records",
@@ -56,7 +57,8 @@ ROOMS = {
 }
 #: What a package may import of the others.
 OTHERS = {
-    "mdft": ("events",),
+    # A graph of another tool becomes trainable: read, and held against the chip's integers.
+    "mdft": ("events", "hardware.graph", "hardware.fixed_point"),
     "events": ("mdft.cli", "mdft.errors", "mdft.isolation"),
     "hardware": ("mdft.cli", "mdft.errors", "mdft.isolation"),
     "export": ("mdft", "events", "hardware"),

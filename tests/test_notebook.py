@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, and shows what it says it shows."""
+"""The notebooks run from top to bottom, and show what they say they show."""
 
 from __future__ import annotations
 
@@ -39,3 +39,21 @@ def test_the_notebook_goes_from_a_clip_to_a_label(tmp_path: Path, monkeypatch):
         found[f"{name}_figure"].savefig(tmp_path / f"{name}.png")
     for spikes in found["output"].spikes["visual"]:
         assert set(spikes.unique().tolist()) <= {0.0, 1.0} and spikes.shape[-1] > 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of marimo's own imports
+def test_the_notebook_goes_from_a_recording_to_integers(tmp_path: Path):
+    matplotlib.use("agg")
+    from notebooks.recordings import app
+
+    _, found = app.run()
+    assert found["prepared"].classes == ("down", "left", "right", "up")
+    assert found["results"].accuracy > 0.75 and found["results"].chance == 0.25
+    tested = found["tested"]
+    assert not tested.failed and tested.backend == "reference_int" and tested.recordings == 20
+    assert tested.trained == tested.exported == found["results"].accuracy
+    for name in ("figure", "weights_figure"):
+        found[name].savefig(tmp_path / f"{name}.png")
+    texts = [axes.get_ylabel() for axes in found["figure"].axes]
+    assert texts[-2:] == ["membrane / θ", "spikes so far"]

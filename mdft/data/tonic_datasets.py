@@ -194,7 +194,9 @@ class VideoEvents(_Events):
     def events(self, index: int) -> NDArray[np.void]:
         """Read or generate the events of clip `index`."""
         path = self.data[index]
-        return self._read(path) if _kind(path) == "events" else self._generate(path)
+        return (
+            self._read(path) if _kind(path) == "events" else generated(path, self.sensor, self.size)
+        )
 
     def _read(self, path: Path) -> NDArray[np.void]:
         events, metadata = read_events(path)
@@ -206,26 +208,39 @@ class VideoEvents(_Events):
         events["t"] -= metadata.start_us
         return events
 
-    def _generate(self, path: Path) -> NDArray[np.void]:
-        parts: list[NDArray[np.void]] = [np.empty(0, EVENTS)]
-        state = None
-        with Clip(path) as clip:
-            luma = convention(self.sensor.luma, limited=clip.limited)
-            sensor = replace(self.sensor, luma=luma)
-            for frame in clip:
-                plane = frame.plane
-                if self.size is not None:
-                    image = Image.fromarray(plane).resize(self.size, Image.Resampling.BOX)
-                    plane = np.asarray(image)
-                times = np.array([frame.time_us], dtype=np.int64)
-                events, state = advance(plane[None], times, state, sensor)
-                parts.append(events)
-        return np.concatenate(parts)
-
     def settings(self) -> dict[str, Any]:
         """All settings that the untransformed samples depend on."""
         files = [[str(p.relative_to(self.root)), p.stat().st_mtime_ns] for p in self.data]
         return {"files": files, "size": self.size, "sensor": asdict(self.sensor)}
+
+
+def generated(path: Path, sensor: Sensor, size: tuple[int, int] | None) -> NDArray[np.void]:
+    """Generate the events of a video.
+
+    Args:
+        path: the video.
+        sensor: settings of the event generator; its luma becomes that of the video.
+        size: (width, height) to which frames are scaled by area averaging; None keeps their size.
+
+    Returns:
+        (n,) events of dtype `events.EVENTS`, sorted, t in µs from the first frame.
+
+    Raises:
+        UserError: the video cannot be read.
+    """
+    parts: list[NDArray[np.void]] = [np.empty(0, EVENTS)]
+    state = None
+    with Clip(path) as clip:
+        sensor = replace(sensor, luma=convention(sensor.luma, limited=clip.limited))
+        for frame in clip:
+            plane = frame.plane
+            if size is not None:
+                image = Image.fromarray(plane).resize(size, Image.Resampling.BOX)
+                plane = np.asarray(image)
+            times = np.array([frame.time_us], dtype=np.int64)
+            events, state = advance(plane[None], times, state, sensor)
+            parts.append(events)
+    return np.concatenate(parts)
 
 
 def _kind(path: Path) -> str | None:

@@ -17,6 +17,9 @@ from mdft.files import write_atomic
 CONFIG, MODEL, STATE = "config.json", "model.safetensors", "trainer.safetensors"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 
+#: ``kind`` in the config.json of a run of ``mdft.motion``.
+RECOGNITION = "recognition"
+
 _CONFIG = TypeAdapter(TrainConfig)
 
 
@@ -101,6 +104,11 @@ def read_config(folder: Path) -> TrainConfig:
         raise UserError(
             f"{path}: not JSON ({error}), expected a file written by mdft.train"
         ) from error
+    if isinstance(found, dict) and found.get("kind") == RECOGNITION:
+        raise UserError(
+            f"{path}: a network for recordings (mdft.motion), expected a run of mdft.train; "
+            "python -m export.to_nir tests it"
+        )
     found = completed(found, _CONFIG.dump_python(TrainConfig(), mode="json"))
     config = _validate(_CONFIG, json.dumps(found).encode(), path)
     # Otherwise missing fields would get today's defaults, and unknown fields would be dropped.

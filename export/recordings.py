@@ -1,0 +1,195 @@
+"""Export a network for recordings: one graph, its probe, and the test in the reference simulator.
+
+input → … → lif → output, in the file motion.nir.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nir
+import numpy as np
+import torch
+
+from export.files import npz_bytes, write_json
+from export.graph import write_graph
+from hardware.backends import BACKENDS, prepare
+from hardware.compare import LayerComparison
+from hardware.graph.graph import lower
+from hardware.graph.network import Network
+from hardware.manifest import MANIFEST, PROBE, sha256
+from hardware.parity import compared
+from hardware.probe import Probe
+from hardware.reporting.operations import Cost, cost
+from mdft.data.recordings.prepared import Recordings
+from mdft.data.recordings.prepared import prepare as read_recordings
+from mdft.errors import UserError
+from mdft.files import write_atomic
+from mdft.recognition.network import SpikingGraph
+from mdft.recognition.run import Trained, load
+from mdft.recognition.training import accuracy, count_spikes
+
+PATHWAY = "motion"
+GRAPH = f"{PATHWAY}.nir"
+_BATCH = 16  # test recordings that the reference simulator runs at once
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The exported graph in the reference simulator of its arithmetic.
+
+    Attributes:
+        backend: ``reference_int`` or ``reference_float``.
+        layers: comparison of the probe's spikes with PyTorch's, a node each.
+        trained: accuracy over the test recordings in PyTorch.
+        exported: the same in the simulator.
+        recordings: number of test recordings.
+        differing: test recordings for which a spike count of the output differs.
+        cost: operations, memory and traffic of a recording of the probe.
+        notes: remarks about rounding.
+    """
+
+    backend: str
+    layers: list[LayerComparison]
+    trained: float
+    exported: float
+    recordings: int
+    differing: int
+    cost: Cost
+    notes: tuple[str, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a spike of the probe or a spike count of the test differs."""
+        return bool(self.differing) or any(layer.differing for layer in self.layers)
+
+
+def export_recordings(run: Path, out: Path, samples: int) -> Tested:
+    """Write motion.nir, probe.npz and manifest.json of a run, and test the written graph.
+
+    Args:
+        run: the run's folder, or the checkpoint in it.
+        out: folder of the files; created if missing.
+        samples: test recordings in the probe, evenly spaced.
+
+    Raises:
+        UserError: the run or its recordings cannot be read, or there are fewer test recordings.
+    """
+    trained = load(run)
+    test = read_recordings(trained.config.dataset, trained.config.data).test
+    if not 1 <= samples <= len(test):
+        raise UserError(f"--samples is {samples}, expected 1 to {len(test)} test recordings")
+    trained.network.check_exact()
+    chosen = np.linspace(0, len(test) - 1, samples).round().astype(int)
+    arrays = probe_arrays(trained.network, test.counts_NSX[chosen])
+    out.mkdir(parents=True, exist_ok=True)
+    graph = trained.network.trained()
+    write_graph(graph, out / GRAPH)
+    write_atomic(out / PROBE, npz_bytes(arrays))
+    write_json(out / MANIFEST, _manifest(trained, out))
+    return check(trained, graph, arrays, test)
+
+
+@torch.no_grad()
+def probe_arrays(network: SpikingGraph, counts_BSX: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the probe: inputs, spikes and membranes before the reset of every node.
+
+    Keys are those of :func:`hardware.probe.read_probe`; spikes are uint8, the rest float32.
+    """
+    x_BSX = torch.from_numpy(counts_BSX.astype(np.float32))
+    traces = network.trace(x_BSX)
+    found: dict[str, np.ndarray] = {f"in.{network.input}": x_BSX.flatten(2).numpy()}
+    found[f"grid.{network.input}"] = np.array(1.0, np.float32)
+    for name, trace in traces.items():
+        found[f"spikes.{name}"] = trace.spikes_BSN.numpy().astype(np.uint8)
+        found[f"membrane.{name}"] = trace.membranes_BSN.numpy()
+    found["spikes.out"] = found[f"spikes.{network.output}"]
+    found["arithmetic"] = np.array(network.arithmetic)
+    return {f"{PATHWAY}.{name}": x for name, x in found.items()}
+
+
+def _manifest(trained: Trained, out: Path) -> dict[str, object]:
+    """What NIR leaves open, and the SHA-256 of both files."""
+    network, data = trained.network, trained.config.data
+    return {
+        "format_version": 1,
+        "kind": "recordings",
+        "arithmetic": network.arithmetic,
+        "weight_bits": network.bits,
+        "dt": network.dt,
+        "sha256": {name: sha256(out / name) for name in (PROBE, GRAPH)},
+        "pathways": {PATHWAY: {"graph": GRAPH, "output": network.output}},
+        "dataset": trained.config.dataset,
+        "classes": list(trained.classes),
+        "input": {
+            "name": network.input,
+            "carries": "number of events of each bin, polarity and pixel, in this order of axes",
+            "grid": 1.0,
+            "bins": data.bins,
+            "bin_ms": None if data.bin_events else data.bin_ms,
+            "bin_events": data.bin_events or None,
+            "transform": list(data.transform),
+        },
+        "answer": "the neuron of the output with the most spikes, the first of equal ones",
+        "reset": "to zero in the step of the spike",
+        "start": "v = 0 before the first step of each recording",
+        "latency": "0 steps between nodes; an edge that closes a cycle delivers one step later",
+    }
+
+
+def check(
+    trained: Trained, graph: nir.NIRGraph, arrays: dict[str, np.ndarray], test: Recordings
+) -> Tested:
+    """Run a graph on the probe and on all test recordings in the reference of its arithmetic."""
+    network = trained.network
+    lowered = lower(graph, network.dt)
+    probe = _probe(network, lowered, arrays)
+    backend = BACKENDS["reference_int" if network.arithmetic == "loihi" else "reference_float"]
+    found = compared(backend, lowered, probe, probe.grids, "")
+    counts_NC = count_spikes(network, test)
+    prepared = prepare(backend, lowered, probe.grids)
+    same = []
+    for start in range(0, len(test), _BATCH):
+        x_BSX = test.counts_NSX[start : start + _BATCH].astype(np.float32)
+        inputs = {network.input: x_BSX.reshape(*x_BSX.shape[:2], -1)}
+        same.append(backend.run(prepared, inputs, "").spikes[network.output].sum(1))
+    exported_NC = torch.from_numpy(np.concatenate(same).astype(np.float32))
+    spent = cost(lowered, probe.inputs, probe.spikes, probe.membranes, probe.grids)
+    return Tested(
+        backend.name,
+        found.must["probe"],
+        accuracy(counts_NC, test),
+        accuracy(exported_NC, test),
+        len(test),
+        int((counts_NC != exported_NC).any(1).sum()),
+        spent,
+        found.notes,
+    )
+
+
+def _probe(network: SpikingGraph, lowered: Network, arrays: dict[str, np.ndarray]) -> Probe:
+    name, names = network.input, [p.name for p in lowered.populations]
+    return Probe(
+        {name: arrays[f"{PATHWAY}.in.{name}"]},
+        {name: 1.0},
+        {n: arrays[f"{PATHWAY}.spikes.{n}"] for n in names},
+        {n: arrays[f"{PATHWAY}.membrane.{n}"] for n in names},
+        network.arithmetic,
+    )
+
+
+def lines(tested: Tested) -> list[str]:
+    """Return what a user wants to know, a line each."""
+    spikes = sum(layer.compared for layer in tested.layers)
+    differing = sum(layer.differing for layer in tested.layers)
+    spent = tested.cost
+    return [
+        f"{differing:,} of {spikes:,} spikes differ in {tested.backend} on the probe",
+        f"{tested.exported:.1%} of {tested.recordings:,} test recordings in {tested.backend}, "
+        f"{tested.trained:.1%} in PyTorch; {tested.differing:,} of them with other spike counts",
+        f"{spent.total('effective_acs'):,.0f} additions and {spent.total('effective_macs'):,.0f} "
+        f"multiplications a recording, {spent.total('dense_macs'):,.0f} if every value is "
+        "multiplied",
+        *(f"note: {note}" for note in tested.notes),
+    ]

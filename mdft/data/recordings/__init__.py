@@ -1,0 +1,1 @@
+"""Recordings of event cameras: datasets of Tonic and folders, as bins of event counts."""

@@ -1,0 +1,1 @@
+"""Recognition of an event camera's recordings by a spiking network in Loihi's arithmetic."""
