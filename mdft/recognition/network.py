@@ -297,7 +297,10 @@ class SpikingGraph(nn.Module):
         """The NIR graph with the quantised weights and the decays of this arithmetic."""
         nodes = dict(self.graph.nodes)
         nodes |= {name: module.trained() for name, module in self._modules_of.items()}
-        nodes |= {name: p.written(self.dt) for name, p in self.neurons.items()}
+        with torch.no_grad():
+            constants = self._constants({n: m.on_grid() for n, m in self._modules_of.items()})
+        for name, neurons in self.neurons.items():
+            nodes[name] = neurons.written(self.dt, _pair(constants[name])[1])
         return nir.NIRGraph(nodes, list(self.edges), type_check=False)
 
     def check_exact(self) -> None:

@@ -82,13 +82,14 @@ class Neurons:
         same = (np.ptp(x) == 0 for x in (self.decay, self.threshold))
         return self.current_decay is None and all(same)
 
+    def threshold_in(self, unit: float) -> np.ndarray:
+        """The thresholds; in Loihi's integers rounded down to multiples of a synaptic unit."""
+        return np.floor(self.threshold / unit) * unit if self.integer else self.threshold
+
     def params(self, unit: float) -> LIFParams:
         """Constants of the membrane for a synaptic unit."""
-        theta = self.threshold
-        if self.integer:
-            theta = np.floor(theta / unit) * unit
         beta: Any = _one_or_all(1 - self.decay)
-        threshold: Any = _one_or_all(theta)
+        threshold: Any = _one_or_all(self.threshold_in(unit))
         return LIFParams(beta, threshold, unit / STATE_SCALE if self.integer else None)
 
     def sequence(
@@ -145,13 +146,16 @@ class Neurons:
         if params.state_unit is not None:
             check_range(count_outside(synaptic, membranes, params), params, self.name)
 
-    def written(self, dt: float) -> nir.NIRNode:
-        """The NIR node with these decays and a gain of 1."""
+    def written(self, dt: float, unit: float) -> nir.NIRNode:
+        """The NIR node with these decays, a gain of 1, and the thresholds in a synaptic unit.
+
+        The thresholds are those of the training, since a reader may choose a finer unit for others.
+        """
 
         def shaped(values: np.ndarray) -> np.ndarray:
             return np.reshape(values, self.shape).astype(np.float32)
 
-        threshold, zeros = shaped(self.threshold), np.zeros(self.shape, np.float32)
+        threshold, zeros = shaped(self.threshold_in(unit)), np.zeros(self.shape, np.float32)
         if isinstance(self.node, nir.IF):
             return nir.IF(shaped(np.full(self.decay.shape, 1 / dt)), threshold, zeros)
         rest = {"v_leak": zeros, "v_threshold": threshold, "v_reset": zeros}
