@@ -117,7 +117,7 @@ class Theirs:
         kind: Any = type("NMNIST", (tonic.datasets.NMNIST,), {"_check_exists": lambda _: True})
         frames = tonic.transforms.ToFrame((34, 34, 2), time_window=300_000 // bins)
         dataset = kind(str(root), train=True, transform=frames)
-        cached = tonic.DiskCachedDataset(dataset, cache_path=str(cache / str(bins)))
+        cached: Any = tonic.DiskCachedDataset(dataset, cache_path=str(cache / str(bins)))
         chosen = torch.utils.data.Subset(cached, range(0, len(dataset), step))
         collate = tonic.collation.PadTensors(batch_first=True)
         self.loader = torch.utils.data.DataLoader(
