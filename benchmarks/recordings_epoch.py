@@ -3,19 +3,22 @@
 ``python -m benchmarks.recordings_epoch DIR`` times the same network, with the same weights,
 neurons, batches, loss and optimiser, on recordings of the N-MNIST in DIR: `mdft.recognition`, and
 snnTorch as its tutorial 7 ("Neuromorphic Datasets with Tonic + snnTorch") writes it: an
-``nn.Sequential`` of layers and ``Leaky`` neurons with hidden states, called once a step.
+``nn.Sequential`` of layers and ``Leaky`` neurons with hidden states, called once a step; once with
+our batches from memory, and once with the tutorial's loader.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tonic
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,7 +35,7 @@ from mdft.recognition.training import batches, train
 
 RECORDINGS = 128
 ROUNDS = 3
-PEER = "snnTorch, tutorial loop"
+PEER, LOADER = "snnTorch, tutorial loop", "the same with its loader"
 
 
 def peer(network: SpikingGraph, config: RecognitionConfig, shape: tuple[int, int, int]) -> Any:
@@ -85,24 +88,54 @@ def peer(network: SpikingGraph, config: RecognitionConfig, shape: tuple[int, int
 def peer_epoch(
     net: nn.Module,
     counts: Callable[[Tensor], Tensor],
-    recordings: Recordings,
+    given: Iterable[tuple[Tensor, Tensor]],
     config: RecognitionConfig,
 ) -> None:
-    """One epoch of the tutorial's loop, with the loss and the optimiser of ours."""
+    """One epoch of the tutorial's loop over batches, with the loss and the optimiser of ours."""
     optimiser = torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=0)
-    random = np.random.default_rng(0)
-    for x_BSX, labels_B in batches(recordings, config.batch_size, random):
+    for x_BSX, labels_B in given:
         loss = F.cross_entropy(counts(x_BSX) / config.temperature, labels_B)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
 
 
-def works(root: Path, name: str, bins: int, layers: str) -> dict[str, Callable[[], object]]:
+class Ours:
+    """The batches of ours, anew in every epoch."""
+
+    def __init__(self, recordings: Recordings, size: int) -> None:
+        self.recordings, self.size = recordings, size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return batches(self.recordings, self.size, np.random.default_rng(0))
+
+
+class Theirs:
+    """The tutorial's loader: ``ToFrame``, cached on disk, ``DataLoader`` with ``PadTensors``."""
+
+    def __init__(self, root: Path, cache: Path, bins: int, step: int, size: int) -> None:
+        kind: Any = type("NMNIST", (tonic.datasets.NMNIST,), {"_check_exists": lambda _: True})
+        frames = tonic.transforms.ToFrame((34, 34, 2), time_window=300_000 // bins)
+        dataset = kind(str(root), train=True, transform=frames)
+        cached: Any = tonic.DiskCachedDataset(dataset, cache_path=str(cache / str(bins)))
+        chosen = torch.utils.data.Subset(cached, range(0, len(dataset), step))
+        collate = tonic.collation.PadTensors(batch_first=True)
+        self.loader = torch.utils.data.DataLoader(
+            chosen, batch_size=size, collate_fn=collate, shuffle=True
+        )
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((x_BSX.float(), labels_B) for x_BSX, labels_B in self.loader)
+
+
+def works(
+    root: Path, name: str, bins: int, layers: str, cache: Path
+) -> dict[str, Callable[[], object]]:
     """The epochs to time, for a network and a number of bins over 300 ms."""
     data = RecordingsConfig(root=root, bins=bins, bin_ms=300 / bins)
     whole = prepare("NMNIST", data)
-    part = slice(0, None, max(1, len(whole.train) // RECORDINGS))
+    step = max(1, len(whole.train) // RECORDINGS)
+    part = slice(0, None, step)
     few = Recordings(whole.train.counts_NSX[part], whole.train.labels_N[part], ())
     found: dict[str, Callable[[], object]] = {}
     for arithmetic in ARITHMETICS:
@@ -116,7 +149,10 @@ def works(root: Path, name: str, bins: int, layers: str) -> dict[str, Callable[[
             with torch.no_grad():
                 same = (counts(x_BSX) == network.counts(x_BSX)).float().mean()
             print(f"{name}, {bins} bins: {same:.1%} of the spike counts are snnTorch's")
-            found[PEER] = partial(peer_epoch, net, counts, few, config)
+            size = config.batch_size
+            loader = Theirs(root, cache, bins, step, size)
+            found[PEER] = partial(peer_epoch, net, counts, Ours(few, size), config)
+            found[LOADER] = partial(peer_epoch, net, counts, loader, config)
     return found
 
 
@@ -124,10 +160,11 @@ def main() -> None:
     """Run the benchmark."""
     torch.set_num_threads(1)
     settings = {}
-    for name, layers in NETWORKS.items():
-        for bins in (10, 30, 100):
-            found = works(Path(sys.argv[1]), name, bins, layers)
-            settings[f"{name}, {bins} bins"] = medians(found, rounds=ROUNDS)
+    with tempfile.TemporaryDirectory() as cache:
+        for name, layers in NETWORKS.items():
+            for bins in (10, 30, 100):
+                found = works(Path(sys.argv[1]), name, bins, layers, Path(cache))
+                settings[f"{name[:5]} {bins}"] = medians(found, rounds=ROUNDS)
     show(f"one epoch of {RECORDINGS} recordings, one thread", settings, "mdft, loihi")
 
 

@@ -102,6 +102,7 @@ class SpikingGraph(nn.Module):
         }
         self.back = back_edges(graph.nodes, self.edges, [self.input], list(self.neurons))
         forward = [e for e in self.edges if e not in self.back]
+        self.images = any(isinstance(x, (nir.Conv2d, *_POOLS)) for x in graph.nodes.values())
         self.order = topological(graph.nodes, forward)
         self.before: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for a, b in sorted(self.edges):
@@ -165,7 +166,7 @@ class SpikingGraph(nn.Module):
     def _at_once(
         self, x_BSX: Tensor, given: dict[str, OnGrid], constants: dict[str, _Constant]
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        if x_BSX.ndim == 5:  # convolutions and poolings are faster with the channels last
+        if x_BSX.ndim == 5 and self.images:  # which are faster with the channels last
             x_XX = x_BSX.flatten(0, 1).contiguous(memory_format=torch.channels_last)
             x_BSX = x_XX.unflatten(0, x_BSX.shape[:2])
         signals, traces = {self.input: x_BSX}, dict[str, tuple[Tensor, Tensor]]()

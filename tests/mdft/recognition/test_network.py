@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import nir
@@ -80,7 +81,47 @@ def averaging() -> nir.NIRGraph:
     return graph
 
 
+def image(shape: int | tuple[int, ...]) -> nir.LIF:
+    return nir.LIF(
+        full(shape, 4e-4), full(shape, 4), full(shape, 0), full(shape, 1), full(shape, 0)
+    )
+
+
+def one_dimensional() -> nir.NIRGraph:
+    """A convolution over 20 channels of a sensor without rows, dilated and in two groups."""
+    random = np.random.default_rng(5)
+    weight = random.normal(0, 0.5, (4, 1, 3)).astype(np.float32)
+    nodes = {
+        "input": nir.Input({"input": np.array([2, 20])}),
+        "conv": nir.Conv1d(20, weight, 2, 2, 2, 2, full(4, 0)),
+        "first": image((4, 10)),
+        "flatten": nir.Flatten({"input": np.array([4, 10])}, 0, -1),
+        "affine": nir.Affine(random.normal(0, 0.5, (3, 40)).astype(np.float32), full(3, 0)),
+        "last": image(3),
+        "output": nir.Output({"output": np.array([3])}),
+    }
+    return nir.NIRGraph(nodes, list(pairwise(nodes)), type_check=False)
+
+
+def same_padding() -> nir.NIRGraph:
+    """Even kernels with padding "same": one zero more at the end than in front."""
+    random = np.random.default_rng(6)
+    weight = random.normal(0, 0.4, (3, 2, 4, 4)).astype(np.float32)
+    nodes = {
+        "input": nir.Input({"input": np.array([2, 6, 7])}),
+        "conv": nir.Conv2d((6, 7), weight, 1, "same", 1, 1, full(3, 0)),
+        "first": image((3, 6, 7)),
+        "flatten": nir.Flatten({"input": np.array([3, 6, 7])}, 0, -1),
+        "affine": nir.Affine(random.normal(0, 0.3, (3, 126)).astype(np.float32), full(3, 0)),
+        "last": image(3),
+        "output": nir.Output({"output": np.array([3])}),
+    }
+    return nir.NIRGraph(nodes, list(pairwise(nodes)), type_check=False)
+
+
 GRAPHS = {
+    "one-dimensional": one_dimensional,
+    "same padding": same_padding,
     "dense": lambda: initial_graph(parse_layers("12-C", classes=4), SHAPE, beta=0.9375, seed=2),
     "convolutional": convolutional,
     "averaging": averaging,
