@@ -47,6 +47,7 @@ ELSEWHERE = {
     "mdft.gallery CLIPS --classes FILE --out PAGE.html": (
         "test_a_gallery_shows_every_clip_and_counts"
     ),
+    "mdft.motion DATASET --data.root DIR": "test_it_learns_two_sides_of_the_sensor",
     "hardware.silicon GRAPH CHIP.csv": "test_the_recording_of_a_loihi_2",
     "hardware.conformance": "test_the_command_keeps_the_columns_of_others",
     "mdft.features CLIPS OUT": "test_the_benchmark_holds_what_the_clips_hold",
