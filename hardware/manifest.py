@@ -16,7 +16,9 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def check_manifest(graph: Path, probe: Path, pathway: str, digests: tuple[str, str]) -> None:
+def check_manifest(
+    graph: Path, probe: Path, pathway: str, digests: tuple[str, str], dt: float
+) -> None:
     """Compare a graph and a probe with the manifest.json beside the graph, if there is one.
 
     Args:
@@ -24,9 +26,10 @@ def check_manifest(graph: Path, probe: Path, pathway: str, digests: tuple[str, s
         probe: the .npz file, in any folder.
         pathway: the pathway that the graph is run as.
         digests: the SHA-256 of graph and probe.
+        dt: seconds per step that the graph is read with.
 
     Raises:
-        UserError: a file's SHA-256 is not that of the manifest; the message names the file.
+        UserError: a file's SHA-256, or dt, is not that of the manifest.
     """
     path = graph.parent / MANIFEST
     if not path.is_file():
@@ -49,3 +52,8 @@ def check_manifest(graph: Path, probe: Path, pathway: str, digests: tuple[str, s
                 f"{file}: its SHA-256 {found[:12]}… is not that of {called} in {path} "
                 f"({str(wanted)[:12]}…); give the files of one export"
             )
+    if manifest.get("dt", dt) != dt:
+        raise UserError(
+            f"--dt is {dt:g}, expected {manifest['dt']}: {path} says that the graph was written "
+            "for this step; give --dt, or take the graph to a folder of its own"
+        )

@@ -64,7 +64,7 @@ def read_pair(
     pathway = pathway_of(graph, probe, pathway)
     whole = read_probe(probe, pathway, network)
     digests = sha256(graph), sha256(probe)
-    check_manifest(graph, probe, pathway, digests)
+    check_manifest(graph, probe, pathway, digests, dt)
     grids = input_grids(whole.inputs) | whole.grids
     part = whole if limit is None else first_samples(whole, limit)
     return Pair(pathway, network, part, grids, input_peaks(whole.inputs), digests)
