@@ -109,7 +109,7 @@ def test_the_manifest_keeps_graph_probe_and_pathway_together(
     for arguments, word in (
         ([*words, "--pathway", "visual"], "motion_audio.nir: its SHA-256"),
         ([graph, str(elsewhere), "--backend", backend], "other.npz: its SHA-256"),
-        ([*words, "--dt", "1e-3"], "--dt is 0.001, expected 0.0001"),
+        ([*words, "--dt", "5e-5"], "--dt is 5e-05, expected 0.0001"),
     ):
         assert run_main(arguments) == 2
         error = capsys.readouterr().err
