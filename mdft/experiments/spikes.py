@@ -106,8 +106,9 @@ def main(command: Command) -> int:
                     for name, scores in after.items()
                 }
                 print(table(record["probes"]))
-            if command.theta and isinstance(trainer.model, MDFTSystem):
-                changes = thresholds.with_changes(trainer.model, clips)
+            model = trainer.model
+            if command.theta and isinstance(model, MDFTSystem) and model.spiking:
+                changes = thresholds.with_changes(model, clips)
                 record["thetas"] = {c: [s.hm, s.zsl, share] for c, (s, share) in changes.items()}
                 print(theta_table(record["thetas"]))
             with command.log.open("a") as log:
