@@ -222,7 +222,7 @@ def test_the_same_switch_reaches_a_cluster_of_two_workers(
     out, here = tmp_path / "out", tmp_path / "here"
     (copy / "bad.mkv").write_bytes(b"no film")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         address = cluster.scheduler_address.removeprefix("tcp://")
         assert main([str(copy), str(out), "--engine", f"dask://{address}"]) == 1

@@ -266,7 +266,7 @@ def test_a_dask_cluster_makes_the_runs_of_a_sweep(tmp_path: Path, cache: Path):
     (jobs[1].folder / "metrics.jsonl" / "in the way").mkdir(parents=True)
     console = quiet()
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         engine = cluster.scheduler_address.replace("tcp://", "dask://")
         outcome = sweep.sweep(jobs, tmp_path / "far", at_once=1, console=console, engine=engine)
@@ -291,7 +291,7 @@ def test_workers_with_several_threads_are_refused(tmp_path: Path, cache: Path):
     distributed = pytest.importorskip("distributed")
     jobs = plan([Row("good", tiny(cache))], (5,), tmp_path)
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
+        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0"
     ) as cluster:
         engine = cluster.scheduler_address.replace("tcp://", "dask://")
         with pytest.raises(UserError, match="has 2 threads, expected 1"):
