@@ -161,8 +161,12 @@ def _lowest(p: Population, parts: list[Part], peaks: Mapping[str, float], expone
     top = max(part.peak / part.limit for part in parts)
     theta = float(p.v_threshold.max()) if p.fires else 0.0
     wanted = min(top, _finest(p, parts, peaks)) if exponents else top
-    bias = float(np.abs(p.bias).max()) * STATE_SCALE / (BIAS_LIMIT << EXPONENT_LIMIT)
-    return max(wanted, theta / VTH_LIMIT, bias, top / 2**EXPONENT_LIMIT)
+    return max(wanted, theta / VTH_LIMIT, _bias_unit(p), top / 2**EXPONENT_LIMIT)
+
+
+def _bias_unit(p: Population) -> float:
+    """Return the finest unit in which the largest bias fits."""
+    return float(np.abs(p.bias).max()) * STATE_SCALE / (BIAS_LIMIT << EXPONENT_LIMIT)
 
 
 def finer(
@@ -170,8 +174,7 @@ def finer(
 ) -> int:
     """Return how often the unit of weights on a grid can be halved to make other rounding small."""
     finest = _finest(p, _parts(p.synapses, grids), peaks)
-    bias = float(np.abs(p.bias).max()) * STATE_SCALE / (BIAS_LIMIT << EXPONENT_LIMIT)
-    return int(np.floor(np.log2(max(1.0, unit / max(finest, bias))) + 1e-9))
+    return int(np.floor(np.log2(max(1.0, unit / max(finest, _bias_unit(p)))) + 1e-9))
 
 
 def _finest(p: Population, parts: list[Part], peaks: Mapping[str, float]) -> float:

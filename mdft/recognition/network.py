@@ -294,12 +294,16 @@ class SpikingGraph(nn.Module):
                 )
         return gains
 
+    @torch.no_grad()
+    def _constants_on_grid(self) -> dict[str, _Constant]:
+        """:meth:`_constants` of the quantised weights."""
+        return self._constants({n: m.on_grid() for n, m in self._modules_of.items()})
+
     def trained(self) -> nir.NIRGraph:
         """The NIR graph with the quantised weights and the decays of this arithmetic."""
         nodes = dict(self.graph.nodes)
         nodes |= {name: module.trained() for name, module in self._modules_of.items()}
-        with torch.no_grad():
-            constants = self._constants({n: m.on_grid() for n, m in self._modules_of.items()})
+        constants = self._constants_on_grid()
         for name, neurons in self.neurons.items():
             nodes[name] = neurons.written(self.dt, _pair(constants[name])[1])
         return nir.NIRGraph(nodes, list(self.edges), type_check=False)
@@ -316,8 +320,7 @@ class SpikingGraph(nn.Module):
         rounded = [n for n in integers.notes if "threshold" not in n]
         if rounded:
             raise UserError(f"Loihi's integers cannot hold the graph: {rounded[0]}")
-        with torch.no_grad():
-            constants = self._constants({n: m.on_grid() for n, m in self._modules_of.items()})
+        constants = self._constants_on_grid()
         for p in integers.populations:
             if p.unit != constants[p.name].unit:
                 raise UserError(
