@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Package → its rooms; each may import those listed before it.
 ROOMS = {
     "mdft": (
-        "cli errors files gzsl isolation machine",
+        "cli errors files gzsl isolation machine templates",
         "lif",
         "config",
         "distributed",
@@ -60,7 +60,7 @@ OTHERS = {
     # A graph of another tool becomes trainable: read, and held against the chip's integers.
     "mdft": ("events", "hardware.graph", "hardware.fixed_point"),
     "events": ("mdft.cli", "mdft.errors", "mdft.isolation"),
-    "hardware": ("mdft.cli", "mdft.errors", "mdft.isolation"),
+    "hardware": ("mdft.cli", "mdft.errors", "mdft.isolation", "mdft.templates"),
     "export": ("mdft", "events", "hardware"),
 }
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from hardware.compare import LayerComparison
 from hardware.reporting.data import BackendReport, Report
 from hardware.reporting.figures import Picture
 from hardware.reporting.fit import MOST_BITS
+from mdft.templates import environment
 
 _NONE = "–"
 
@@ -54,14 +53,7 @@ def _differ(layers: Sequence[LayerComparison]) -> bool:
     return any(x.differing or x.membranes_differing for x in layers)
 
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("hardware.reporting", ""),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+_ENVIRONMENT = environment("hardware.reporting")
 _ENVIRONMENT.filters |= {
     "fmt": _fmt,
     "span": _span,

@@ -9,7 +9,7 @@ from pathlib import Path
 from mdft.errors import printable
 from mdft.files import write_atomic
 from mdft.inference.gallery import TOP, Entry
-from mdft.inference.templates import ENVIRONMENT
+from mdft.templates import environment
 
 MODALITIES = ("both", "audio", "visual")
 
@@ -79,14 +79,18 @@ def render(
         for modality in MODALITIES
         if right(entries, modality, 1)[1]
     ]
-    return ENVIRONMENT.get_template("gallery.html").render(
-        title=printable(title),
-        names=names,
-        entries=entries,
-        failed=[printable(message) for message in failed],
-        scores=scores,
-        matrix=confusion(known) if len(known) > 1 else None,
-        final=final,
-        modalities=MODALITIES,
-        top=TOP,
+    return (
+        environment("mdft.inference")
+        .get_template("gallery.html")
+        .render(
+            title=printable(title),
+            names=names,
+            entries=entries,
+            failed=[printable(message) for message in failed],
+            scores=scores,
+            matrix=confusion(known) if len(known) > 1 else None,
+            final=final,
+            modalities=MODALITIES,
+            top=TOP,
+        )
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from mdft.files import write_atomic
 from mdft.inference.explain import Explanation
 from mdft.inference.figures import figures
-from mdft.inference.templates import ENVIRONMENT
+from mdft.templates import environment
 
 
 def write_page(path: Path, title: str, page: Explanation) -> None:
@@ -25,5 +25,5 @@ def write_page(path: Path, title: str, page: Explanation) -> None:
 def render(title: str, page: Explanation) -> str:
     """The HTML of a page; every text in it is escaped."""
     encoded = [(heading, base64.b64encode(png).decode()) for heading, png in figures(page)]
-    template = ENVIRONMENT.get_template("page.html")
+    template = environment("mdft.inference").get_template("page.html")
     return template.render(title=title, page=page, figures=encoded)

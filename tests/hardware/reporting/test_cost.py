@@ -13,6 +13,7 @@ from hardware.graph.network import Network, Population, Recording, Synapses
 from hardware.reference_float import reference_float
 from hardware.reporting.operations import Cost, EnergyModel, cost
 from tests.hardware.nets import grids, random_graph, random_inputs
+from tests.hardware.reporting.neurobench_here import neurobench_metrics
 
 
 def population(
@@ -169,16 +170,9 @@ def neurobench(weights: list, x: np.ndarray, expected: np.ndarray) -> dict:
     import torch
     from torch import nn
 
-    with warnings.catch_warnings():  # both packages warn of their own imports
+    with warnings.catch_warnings():  # the package warns of its own imports
         warnings.simplefilter("ignore")
         import snntorch
-        from neurobench.metrics.static import ConnectionSparsity  # type: ignore[import-not-found]
-        from neurobench.metrics.workload import (  # type: ignore[import-not-found]
-            ActivationSparsity,
-            MembraneUpdates,
-            SynapticOperations,
-        )
-        from neurobench.models import SNNTorchModel  # type: ignore[import-not-found]
     parts = []
     for weight in weights:
         linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
@@ -188,12 +182,4 @@ def neurobench(weights: list, x: np.ndarray, expected: np.ndarray) -> dict:
         )
         parts += [linear, leaky]
     parts[-1].output = True
-    model = SNNTorchModel(nn.Sequential(*parts))
-    model.register_hooks()
-    data = torch.from_numpy(x)
-    with torch.no_grad():
-        spikes = model(data)
-    np.testing.assert_array_equal(spikes.numpy(), expected)
-    metrics = (SynapticOperations(), MembraneUpdates(), ActivationSparsity())
-    found = {type(m).__name__: m(model, spikes, (data, None)) for m in metrics}
-    return found | {"ConnectionSparsity": ConnectionSparsity()(model)}
+    return neurobench_metrics(nn.Sequential(*parts), x, expected)

@@ -12,6 +12,7 @@ import pytest
 from hardware.graph.graph import lower
 from hardware.reference_float import reference_float
 from hardware.reporting.operations import Cost, cost
+from tests.hardware.reporting.neurobench_here import neurobench_metrics
 
 DT = 1e-4
 
@@ -139,16 +140,9 @@ def neurobench(graph: nir.NIRGraph, x: np.ndarray, expected: np.ndarray) -> dict
     import torch
     from torch import nn
 
-    with warnings.catch_warnings():  # both packages warn of their own imports
+    with warnings.catch_warnings():  # the package warns of its own imports
         warnings.simplefilter("ignore")
         import snntorch
-        from neurobench.metrics.static import ConnectionSparsity  # type: ignore[import-not-found]
-        from neurobench.metrics.workload import (  # type: ignore[import-not-found]
-            ActivationSparsity,
-            MembraneUpdates,
-            SynapticOperations,
-        )
-        from neurobench.models import SNNTorchModel  # type: ignore[import-not-found]
     n: dict[str, Any] = graph.nodes
 
     def linear(name: str) -> nn.Linear:
@@ -182,12 +176,4 @@ def neurobench(graph: nir.NIRGraph, x: np.ndarray, expected: np.ndarray) -> dict
             self.last = self.n2(current)
             return self.last, None
 
-    model = SNNTorchModel(Net())
-    model.register_hooks()
-    data = torch.from_numpy(x.astype(np.float32))
-    with torch.no_grad():
-        spikes = model(data)
-    np.testing.assert_array_equal(spikes.numpy(), expected)
-    metrics = (SynapticOperations(), MembraneUpdates(), ActivationSparsity())
-    found = {type(m).__name__: m(model, spikes, (data, None)) for m in metrics}
-    return found | {"ConnectionSparsity": ConnectionSparsity()(model)}
+    return neurobench_metrics(Net(), x.astype(np.float32), expected)
