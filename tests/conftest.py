@@ -33,6 +33,11 @@ def pytest_configure() -> None:
         raise pytest.UsageError(str(error)) from error
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by their number, for archives hold the time: xdist's workers compare names."""
+    return f"{len(val)}_bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real clips, splits and recordings that are never part of the repository."""
