@@ -1,4 +1,4 @@
-"""``python -m mdft.ablate [RECIPE]``: repeat the paper's Tables 2, 3, 4 and Figure 5."""
+"""``python -m mdft.ablate [RECIPE]``: the paper's Tables 2, 3, 4 and Figure 5, and our changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mdft.training.command_line import SweepCommand, config_of, parse
 
 @dataclass(frozen=True)
 class Command(SweepCommand):
-    """Train and test every ablation of the paper with several seeds.
+    """Train and test every ablation of the paper, and of what was added, with several seeds.
 
     Writes one run folder OUT/ROW/seedK per ablation and seed, and a report with a figure. Repeat
     the command to resume it. Accepts the flags of mdft.train.

@@ -1,6 +1,7 @@
-"""The ablations of the paper's Tables 2, 3, 4 and Figure 5, as changes of a configuration.
+"""The ablations of the paper's Tables 2, 3, 4 and Figure 5, and of what is not in the paper.
 
-The numbers printed in the paper are for UCF-GZSL: S, U, HM, ZSL in per cent.
+Each is a change of a configuration. The numbers printed in the paper are for UCF-GZSL: S, U, HM,
+ZSL in per cent.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ FULL = "full"
 NETWORK, EVENTS = "model.motion.network", "model.motion.events"
 MODE, THETA, INPUTS = "model.motion.threshold", "model.motion.theta_fixed", "model.modality"
 L_N, L_P, L_R = "loss.triplet", "loss.projection", "loss.reconstruction"
+VALUE, SPACE, SOFTMAX = "model.motion.value", "model.space", "loss.softmax"
 
 
 def _full(label: str, zsl: float = 31.53) -> Ablation:
@@ -83,6 +85,15 @@ TABLE_4 = (
     Ablation("no_p", "w/o L_p", {L_P: False}, (43.17, 19.27, 26.65, 23.11)),
     _full("MDFT", zsl=29.34),
 )
+ADDED = (
+    Ablation("value_gate", "motion as a gate alone", {VALUE: "gate"}),
+    Ablation("value_linear", "motion as a value: linear", {VALUE: "linear"}),
+    Ablation("value_recurrent", "motion as a value: recurrent", {VALUE: "recurrent"}),
+    Ablation("joint", "joint space of eq. (12)", {SPACE: "joint"}),
+    Ablation("no_softmax", "w/o cross-entropy", {SOFTMAX: 0.0}),
+    Ablation("paper", "the paper's form", {VALUE: "gate", SPACE: "joint", SOFTMAX: 0.0}),
+    Ablation(FULL, "MDFT"),
+)
 #: Name → label and change of a threshold; the first is that of MDFT.
 THRESHOLDS = {
     "dynamic": ("dynamic (relative)", {MODE: "relative"}),
@@ -104,6 +115,7 @@ COMPARISONS = (
     Comparison("table-2", "Table 2: spiking network and events", TABLE_2),
     Comparison("table-3", "Table 3: components", TABLE_3),
     Comparison("table-4", "Table 4: loss terms", TABLE_4),
+    Comparison("added", "Not in the paper: motion as a value, space of the words, loss", ADDED),
     Comparison("figure-5", "Figure 5: thresholds and modalities", FIGURE_5),
 )
 

@@ -25,16 +25,16 @@ def write_figure(path: Path, results: Mapping[str, Sequence[Results]]) -> None:
     """
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplot_mosaic([["a", "b", "c"], ["d", "d", "d"]])
+        axes = figure.subplot_mosaic([["a", "b"], ["c", "d"], ["e", "e"]])
         *tables, thresholds = COMPARISONS
         most = max((100 * r.hm for found in results.values() for r in found), default=100.0)
-        for key, comparison in zip("abc", tables, strict=True):
+        for key, comparison in zip("abcd", tables, strict=True):
             _bars(axes[key], comparison, results)
             axes[key].set_xlim(0, 1.08 * most)
-        _thresholds(axes["d"], thresholds.title, results)
-        axes["d"].set_ylim(0, 1.08 * most)
+        _thresholds(axes["e"], thresholds.title, results)
+        axes["e"].set_ylim(0, 1.08 * most)
 
-    write_drawing(path, (10, 6), draw)
+    write_drawing(path, (10, 9), draw)
 
 
 def _bars(axes: Axes, comparison: Comparison, results: Mapping[str, Sequence[Results]]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mdft import ablate
-from mdft.config.recipes import debug
+from mdft.config.recipes import debug, embedded
 from mdft.config.train import TrainConfig
 from mdft.errors import UserError
 from mdft.experiments.ablations import COMPARISONS, FULL, changed, chosen_rows, distinct_rows
@@ -44,7 +44,9 @@ def test_printed_numbers_are_copied_right(row):
 
 def test_the_same_configuration_is_run_once():
     rows = distinct_rows(debug())
-    assert len({row.name for row in rows.values()}) == 24
+    assert len({row.name for row in rows.values()}) == 26
+    assert len({row.name for row in distinct_rows(embedded()).values()}) == 30
+    assert rows["paper"] is rows[FULL]  # this recipe has the paper's form
     assert rows["dynamic_both"] is rows[FULL]
     assert rows[FULL].config == debug()
     as_printed = distinct_rows(changed(debug(), {"model.motion.threshold": "paper"}))
@@ -95,7 +97,7 @@ def test_the_report_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch):
     # (0.5 + 0.7) / 2 ± 0.2 / √2; seed by seed −0.3 and −0.4: −0.35 ± 0.1 / √2
     full, paper = "60.0 ± 14.1", ["48.79", "23.11", "31.36"]
     assert cells(text, "MDFT (EGM+SNN)") == ["", *scores, full, full, "", *paper, "31.53"]
-    assert text.count("| MDFT |") == 2 and "| 29.34 |" in text
+    assert text.count("| MDFT |") == 3 and "| 29.34 |" in text
     assert cells(text, "w/o MIM") == [
         *("`model.motion.enabled=False`", *scores, "25.0 ± 7.1", "25.0 ± 7.1", "-35.0 ± 7.1"),
         *("50.64", "17.74", "26.34", "22.78"),
