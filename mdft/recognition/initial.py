@@ -90,7 +90,9 @@ def initial_graph(
                 f"--beta has {len(betas)} values, layer {number} of --layers has {here[0]} {what}; "
                 "expected at most as many values"
             )
-        nodes[f"lif_{number}"] = _lif(here, betas if number < len(layers) else betas[:1], theta_0, dt)
+        nodes[f"lif_{number}"] = _lif(
+            here, betas if number < len(layers) else betas[:1], theta_0, dt
+        )
     nodes[OUTPUT] = nir.Output({"output": np.array(here)})
     names = list(nodes)
     return nir.NIRGraph(nodes, list(pairwise(names)), type_check=False)

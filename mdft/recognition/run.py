@@ -109,8 +109,8 @@ def build(config: RecognitionConfig, prepared: Prepared) -> SpikingGraph:
         layers = parse_layers(config.layers or LAYERS, len(prepared.classes))
         if config.threshold == "moving" and math.prod(prepared.shape) < 2:
             raise UserError(
-                "--threshold is moving, expected fixed for recordings of one value a bin: it is the "
-                "entropy of several"
+                "--threshold is moving, expected fixed: a bin of these recordings has one value, "
+                "whose entropy is 0"
             )
         beta = config.betas or BETA
         graph = initial_graph(layers, prepared.shape, beta=beta, seed=config.seed, dt=config.dt)

@@ -123,9 +123,7 @@ class MovingThreshold:
         return threshold_current(delta_BS1, self.beta).float()
 
 
-def with_threshold_input(
-    graph: nir.NIRGraph, shapes: dict[str, tuple[int, ...]]
-) -> nir.NIRGraph:
+def with_threshold_input(graph: nir.NIRGraph, shapes: dict[str, tuple[int, ...]]) -> nir.NIRGraph:
     """Add the Input of the threshold current, and a node from it to each node of neurons.
 
     The Input has one value a step. Without images its shape is (1,), and a Linear of ones, (N,1),
