@@ -149,12 +149,12 @@ def _threshold_input(moving: MovingThreshold) -> dict[str, object]:
     """How the second input follows from the first, so that any host can compute it."""
     return {
         "name": CURRENT,
-        "carries": "b(t) = beta*delta(t-1) - delta(t), delta = theta - theta_0, and 0 before t = 0",
-        "theta": "clamp((phi + omega)*theta_0, theta_min, theta_max), rounded to theta_grid",
+        "carries": "b(t) = round((beta*delta(t-1) - (theta(t) - theta_0))/grid)*grid",
+        "delta": "beta*delta(t-1) - b(t), 0 before the first step",
+        "theta": "clamp((phi + omega)*theta_0, theta_min, theta_max)",
         "phi": "1/(1 + exp(-mean(E))), E the D values of the event input in this bin",
         "omega": "sum of N*log(1/N + E) over E > 0, divided by log(D), N = E/sum(E); 0 if E = 0",
-        "grid": moving.grid,
-        "theta_grid": GRID,
+        "grid": GRID,
         "beta": moving.beta,
         "theta_0": moving.theta_0,
         "theta_min": moving.theta_min,

@@ -24,6 +24,8 @@ TONIC: dict[str, str | None] = {
     "POKERDVS": "train",
     "ASLDVS": None,
 }
+#: Whether the threshold of a network follows the events of each bin.
+Threshold = Literal["fixed", "moving"]
 #: Transforms: name → the number that follows "=" (its meaning), or None.
 TRANSFORMS: dict[str, str | None] = {
     "sort": None,
@@ -134,7 +136,7 @@ class RecognitionConfig:
     )
     """Leak a step of the neurons of --layers, a multiple of 1/32; default: 0.9375. Of several, each
     layer divides its neurons among them evenly, and those of C have the first."""
-    threshold: Literal["fixed", "moving"] = "fixed"
+    threshold: Threshold = "fixed"
     """moving: the threshold of the neurons of --layers follows the events of each bin, eq. (7)."""
     alpha: Positive = 2.0
     """Sharpness of the surrogate gradient, an arctangent."""

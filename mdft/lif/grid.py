@@ -23,14 +23,3 @@ DECAY_STEPS = 32
 Arithmetic = Literal["float", "loihi"]
 #: Smallest and largest number of bits of a weight, sign included.
 FEWEST_BITS, MOST_BITS = 2, 8
-
-
-def current_grid(beta: float) -> float:
-    """The power of two of which the threshold current is a multiple.
-
-    ``b = β δ(t−1) − δ(t)`` with δ on ``GRID`` and ``β = m/2^k`` lies on ``GRID/2^k``.
-
-    >>> current_grid(0.5) == GRID / 2
-    True
-    """
-    return GRID / float(beta).as_integer_ratio()[1]

@@ -16,7 +16,6 @@ from mdft.lif.grid import (
     MOST_BITS,
     THRESHOLD_OFFSET,
     Arithmetic,
-    current_grid,
 )
 from mdft.lif.layer import broadcast, lif_sequence
 from mdft.lif.loihi import WINDOW, check_beta, check_bits, largest_multiple, state_unit, weight_step
@@ -131,8 +130,11 @@ class MotionBranch(nn.Module):
 
     @property
     def current_grid(self) -> float:
-        """The grid of the threshold current, see :func:`mdft.lif.grid.current_grid`."""
-        return current_grid(self.beta)
+        """The power of two of which the threshold current is a multiple.
+
+        ``b = β δ(t−1) − δ(t)`` with δ on ``GRID`` and ``β = m/2^k`` lies on ``GRID/2^k``.
+        """
+        return GRID / float(self.beta).as_integer_ratio()[1]
 
     @torch.no_grad()
     def choose_weight_step(self, index: int) -> None:

@@ -17,7 +17,7 @@ from hardware.graph.graph import lower
 from hardware.graph.network import DT, Network
 from hardware.graph.topology import back_edges, topological
 from mdft.errors import UserError
-from mdft.lif.grid import MOST_BITS, Arithmetic
+from mdft.lif.grid import GRID, MOST_BITS, Arithmetic
 from mdft.lif.loihi import check_bits
 from mdft.recognition.neurons import SPIKING, Neurons, State
 from mdft.recognition.threshold import CURRENT, MovingThreshold, with_threshold_input
@@ -154,7 +154,7 @@ class SpikingGraph(nn.Module):
     @property
     def grids(self) -> dict[str, float]:
         """Input of :meth:`trained` → the power of two of which its values are multiples."""
-        moving = {} if self.threshold is None else {CURRENT: self.threshold.grid}
+        moving = {} if self.threshold is None else {CURRENT: GRID}
         return {self.input: 1.0, **moving}
 
     def counts(self, x_BSX: Tensor) -> Tensor:
@@ -268,7 +268,7 @@ class SpikingGraph(nn.Module):
             if bias is not None and self.neurons[name].current_decay is not None:
                 units.append(_bias_unit(bias))
             if self.threshold is not None:
-                units.append(self.threshold.grid)
+                units.append(GRID)
             return _Constant(bias, min(units), grid)
         units = [s.unit for s in sources if s.unit is not None]
         unit = min(units) if units else None

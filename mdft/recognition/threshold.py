@@ -13,8 +13,7 @@ from torch import Tensor
 
 from hardware.graph.network import Population
 from mdft.config.model import MotionConfig
-from mdft.lif.grid import GRID, current_grid
-from mdft.lif.neuron import threshold_current
+from mdft.lif.grid import GRID
 from mdft.model.threshold import phi
 
 #: The Input of the written graph that carries the threshold current.
@@ -60,12 +59,19 @@ def event_omega(counts_BSD: Tensor) -> Tensor:
 class MovingThreshold:
     """The threshold θ(t) of a recording, which follows the events of its bins, eq. (7).
 
-    With the event counts E of bin t, φ = σ(mean_D E) and ω of :func:`event_omega`:
+    With the event counts E of bin t, φ = σ(mean_D E) and ω of :func:`event_omega`, equation (7) is
 
-        ``θ(t) = clamp((φ + ω) θ0, θ_min, θ_max)``, rounded to a multiple of 1/64.
+        ``θ*(t) = clamp((φ + ω) θ0, θ_min, θ_max)``,
 
-    It has no memory and no parameter; all neurons of the network have the same one. It is computed
-    in float64, so that the rounding does not depend on the order of a sum.
+    without a parameter that is trained and without memory. Neurons get θ = θ0 + δ by the current
+
+        ``b(t) = β δ(t−1) − (θ*(t) − θ0)``, rounded to a multiple of 1/64,
+        ``δ(t) = β δ(t−1) − b(t)``, ``δ(−1) = 0``,
+
+    so that b is :func:`mdft.lif.neuron.threshold_current` of δ exactly, and θ differs from θ* by
+    at most 1/128, at every step. (With θ* itself on a grid, b would lie on one that is finer by the
+    denominator of β; Loihi's 24 bits would then hold smaller membranes than with a fixed
+    threshold.) All is computed in float64: a rounding does not depend on the order of a sum.
 
     Attributes:
         beta: leak a step of every neuron, β.
@@ -79,11 +85,6 @@ class MovingThreshold:
     theta_min: float = MotionConfig.theta_min
     theta_max: float = MotionConfig.theta_max
 
-    @property
-    def grid(self) -> float:
-        """The power of two of which :meth:`current` is a multiple."""
-        return current_grid(self.beta)
-
     def check(self, populations: Iterable[Population], *, cycles: bool) -> None:
         """Raise a ValueError unless all neurons have this β and no edges close a cycle."""
         same = all((p.decay == 1 - self.beta).all() for p in populations)
@@ -94,11 +95,11 @@ class MovingThreshold:
             )
 
     @torch.no_grad()
-    def theta(self, counts_BSX: Tensor) -> Tensor:
-        """θ(t) of every bin, (B,S,1) float64.
+    def equation_7(self, counts_BSX: Tensor) -> Tensor:
+        """θ*(t) of every bin, (B,S,1) float64.
 
         >>> one = MovingThreshold(beta=0.5)
-        >>> one.theta(torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])).flatten().tolist()
+        >>> one.equation_7(torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])).flatten().tolist()
         [0.5, 2.0]
 
         Args:
@@ -111,16 +112,27 @@ class MovingThreshold:
         # A sum of counts is exact in float32, far below 2^24; the mean and σ need float64.
         total_BS1 = counts_BSD.sum(-1, keepdim=True).double()
         factor_BS1 = phi(total_BS1 / counts_BSD.shape[-1]) + event_omega(counts_BSD)
-        theta_BS1 = (factor_BS1 * self.theta_0).clamp(self.theta_min, self.theta_max)
-        return torch.round(theta_BS1 / GRID) * GRID
+        return (factor_BS1 * self.theta_0).clamp(self.theta_min, self.theta_max)
 
     def current(self, counts_BSX: Tensor) -> Tensor:
-        """``b = β δ(t−1) − δ(t)``, ``δ = θ − θ0``: (B,S,1) float32, exact.
+        """The current b(t), (B,S,1) float32; arguments and errors are those of equation_7."""
+        return self._follow(counts_BSX)[0].float()
 
-        Arguments and errors are those of :meth:`theta`.
-        """
-        delta_BS1 = self.theta(counts_BSX) - self.theta_0
-        return threshold_current(delta_BS1, self.beta).float()
+    def theta(self, counts_BSX: Tensor) -> Tensor:
+        """The threshold θ(t) = θ0 + δ(t) that the neurons have, (B,S,1) float64; as there."""
+        return self.theta_0 + self._follow(counts_BSX)[1]
+
+    def _follow(self, counts_BSX: Tensor) -> tuple[Tensor, Tensor]:
+        """The current b and δ of every step, (B,S,1) float64."""
+        wanted_BS1 = self.equation_7(counts_BSX) - self.theta_0
+        delta_B1, currents, deltas = torch.zeros_like(wanted_BS1[:, 0]), [], []
+        for wanted_B1 in wanted_BS1.unbind(1):
+            leaked_B1 = self.beta * delta_B1
+            current_B1 = torch.round((leaked_B1 - wanted_B1) / GRID) * GRID
+            delta_B1 = leaked_B1 - current_B1
+            currents.append(current_B1)
+            deltas.append(delta_B1)
+        return torch.stack(currents, 1), torch.stack(deltas, 1)
 
 
 def with_threshold_input(graph: nir.NIRGraph, shapes: dict[str, tuple[int, ...]]) -> nir.NIRGraph:

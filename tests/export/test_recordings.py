@@ -68,11 +68,11 @@ def test_the_probe_and_the_manifest_describe_the_second_input(
     """b follows from the events by the manifest's equations, in plain Python."""
     pair = pair_of(root, name)
     about = json.loads((root / name / "manifest.json").read_text())["threshold_input"]
-    assert about["name"] == CURRENT and pair.grids[CURRENT] == about["grid"] == 2.0**-10
+    assert about["name"] == CURRENT and pair.grids[CURRENT] == about["grid"] == 2.0**-6
     given, events = pair.probe.inputs[CURRENT], pair.probe.inputs["input"]
     assert given.shape == (3, 6, 1) and len(np.unique(given)) > 6
     for sample in range(3):
-        before = 0.0
+        delta, grid = 0.0, about["grid"]
         for t in range(6):
             counts = events[sample, t].tolist()
             total = sum(counts)
@@ -80,9 +80,10 @@ def test_the_probe_and_the_manifest_describe_the_second_input(
             omega = sum(n / total * math.log(total / n + n) for n in counts if n)
             factor = phi + omega / math.log(len(counts))
             theta = min(max(factor * about["theta_0"], about["theta_min"]), about["theta_max"])
-            delta = round(theta / about["theta_grid"]) * about["theta_grid"] - about["theta_0"]
-            assert given[sample, t, 0] == about["beta"] * before - delta
-            before = delta
+            leaked = about["beta"] * delta
+            b = round((leaked - (theta - about["theta_0"])) / grid) * grid
+            assert given[sample, t, 0] == b
+            delta = leaked - b
 
 
 @pytest.mark.lava

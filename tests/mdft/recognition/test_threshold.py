@@ -16,6 +16,7 @@ from hardware.graph.matrices import times
 from hardware.graph.network import Network
 from hardware.reference_float import reference_float
 from mdft.lif.grid import GRID
+from mdft.lif.neuron import threshold_current
 from mdft.model.threshold import omega
 from mdft.recognition.initial import initial_graph
 from mdft.recognition.layers import parse_layers
@@ -57,15 +58,16 @@ def test_the_statistic_by_hand():
     found = event_omega(x_BSD)
     assert found.dtype == torch.float64 and found.shape == (1, 2, 1)
     assert found.flatten().tolist() == pytest.approx([expected, 0.0], rel=1e-15)
-    # φ = σ(4/4), and θ is (φ + ω)·0.75 in 64ths; the empty bin has σ(0)·0.75.
+    # φ = σ(4/4), and θ* is (φ + ω)·0.75; the empty bin has σ(0)·0.75.
     phi = 1 / (1 + math.exp(-1))
     threshold = MovingThreshold(0.5, theta_0=0.75, theta_min=0.25, theta_max=2.0)
-    theta = round(64 * 0.75 * (phi + expected)) / 64
-    assert threshold.theta(x_BSD).flatten().tolist() == [theta, 0.375]
-    assert threshold.current(x_BSD).flatten().tolist() == [
-        -(theta - 0.75),
-        0.5 * (theta - 0.75) - (0.375 - 0.75),
-    ]
+    wanted = 0.75 * (phi + expected)
+    assert threshold.equation_7(x_BSD).flatten().tolist() == pytest.approx([wanted, 0.375])
+    # b is rounded to 64ths: −δ, then δ/2 − (0.375 − 0.75), whose rounding remains in δ.
+    delta = round(64 * (wanted - 0.75)) / 64
+    second = round(64 * (delta / 2 + 0.375)) / 64
+    assert threshold.current(x_BSD).flatten().tolist() == [-delta, second]
+    assert threshold.theta(x_BSD).flatten().tolist() == [0.75 + delta, 0.75 + delta / 2 - second]
 
 
 def test_it_is_equation_7_of_the_model_for_the_shares_of_events():
@@ -81,7 +83,7 @@ def test_more_events_and_more_places_raise_the_threshold():
     def theta(*bin_D: int) -> float:
         x_BSD = torch.zeros(1, 1, 2312)
         x_BSD[0, 0, : len(bin_D)] = torch.tensor(bin_D, dtype=torch.float32)
-        return MovingThreshold(0.5).theta(x_BSD).item()
+        return MovingThreshold(0.5).equation_7(x_BSD).item()
 
     assert theta() == 0.5 < theta(1) < theta(*[1] * 10) < theta(*[1] * 100)
     assert theta(*[1] * 100) < theta(*[8] * 100) < theta(*[8] * 1000) <= 2.0
@@ -95,19 +97,31 @@ def test_where_the_events_are_does_not_matter():
 
 
 def test_constant_events_give_a_constant_threshold():
-    x_BSX = torch.zeros(1, 9, 162)
-    x_BSX[..., :40] = 2
+    """θ(t) stays within 1/128 of it, the rounding of the current; an empty bin's is exact."""
+    x_BSX = torch.zeros(2, 40, 162)
+    x_BSX[1, :, :40] = 2
     threshold = MovingThreshold(BETA)
-    theta = threshold.theta(x_BSX)
-    delta = theta[0, 0, 0].item() - 1.0
-    assert theta.unique().numel() == 1 and delta > 0
-    # b = −δ in the first step, then (β − 1) δ: the membrane rests at −δ.
-    assert threshold.current(x_BSX).flatten().tolist() == [-delta] + [(BETA - 1) * delta] * 8
+    wanted, theta = threshold.equation_7(x_BSX), threshold.theta(x_BSX)
+    assert wanted[0].unique().tolist() == [0.5] == theta[0].unique().tolist()
+    assert wanted[1].unique().numel() == 1 and wanted[1, 0] > 1.1
+    assert (theta - wanted).abs().max() <= GRID / 2
+    # b = −δ in the first step, then (β − 1) δ: the membrane rests at δ.
+    assert threshold.current(x_BSX)[0].flatten().tolist() == [0.5] + [0.125] * 39
+
+
+@pytest.mark.parametrize("beta", [1 / 32, 0.5, 31 / 32])
+def test_the_threshold_stays_near_equation_7_for_every_leak(beta: float):
+    """Its current lies on a grid, and is the equivalent of the threshold exactly."""
+    threshold, x_BSX = MovingThreshold(beta), counts(steps=200)
+    theta, b = threshold.theta(x_BSX), threshold.current(x_BSX).double()
+    assert (theta - threshold.equation_7(x_BSX)).abs().max() <= GRID / 2 * (1 + 1e-9)
+    assert torch.equal((b / GRID).round(), b / GRID) and b.unique().numel() > 10
+    torch.testing.assert_close(threshold_current(theta - 1.0, beta), b, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_at_the_resting_threshold_the_spikes_are_those_of_a_fixed_one(name: str):
-    """11 events in 11 of 162 places: σ(11/162) + log(12)/log(162) = 1.005, a 64th is 0.016."""
+    """11 events in 11 of 162 places: σ(11/162) + log(12)/log(162) = 1.005, so that b is 0."""
     generator = torch.Generator().manual_seed(1)
     x_BSX = torch.zeros(2, 12, 162)
     for bin_D in x_BSX.flatten(0, 1):
@@ -115,7 +129,7 @@ def test_at_the_resting_threshold_the_spikes_are_those_of_a_fixed_one(name: str)
     one, other = (
         moving(name, arithmetic="loihi", threshold=t) for t in (MovingThreshold(BETA), None)
     )
-    assert one.threshold is not None and one.threshold.theta(x_BSX).unique().tolist() == [1.0]
+    assert one.threshold is not None and one.threshold.current(x_BSX).unique().tolist() == [0.0]
     other.load_state_dict(one.state_dict())
     traces = one.trace(x_BSX), other.trace(x_BSX)
     assert sum(int(t.spikes_BSN.sum()) for t in traces[0].values()) > 10
@@ -156,7 +170,7 @@ def test_the_spikes_are_those_of_a_loop_with_the_moving_threshold(name: str):
     differ = 0
     for node, trace in found.items():
         np.testing.assert_array_equal(trace.spikes_BSN.detach(), expected[node])
-        assert 10 < trace.spikes_BSN.sum() < trace.spikes_BSN.numel() * 0.6
+        assert 4 < trace.spikes_BSN.sum() < trace.spikes_BSN.numel() * 0.6
         differ += int((trace.spikes_BSN != other[node].spikes_BSN).sum())
     assert differ > 10  # the threshold has moved them
 
@@ -229,9 +243,3 @@ def test_what_has_no_such_threshold_is_refused():
     graph = initial_graph(parse_layers("12-C", 3), SHAPE, beta=(BETA, 0.5))
     with pytest.raises(ValueError, match="whose neurons all have this beta"):
         SpikingGraph(graph, threshold=MovingThreshold(BETA))
-
-
-def test_the_grid_of_the_threshold_and_of_its_current():
-    threshold = MovingThreshold(31 / 32)
-    theta = threshold.theta(counts()) / GRID
-    assert threshold.grid == GRID / 32 and torch.equal(theta, theta.round())
