@@ -187,11 +187,12 @@ class SpikingGraph(nn.Module):
     def _at_once(
         self, x_BSX: Tensor, given: dict[str, OnGrid], constants: dict[str, _Constant]
     ) -> dict[str, tuple[Tensor, Tensor]]:
+        # Before the values change their order, on which the last bit of a sum depends.
+        moving_BS1 = None if self.threshold is None else self.threshold.current(x_BSX)
         if x_BSX.ndim == 5 and self.images:  # which are faster with the channels last
             x_XX = x_BSX.flatten(0, 1).contiguous(memory_format=torch.channels_last)
             x_BSX = x_XX.unflatten(0, x_BSX.shape[:2])
         signals, traces = {self.input: x_BSX}, dict[str, tuple[Tensor, Tensor]]()
-        moving_BS1 = None if self.threshold is None else self.threshold.current(x_BSX)
         for name in self.order:
             if name == self.input:
                 continue

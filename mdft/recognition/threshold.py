@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import nir
 import numpy as np
@@ -161,12 +162,13 @@ def with_threshold_input(graph: nir.NIRGraph, shapes: dict[str, tuple[int, ...]]
             nodes[node] = nir.Linear(np.ones((*shape, 1), np.float32))
         else:
             channels, height, width = shape
-            one = np.array([1, 1])
+            one: Any = np.array([1, 1])
+            around: Any = np.array([height - 1, width - 1])
             nodes[node] = nir.Conv2d(
                 input_shape=one,
                 weight=np.ones((channels, 1, height, width), np.float32),
                 stride=one,
-                padding=np.array([height - 1, width - 1]),
+                padding=around,
                 dilation=one,
                 groups=1,
                 bias=np.zeros(channels, np.float32),

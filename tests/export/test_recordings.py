@@ -120,4 +120,4 @@ def test_the_figure_shows_the_moving_threshold(root: Path, exported: dict[str, r
     for b in given:  # θ = θ0 + δ, from b = β δ(t − 1) − δ(t)
         delta = 0.9375 * delta - float(b)
         expected.append(1 + delta)
-    np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-4)
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), expected, rtol=1e-4)
