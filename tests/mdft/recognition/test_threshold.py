@@ -15,12 +15,16 @@ from hardware.graph.graph import lower
 from hardware.graph.matrices import times
 from hardware.graph.network import Network
 from hardware.reference_float import reference_float
+from mdft.config.recordings import RecognitionConfig
+from mdft.data.recordings.prepared import Prepared, Recordings
+from mdft.errors import UserError
 from mdft.lif.grid import GRID
 from mdft.lif.neuron import threshold_current
 from mdft.model.threshold import omega
 from mdft.recognition.initial import initial_graph
 from mdft.recognition.layers import parse_layers
 from mdft.recognition.network import SpikingGraph
+from mdft.recognition.run import build
 from mdft.recognition.threshold import CURRENT, MovingThreshold, event_omega
 
 SHAPE, BETA = (2, 9, 9), 0.75
@@ -231,6 +235,13 @@ def test_gradients_reach_every_parameter(arithmetic: str):
     network.counts(counts()).sum().backward()
     for parameter in network.parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0
+
+
+def test_recordings_of_one_value_have_no_entropy():
+    one = Recordings(np.ones((2, 3, 1, 1, 1), np.uint8), np.array([0, 1]), ("a", "b"))
+    config = RecognitionConfig("folder", layers="2-C", threshold="moving")
+    with pytest.raises(UserError, match="--threshold is moving, expected fixed: a bin of these"):
+        build(config, Prepared(one, one, ("a", "b"), (), ()))
 
 
 def test_what_has_no_such_threshold_is_refused():
