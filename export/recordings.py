@@ -1,6 +1,7 @@
 """Export a network for recordings: one graph, its probe, and the test in the reference simulator.
 
-input → … → lif → output, in the file motion.nir.
+input → … → lif → output, in the file motion.nir; with a moving threshold also threshold_current →
+threshold_lif_i → lif_i for each i.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from mdft.data.recordings.prepared import Recordings
 from mdft.data.recordings.prepared import prepare as read_recordings
 from mdft.errors import UserError
 from mdft.files import write_atomic
+from mdft.lif.grid import GRID
 from mdft.recognition.network import SpikingGraph
 from mdft.recognition.run import Trained, load
+from mdft.recognition.threshold import CURRENT, MovingThreshold
 from mdft.recognition.training import accuracy, count_spikes
 
 PATHWAY = "motion"
@@ -99,8 +102,10 @@ def probe_arrays(network: SpikingGraph, counts_BSX: np.ndarray) -> dict[str, np.
     """
     x_BSX = torch.from_numpy(counts_BSX.astype(np.float32))
     traces = network.trace(x_BSX)
-    found: dict[str, np.ndarray] = {f"in.{network.input}": x_BSX.flatten(2).numpy()}
-    found[f"grid.{network.input}"] = np.array(1.0, np.float32)
+    found: dict[str, np.ndarray] = {}
+    for name, values_BSD in network.inputs(x_BSX).items():
+        found[f"in.{name}"] = values_BSD.numpy()
+        found[f"grid.{name}"] = np.array(network.grids[name], np.float32)
     for name, trace in traces.items():
         found[f"spikes.{name}"] = trace.spikes_BSN.numpy().astype(np.uint8)
         found[f"membrane.{name}"] = trace.membranes_BSN.numpy()
@@ -112,6 +117,7 @@ def probe_arrays(network: SpikingGraph, counts_BSX: np.ndarray) -> dict[str, np.
 def _manifest(trained: Trained, out: Path) -> dict[str, object]:
     """What NIR leaves open, and the SHA-256 of both files."""
     network, data = trained.network, trained.config.data
+    moving = network.threshold
     return {
         "format_version": 1,
         "kind": "recordings",
@@ -131,10 +137,28 @@ def _manifest(trained: Trained, out: Path) -> dict[str, object]:
             "bin_events": data.bin_events or None,
             "transform": list(data.transform),
         },
+        **({} if moving is None else {"threshold_input": _threshold_input(moving)}),
         "answer": "the neuron of the output with the most spikes, the first of equal ones",
         "reset": "to zero in the step of the spike",
         "start": "v = 0 before the first step of each recording",
         "latency": "0 steps between nodes; an edge that closes a cycle delivers one step later",
+    }
+
+
+def _threshold_input(moving: MovingThreshold) -> dict[str, object]:
+    """How the second input follows from the first, so that any host can compute it."""
+    return {
+        "name": CURRENT,
+        "carries": "b(t) = round((beta*delta(t-1) - (theta(t) - theta_0))/grid)*grid",
+        "delta": "beta*delta(t-1) - b(t), 0 before the first step",
+        "theta": "clamp((phi + omega)*theta_0, theta_min, theta_max)",
+        "phi": "1/(1 + exp(-mean(E))), E the D values of the event input in this bin",
+        "omega": "sum of N*log(1/N + E) over E > 0, divided by log(D), N = E/sum(E); 0 if E = 0",
+        "grid": GRID,
+        "beta": moving.beta,
+        "theta_0": moving.theta_0,
+        "theta_min": moving.theta_min,
+        "theta_max": moving.theta_max,
     }
 
 
@@ -151,8 +175,8 @@ def check(
     prepared = prepare(backend, lowered, probe.grids)
     same = []
     for start in range(0, len(test), _BATCH):
-        x_BSX = test.counts_NSX[start : start + _BATCH].astype(np.float32)
-        inputs = {network.input: x_BSX.reshape(*x_BSX.shape[:2], -1)}
+        x_BSX = torch.from_numpy(test.counts_NSX[start : start + _BATCH].astype(np.float32))
+        inputs = {name: x_BSD.numpy() for name, x_BSD in network.inputs(x_BSX).items()}
         same.append(backend.run(prepared, inputs, "").spikes[network.output].sum(1))
     exported_NC = torch.from_numpy(np.concatenate(same).astype(np.float32))
     spent = cost(lowered, probe.inputs, probe.spikes, probe.membranes, probe.grids)
@@ -169,10 +193,10 @@ def check(
 
 
 def _probe(network: SpikingGraph, lowered: Network, arrays: dict[str, np.ndarray]) -> Probe:
-    name, names = network.input, [p.name for p in lowered.populations]
+    names = [p.name for p in lowered.populations]
     return Probe(
-        {name: arrays[f"{PATHWAY}.in.{name}"]},
-        {name: 1.0},
+        {name: arrays[f"{PATHWAY}.in.{name}"] for name in lowered.inputs},
+        network.grids,
         {n: arrays[f"{PATHWAY}.spikes.{n}"] for n in names},
         {n: arrays[f"{PATHWAY}.membrane.{n}"] for n in names},
         network.arithmetic,

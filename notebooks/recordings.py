@@ -100,7 +100,7 @@ def _(mo):
     Neurons follow eq. (8): `u ← β u + I`, a spike where `u > θ`, then `u ← 0`. With arithmetic
     `loihi` weights are integers of 8 bits times a power of two and membranes integers of 24 bits,
     while the network is trained and not afterwards. The class with the most output spikes is the
-    answer.
+    answer. `threshold="moving"` in the configuration lets θ follow the events of each bin, eq. (7).
     """)
     return
 

@@ -150,7 +150,10 @@ def convolution_matrix(
             f"its input has {shape[0]}; both channel numbers must be multiples of groups"
         )
     spatial = window.output(name, shape[1:])
-    check_values(name, weight.size * math.prod(spatial), most)
+    # An output position meets at most as many values of a kernel as the image has places.
+    reach = [m * min(k, n) for m, k, n in zip(spatial, window.kernel, shape[1:], strict=True)]
+    check_values(name, out * each * math.prod(reach), most)
+    check_values(name, max(m * k for m, k in zip(spatial, window.kernel, strict=True)), most)
     taps, sources, targets = _taps(window, shape[1:], spatial)
     flat = weight.reshape(out, each, -1)
     o, c = (a.ravel() for a in np.indices((out, each)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from annotated_types import Ge, Interval
@@ -24,6 +24,8 @@ TONIC: dict[str, str | None] = {
     "POKERDVS": "train",
     "ASLDVS": None,
 }
+#: Whether the threshold of a network follows the events of each bin.
+Threshold = Literal["fixed", "moving"]
 #: Transforms: name → the number that follows "=" (its meaning), or None.
 TRANSFORMS: dict[str, str | None] = {
     "sort": None,
@@ -129,8 +131,13 @@ class RecognitionConfig:
     """loihi: integer membranes of 24 bits, as Lava's fixed-point LIF; float: floating point."""
     bits: Annotated[int, Interval(ge=FEWEST_BITS, le=MOST_BITS)] = 8
     """Bits of a weight, sign included."""
-    beta: Annotated[float, Interval(gt=0, lt=1)] | None = None
-    """Leak a step of the neurons of --layers, a multiple of 1/32; default: 0.9375."""
+    beta: Annotated[float | tuple[float, ...] | None, tyro.conf.arg(metavar="FLOAT [FLOAT …]")] = (
+        None
+    )
+    """Leak a step of the neurons of --layers, a multiple of 1/32; default: 0.9375. Of several, each
+    layer divides its neurons among them evenly, and those of C have the first."""
+    threshold: Threshold = "fixed"
+    """moving: the threshold of the neurons of --layers follows the events of each bin, eq. (7)."""
     alpha: Positive = 2.0
     """Sharpness of the surrogate gradient, an arctangent."""
     epochs: Annotated[int, Ge(0)] = 30
@@ -146,16 +153,35 @@ class RecognitionConfig:
     seed: Seed = 0
     """Seed of the weights and of the order of the recordings."""
 
+    @property
+    def betas(self) -> tuple[float, ...]:
+        """The values of ``beta``; () if it is None."""
+        if self.beta is None:
+            return ()
+        return self.beta if isinstance(self.beta, tuple) else (self.beta,)
+
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""
         check_ranges(self)
         if self.dataset not in (*TONIC, FOLDER):
             raise unknown("DATASET", self.dataset, (*TONIC, FOLDER))
-        steps = self.beta is None or (self.beta * DECAY_STEPS).is_integer()
-        require(steps, "beta", self.beta, f"a multiple of 1/{DECAY_STEPS}")
+        for beta in self.betas:
+            steps = 0 < beta < 1 and (beta * DECAY_STEPS).is_integer()
+            require(steps, "beta", beta, f"a multiple of 1/{DECAY_STEPS} between 0 and 1")
+        require(self.beta is None or self.betas != (), "beta", self.beta, "at least one number")
         for name in ("layers", "beta"):
             fine = self.init is None or getattr(self, name) is None
             require(fine, name, getattr(self, name), "none with --init, whose graph has its own")
+        moving = self.threshold == "moving"
+        fine = self.init is None or not moving
+        require(fine, "threshold", self.threshold, "fixed with --init, whose graph has its own")
+        several = moving and len(self.betas) > 1
+        require(
+            not several,
+            "beta",
+            self.betas,
+            "one value with --threshold moving, whose current depends on it",
+        )
         _ = self.data.transforms
 
     def absolute(self) -> RecognitionConfig:

@@ -29,8 +29,8 @@ def draw(
     """Draw one recording and what the network makes of it, over time.
 
     From top to bottom: events of some bins (ON red, OFF blue); spikes of each layer; membranes of
-    the output, as a share of the threshold; and its spikes so far, whose largest number is the
-    answer.
+    the output and the threshold, a dashed line, as a share of the constant threshold; and its
+    spikes so far, whose largest number is the answer.
 
     Args:
         network: a trained network.
@@ -39,11 +39,15 @@ def draw(
         label: the class of the recording.
         bin_ms: length of a bin in milliseconds.
     """
-    traces = network.trace(torch.from_numpy(counts_SX.astype(np.float32))[None])
+    x_BSX = torch.from_numpy(counts_SX.astype(np.float32))[None]
+    traces = network.trace(x_BSX)
     hidden = [name for name in traces if name != network.output]
     output = traces[network.output]
     theta = float(network.neurons[network.output].threshold.mean())
     steps = len(counts_SX)
+    delta_S = np.zeros(steps)
+    if network.threshold is not None:
+        delta_S = network.threshold.theta(x_BSX)[0, :, 0].numpy() - network.threshold.theta_0
     times = (np.arange(steps) + 0.5) * bin_ms
     rows = 3 + len(hidden)
     figure = Figure(figsize=(9, 1.9 * rows), layout="constrained")
@@ -65,10 +69,11 @@ def draw(
     colours = colormaps["tab10"]
     for i, c in enumerate(shown):
         style = {"color": colours(i % 10), "linewidth": 2.2 if c == answer else 1.0}
-        values = output.membranes_BSN[0, :, c].numpy() / theta
+        # The network computes u = v − δ against a constant threshold.
+        values = (output.membranes_BSN[0, :, c].numpy() + delta_S) / theta
         membranes.plot(times, values, marker=".", **style)
         total.step(times, sums_SC[:, c], where="mid", label=classes[c], **style)
-    membranes.axhline(1, color="black", linewidth=0.8, linestyle="--")
+    membranes.plot(times, 1 + delta_S / theta, color="black", linewidth=0.8, linestyle="--")
     membranes.set_ylabel("membrane / θ")
     total.set_ylabel("spikes so far")
     total.set_xlabel("ms")

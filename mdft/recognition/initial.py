@@ -22,7 +22,7 @@ def initial_graph(
     layers: tuple[Layer, ...],
     shape: tuple[int, int, int],
     *,
-    beta: float,
+    beta: float | tuple[float, ...],
     theta_0: float = 1.0,
     seed: int = 0,
     dt: float = DT,
@@ -36,14 +36,18 @@ def initial_graph(
     Args:
         layers: the layers of the network.
         shape: polarities, height and width of the input.
-        beta: leak a step, β.
+        beta: leak a step, β. Of k values, neuron i of a layer of N has number ``⌊i k / N⌋``, and so
+            have all neurons of channel i of N channels. Those of the last layer have the first:
+            classes are compared by their spikes, so that their neurons must be alike.
         theta_0: threshold θ0.
         seed: seed of the weights.
         dt: seconds per step; only τ = dt/(1 − β) depends on it.
 
     Raises:
-        UserError: a kernel or window is larger than its input.
+        UserError: a kernel or window is larger than its input, or a layer has fewer neurons or
+            channels than there are values of β.
     """
+    betas = beta if isinstance(beta, tuple) else (beta,)
     random = np.random.default_rng(seed)
     nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input({"input": np.array(shape)})}
     here: tuple[int, ...] = shape
@@ -80,7 +84,15 @@ def initial_graph(
             bias = np.zeros(layer.neurons, np.float32)
             nodes[f"affine_{number}"] = nir.Affine(_scaled(weight, theta_0, fan_in), bias)
             here = (layer.neurons,)
-        nodes[f"lif_{number}"] = _lif(here, beta, theta_0, dt)
+        if here[0] < len(betas) and number < len(layers):
+            what = "neurons" if len(here) == 1 else "channels"
+            raise UserError(
+                f"--beta has {len(betas)} values, layer {number} of --layers has {here[0]} {what}; "
+                "expected at most as many values"
+            )
+        nodes[f"lif_{number}"] = _lif(
+            here, betas if number < len(layers) else betas[:1], theta_0, dt
+        )
     nodes[OUTPUT] = nir.Output({"output": np.array(here)})
     names = list(nodes)
     return nir.NIRGraph(nodes, list(pairwise(names)), type_check=False)
@@ -90,11 +102,12 @@ def _scaled(weight: np.ndarray, theta_0: float, fan_in: int) -> np.ndarray:
     return (weight * 0.5 * theta_0 * math.sqrt(_ACTIVE / fan_in)).astype(np.float32)
 
 
-def _lif(shape: tuple[int, ...], beta: float, theta_0: float, dt: float) -> nir.LIF:
-    def full(value: float) -> np.ndarray:
+def _lif(shape: tuple[int, ...], betas: tuple[float, ...], theta_0: float, dt: float) -> nir.LIF:
+    def full(value: float | np.ndarray) -> np.ndarray:
         return np.full(shape, value, np.float32)
 
-    gain = 1 / (1 - beta)
+    of_each = np.array(betas)[np.arange(shape[0]) * len(betas) // shape[0]]
+    gain = 1 / (1 - of_each).reshape(-1, *[1] * (len(shape) - 1))
     return nir.LIF(
         tau=full(dt * gain),
         r=full(gain),

@@ -17,9 +17,10 @@ from hardware.graph.graph import lower
 from hardware.graph.network import DT, Network
 from hardware.graph.topology import back_edges, topological
 from mdft.errors import UserError
-from mdft.lif.grid import MOST_BITS, Arithmetic
+from mdft.lif.grid import GRID, MOST_BITS, Arithmetic
 from mdft.lif.loihi import check_bits
 from mdft.recognition.neurons import SPIKING, Neurons, State
+from mdft.recognition.threshold import CURRENT, MovingThreshold, with_threshold_input
 from mdft.recognition.weights import WEIGHTED, OnGrid, Weights
 
 _POOLS = (nir.SumPool2d, nir.AvgPool2d)
@@ -73,9 +74,12 @@ class SpikingGraph(nn.Module):
         dt: seconds per step.
         alpha: sharpness of the surrogate gradient for a threshold of 1.
         headroom: by how much weights can grow before they saturate at their largest integer.
+        threshold: makes the threshold of all neurons follow the events of each bin; the graph has
+            the constant one, and :meth:`trained` adds the Input that moves it.
 
     Raises:
         UserError: the graph has another node, is no such graph, or Loihi cannot hold it.
+        ValueError: a moving threshold and a cycle, or neurons with another β than its own.
     """
 
     def __init__(
@@ -87,9 +91,11 @@ class SpikingGraph(nn.Module):
         dt: float = DT,
         alpha: float = 2.0,
         headroom: float = 1.0,
+        threshold: MovingThreshold | None = None,
     ) -> None:
         super().__init__()
         check_bits(bits)
+        self.threshold = threshold
         graph = _plain(graph)
         self.graph, self.arithmetic, self.bits, self.dt = graph, arithmetic, bits, dt
         self.edges = [(str(a), str(b)) for a, b in graph.edges]
@@ -102,6 +108,8 @@ class SpikingGraph(nn.Module):
         }
         self.back = back_edges(graph.nodes, self.edges, [self.input], list(self.neurons))
         forward = [e for e in self.edges if e not in self.back]
+        if threshold is not None:
+            threshold.check(lowered.populations, cycles=bool(self.back))
         self.images = any(isinstance(x, (nir.Conv2d, *_POOLS)) for x in graph.nodes.values())
         self.order = topological(graph.nodes, forward)
         self.before: dict[str, list[str]] = {name: [] for name in graph.nodes}
@@ -136,6 +144,19 @@ class SpikingGraph(nn.Module):
         """
         return self._run(x_BSX)[self.output][0].flatten(2)
 
+    def inputs(self, x_BSX: Tensor) -> dict[str, Tensor]:
+        """The value of every Input of :meth:`trained`, (B,S,n), for an input as in forward."""
+        found = {self.input: x_BSX.flatten(2)}
+        if self.threshold is not None:
+            found[CURRENT] = self.threshold.current(x_BSX)
+        return found
+
+    @property
+    def grids(self) -> dict[str, float]:
+        """Input of :meth:`trained` → the power of two of which its values are multiples."""
+        moving = {} if self.threshold is None else {CURRENT: GRID}
+        return {self.input: 1.0, **moving}
+
     def counts(self, x_BSX: Tensor) -> Tensor:
         """The number of spikes of each neuron of the output, (B,N)."""
         return self(x_BSX).sum(1)
@@ -166,6 +187,8 @@ class SpikingGraph(nn.Module):
     def _at_once(
         self, x_BSX: Tensor, given: dict[str, OnGrid], constants: dict[str, _Constant]
     ) -> dict[str, tuple[Tensor, Tensor]]:
+        # Before the values change their order, on which the last bit of a sum depends.
+        moving_BS1 = None if self.threshold is None else self.threshold.current(x_BSX)
         if x_BSX.ndim == 5 and self.images:  # which are faster with the channels last
             x_XX = x_BSX.flatten(0, 1).contiguous(memory_format=torch.channels_last)
             x_BSX = x_XX.unflatten(0, x_BSX.shape[:2])
@@ -177,7 +200,7 @@ class SpikingGraph(nn.Module):
             if name not in self.neurons:
                 signals[name] = self._through(name, x, given)
                 continue
-            traces[name] = _fire(self.neurons[name], x, constants[name])
+            traces[name] = _fire(self.neurons[name], x, constants[name], moving_BS1)
             signals[name] = traces[name][0]
         return traces
 
@@ -245,6 +268,8 @@ class SpikingGraph(nn.Module):
             units = [s.grid if s.unit is None else s.unit for s in sources]
             if bias is not None and self.neurons[name].current_decay is not None:
                 units.append(_bias_unit(bias))
+            if self.threshold is not None:
+                units.append(GRID)
             return _Constant(bias, min(units), grid)
         units = [s.unit for s in sources if s.unit is not None]
         unit = min(units) if units else None
@@ -300,13 +325,20 @@ class SpikingGraph(nn.Module):
         return self._constants({n: m.on_grid() for n, m in self._modules_of.items()})
 
     def trained(self) -> nir.NIRGraph:
-        """The NIR graph with the quantised weights and the decays of this arithmetic."""
+        """The NIR graph with the quantised weights and the decays of this arithmetic.
+
+        A moving threshold is its second Input, see
+        :func:`mdft.recognition.threshold.with_threshold_input`.
+        """
         nodes = dict(self.graph.nodes)
         nodes |= {name: module.trained() for name, module in self._modules_of.items()}
         constants = self._constants_on_grid()
         for name, neurons in self.neurons.items():
             nodes[name] = neurons.written(self.dt, _pair(constants[name])[1])
-        return nir.NIRGraph(nodes, list(self.edges), type_check=False)
+        graph = nir.NIRGraph(nodes, list(self.edges), type_check=False)
+        if self.threshold is None:
+            return graph
+        return with_threshold_input(graph, {n: x.shape for n, x in self.neurons.items()})
 
     def check_exact(self) -> None:
         """Check that Loihi's integers hold :meth:`trained` without rounding, in the same units.
@@ -316,8 +348,8 @@ class SpikingGraph(nn.Module):
         """
         if self.arithmetic != "loihi":
             return
-        integers = quantise(lower(self.trained(), self.dt), {self.input: 1.0})
-        rounded = [n for n in integers.notes if "threshold" not in n]
+        integers = quantise(lower(self.trained(), self.dt), self.grids)
+        rounded = [n for n in integers.notes if ": threshold " not in n]
         if rounded:
             raise UserError(f"Loihi's integers cannot hold the graph: {rounded[0]}")
         constants = self._constants_on_grid()
@@ -345,11 +377,13 @@ def _pair(constant: _Constant) -> tuple[Tensor | None, float]:
     return None if constant.bias is None else constant.bias.flatten(), constant.unit
 
 
-def _fire(neurons: Neurons, x_BSX: Tensor, constant: _Constant) -> tuple[Tensor, Tensor]:
+def _fire(
+    neurons: Neurons, x_BSX: Tensor, constant: _Constant, moving_BS1: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Spikes and membranes of a node for all steps, in its shape."""
     bias_N, unit = _pair(constant)
     if x_BSX.ndim != 5 or not neurons.uniform:
-        found = neurons.sequence(x_BSX.flatten(2), bias_N, unit)
+        found = neurons.sequence(x_BSX.flatten(2), bias_N, unit, moving_BS1)
         return found[0].unflatten(2, neurons.shape), found[1].unflatten(2, neurons.shape)
     # In memory the channels are last. Neurons do not depend on each other, nor on their order.
     channels, height, width = neurons.shape
@@ -358,7 +392,7 @@ def _fire(neurons: Neurons, x_BSX: Tensor, constant: _Constant) -> tuple[Tensor,
         bias_N = constant.bias.permute(1, 2, 0).flatten()
     spikes_BSN, membranes_BSN = (
         x.unflatten(2, (height, width, channels)).permute(0, 1, 4, 2, 3)
-        for x in neurons.sequence(current_BSN, bias_N, unit)
+        for x in neurons.sequence(current_BSN, bias_N, unit, moving_BS1)
     )
     return spikes_BSN, membranes_BSN
 

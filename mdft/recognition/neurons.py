@@ -93,7 +93,11 @@ class Neurons:
         return LIFParams(beta, threshold, unit / STATE_SCALE if self.integer else None)
 
     def sequence(
-        self, current_BSN: Tensor, bias_N: Tensor | None, unit: float
+        self,
+        current_BSN: Tensor,
+        bias_N: Tensor | None,
+        unit: float,
+        moving_BS1: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Spikes and membranes before the reset, (B,S,N), from rest.
 
@@ -101,6 +105,7 @@ class Neurons:
             current_BSN: synaptic input without the bias.
             bias_N: None is 0.
             unit: one unit of Loihi's synaptic input.
+            moving_BS1: current of a moving threshold, synaptic input of every neuron; None is 0.
 
         Raises:
             UserError: arithmetic ``loihi``: a current or membrane leaves 24 bits.
@@ -111,10 +116,13 @@ class Neurons:
                 current_BSN.contiguous(),
                 params,
                 self.spike,
+                threshold_current=moving_BS1,
                 bias=bias_N,
                 overwrite=True,
                 name=self.name,
             )
+        if moving_BS1 is not None:
+            current_BSN = current_BSN + moving_BS1
         state, found = None, []
         for current_BN in current_BSN.unbind(1):
             traced, state = self.step(current_BN, bias_N, params, state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from mdft.files import replacing, write_atomic
 from mdft.recognition.initial import initial_graph
 from mdft.recognition.layers import parse_layers
 from mdft.recognition.network import SpikingGraph
+from mdft.recognition.threshold import MovingThreshold
 from mdft.recognition.training import Epoch, accuracy, count_spikes, train
 from mdft.runs.folder import CONFIG, METRICS, MODEL, RECOGNITION, RESULTS, run_folder
 from mdft.runs.tensors import read_tensors, write_tensors
@@ -105,7 +107,12 @@ def build(config: RecognitionConfig, prepared: Prepared) -> SpikingGraph:
     """
     if config.init is None:
         layers = parse_layers(config.layers or LAYERS, len(prepared.classes))
-        beta = BETA if config.beta is None else config.beta
+        if config.threshold == "moving" and math.prod(prepared.shape) < 2:
+            raise UserError(
+                "--threshold is moving, expected fixed: a bin of these recordings has one value, "
+                "whose entropy is 0"
+            )
+        beta = config.betas or BETA
         graph = initial_graph(layers, prepared.shape, beta=beta, seed=config.seed, dt=config.dt)
         return _network(graph, config)
     try:
@@ -129,6 +136,7 @@ def build(config: RecognitionConfig, prepared: Prepared) -> SpikingGraph:
 
 
 def _network(graph: nir.NIRGraph, config: RecognitionConfig) -> SpikingGraph:
+    (beta, *_) = config.betas or (BETA,)
     return SpikingGraph(
         graph,
         arithmetic=config.arithmetic,
@@ -136,6 +144,7 @@ def _network(graph: nir.NIRGraph, config: RecognitionConfig) -> SpikingGraph:
         dt=config.dt,
         alpha=config.alpha,
         headroom=_HEADROOM if config.init is None else 1.0,
+        threshold=MovingThreshold(beta) if config.threshold == "moving" else None,
     )
 
 

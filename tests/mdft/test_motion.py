@@ -103,6 +103,35 @@ def test_a_graph_is_trained_on(folder: Path, exported: str):
     assert len(np.unique(np.abs(affine.weight))) <= 4  # 0 to 3 of its steps
 
 
+def test_several_leaks_are_exact(folder: Path):
+    words = "--epochs", 1, "--beta", 0.9375, 0.5, "--out", "leaks"
+    status, _, err = motion(folder, *FEW, *words)
+    assert (status, err) == (0, ""), err
+    assert load(folder / "leaks").config.betas == (0.9375, 0.5)
+    status, out, _ = command("export.to_nir", folder, "leaks", "--samples", 2)
+    assert status == 0 and out.startswith("0 of ")
+    lif = nir.read(folder / "leaks" / "motion.nir").nodes["lif_1"]
+    assert isinstance(lif, nir.LIF) and len(np.unique(lif.tau)) == 2
+    status, _, err = motion(folder, *FEW, "--beta", *[0.5, 0.25] * 3, "--out", "none")
+    assert status == 2 and "--beta has 6 values, layer 1 of --layers has 4 channels" in err
+
+
+def test_a_run_of_before_the_moving_threshold_loads(folder: Path):
+    """Its config.json has one number or null for beta, and no threshold."""
+    expected = load(folder / "run").network.state_dict()
+    for beta in (None, 0.9375):
+        shutil.rmtree(folder / "old", ignore_errors=True)
+        shutil.copytree(folder / "run", folder / "old")
+        config = json.loads((folder / "run" / "config.json").read_text())
+        del config["threshold"]
+        config["beta"] = beta
+        (folder / "old" / "config.json").write_text(json.dumps(config))
+        found = load(folder / "old")
+        assert found.config.threshold == "fixed" and found.network.threshold is None
+        assert found.config.beta == beta
+        assert all(torch.equal(x, expected[n]) for n, x in found.network.state_dict().items())
+
+
 def test_float_arithmetic_is_exact_in_the_float_reference(folder: Path):
     words = "--epochs", 1, "--arithmetic", "float", "--out", "float"
     assert motion(folder, *FEW, *words)[0] == 0
@@ -137,6 +166,11 @@ def test_recordings_that_are_left_out_are_named_and_in_the_status(tmp_path: Path
         ("folder --data.root no", "no: no such folder"),
         ("folder --data.root motion_audio", "motion_audio: no recordings, expected CLASS/FILE"),
         ("NMNIST --beta 0.9", "beta is 0.9, expected a multiple of 1/32"),
+        ("NMNIST --beta 0.5 1", "beta is 1.0, expected a multiple of 1/32 between 0 and 1"),
+        ("NMNIST --beta", "beta is .., expected at least one number"),
+        ("NMNIST --threshold still", "--threshold is 'still'|'still'.*threshold"),
+        ("NMNIST --threshold moving --init a.nir", "threshold is 'moving', expected fixed with"),
+        ("NMNIST --threshold moving --beta 0.5 0.75", "beta is .0.5, 0.75., expected one value"),
         ("NMNIST --bits 9", "bits is 9, expected at most 8"),
         ("NMNIST --epochs -1", "epochs is -1, expected at least 0"),
         ("NMNIST --arithmetic int", "--arithmetic is 'int'"),

@@ -69,6 +69,18 @@ def test_a_convolution_is_pytorchs(case):
     np.testing.assert_allclose(found, want.reshape(2, -1), rtol=1e-12, atol=1e-12)
 
 
+def test_a_large_kernel_over_one_pixel_takes_few_synapses():
+    """It reaches the pixel once from each of 64 × 60 places: 8 · 64 · 60 values, not squares."""
+    conv = nir.Conv2d(
+        (1, 1), np.ones((8, 1, 64, 60), np.float32), 1, (63, 59), 1, 1, np.zeros(8, np.float32)
+    )
+    graph = between((1, 1, 1), conv, out=(8, 64, 60))
+    (population,) = lower(graph).populations
+    weight = population.synapses[0].weight
+    assert weight.nnz == 8 * 64 * 60 and weight.shape == (8 * 64 * 60, 1)
+    assert (output(graph, np.full((1, 1), 0.25)) == 0.25).all()
+
+
 @pytest.mark.parametrize("kind", ["SumPool2d", "AvgPool2d"])
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding"), [((2, 2), (2, 2), (0, 0)), ((3, 2), (1, 2), (1, 1))]

@@ -136,8 +136,8 @@ def test_the_limit_on_synapses_is_a_flag(tmp_path: Path, capsys: pytest.CaptureF
     graph = chain(small, neuron(1, 4, 4), shape=(2, 4, 4))
     graph.nodes["n3"] = nir.Output({"output": np.array([1, 4, 4])})
     nir.write(path, graph)
-    refuse(path, capsys, "of 800 values, expected at most 799", "--max-synapses", "799")
-    assert lower(graph, DT, max_synapses=800).populations[0].synapses[0].weight.nnz == 2 * 14 * 14
+    refuse(path, capsys, "of 512 values, expected at most 511", "--max-synapses", "511")
+    assert lower(graph, DT, max_synapses=512).populations[0].synapses[0].weight.nnz == 2 * 14 * 14
 
 
 def test_a_matrix_that_a_population_takes_as_it_is_counts_once():

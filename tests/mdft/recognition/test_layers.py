@@ -61,6 +61,23 @@ def test_the_seed_determines_the_weights():
     assert np.array_equal(made[0], made[1]) and not np.array_equal(made[0], made[2])
 
 
+def test_each_layer_divides_its_neurons_among_the_leaks():
+    """Five neurons, two leaks: ⌊2 i/5⌋ = 0, 0, 0, 1, 1; four channels, 0, 0, 1, 1; classes, 0."""
+    graph = initial_graph(parse_layers("4c3-5-C", 3), (1, 4, 4), beta=(0.75, 0.5))
+    decays = {p.name: p.decay for p in lower(graph).populations}
+    assert decays["lif_1"].tolist() == [0.25] * 32 + [0.5] * 32
+    assert decays["lif_2"].tolist() == [0.25] * 3 + [0.5] * 2
+    assert decays["lif_3"].tolist() == [0.25] * 3
+    assert all((p.gain == 1).all() for p in lower(graph).populations)
+
+
+def test_a_layer_with_fewer_neurons_than_leaks_is_refused():
+    with pytest.raises(UserError, match="--beta has 3 values, layer 1 of --layers has 2 channels"):
+        initial_graph(parse_layers("2c3-9-C", 3), (1, 4, 4), beta=(0.75, 0.5, 0.25))
+    with pytest.raises(UserError, match="layer 2 of --layers has 2 neurons"):
+        initial_graph(parse_layers("3c3-2-C", 3), (1, 4, 4), beta=(0.75, 0.5, 0.25))
+
+
 @pytest.mark.parametrize("text", ["p20-C", "p2-p2-C"])
 def test_a_window_larger_than_its_input_is_refused(text: str):
     with pytest.raises(UserError, match="larger than its input"):

@@ -125,6 +125,9 @@ GRAPHS = {
     "dense": lambda: initial_graph(parse_layers("12-C", classes=4), SHAPE, beta=0.9375, seed=2),
     "convolutional": convolutional,
     "averaging": averaging,
+    "timescales": lambda: initial_graph(
+        parse_layers("4c3s2-p2-9-C", 3), SHAPE, beta=(0.9375, 0.75, 0.5), seed=4
+    ),
     "recurrent LIF": lambda: recurrent("LIF"),
     "recurrent IF": lambda: recurrent("IF"),
     "recurrent CubaLIF": lambda: recurrent("CubaLIF"),
