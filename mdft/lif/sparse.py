@@ -36,9 +36,9 @@ class _SpikeProduct(torch.autograd.Function):
     def forward(ctx: Any, signal_XF: Tensor, weight_NF: Tensor) -> Tensor:
         ctx.save_for_backward(signal_XF, weight_NF)
         out_XN = signal_XF.new_empty(len(signal_XF), len(weight_NF))
-        weight_FN = weight_NF.new_empty(weight_NF.shape[::-1])
-        _kernels().transpose(flat(weight_NF), flat(weight_FN), len(weight_NF))
-        arrays = flat(signal_XF), flat(weight_FN), flat(out_XN)
+        packed = weight_NF.new_empty(weight_NF.numel())
+        _kernels().pack(flat(weight_NF), flat(packed), len(weight_NF))
+        arrays = flat(signal_XF), flat(packed), flat(out_XN)
         over_samples(
             _kernels().add_rows, len(signal_XF), out_XN.numel(), *arrays, signal_XF.shape[1]
         )
@@ -63,7 +63,7 @@ def _weight_gradient(signal_XF: Tensor, grad_XN: Tensor) -> Tensor:
     grad_FN = grad_XN.new_empty(features, neurons)
     grad_NF = grad_XN.new_empty(neurons, features)
     arrays = flat(signal_XF), grad, flat(grad_FN)
-    tiles = features // _kernels().LANES
+    tiles = -(-features // _kernels().LANES)
     over_samples(_kernels().add_outer, tiles, grad_XN.numel(), *arrays, features)
     _kernels().transpose(flat(grad_FN), flat(grad_NF), features)
     return grad_NF
@@ -106,7 +106,7 @@ def _sparse(signal_BSF: Tensor, weight_NF: Tensor) -> bool:
         or not signal_BSF.is_contiguous()
         or signal_BSF.numel() == 0
         or N % _kernels().COLUMNS
-        or features % _kernels().LANES
+        or features < _kernels().LANES
     ):
         return False
     seen_XF = signal_BSF.detach().flatten(0, 1)[::_STRIDE]

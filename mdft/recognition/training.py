@@ -64,7 +64,7 @@ def train(
     """
     random = np.random.default_rng(config.seed)
     optimiser = torch.optim.AdamW(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     augment = [t for t in config.data.transforms if t.name in AUGMENT]
     steps, done = config.epochs * math.ceil(len(recordings) / config.batch_size), 0

@@ -19,7 +19,7 @@ from mdft.lif.sparse import spike_linear
 
 #: Biases are multiples of the weights' 8-bit grid up to this one; Loihi's have 13 bits.
 BIAS_MAX = 1023
-_BLOCK = 64  # neurons and features that the sparse product takes at once
+_BLOCK = 64  # neurons that the sparse product takes at once
 WeightedNode = nir.Affine | nir.Linear | nir.Conv1d | nir.Conv2d
 #: The nodes with weights.
 WEIGHTED = (nir.Affine, nir.Linear, nir.Conv1d, nir.Conv2d)
@@ -118,13 +118,12 @@ class Weights(nn.Module):
 
 
 def _product(x_BSF: Tensor, weight_NF: Tensor) -> Tensor:
-    """``W x``, (B,S,N); widths are filled with zeros to those of the sparse product's kernels."""
+    """``W x``, (B,S,N); neurons are added up to a multiple of the sparse product's width."""
     N, features = weight_NF.shape
-    rows, columns = -N % _BLOCK, -features % _BLOCK
-    if max(rows, columns) == 0 or min(N, features) < _BLOCK or x_BSF.device.type != "cpu":
+    missing = -N % _BLOCK
+    if missing == 0 or min(N, features) < _BLOCK or x_BSF.device.type != "cpu":
         return spike_linear(x_BSF, weight_NF)
-    padded_NF = F.pad(weight_NF, (0, columns, 0, rows))
-    return spike_linear(F.pad(x_BSF, (0, columns)), padded_NF)[..., :N]
+    return spike_linear(x_BSF, F.pad(weight_NF, (0, 0, 0, missing)))[..., :N]
 
 
 def _scale(weight: np.ndarray, headroom: float) -> float:
