@@ -109,5 +109,15 @@ def _sparse(signal_BSF: Tensor, weight_NF: Tensor) -> bool:
         or features < _kernels().LANES
     ):
         return False
-    seen_XF = signal_BSF.detach().flatten(0, 1)[::_STRIDE]
-    return bool(np.count_nonzero(seen_XF.numpy()) < DENSEST * seen_XF.numel())
+    return few_nonzero(signal_BSF.flatten(0, 1), DENSEST)
+
+
+def few_nonzero(signal_XF: Tensor, densest: float) -> bool:
+    """Whether less than a fraction of the values of every sixteenth row is nonzero.
+
+    Args:
+        signal_XF: a tensor on the CPU, of any further axes.
+        densest: the fraction.
+    """
+    seen_XF = signal_XF.detach()[::_STRIDE]
+    return bool(np.count_nonzero(seen_XF.numpy()) < densest * seen_XF.numel())

@@ -19,6 +19,7 @@ from hardware.graph.topology import back_edges, topological
 from mdft.errors import UserError
 from mdft.lif.grid import MOST_BITS, Arithmetic
 from mdft.lif.loihi import check_bits
+from mdft.recognition.blocks import find_blocks
 from mdft.recognition.neurons import SPIKING, Neurons, State
 from mdft.recognition.weights import WEIGHTED, OnGrid, Weights
 
@@ -102,7 +103,6 @@ class SpikingGraph(nn.Module):
         }
         self.back = back_edges(graph.nodes, self.edges, [self.input], list(self.neurons))
         forward = [e for e in self.edges if e not in self.back]
-        self.images = any(isinstance(x, (nir.Conv2d, *_POOLS)) for x in graph.nodes.values())
         self.order = topological(graph.nodes, forward)
         self.before: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for a, b in sorted(self.edges):
@@ -114,6 +114,9 @@ class SpikingGraph(nn.Module):
             for name, node in graph.nodes.items()
             if isinstance(node, WEIGHTED)
         }
+        self.blocks = find_blocks(
+            graph.nodes, self.before, self._shapes, self.neurons, self._modules_of
+        )
         self.weights = nn.ModuleDict(
             {name.replace(".", "/"): module for name, module in self._modules_of.items()}
         )
@@ -134,7 +137,7 @@ class SpikingGraph(nn.Module):
             ValueError: the input has another size.
             UserError: arithmetic ``loihi``: a current or a membrane leaves 24 bits.
         """
-        return self._run(x_BSX)[self.output][0].flatten(2)
+        return self._run(x_BSX, whole=False)[self.output][0].flatten(2)
 
     def counts(self, x_BSX: Tensor) -> Tensor:
         """The number of spikes of each neuron of the output, (B,N)."""
@@ -144,11 +147,14 @@ class SpikingGraph(nn.Module):
         """Spikes and membranes of every node of neurons; arguments and errors as in forward."""
         return {
             name: Trace(spikes_BSX.flatten(2), membranes_BSX.flatten(2))
-            for name, (spikes_BSX, membranes_BSX) in self._run(x_BSX).items()
+            for name, (spikes_BSX, membranes_BSX) in self._run(x_BSX, whole=True).items()
         }
 
-    def _run(self, x_BSX: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Spikes and membranes of every node of neurons, in the node's shape."""
+    def _run(self, x_BSX: Tensor, *, whole: bool) -> dict[str, tuple[Tensor, Tensor]]:
+        """Spikes and membranes of every node of neurons, in the node's shape.
+
+        Unless `whole`, spikes that only a pooling reads may be their sums over its windows.
+        """
         if x_BSX.ndim < 3 or math.prod(x_BSX.shape[2:]) != self.features:
             raise ValueError(
                 f"SpikingGraph: input has shape {tuple(x_BSX.shape)}, expected (B, S, …) with "
@@ -157,29 +163,53 @@ class SpikingGraph(nn.Module):
         x_BSX = x_BSX.float().reshape(*x_BSX.shape[:2], *self._shape(self.input))
         given = {name: module.on_grid() for name, module in self._modules_of.items()}
         constants = self._constants(given)
-        steps = self._by_steps if self.back else self._at_once
-        return steps(x_BSX, given, constants)
+        if self.back:
+            return self._by_steps(x_BSX, given, constants)
+        return self._at_once(x_BSX, given, constants, whole)
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return tuple(int(n) for n in self.graph.nodes[name].input_type["input"])
 
     def _at_once(
-        self, x_BSX: Tensor, given: dict[str, OnGrid], constants: dict[str, _Constant]
+        self,
+        x_BSX: Tensor,
+        given: dict[str, OnGrid],
+        constants: dict[str, _Constant],
+        whole: bool,
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        if x_BSX.ndim == 5 and self.images:  # which are faster with the channels last
-            x_XX = x_BSX.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            x_BSX = x_XX.unflatten(0, x_BSX.shape[:2])
         signals, traces = {self.input: x_BSX}, dict[str, tuple[Tensor, Tensor]]()
+        passed = {block.conv for block in self.blocks.values()}  # computed with the neurons
         for name in self.order:
             if name == self.input:
                 continue
             x = _sum([signals[a] for a in self.before[name]])
-            if name not in self.neurons:
+            if name in passed:
+                signals[name] = x
+            elif name not in self.neurons:
                 signals[name] = self._through(name, x, given)
-                continue
-            traces[name] = _fire(self.neurons[name], x, constants[name])
-            signals[name] = traces[name][0]
+            else:
+                traces[name], pool = self._fire(name, x, given, constants[name], whole)
+                signals[name] = traces[name][0]
+                passed |= {pool}
         return traces
+
+    def _fire(
+        self,
+        name: str,
+        x_BSX: Tensor,
+        given: dict[str, OnGrid],
+        constant: _Constant,
+        whole: bool,
+    ) -> tuple[tuple[Tensor, Tensor], str | None]:
+        """Spikes and membranes of a node, and the pooling that the spikes have gone through."""
+        neurons, block = self.neurons[name], self.blocks.get(name)
+        if block is None:
+            return _fire(neurons, x_BSX, constant), None
+        weight, unit = given[block.conv].weight, _pair(constant)[1]
+        found = block.fire(neurons, x_BSX, weight, constant.bias, unit, pooled=not whole)
+        if found is None:
+            return _fire(neurons, self._through(block.conv, x_BSX, given), constant), None
+        return found, None if whole else block.pool
 
     def _by_steps(
         self, x_BSX: Tensor, given: dict[str, OnGrid], constants: dict[str, _Constant]
