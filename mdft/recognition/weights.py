@@ -85,12 +85,13 @@ class Weights(nn.Module):
 
     def on_grid(self) -> OnGrid:
         """The quantised weights and bias, with straight-through gradients."""
-        weight = snap(self.weight, self.step.item(), -self.high, self.high, window=WINDOW)
-        unit = state_unit(weight, 1.0, math.inf) * STATE_SCALE * self.scale
+        step, scale = self.step.item(), self.scale
+        weight = snap(self.weight, step, -self.high, self.high, window=WINDOW, scale=scale)
+        unit = state_unit(weight, 1.0, math.inf, grid=GRID * scale) * STATE_SCALE
         bias = self.bias
         if bias is not None:
-            bias = snap(bias, GRID, -BIAS_MAX, BIAS_MAX) * self.scale
-        return OnGrid(weight * self.scale, bias, unit if math.isfinite(unit) else None)
+            bias = snap(bias, GRID, -BIAS_MAX, BIAS_MAX, scale=scale)
+        return OnGrid(weight, bias, unit if math.isfinite(unit) else None)
 
     def forward(self, x_BSX: Tensor, weight: Tensor) -> Tensor:
         """The product without the bias, (B,S,N) or (B,S,C,…) for inputs (B,S,F) or (B,S,C,…)."""
