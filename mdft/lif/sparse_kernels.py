@@ -28,7 +28,7 @@ _TILE = 16
 #: second-level cache. Blocks of 128 to 512 rows take the same time.
 _ROWS = 256
 #: Rows whose nonzero inputs are listed at once.
-_FEW = 32
+_FEW = 64
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 _U = np.uint64
 
