@@ -102,11 +102,11 @@ class Convolution(NamedTuple):
         window of every pixel of the outputs, or -1.
         """
         c, y, x = np.indices(self.inputs)
-        (down, right), (s, t) = self.taps, self.stride
+        s, t = self.stride
         y, x = y + self.before[0], x + self.before[1]
         channels, height, width = self.outputs
         places = (y // s * self.margin[1] + x // t) * channels
-        blocks = ((y % s * t + x % t) * self.inputs[0] + c) * (down * self.row)
+        blocks = ((y % s * t + x % t) * self.inputs[0] + c) * (self.taps[0] * self.row)
         if channels_last:
             places, blocks = (a.transpose(1, 2, 0) for a in (places, blocks))
         windows = np.empty(0, np.int64)
@@ -124,17 +124,18 @@ class Convolution(NamedTuple):
         the rows of the kernel ``(y + before) % s + s · (down − 1, …, 0)``; columns likewise.
         """
         (down, right), (s, t) = self.taps, self.stride
-        O, C, Y, X = weight_OCYX.shape
+        kernels, C, Y, X = weight_OCYX.shape
         filled = F.pad(weight_OCYX, (0, right * t - X, 0, down * s - Y))
-        split = filled.reshape(O, C, down, s, right, t).flip(2, 4).permute(3, 5, 1, 2, 4, 0)
-        return F.pad(split.flatten(4), (0, self.row - right * O)).contiguous()
+        split = filled.reshape(kernels, C, down, s, right, t).flip(2, 4).permute(3, 5, 1, 2, 4, 0)
+        return F.pad(split.flatten(4), (0, self.row - right * kernels)).contiguous()
 
     def kernels(self, blocks: Tensor) -> Tensor:
         """The inverse of :meth:`blocks`, (O,C,Y,X)."""
         (down, right), (s, t) = self.taps, self.stride
-        O, C = self.outputs[0], self.inputs[0]
-        split = blocks[..., : right * O].reshape(s, t, C, down, right, O)
-        filled = split.permute(5, 2, 3, 0, 4, 1).flip(2, 4).reshape(O, C, down * s, right * t)
+        kernels, C = self.outputs[0], self.inputs[0]
+        split = blocks[..., : right * kernels].reshape(s, t, C, down, right, kernels)
+        order = split.permute(5, 2, 3, 0, 4, 1).flip(2, 4)
+        filled = order.reshape(kernels, C, down * s, right * t)
         return filled[..., : self.kernel[0], : self.kernel[1]]
 
 

@@ -46,17 +46,17 @@ def _add_block(typing: Any, out: Any, at: Any, out_step: Any, block: Any, start:
             item = builder.add(builder.add(start, builder.mul(i, step)), j)
             return builder.bitcast(builder.gep(data, [item]), vector.as_pointer())
 
-        with cgutils.for_range(builder, args[7]) as each_row:
-            with cgutils.for_range(builder, vectors) as each:
-                j = builder.mul(each.index, ir.Constant(each.index.type, WIDE))
-                total = place(out, args[1], args[2], each_row.index, j)
-                added = place(block, args[4], args[5], each_row.index, j)
-                width = kind.bitwidth // 8
-                product = builder.fmul(wide, builder.load(added, align=width), flags=("contract",))
-                sum_ = builder.fadd(
-                    builder.load(total, align=width), product, flags=("contract",)
-                )
-                builder.store(sum_, total, align=width)
+        with (
+            cgutils.for_range(builder, args[7]) as each_row,
+            cgutils.for_range(builder, vectors) as each,
+        ):
+            j = builder.mul(each.index, ir.Constant(each.index.type, WIDE))
+            total = place(out, args[1], args[2], each_row.index, j)
+            added = place(block, args[4], args[5], each_row.index, j)
+            width = kind.bitwidth // 8
+            product = builder.fmul(wide, builder.load(added, align=width), flags=("contract",))
+            sum_ = builder.fadd(builder.load(total, align=width), product, flags=("contract",))
+            builder.store(sum_, total, align=width)
         return context.get_dummy_value()
 
     return signature, generate

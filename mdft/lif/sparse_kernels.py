@@ -102,7 +102,7 @@ sum_rows: Any = intrinsic(_sum_rows)
 
 @njit(inline="always", **_OPTIONS)
 def _turn(matrix, rows, first, last, out, start, height):
-    """``out[start + column · height + row − first]``: rows first to last of a matrix, by columns."""
+    """Write rows first to last of a matrix by columns: column c begins at start + c · height."""
     columns = matrix.size // rows
     for i in range(first, last, _TILE):
         few = min(last - i, _TILE)
