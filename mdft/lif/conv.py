@@ -158,9 +158,9 @@ class _ConvLIF(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         B, S = x_BSX.shape[:2]
         channels, height, width = conv.outputs
-        membranes_BSYXO = x_BSX.new_empty(B, S, height, width, channels)
+        membranes_BSYXO = weight_OCYX.new_empty(B, S, height, width, channels)
         _, rows, columns = conv.pooled
-        out_BSYXO = x_BSX.new_empty(B, S, rows, columns, channels)
+        out_BSYXO = weight_OCYX.new_empty(B, S, rows, columns, channels)
         signal, last = _in_memory(x_BSX)
         tables, outside_B = conv.tables(last), np.zeros(B, np.int64)
         arrays = signal, flat(conv.blocks(weight_OCYX)), flat(bias_N), flat(membranes_BSYXO)
@@ -189,9 +189,9 @@ class _ConvLIF(torch.autograd.Function):
         B, S = x_BSX.shape[:2]
         signal, last = _in_memory(x_BSX)
         blocks = conv.stride[0] * conv.stride[1] * conv.inputs[0] * conv.taps[0] * conv.row
-        grad_weight = x_BSX.new_empty(B, blocks)
-        grad_bias_BN = x_BSX.new_empty(B, math.prod(conv.outputs))
-        current = membranes_BSYXO if ctx.needs_input_grad[0] else x_BSX.new_empty(0)
+        grad_weight = weight_OCYX.new_empty(B, blocks)
+        grad_bias_BN = weight_OCYX.new_empty(B, math.prod(conv.outputs))
+        current = membranes_BSYXO if ctx.needs_input_grad[0] else weight_OCYX.new_empty(0)
         grad_current = torch.empty_like(current)
         arrays = signal, flat(membranes_BSYXO), flat(grads[0]), grad_weight.numpy()
         number = arrays[1].dtype.type
@@ -243,8 +243,8 @@ def conv_lif(
     [[1.0, 2.0], [2.0, 4.0]]
 
     Args:
-        x_BSCYX: images, see :func:`supports`.
-        weight_OCYX: kernels.
+        x_BSCYX: images, see :func:`supports`; of the dtype of the kernels, or uint8.
+        weight_OCYX: kernels, float32 or float64.
         conv: sizes.
         params: β, θ0 and the arithmetic.
         alpha: sharpness of the surrogate.
@@ -259,7 +259,7 @@ def conv_lif(
         UserError: with a state unit: a current or a membrane leaves the range of Loihi's state.
     """
     if bias_N is None:
-        bias_N = x_BSCYX.new_zeros(1).expand(math.prod(conv.outputs))
+        bias_N = weight_OCYX.new_zeros(1).expand(math.prod(conv.outputs))
     found = _ConvLIF.apply(x_BSCYX, weight_OCYX, bias_N, conv, params, alpha, name)
     assert isinstance(found, tuple)
     out_BSYXO, membranes_BSYXO = found
@@ -269,11 +269,11 @@ def conv_lif(
 def supports(x_BSCYX: Tensor, conv: Convolution) -> bool:
     """Whether :func:`conv_lif` can take these images, and whether few of their values are nonzero.
 
-    They are float32 or float64 on the CPU; images and outputs have at least 64 values.
+    They are float32, float64 or uint8, on the CPU; images and outputs have at least 64 values.
     """
     return (
         x_BSCYX.device.type == "cpu"
-        and x_BSCYX.dtype in (torch.float32, torch.float64)
+        and x_BSCYX.dtype in (torch.float32, torch.float64, torch.uint8)
         and x_BSCYX.numel() > 0
         and not torch.compiler.is_compiling()
         and min(math.prod(conv.inputs), math.prod(conv.outputs)) >= _FEWEST

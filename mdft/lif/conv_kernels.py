@@ -75,7 +75,7 @@ def convolve(signal, weight, out, places, blocks, shape, images, first):
     """
     features, height, width, channels, rows, columns, taps, row, above, left = shape
     line, padded = width * channels, columns * channels
-    margin = np.empty(rows * padded + WIDE, signal.dtype)
+    margin, number = np.empty(rows * padded + WIDE, out.dtype), out.dtype.type
     for image in range(images):
         for n in range(margin.size):
             margin[n] = 0
@@ -85,7 +85,7 @@ def convolve(signal, weight, out, places, blocks, shape, images, first):
             while bits != 0:
                 i = low + first_bit(bits)
                 bits &= bits - _U(1)
-                by = signal[here * features + i]
+                by = number(signal[here * features + i])
                 add_block(margin, places[i], padded, weight, blocks[i], row, by, taps, row)
         for y in range(height):
             to, of = (image * height + y) * line, (y + above) * padded + left * channels
@@ -101,7 +101,7 @@ def add_gradient(signal, grad, out, places, blocks, shape, images, first):
     """
     features, height, width, channels, rows, columns, taps, row, above, left = shape
     line, padded = width * channels, columns * channels
-    margin = np.zeros(rows * padded + WIDE, signal.dtype)
+    margin, number = np.zeros(rows * padded + WIDE, out.dtype), out.dtype.type
     for image in range(images):
         for y in range(height):
             of, to = (image * height + y) * line, (y + above) * padded + left * channels
@@ -113,7 +113,7 @@ def add_gradient(signal, grad, out, places, blocks, shape, images, first):
             while bits != 0:
                 i = low + first_bit(bits)
                 bits &= bits - _U(1)
-                by = signal[here * features + i]
+                by = number(signal[here * features + i])
                 add_block(out, blocks[i], row, margin, places[i], padded, by, taps, row)
 
 

@@ -35,7 +35,7 @@ class _SpikeProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal_XF: Tensor, weight_NF: Tensor) -> Tensor:
         ctx.save_for_backward(signal_XF, weight_NF)
-        out_XN = signal_XF.new_empty(len(signal_XF), len(weight_NF))
+        out_XN = weight_NF.new_empty(len(signal_XF), len(weight_NF))
         packed = weight_NF.new_empty(weight_NF.numel())
         _kernels().pack(flat(weight_NF), flat(packed), len(weight_NF))
         arrays = flat(signal_XF), flat(packed), flat(out_XN)
@@ -58,7 +58,7 @@ def _weight_gradient(signal_XF: Tensor, grad_XN: Tensor) -> Tensor:
     """``Σ_x ∂L/∂o(x) s(x)ᵀ``, (N,F), over the spikes."""
     grad = _array(grad_XN)
     if torch.is_grad_enabled() or grad is None:  # a second derivative, or a batch of vmap
-        return grad_XN.t().mm(signal_XF)
+        return grad_XN.t().mm(signal_XF.to(grad_XN))
     features, neurons = signal_XF.shape[1], grad_XN.shape[1]
     grad_FN = grad_XN.new_empty(features, neurons)
     grad_NF = grad_XN.new_empty(neurons, features)
@@ -88,11 +88,11 @@ def spike_linear(signal_BSF: Tensor, weight_NF: Tensor) -> Tensor:
     nonzero.
 
     Args:
-        signal_BSF: spikes, or an input with many zeros; float32 or float64.
-        weight_NF: of the same dtype.
+        signal_BSF: spikes, or an input with many zeros; of the dtype of the weights, or integers.
+        weight_NF: float32 or float64.
     """
     if not _sparse(signal_BSF, weight_NF):
-        return F.linear(signal_BSF, weight_NF)
+        return F.linear(signal_BSF.to(weight_NF), weight_NF)
     found_XN = _SpikeProduct.apply(signal_BSF.flatten(0, 1), weight_NF)
     assert isinstance(found_XN, Tensor)
     return found_XN.unflatten(0, signal_BSF.shape[:2])

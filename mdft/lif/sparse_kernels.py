@@ -36,7 +36,7 @@ _U = np.uint64
 def _not_zero(typing: Any, signal: Any, start: Any) -> Any:
     """Bit i of the uint64 result: ``signal[start + i] != 0``.
 
-    signal: contiguous floating array of at least start + 64 items (not checked).
+    signal: contiguous array of numbers, at least start + 64 of them (not checked).
     """
     signature = types.uint64(signal, types.intp)
 
@@ -46,7 +46,9 @@ def _not_zero(typing: Any, signal: Any, start: Any) -> Any:
         data = data_of(context, builder, signature, args, 0)
         where = builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
         row = builder.load(where, align=kind.bitwidth // 8)
-        found = builder.fcmp_unordered("!=", row, ir.Constant(vector, [0.0] * LANES))
+        whole = isinstance(kind, types.Integer)
+        compare = builder.icmp_unsigned if whole else builder.fcmp_unordered
+        found = compare("!=", row, ir.Constant(vector, [0 if whole else 0.0] * LANES))
         return builder.bitcast(found, ir.IntType(LANES))
 
     return signature, generate
@@ -164,12 +166,12 @@ def add_rows(signal, weight, out, features, begin, end):
     `COLUMNS` neurons of some rows are summed before the next ones: their weights are then in the
     cache.
 
-    signal: (X·F,); weight: (N/64·F·64,), see :func:`pack`; out: (X·N,), written; one floating
-    dtype. F is at least `LANES`, N a multiple of `COLUMNS`.
+    signal: (X·F,), of any dtype; weight: (N/64·F·64,), see :func:`pack`; out: (X·N,), written;
+    both of one floating dtype. F is at least `LANES`, N a multiple of `COLUMNS`.
     """
     neurons = weight.size // features
     starts = np.empty(_FEW * (features + _GROUP), np.int64)
-    factors = np.empty(_FEW * (features + _GROUP), signal.dtype)
+    factors = np.empty(_FEW * (features + _GROUP), weight.dtype)
     ends = np.zeros(_FEW + 1, np.int64)
     for top in range(begin, end, _FEW):
         rows = min(_FEW, end - top)
@@ -213,13 +215,13 @@ def add_outer(signal, grad, out, features, begin, end):
     Groups from begin to end. The sum of an input is taken from the first row on, `_ROWS` of them
     for all inputs before the next ones.
 
-    signal: (X·F,); grad: (X·N,); out: (F·N,), written; one floating dtype. F is at least `LANES`,
-    N a multiple of `COLUMNS`; X is not 0.
+    signal: (X·F,), of any dtype; grad: (X·N,); out: (F·N,), written; both of one floating dtype.
+    F is at least `LANES`, N a multiple of `COLUMNS`; X is not 0.
     """
     rows = signal.size // features
     neurons = grad.size // rows
     starts = np.empty(LANES * _ROWS, np.int64)
-    factors = np.empty(LANES * _ROWS, signal.dtype)
+    factors = np.empty(LANES * _ROWS, grad.dtype)
     counts = np.empty(LANES, np.int64)
     for top in range(0, rows, _ROWS):
         few = min(_ROWS, rows - top)

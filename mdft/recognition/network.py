@@ -160,7 +160,9 @@ class SpikingGraph(nn.Module):
                 f"SpikingGraph: input has shape {tuple(x_BSX.shape)}, expected (B, S, …) with "
                 f"{self.features} values a step"
             )
-        x_BSX = x_BSX.float().reshape(*x_BSX.shape[:2], *self._shape(self.input))
+        if x_BSX.dtype != torch.uint8 or self.back:  # the sparse products take bytes as they are
+            x_BSX = x_BSX.float()
+        x_BSX = x_BSX.reshape(*x_BSX.shape[:2], *self._shape(self.input))
         given = {name: module.on_grid() for name, module in self._modules_of.items()}
         constants = self._constants(given)
         if self.back:
@@ -377,7 +379,7 @@ def _pair(constant: _Constant) -> tuple[Tensor | None, float]:
 
 def _fire(neurons: Neurons, x_BSX: Tensor, constant: _Constant) -> tuple[Tensor, Tensor]:
     """Spikes and membranes of a node for all steps, in its shape."""
-    bias_N, unit = _pair(constant)
+    x_BSX, (bias_N, unit) = x_BSX.float(), _pair(constant)
     if x_BSX.ndim != 5 or not neurons.uniform:
         found = neurons.sequence(x_BSX.flatten(2), bias_N, unit)
         return found[0].unflatten(2, neurons.shape), found[1].unflatten(2, neurons.shape)
@@ -394,7 +396,8 @@ def _fire(neurons: Neurons, x_BSX: Tensor, constant: _Constant) -> tuple[Tensor,
 
 
 def _sum(tensors: list[Tensor]) -> Tensor:
-    return sum(tensors[1:], tensors[0])
+    first, *rest = tensors
+    return sum(rest, first.float()) if rest else first
 
 
 def _bias_unit(bias: Tensor) -> float:
@@ -421,7 +424,7 @@ def _fixed(node: Any, x_BSX: Tensor) -> Tensor:
     ]
     area = math.prod(sizes[0]) if isinstance(node, nir.AvgPool2d) else 1
     kernel, stride, padding = sizes
-    pooled = F.avg_pool2d(x_BSX.flatten(0, 1), kernel, stride, padding, divisor_override=area)
+    pooled = F.avg_pool2d(x_BSX.flatten(0, 1).float(), kernel, stride, padding, divisor_override=area)
     return pooled.unflatten(0, x_BSX.shape[:2])
 
 

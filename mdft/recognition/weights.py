@@ -97,7 +97,7 @@ class Weights(nn.Module):
         """The product without the bias, (B,S,N) or (B,S,C,…) for inputs (B,S,F) or (B,S,C,…)."""
         if self.window is None:
             return _product(x_BSX, weight)
-        x, window = x_BSX.flatten(0, 1), self.window
+        x, window = x_BSX.flatten(0, 1).to(weight), self.window
         if weight.ndim == 4:  # faster with the channels last
             x = x.contiguous(memory_format=torch.channels_last)
         around = window.before
