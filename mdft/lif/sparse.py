@@ -60,12 +60,10 @@ def _weight_gradient(signal_XF: Tensor, grad_XN: Tensor) -> Tensor:
     if torch.is_grad_enabled() or grad is None:  # a second derivative, or a batch of vmap
         return grad_XN.t().mm(signal_XF.to(grad_XN))
     features, neurons = signal_XF.shape[1], grad_XN.shape[1]
-    grad_FN = grad_XN.new_empty(features, neurons)
     grad_NF = grad_XN.new_empty(neurons, features)
-    arrays = flat(signal_XF), grad, flat(grad_FN)
+    arrays = flat(signal_XF), grad, flat(grad_NF)
     tiles = -(-features // _kernels().LANES)
     over_samples(_kernels().add_outer, tiles, grad_XN.numel(), *arrays, features)
-    _kernels().transpose(flat(grad_FN), flat(grad_NF), features)
     return grad_NF
 
 

@@ -24,9 +24,9 @@ COLUMNS = 64
 _WIDE = 16
 _GROUP = 8
 _TILE = 16
-#: Rows per block of the weight gradient: for 512 neurons half a MB, which fits into the
+#: Rows per block of the weight gradient: for 256 neurons half a MB, which fits into the
 #: second-level cache. Blocks of 128 to 512 rows take the same time.
-_ROWS = 256
+_ROWS = 512
 #: Rows whose nonzero inputs are listed at once.
 _FEW = 64
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -103,9 +103,8 @@ sum_rows: Any = intrinsic(_sum_rows)
 
 
 @njit(inline="always", **_OPTIONS)
-def _turn(matrix, rows, first, last, out, start, height):
+def _turn(matrix, columns, first, last, out, start, height):
     """Write rows first to last of a matrix by columns: column c begins at start + c · height."""
-    columns = matrix.size // rows
     for i in range(first, last, _TILE):
         few = min(last - i, _TILE)
         for j in range(0, columns, _TILE):
@@ -118,14 +117,15 @@ def _turn(matrix, rows, first, last, out, start, height):
 @njit(**_OPTIONS)
 def transpose(matrix, out, rows):
     """Write a matrix of `rows` rows by columns; both flat."""
-    _turn(matrix, rows, 0, rows, out, 0, rows)
+    _turn(matrix, matrix.size // rows, 0, rows, out, 0, rows)
 
 
 @njit(**_OPTIONS)
 def pack(matrix, out, rows):
     """Write `COLUMNS` rows by columns, then the next ones: (rows/64, columns, 64), flat."""
+    columns = matrix.size // rows
     for i in range(0, rows, COLUMNS):
-        _turn(matrix, rows, i, i + COLUMNS, out, matrix.size // rows * i, COLUMNS)
+        _turn(matrix, columns, i, i + COLUMNS, out, columns * i, COLUMNS)
 
 
 @njit(inline="always", **_OPTIONS)
@@ -210,12 +210,13 @@ def _list_columns(signal, top, rows, features, start, neurons, starts, factors, 
 
 @njit(**_OPTIONS)
 def add_outer(signal, grad, out, features, begin, end):
-    """``out[f] = Σ_x signal[x, f] · grad[x]`` over what is not zero, f in groups of `LANES`.
+    """``out[:, f] = Σ_x signal[x, f] · grad[x]`` over what is not zero, f in groups of `LANES`.
 
     Groups from begin to end. The sum of an input is taken from the first row on, `_ROWS` of them
-    for all inputs before the next ones.
+    for all inputs before the next ones. The sums of a group are written by columns while they are
+    in the cache.
 
-    signal: (X·F,), of any dtype; grad: (X·N,); out: (F·N,), written; both of one floating dtype.
+    signal: (X·F,), of any dtype; grad: (X·N,); out: (N·F,), written; both of one floating dtype.
     F is at least `LANES`, N a multiple of `COLUMNS`; X is not 0.
     """
     rows = signal.size // features
@@ -223,17 +224,22 @@ def add_outer(signal, grad, out, features, begin, end):
     starts = np.empty(LANES * _ROWS, np.int64)
     factors = np.empty(LANES * _ROWS, grad.dtype)
     counts = np.empty(LANES, np.int64)
+    kept = end - begin if rows > _ROWS else 1  # groups whose sums go on
+    sums = np.empty(kept * LANES * neurons, grad.dtype)
     for top in range(0, rows, _ROWS):
         few = min(_ROWS, rows - top)
-        for start in range(begin * LANES, min(end * LANES, features), LANES):
+        for group in range(begin, end):
+            start, place = group * LANES, (group - begin) % kept * LANES
             first = _list_columns(
                 signal, top, few, features, start, neurons, starts, factors, counts
             )
-            for f in range(start, min(start + LANES, features)):
-                lane = f - first
-                own = lane * _ROWS
+            lanes = min(features - start, LANES)
+            for lane in range(lanes):
+                own = start - first + lane
                 for column in range(0, neurons, COLUMNS):
                     sum_rows(
-                        grad, starts, factors, own, own + counts[lane], top * neurons + column,
-                        out, f * neurons + column, top > 0,
+                        grad, starts, factors, own * _ROWS, own * _ROWS + counts[own],
+                        top * neurons + column, sums, (place + lane) * neurons + column, top > 0,
                     )  # fmt: skip
+            if top + few == rows:
+                _turn(sums, neurons, place, place + lanes, out, start, features)

@@ -424,7 +424,9 @@ def _fixed(node: Any, x_BSX: Tensor) -> Tensor:
     ]
     area = math.prod(sizes[0]) if isinstance(node, nir.AvgPool2d) else 1
     kernel, stride, padding = sizes
-    pooled = F.avg_pool2d(x_BSX.flatten(0, 1).float(), kernel, stride, padding, divisor_override=area)
+    pooled = F.avg_pool2d(
+        x_BSX.flatten(0, 1).float(), kernel, stride, padding, divisor_override=area
+    )
     return pooled.unflatten(0, x_BSX.shape[:2])
 
 

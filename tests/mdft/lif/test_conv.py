@@ -150,6 +150,18 @@ def test_rounding_of_float32_is_that_of_the_separate_operations(case: str):
         assert (gradients[torch.float32, f] - exact).abs().max() < 1e-6 * exact.abs().max()
 
 
+def test_bytes_are_taken_as_they_are():
+    conv, found = CASES["first"], []
+    x, weight, _ = drawn(conv, 3, 5, 0.1, last=False, dtype=torch.float32)
+    assert supports(x.byte(), conv)
+    for signal in x, x.byte():
+        w = weight.detach().requires_grad_()
+        out, membranes = conv_lif(signal, w, conv, ARITHMETICS[1], ALPHA)
+        out.sum().backward()
+        found.append((out, membranes, w.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 def test_the_input_gets_no_gradient_that_nobody_needs(monkeypatch: pytest.MonkeyPatch):
     conv = CASES["first"]
     x, weight, _ = drawn(conv, 2, 3, 0.05, last=False, dtype=torch.float32)

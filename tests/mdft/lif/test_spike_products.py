@@ -113,6 +113,22 @@ def test_bits_are_those_of_the_matrix_product_and_gradients_its_values(
         assert ((gradient - exact).abs() <= 8 * torch.finfo(dtype).eps * scale).all()
 
 
+def test_bytes_are_taken_as_they_are() -> None:
+    signal, weight = drawn(3, 250, 100, 128, 0.1)
+    found = []
+    for x in (signal.abs().to(torch.uint8), signal.abs().float(), 3 * signal.abs().float()):
+        w = (weight / 64).float().requires_grad_()
+        out = spike_linear(x, w)
+        assert by_rows(out)
+        out.backward(torch.ones_like(out))
+        found.append((out, w.grad))
+    (out, grad), (expected, other), (thrice, _) = found
+    assert torch.equal(out, expected) and torch.equal(grad, other)
+    assert torch.equal(3 * out, thrice)
+    dense = spike_linear(torch.full((1, 1, 100), 255, dtype=torch.uint8), (weight / 64).float())
+    assert torch.equal(dense[0, 0], 255 * (weight / 64).float().sum(1))
+
+
 def test_it_can_be_differentiated_twice() -> None:
     signal, weight = drawn(2, 2, 64, 128, rate=0.05)
     x, w = (signal / 64).double().requires_grad_(), (weight / 64).double().requires_grad_()

@@ -121,3 +121,26 @@ def test_spikes_of_few_events_are_those_of_the_integers():
         np.testing.assert_array_equal(trace.spikes_BSN.detach(), found.spikes[name])
         membranes = found.membranes[name] * found.units[name]
         np.testing.assert_array_equal(trace.membranes_BSN, membranes)
+
+
+@pytest.mark.parametrize("layers", ["8c5s2-p2-6c3-30-C", "p2-8c3-C", "70-C", "9-C"])
+@pytest.mark.parametrize("rate", [0.05, 1.0])
+def test_counts_of_events_may_be_bytes(layers: str, rate: float):
+    network, x_BSX = SpikingGraph(graph(layers)), events(rate)
+    assert torch.equal(network(x_BSX.byte()), network(x_BSX))
+
+
+def test_bytes_that_are_added_do_not_wrap_around():
+    nodes = {
+        "input": nir.Input({"input": np.array([1])}),
+        "a": nir.Flatten({"input": np.array([1])}, 0, -1),
+        "b": nir.Flatten({"input": np.array([1])}, 0, -1),
+        "affine": nir.Affine(np.full((1, 1), 1 / 64, np.float32), np.zeros(1, np.float32)),
+        "lif": initial_graph(parse_layers("C", 1), (1, 1, 1), beta=0.75).nodes["lif_1"],
+        "output": nir.Output({"output": np.array([1])}),
+    }
+    edges = [("input", "a"), ("input", "b"), ("a", "affine"), ("b", "affine")]
+    edges += [("affine", "lif"), ("lif", "output")]
+    network = SpikingGraph(nir.NIRGraph(nodes, edges, type_check=False))
+    trace = network.trace(torch.full((1, 1, 1), 200, dtype=torch.uint8))["lif"]
+    assert trace.membranes_BSN.item() == 400 / 64
