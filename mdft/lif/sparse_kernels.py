@@ -24,9 +24,9 @@ COLUMNS = 64
 _WIDE = 16
 _GROUP = 8
 _TILE = 16
-#: Rows per block of the weight gradient: for 256 neurons half a MB, which fits into the
-#: second-level cache. Blocks of 128 to 512 rows take the same time.
-_ROWS = 512
+#: Gradients per block of the weight gradient: half a MB, which fits into the second-level cache.
+#: Blocks of a quarter to one MB take the same time.
+_BLOCK = 2**17
 #: Rows whose nonzero inputs are listed at once.
 _FEW = 64
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -187,10 +187,10 @@ def add_rows(signal, weight, out, features, begin, end):
 
 
 @njit(**_OPTIONS)
-def _list_columns(signal, top, rows, features, start, neurons, starts, factors, counts):
+def _list_columns(signal, top, rows, most, features, start, neurons, starts, factors, counts):
     """List for 64 inputs, see :func:`nonzero`, the rows in which each is not zero.
 
-    starts: where the gradients of such a row begin, `_ROWS` places an input; counts: how many.
+    starts: where the gradients of such a row begin, `most` places an input; counts: how many.
     Returns the first of the inputs.
     """
     counts[:] = 0
@@ -200,7 +200,7 @@ def _list_columns(signal, top, rows, features, start, neurons, starts, factors, 
         here = (top + row) * features + first
         while bits != 0:
             lane = first_bit(bits)
-            place = lane * _ROWS + counts[lane]
+            place = lane * most + counts[lane]
             starts[place] = row * neurons
             factors[place] = signal[here + lane]
             counts[lane] += 1
@@ -212,7 +212,7 @@ def _list_columns(signal, top, rows, features, start, neurons, starts, factors, 
 def add_outer(signal, grad, out, features, begin, end):
     """``out[:, f] = Σ_x signal[x, f] · grad[x]`` over what is not zero, f in groups of `LANES`.
 
-    Groups from begin to end. The sum of an input is taken from the first row on, `_ROWS` of them
+    Groups from begin to end. The sum of an input is taken from the first row on, a block of rows
     for all inputs before the next ones. The sums of a group are written by columns while they are
     in the cache.
 
@@ -221,24 +221,25 @@ def add_outer(signal, grad, out, features, begin, end):
     """
     rows = signal.size // features
     neurons = grad.size // rows
-    starts = np.empty(LANES * _ROWS, np.int64)
-    factors = np.empty(LANES * _ROWS, grad.dtype)
+    most = max(1, _BLOCK // neurons)
+    starts = np.empty(LANES * most, np.int64)
+    factors = np.empty(LANES * most, grad.dtype)
     counts = np.empty(LANES, np.int64)
-    kept = end - begin if rows > _ROWS else 1  # groups whose sums go on
+    kept = end - begin if rows > most else 1  # groups whose sums go on
     sums = np.empty(kept * LANES * neurons, grad.dtype)
-    for top in range(0, rows, _ROWS):
-        few = min(_ROWS, rows - top)
+    for top in range(0, rows, most):
+        few = min(most, rows - top)
         for group in range(begin, end):
             start, place = group * LANES, (group - begin) % kept * LANES
             first = _list_columns(
-                signal, top, few, features, start, neurons, starts, factors, counts
+                signal, top, few, most, features, start, neurons, starts, factors, counts
             )
             lanes = min(features - start, LANES)
             for lane in range(lanes):
                 own = start - first + lane
                 for column in range(0, neurons, COLUMNS):
                     sum_rows(
-                        grad, starts, factors, own * _ROWS, own * _ROWS + counts[own],
+                        grad, starts, factors, own * most, own * most + counts[own],
                         top * neurons + column, sums, (place + lane) * neurons + column, top > 0,
                     )  # fmt: skip
             if top + few == rows:
