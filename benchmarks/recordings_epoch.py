@@ -101,13 +101,14 @@ def peer_epoch(
 
 
 class Ours:
-    """The batches of ours, anew in every epoch."""
+    """The batches of ours as floats, anew in every epoch."""
 
     def __init__(self, recordings: Recordings, size: int) -> None:
         self.recordings, self.size = recordings, size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return batches(self.recordings, self.size, np.random.default_rng(0))
+        given = batches(self.recordings, self.size, np.random.default_rng(0))
+        return ((x_BSX.float(), labels_B) for x_BSX, labels_B in given)
 
 
 class Theirs:

@@ -14,6 +14,7 @@ from mdft.lif.neuron import LIFParams
 STATE_SCALE = 64
 #: From this magnitude on Lava's current wraps around, and its membrane is clipped.
 STATE_LIMIT = 2**23
+_AT_ONCE = 2**14  # weights
 
 
 def largest_multiple(bits: int) -> int:
@@ -39,7 +40,9 @@ def weight_step(weight_NF: Tensor, bits: int) -> float:
     return min(error, key=lambda step: error[step])
 
 
-def state_unit(weight_NF: Tensor, input_grid: float, current_grid: float) -> float:
+def state_unit(
+    weight_NF: Tensor, input_grid: float, current_grid: float, *, grid: float = GRID
+) -> float:
     """The unit of a layer's integer membrane, the same as in ``hardware.fixed_point.quantise``.
 
     Lava's weights are integers, and even integers if signs are mixed. Let s be the largest power of
@@ -48,16 +51,24 @@ def state_unit(weight_NF: Tensor, input_grid: float, current_grid: float) -> flo
     of it.
 
     Args:
-        weight_NF: quantised weights, multiples of ``GRID``.
+        weight_NF: quantised weights, multiples of ``grid``.
         input_grid: grid of the layer's input; 1 for spikes.
         current_grid: grid of the threshold current, whose weights are 0 and 1.
+        grid: a power of two.
     """
-    k_NF = np.round(weight_NF.detach().cpu().numpy() / GRID).astype(np.int32)
-    used = int(np.bitwise_or.reduce(np.abs(k_NF), axis=None))
+    values = weight_NF.detach().cpu().numpy().ravel()
+    used, low, high = 0, 0, 0
+    for start in range(0, values.size, _AT_ONCE):
+        k = np.round(values[start : start + _AT_ONCE] / grid).astype(np.int32)
+        # The lowest bit of a negative number is that of its magnitude.
+        used |= int(np.bitwise_or.reduce(k))
+        low, high = min(low, int(k.min())), max(high, int(k.max()))
+        if used & 1 and low < 0 < high:  # the finest step, whatever the rest is
+            break
     if used == 0:
         return current_grid / STATE_SCALE
-    step = GRID * (used & -used)
-    even = 2 if k_NF.min() < 0 < k_NF.max() else 1
+    step = grid * (used & -used)
+    even = 2 if low < 0 < high else 1
     return min(step * input_grid / even, current_grid) / STATE_SCALE
 
 

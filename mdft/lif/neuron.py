@@ -39,39 +39,52 @@ def _around(window: tuple[float, float], dtype: torch.dtype) -> tuple[float, flo
 class _Snap(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, step: float, low: int, high: int, window: tuple[float, float]
+        ctx: Any,
+        x: Tensor,
+        step: float,
+        low: int,
+        high: int,
+        window: tuple[float, float],
+        scale: float,
     ) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.window = window
+        ctx.window, ctx.scale = window, scale
         # Dividing by a power of two is multiplying by its inverse; a multiplication is faster.
-        return x.clamp(low * step, high * step).mul_(1 / step).round_().mul_(step)
+        return x.clamp(low * step, high * step).mul_(1 / step).round_().mul_(step * scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
         # One pass, where two comparisons, their conjunction and a product take eight times as long.
         inside = torch.ops.aten.hardtanh_backward(grads[0], x, *_around(ctx.window, x.dtype))
-        return inside, None, None, None, None
+        return inside if ctx.scale == 1 else inside.mul_(ctx.scale), None, None, None, None, None
 
 
 def snap(
-    x: Tensor, step: float, low: int, high: int, *, window: tuple[float, float] | None = None
+    x: Tensor,
+    step: float,
+    low: int,
+    high: int,
+    *,
+    window: tuple[float, float] | None = None,
+    scale: float = 1.0,
 ) -> Tensor:
     """Round to a grid, with the gradient of a clamp (straight through).
 
-    ``q = step · clip(round(x / step), low, high)``; ties go to the even multiple.
+    ``q = scale · step · clip(round(x / step), low, high)``; ties go to the even multiple.
 
     Args:
         x: any shape.
         step: a power of two, so that the division is exact.
         low: smallest multiple.
         high: largest multiple.
-        window: where the gradient passes; None: the range of ``q``.
+        window: where the gradient passes; None: the range of ``q / scale``.
+        scale: a power of two.
 
     Returns:
-        ``q`` exactly, with ``dq/dx = 1`` inside the window and 0 outside.
+        ``q`` exactly, with ``dq/dx = scale`` inside the window and 0 outside.
     """
-    q = _Snap.apply(x, step, low, high, window or (low * step, high * step))
+    q = _Snap.apply(x, step, low, high, window or (low * step, high * step), scale)
     assert isinstance(q, Tensor)
     return q
 

@@ -35,10 +35,10 @@ class _SpikeProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal_XF: Tensor, weight_NF: Tensor) -> Tensor:
         ctx.save_for_backward(signal_XF, weight_NF)
-        out_XN = signal_XF.new_empty(len(signal_XF), len(weight_NF))
-        weight_FN = weight_NF.new_empty(weight_NF.shape[::-1])
-        _kernels().transpose(flat(weight_NF), flat(weight_FN), len(weight_NF))
-        arrays = flat(signal_XF), flat(weight_FN), flat(out_XN)
+        out_XN = weight_NF.new_empty(len(signal_XF), len(weight_NF))
+        packed = weight_NF.new_empty(weight_NF.numel())
+        _kernels().pack(flat(weight_NF), flat(packed), len(weight_NF))
+        arrays = flat(signal_XF), flat(packed), flat(out_XN)
         over_samples(
             _kernels().add_rows, len(signal_XF), out_XN.numel(), *arrays, signal_XF.shape[1]
         )
@@ -58,14 +58,12 @@ def _weight_gradient(signal_XF: Tensor, grad_XN: Tensor) -> Tensor:
     """``Σ_x ∂L/∂o(x) s(x)ᵀ``, (N,F), over the spikes."""
     grad = _array(grad_XN)
     if torch.is_grad_enabled() or grad is None:  # a second derivative, or a batch of vmap
-        return grad_XN.t().mm(signal_XF)
+        return grad_XN.t().mm(signal_XF.to(grad_XN))
     features, neurons = signal_XF.shape[1], grad_XN.shape[1]
-    grad_FN = grad_XN.new_empty(features, neurons)
     grad_NF = grad_XN.new_empty(neurons, features)
-    arrays = flat(signal_XF), grad, flat(grad_FN)
-    tiles = features // _kernels().LANES
+    arrays = flat(signal_XF), grad, flat(grad_NF)
+    tiles = -(-features // _kernels().LANES)
     over_samples(_kernels().add_outer, tiles, grad_XN.numel(), *arrays, features)
-    _kernels().transpose(flat(grad_FN), flat(grad_NF), features)
     return grad_NF
 
 
@@ -88,11 +86,11 @@ def spike_linear(signal_BSF: Tensor, weight_NF: Tensor) -> Tensor:
     nonzero.
 
     Args:
-        signal_BSF: spikes, or an input with many zeros; float32 or float64.
-        weight_NF: of the same dtype.
+        signal_BSF: spikes, or an input with many zeros; of the dtype of the weights, or integers.
+        weight_NF: float32 or float64.
     """
     if not _sparse(signal_BSF, weight_NF):
-        return F.linear(signal_BSF, weight_NF)
+        return F.linear(signal_BSF.to(weight_NF), weight_NF)
     found_XN = _SpikeProduct.apply(signal_BSF.flatten(0, 1), weight_NF)
     assert isinstance(found_XN, Tensor)
     return found_XN.unflatten(0, signal_BSF.shape[:2])
@@ -106,8 +104,18 @@ def _sparse(signal_BSF: Tensor, weight_NF: Tensor) -> bool:
         or not signal_BSF.is_contiguous()
         or signal_BSF.numel() == 0
         or N % _kernels().COLUMNS
-        or features % _kernels().LANES
+        or features < _kernels().LANES
     ):
         return False
-    seen_XF = signal_BSF.detach().flatten(0, 1)[::_STRIDE]
-    return bool(np.count_nonzero(seen_XF.numpy()) < DENSEST * seen_XF.numel())
+    return few_nonzero(signal_BSF.flatten(0, 1), DENSEST)
+
+
+def few_nonzero(signal_XF: Tensor, densest: float) -> bool:
+    """Whether less than a fraction of the values of every sixteenth row is nonzero.
+
+    Args:
+        signal_XF: a tensor on the CPU, of any further axes.
+        densest: the fraction.
+    """
+    seen_XF = signal_XF.detach()[::_STRIDE]
+    return bool(np.count_nonzero(seen_XF.numpy()) < densest * seen_XF.numel())

@@ -24,9 +24,11 @@ COLUMNS = 64
 _WIDE = 16
 _GROUP = 8
 _TILE = 16
-#: Rows per block of the weight gradient: for 512 neurons half a MB, which fits into the
-#: second-level cache. Blocks of 128 to 512 rows take the same time.
-_ROWS = 256
+#: Gradients per block of the weight gradient: half a MB, which fits into the second-level cache.
+#: Blocks of a quarter to one MB take the same time.
+_BLOCK = 2**17
+#: Rows whose nonzero inputs are listed at once.
+_FEW = 64
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 _U = np.uint64
 
@@ -34,7 +36,7 @@ _U = np.uint64
 def _not_zero(typing: Any, signal: Any, start: Any) -> Any:
     """Bit i of the uint64 result: ``signal[start + i] != 0``.
 
-    signal: contiguous floating array of at least start + 64 items (not checked).
+    signal: contiguous array of numbers, at least start + 64 of them (not checked).
     """
     signature = types.uint64(signal, types.intp)
 
@@ -44,31 +46,33 @@ def _not_zero(typing: Any, signal: Any, start: Any) -> Any:
         data = data_of(context, builder, signature, args, 0)
         where = builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
         row = builder.load(where, align=kind.bitwidth // 8)
-        found = builder.fcmp_unordered("!=", row, ir.Constant(vector, [0.0] * LANES))
+        whole = isinstance(kind, types.Integer)
+        compare = builder.icmp_unsigned if whole else builder.fcmp_unordered
+        found = compare("!=", row, ir.Constant(vector, [0 if whole else 0.0] * LANES))
         return builder.bitcast(found, ir.IntType(LANES))
 
     return signature, generate
 
 
-def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, count: Any, column: Any, out: Any,
-              at: Any, more: Any) -> Any:  # fmt: skip
-    """``out[at + c] = Σ_k factors[k] · rows[starts[k] + column + c]``, c < 64, k < count.
+def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, first: Any, last: Any,
+              column: Any, out: Any, at: Any, more: Any) -> Any:  # fmt: skip
+    """``out[at + c] = Σ_k factors[k] · rows[starts[k] + column + c]``, c < 64, first <= k < last.
 
     With `more` the sum goes on from what ``out`` holds.
 
     rows, factors, out: contiguous arrays of one floating dtype; starts: int64 (not checked).
     """
     whole = types.intp
-    signature = types.void(rows, starts, factors, whole, whole, out, whole, types.boolean)
+    signature = types.void(rows, starts, factors, whole, whole, whole, out, whole, types.boolean)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[0].dtype
         vector = ir.VectorType(context.get_value_type(kind), _WIDE)
         rows, starts, factors, out = (
-            data_of(context, builder, signature, args, i) for i in (0, 1, 2, 5)
+            data_of(context, builder, signature, args, i) for i in (0, 1, 2, 6)
         )
-        count, column, at = args[3], args[4], args[6]
-        more = builder.icmp_unsigned("!=", args[7], ir.Constant(args[7].type, 0))
+        first, last, column, at = args[3], args[4], args[5], args[7]
+        more = builder.icmp_unsigned("!=", args[8], ir.Constant(args[8].type, 0))
 
         def place(data: Any, start: Any, block: int) -> Any:
             item = builder.add(start, ir.Constant(start.type, block * _WIDE))
@@ -78,7 +82,7 @@ def _sum_rows(typing: Any, rows: Any, starts: Any, factors: Any, count: Any, col
         for block, total in enumerate(sums):
             held = builder.load(place(out, at, block), align=kind.bitwidth // 8)
             builder.store(builder.select(more, held, ir.Constant(vector, [0.0] * _WIDE)), total)
-        with cgutils.for_range(builder, count) as loop:
+        with cgutils.for_range(builder, last, start=first) as loop:
             start = builder.add(builder.load(builder.gep(starts, [loop.index])), column)
             factor = builder.load(builder.gep(factors, [loop.index]))
             wide = spread(builder, factor, vector)
@@ -98,95 +102,145 @@ not_zero: Any = intrinsic(_not_zero)
 sum_rows: Any = intrinsic(_sum_rows)
 
 
+@njit(inline="always", **_OPTIONS)
+def _turn(matrix, columns, first, last, out, start, height):
+    """Write rows first to last of a matrix by columns: column c begins at start + c · height."""
+    for i in range(first, last, _TILE):
+        few = min(last - i, _TILE)
+        for j in range(0, columns, _TILE):
+            for b in range(j, min(j + _TILE, columns)):
+                for a in range(few):
+                    at = start + b * height + i - first + a
+                    out[_U(at)] = matrix[_U((i + a) * columns + b)]
+
+
 @njit(**_OPTIONS)
 def transpose(matrix, out, rows):
-    """Write a matrix of `rows` rows by columns; both flat, both sides multiples of `_TILE`."""
-    columns = matrix.size // rows
-    for i in range(0, rows, _TILE):
-        for j in range(0, columns, _TILE):
-            for b in range(j, j + _TILE):
-                for a in range(i, i + _TILE):
-                    out[_U(b * rows + a)] = matrix[_U(a * columns + b)]
+    """Write a matrix of `rows` rows by columns; both flat."""
+    _turn(matrix, matrix.size // rows, 0, rows, out, 0, rows)
 
 
 @njit(**_OPTIONS)
-def _list(signal, row, features, neurons, starts, factors):
-    """List the inputs of a row that are not zero, and where their weights start; return how many.
+def pack(matrix, out, rows):
+    """Write `COLUMNS` rows by columns, then the next ones: (rows/64, columns, 64), flat."""
+    columns = matrix.size // rows
+    for i in range(0, rows, COLUMNS):
+        _turn(matrix, columns, i, i + COLUMNS, out, columns * i, COLUMNS)
 
-    Up to `_GROUP` places after the last are overwritten.
+
+@njit(inline="always", **_OPTIONS)
+def nonzero(signal, row, features, start):
+    """The first of 64 inputs of a row that holds input `start`, and bits of those from it on.
+
+    The last 64 inputs overlap those before, so that nothing is read behind the row.
     """
-    count = _U(0)
-    for begin in range(0, features, LANES):
-        at = row * features + begin
-        bits, place = not_zero(signal, at), count
-        count += ones(bits)
+    first = min(start, features - LANES)
+    known = _U(start - first)
+    return first, not_zero(signal, row * features + first) >> known << known
+
+
+@njit(**_OPTIONS)
+def _list(signal, row, features, starts, factors, place):
+    """List the inputs of a row that are not zero, and where their weights start, from `place` on.
+
+    Returns the place after the last; up to `_GROUP` places after it are overwritten.
+    """
+    for start in range(0, features, LANES):
+        first, bits = nonzero(signal, row, features, start)
+        end = place + np.int64(ones(bits))
         while bits != 0:
             for step in range(_GROUP):
                 lane = first_bit(bits)
-                starts[place + _U(step)] = (begin + lane) * neurons
-                factors[place + _U(step)] = signal[_U(at + (lane & (LANES - 1)))]
+                starts[place + step] = (first + lane) * COLUMNS
+                factors[place + step] = signal[_U(row * features + first + (lane & (LANES - 1)))]
                 bits &= bits - _U(1)
-            place += _U(_GROUP)
-    return np.int64(count)
+            place += _GROUP
+        place = end
+    return place
 
 
 @njit(**_OPTIONS)
 def add_rows(signal, weight, out, features, begin, end):
     """``out[x] = Σ_f signal[x, f] · weight[f]`` over what is not zero, rows x from begin to end.
 
-    signal: (X·F,); weight: (F·N,); out: (X·N,), written; one floating dtype. F is a multiple of
-    `LANES`, N of `COLUMNS`.
+    `COLUMNS` neurons of some rows are summed before the next ones: their weights are then in the
+    cache.
+
+    signal: (X·F,), of any dtype; weight: (N/64·F·64,), see :func:`pack`; out: (X·N,), written;
+    both of one floating dtype. F is at least `LANES`, N a multiple of `COLUMNS`.
     """
     neurons = weight.size // features
-    starts = np.empty(features + _GROUP, np.int64)
-    factors = np.empty(features + _GROUP, signal.dtype)
-    for row in range(begin, end):
-        count = _list(signal, row, features, neurons, starts, factors)
+    starts = np.empty(_FEW * (features + _GROUP), np.int64)
+    factors = np.empty(_FEW * (features + _GROUP), weight.dtype)
+    ends = np.zeros(_FEW + 1, np.int64)
+    for top in range(begin, end, _FEW):
+        rows = min(_FEW, end - top)
+        for row in range(rows):
+            ends[row + 1] = _list(signal, top + row, features, starts, factors, ends[row])
         for column in range(0, neurons, COLUMNS):
-            sum_rows(weight, starts, factors, count, column, out, row * neurons + column, False)
+            for row in range(rows):
+                at = (top + row) * neurons + column
+                sum_rows(
+                    weight, starts, factors, ends[row], ends[row + 1], column * features, out, at,
+                    False,
+                )  # fmt: skip
 
 
 @njit(**_OPTIONS)
-def _list_columns(signal, at, rows, features, neurons, starts, factors, counts):
-    """List for each of `LANES` inputs, from item `at` on, the rows in which it is not zero.
+def _list_columns(signal, top, rows, most, features, start, neurons, starts, factors, counts):
+    """List for 64 inputs, see :func:`nonzero`, the rows in which each is not zero.
 
-    starts: where the gradients of such a row begin, `_ROWS` places an input; counts: how many.
+    starts: where the gradients of such a row begin, `most` places an input; counts: how many.
+    Returns the first of the inputs.
     """
     counts[:] = 0
+    first = 0
     for row in range(rows):
-        here = at + row * features
-        bits = not_zero(signal, here)
+        first, bits = nonzero(signal, top + row, features, start)
+        here = (top + row) * features + first
         while bits != 0:
             lane = first_bit(bits)
-            place = lane * _ROWS + counts[lane]
+            place = lane * most + counts[lane]
             starts[place] = row * neurons
             factors[place] = signal[here + lane]
             counts[lane] += 1
             bits &= bits - _U(1)
+    return first
 
 
 @njit(**_OPTIONS)
 def add_outer(signal, grad, out, features, begin, end):
-    """``out[f] = Σ_x signal[x, f] · grad[x]`` over what is not zero, f in groups of `LANES`.
+    """``out[:, f] = Σ_x signal[x, f] · grad[x]`` over what is not zero, f in groups of `LANES`.
 
-    Groups from begin to end. The sum of an input is taken from the first row on, `_ROWS` of them
-    for all inputs before the next ones.
+    Groups from begin to end. The sum of an input is taken from the first row on, a block of rows
+    for all inputs before the next ones. The sums of a group are written by columns while they are
+    in the cache.
 
-    signal: (X·F,); grad: (X·N,); out: (F·N,), written; one floating dtype. F is a multiple of
-    `LANES`, N of `COLUMNS`; X is not 0.
+    signal: (X·F,), of any dtype; grad: (X·N,); out: (N·F,), written; both of one floating dtype.
+    F is at least `LANES`, N a multiple of `COLUMNS`; X is not 0.
     """
     rows = signal.size // features
     neurons = grad.size // rows
-    starts = np.empty(LANES * _ROWS, np.int64)
-    factors = np.empty(LANES * _ROWS, signal.dtype)
+    most = max(1, _BLOCK // neurons)
+    starts = np.empty(LANES * most, np.int64)
+    factors = np.empty(LANES * most, grad.dtype)
     counts = np.empty(LANES, np.int64)
-    for first in range(0, rows, _ROWS):
-        few, top = min(_ROWS, rows - first), first * neurons
-        for f in range(begin * LANES, end * LANES, LANES):
-            at = first * features + f
-            _list_columns(signal, at, few, features, neurons, starts, factors, counts)
-            for lane in range(LANES):
-                own, count = starts[lane * _ROWS :], counts[lane]
-                by, to = factors[lane * _ROWS :], (f + lane) * neurons
+    kept = end - begin if rows > most else 1  # groups whose sums go on
+    sums = np.empty(kept * LANES * neurons, grad.dtype)
+    for top in range(0, rows, most):
+        few = min(most, rows - top)
+        for group in range(begin, end):
+            start, place = group * LANES, (group - begin) % kept * LANES
+            first = _list_columns(
+                signal, top, few, most, features, start, neurons, starts, factors, counts
+            )
+            lanes = min(features - start, LANES)
+            for lane in range(lanes):
+                own = start - first + lane
                 for column in range(0, neurons, COLUMNS):
-                    sum_rows(grad, own, by, count, top + column, out, to + column, first > 0)
+                    sum_rows(
+                        grad, starts, factors, own * most, own * most + counts[own],
+                        top * neurons + column, sums, (place + lane) * neurons + column, top > 0,
+                    )  # fmt: skip
+            if top + few == rows:
+                _turn(sums, neurons, place, place + lanes, out, start, features)

@@ -19,6 +19,7 @@ from hardware.graph.topology import back_edges, topological
 from mdft.errors import UserError
 from mdft.lif.grid import GRID, MOST_BITS, Arithmetic
 from mdft.lif.loihi import check_bits
+from mdft.recognition.blocks import find_blocks
 from mdft.recognition.neurons import SPIKING, Neurons, State
 from mdft.recognition.threshold import CURRENT, MovingThreshold, with_threshold_input
 from mdft.recognition.weights import WEIGHTED, OnGrid, Weights
@@ -110,7 +111,6 @@ class SpikingGraph(nn.Module):
         forward = [e for e in self.edges if e not in self.back]
         if threshold is not None:
             threshold.check(lowered.populations, cycles=bool(self.back))
-        self.images = any(isinstance(x, (nir.Conv2d, *_POOLS)) for x in graph.nodes.values())
         self.order = topological(graph.nodes, forward)
         self.before: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for a, b in sorted(self.edges):
@@ -122,6 +122,12 @@ class SpikingGraph(nn.Module):
             for name, node in graph.nodes.items()
             if isinstance(node, WEIGHTED)
         }
+        # The pass over a block has no current that moves the threshold.
+        self.blocks = (
+            {}
+            if threshold is not None
+            else find_blocks(graph.nodes, self.before, self._shapes, self.neurons, self._modules_of)
+        )
         self.weights = nn.ModuleDict(
             {name.replace(".", "/"): module for name, module in self._modules_of.items()}
         )
@@ -142,7 +148,7 @@ class SpikingGraph(nn.Module):
             ValueError: the input has another size.
             UserError: arithmetic ``loihi``: a current or a membrane leaves 24 bits.
         """
-        return self._run(x_BSX)[self.output][0].flatten(2)
+        return self._run(x_BSX, whole=False)[self.output][0].flatten(2)
 
     def inputs(self, x_BSX: Tensor) -> dict[str, Tensor]:
         """The value of every Input of :meth:`trained`, (B,S,n), for an input as in forward."""
@@ -165,44 +171,74 @@ class SpikingGraph(nn.Module):
         """Spikes and membranes of every node of neurons; arguments and errors as in forward."""
         return {
             name: Trace(spikes_BSX.flatten(2), membranes_BSX.flatten(2))
-            for name, (spikes_BSX, membranes_BSX) in self._run(x_BSX).items()
+            for name, (spikes_BSX, membranes_BSX) in self._run(x_BSX, whole=True).items()
         }
 
-    def _run(self, x_BSX: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Spikes and membranes of every node of neurons, in the node's shape."""
+    def _run(self, x_BSX: Tensor, *, whole: bool) -> dict[str, tuple[Tensor, Tensor]]:
+        """Spikes and membranes of every node of neurons, in the node's shape.
+
+        Unless `whole`, spikes that only a pooling reads may be their sums over its windows.
+        """
         if x_BSX.ndim < 3 or math.prod(x_BSX.shape[2:]) != self.features:
             raise ValueError(
                 f"SpikingGraph: input has shape {tuple(x_BSX.shape)}, expected (B, S, …) with "
                 f"{self.features} values a step"
             )
-        x_BSX = x_BSX.float().reshape(*x_BSX.shape[:2], *self._shape(self.input))
+        if x_BSX.dtype != torch.uint8 or self.back:  # the sparse products take bytes as they are
+            x_BSX = x_BSX.float()
+        x_BSX = x_BSX.reshape(*x_BSX.shape[:2], *self._shape(self.input))
         given = {name: module.on_grid() for name, module in self._modules_of.items()}
         constants = self._constants(given)
-        steps = self._by_steps if self.back else self._at_once
-        return steps(x_BSX, given, constants)
+        if self.back:
+            return self._by_steps(x_BSX, given, constants)
+        return self._at_once(x_BSX, given, constants, whole)
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return tuple(int(n) for n in self.graph.nodes[name].input_type["input"])
 
     def _at_once(
-        self, x_BSX: Tensor, given: dict[str, OnGrid], constants: dict[str, _Constant]
+        self,
+        x_BSX: Tensor,
+        given: dict[str, OnGrid],
+        constants: dict[str, _Constant],
+        whole: bool,
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        # Before the values change their order, on which the last bit of a sum depends.
         moving_BS1 = None if self.threshold is None else self.threshold.current(x_BSX)
-        if x_BSX.ndim == 5 and self.images:  # which are faster with the channels last
-            x_XX = x_BSX.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            x_BSX = x_XX.unflatten(0, x_BSX.shape[:2])
         signals, traces = {self.input: x_BSX}, dict[str, tuple[Tensor, Tensor]]()
+        passed = {block.conv for block in self.blocks.values()}  # computed with the neurons
         for name in self.order:
             if name == self.input:
                 continue
             x = _sum([signals[a] for a in self.before[name]])
-            if name not in self.neurons:
+            if name in passed:
+                signals[name] = x
+            elif name not in self.neurons:
                 signals[name] = self._through(name, x, given)
-                continue
-            traces[name] = _fire(self.neurons[name], x, constants[name], moving_BS1)
-            signals[name] = traces[name][0]
+            else:
+                traces[name], pool = self._fire(name, x, given, constants[name], moving_BS1, whole)
+                signals[name] = traces[name][0]
+                passed |= {pool}
         return traces
+
+    def _fire(
+        self,
+        name: str,
+        x_BSX: Tensor,
+        given: dict[str, OnGrid],
+        constant: _Constant,
+        moving_BS1: Tensor | None,
+        whole: bool,
+    ) -> tuple[tuple[Tensor, Tensor], str | None]:
+        """Spikes and membranes of a node, and the pooling that the spikes have gone through."""
+        neurons, block = self.neurons[name], self.blocks.get(name)
+        if block is None:
+            return _fire(neurons, x_BSX, constant, moving_BS1), None
+        weight, unit = given[block.conv].weight, _pair(constant)[1]
+        found = block.fire(neurons, x_BSX, weight, constant.bias, unit, pooled=not whole)
+        if found is None:
+            x_BSX = self._through(block.conv, x_BSX, given)
+            return _fire(neurons, x_BSX, constant, moving_BS1), None
+        return found, None if whole else block.pool
 
     def _by_steps(
         self, x_BSX: Tensor, given: dict[str, OnGrid], constants: dict[str, _Constant]
@@ -381,7 +417,7 @@ def _fire(
     neurons: Neurons, x_BSX: Tensor, constant: _Constant, moving_BS1: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Spikes and membranes of a node for all steps, in its shape."""
-    bias_N, unit = _pair(constant)
+    x_BSX, (bias_N, unit) = x_BSX.float(), _pair(constant)
     if x_BSX.ndim != 5 or not neurons.uniform:
         found = neurons.sequence(x_BSX.flatten(2), bias_N, unit, moving_BS1)
         return found[0].unflatten(2, neurons.shape), found[1].unflatten(2, neurons.shape)
@@ -398,7 +434,8 @@ def _fire(
 
 
 def _sum(tensors: list[Tensor]) -> Tensor:
-    return sum(tensors[1:], tensors[0])
+    first, *rest = tensors
+    return sum(rest, first.float()) if rest else first
 
 
 def _bias_unit(bias: Tensor) -> float:
@@ -425,7 +462,9 @@ def _fixed(node: Any, x_BSX: Tensor) -> Tensor:
     ]
     area = math.prod(sizes[0]) if isinstance(node, nir.AvgPool2d) else 1
     kernel, stride, padding = sizes
-    pooled = F.avg_pool2d(x_BSX.flatten(0, 1), kernel, stride, padding, divisor_override=area)
+    pooled = F.avg_pool2d(
+        x_BSX.flatten(0, 1).float(), kernel, stride, padding, divisor_override=area
+    )
     return pooled.unflatten(0, x_BSX.shape[:2])
 
 

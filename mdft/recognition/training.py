@@ -64,7 +64,7 @@ def train(
     """
     random = np.random.default_rng(config.seed)
     optimiser = torch.optim.AdamW(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     augment = [t for t in config.data.transforms if t.name in AUGMENT]
     steps, done = config.epochs * math.ceil(len(recordings) / config.batch_size), 0
@@ -94,6 +94,8 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the recordings in random order: inputs (B,S,polarities,height,width) and labels (B,).
 
+    The inputs are counts of events, uint8.
+
     Args:
         recordings: the recordings.
         size: recordings a batch; the last may have fewer.
@@ -105,7 +107,7 @@ def batches(
         chosen = np.sort(order[start : start + size])
         x_BSX = augmented(recordings.counts_NSX[chosen], augment, random)
         labels_B = torch.from_numpy(recordings.labels_N[chosen])
-        yield torch.from_numpy(x_BSX.astype(np.float32)), labels_B
+        yield torch.from_numpy(x_BSX), labels_B
 
 
 def augmented(
@@ -149,8 +151,8 @@ def count_spikes(network: SpikingGraph, recordings: Recordings) -> Tensor:
     """The spike counts of the output for every recording, in order, (N,C)."""
     parts = []
     for start in range(0, len(recordings), _TEST_BATCH):
-        x_BSX = recordings.counts_NSX[start : start + _TEST_BATCH]
-        parts.append(network.counts(torch.from_numpy(x_BSX.astype(np.float32))))
+        x_BSX = np.array(recordings.counts_NSX[start : start + _TEST_BATCH])
+        parts.append(network.counts(torch.from_numpy(x_BSX)))
     return torch.cat(parts)
 
 

@@ -19,7 +19,7 @@ from mdft.lif.sparse import spike_linear
 
 #: Biases are multiples of the weights' 8-bit grid up to this one; Loihi's have 13 bits.
 BIAS_MAX = 1023
-_BLOCK = 64  # neurons and features that the sparse product takes at once
+_BLOCK = 64  # neurons that the sparse product takes at once
 WeightedNode = nir.Affine | nir.Linear | nir.Conv1d | nir.Conv2d
 #: The nodes with weights.
 WEIGHTED = (nir.Affine, nir.Linear, nir.Conv1d, nir.Conv2d)
@@ -85,19 +85,21 @@ class Weights(nn.Module):
 
     def on_grid(self) -> OnGrid:
         """The quantised weights and bias, with straight-through gradients."""
-        weight = snap(self.weight, self.step.item(), -self.high, self.high, window=WINDOW)
-        unit = state_unit(weight, 1.0, math.inf) * STATE_SCALE * self.scale
+        step, scale = self.step.item(), self.scale
+        weight = snap(self.weight, step, -self.high, self.high, window=WINDOW, scale=scale)
+        unit = state_unit(weight, 1.0, math.inf, grid=GRID * scale) * STATE_SCALE
         bias = self.bias
         if bias is not None:
-            bias = snap(bias, GRID, -BIAS_MAX, BIAS_MAX) * self.scale
-        return OnGrid(weight * self.scale, bias, unit if math.isfinite(unit) else None)
+            bias = snap(bias, GRID, -BIAS_MAX, BIAS_MAX, scale=scale)
+        return OnGrid(weight, bias, unit if math.isfinite(unit) else None)
 
     def forward(self, x_BSX: Tensor, weight: Tensor) -> Tensor:
         """The product without the bias, (B,S,N) or (B,S,C,…) for inputs (B,S,F) or (B,S,C,…)."""
         if self.window is None:
             return _product(x_BSX, weight)
-        x = x_BSX.flatten(0, 1)
-        window = self.window
+        x, window = x_BSX.flatten(0, 1).to(weight), self.window
+        if weight.ndim == 4:  # faster with the channels last
+            x = x.contiguous(memory_format=torch.channels_last)
         around = window.before
         if window.before != window.after:
             around = 0
@@ -118,13 +120,12 @@ class Weights(nn.Module):
 
 
 def _product(x_BSF: Tensor, weight_NF: Tensor) -> Tensor:
-    """``W x``, (B,S,N); widths are filled with zeros to those of the sparse product's kernels."""
+    """``W x``, (B,S,N); neurons are added up to a multiple of the sparse product's width."""
     N, features = weight_NF.shape
-    rows, columns = -N % _BLOCK, -features % _BLOCK
-    if max(rows, columns) == 0 or min(N, features) < _BLOCK or x_BSF.device.type != "cpu":
+    missing = -N % _BLOCK
+    if missing == 0 or min(N, features) < _BLOCK or x_BSF.device.type != "cpu":
         return spike_linear(x_BSF, weight_NF)
-    padded_NF = F.pad(weight_NF, (0, columns, 0, rows))
-    return spike_linear(F.pad(x_BSF, (0, columns)), padded_NF)[..., :N]
+    return spike_linear(x_BSF, F.pad(weight_NF, (0, 0, 0, missing)))[..., :N]
 
 
 def _scale(weight: np.ndarray, headroom: float) -> float:

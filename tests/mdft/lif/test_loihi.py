@@ -198,6 +198,14 @@ def test_units_by_hand():
     assert state_unit(even, INPUT_GRID, 2.0**-7) == 2.0**-9 / 64
     assert state_unit(even, 1.0, 2.0**-7) == 2.0**-7 / 64
     assert state_unit(torch.zeros(1, 2), 1.0, 2.0**-7) == 2.0**-7 / 64
+    assert state_unit(4 * mixed, 1.0, 2.0**-3, grid=4 * GRID) == 2.0**-5 / 64
+
+
+@pytest.mark.parametrize("last,step", [(3.0, 2.0**-6), (-2.0, 2.0**-6), (2.0, 2.0**-5)])
+def test_every_weight_of_a_large_layer_counts(last: float, step: float):
+    weight = torch.full((300, 200), 4.0) * GRID
+    weight[-1, -1] = last * GRID
+    assert state_unit(weight, 1.0, 1.0) == step / 64
 
 
 def test_the_loop_can_still_be_differentiated_twice():

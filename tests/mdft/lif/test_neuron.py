@@ -82,6 +82,14 @@ def test_snap_lands_exactly_on_the_nearest_multiple(x: float):
     assert abs(q - np.clip(x, -127 * GRID, 127 * GRID)) <= GRID / 2
 
 
+def test_snap_scales_value_and_gradient_alike():
+    x = torch.tensor([0.4, -3.0, 0.01], requires_grad=True)
+    q = snap(x, GRID, -127, 127, scale=0.25)
+    assert torch.equal(q, 0.25 * snap(x, GRID, -127, 127))
+    q.sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [0.25, 0.0, 0.25]
+
+
 def test_snap_passes_the_gradient_inside_its_range_only():
     x = torch.tensor([0.013, 1.9, 2.5, -2.5], requires_grad=True)
     snap(x, GRID, -127, 127).sum().backward()

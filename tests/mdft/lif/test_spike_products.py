@@ -42,7 +42,7 @@ def by_rows(found: Tensor) -> bool:
 @given(
     B=st.integers(1, 5),
     S=st.integers(1, 7),
-    features=st.sampled_from([64, 128, 320]),
+    features=st.sampled_from([64, 65, 127, 128, 300]),
     N=st.sampled_from([64, 192]),
     rate=st.sampled_from([0.0, 0.01, 0.1]),
     dtype=st.sampled_from(DTYPES),
@@ -72,7 +72,7 @@ def test_a_row_without_zeros_and_one_of_zeros() -> None:
 @given(
     X=st.integers(1, 3),
     S=st.sampled_from([1, 5, 85, 200]),
-    features=st.sampled_from([64, 320]),
+    features=st.sampled_from([64, 100, 320]),
     N=st.sampled_from([64, 192]),
     rate=st.sampled_from([0.0, 0.01, 0.1]),
     dtype=st.sampled_from(DTYPES),
@@ -111,6 +111,22 @@ def test_bits_are_those_of_the_matrix_product_and_gradients_its_values(
     scale = torch.einsum("bsn,bsf->nf", grad.double().abs(), x.detach().double().abs())
     for gradient in found[1], expected[1]:
         assert ((gradient - exact).abs() <= 8 * torch.finfo(dtype).eps * scale).all()
+
+
+def test_bytes_are_taken_as_they_are() -> None:
+    signal, weight = drawn(3, 250, 100, 128, 0.1)
+    found = []
+    for x in (signal.abs().to(torch.uint8), signal.abs().float(), 3 * signal.abs().float()):
+        w = (weight / 64).float().requires_grad_()
+        out = spike_linear(x, w)
+        assert by_rows(out)
+        out.backward(torch.ones_like(out))
+        found.append((out, w.grad))
+    (out, grad), (expected, other), (thrice, _) = found
+    assert torch.equal(out, expected) and torch.equal(grad, other)
+    assert torch.equal(3 * out, thrice)
+    dense = spike_linear(torch.full((1, 1, 100), 255, dtype=torch.uint8), (weight / 64).float())
+    assert torch.equal(dense[0, 0], 255 * (weight / 64).float().sum(1))
 
 
 def test_it_can_be_differentiated_twice() -> None:
