@@ -115,7 +115,7 @@ COMPARISONS = (
     Comparison("table-2", "Table 2: spiking network and events", TABLE_2),
     Comparison("table-3", "Table 3: components", TABLE_3),
     Comparison("table-4", "Table 4: loss terms", TABLE_4),
-    Comparison("added", "Not in the paper: motion as a value, space of the words, loss", ADDED),
+    Comparison("added", "Not in the paper", ADDED),
     Comparison("figure-5", "Figure 5: thresholds and modalities", FIGURE_5),
 )
 
