@@ -66,6 +66,21 @@ add_block: Any = intrinsic(_add_block)
 
 
 @njit(**_OPTIONS)
+def add_blocks(
+    signal, image, features, out, at, out_step, block, starts, step, rows, row
+):  # fmt: skip
+    """Call :func:`add_block` for every nonzero value i of an image, with at[i] and starts[i]."""
+    number = out.dtype.type
+    for start in range(0, features, LANES):
+        low, bits = nonzero(signal, image, features, start)
+        while bits != 0:
+            i = low + first_bit(bits)
+            bits &= bits - _U(1)
+            by = number(signal[image * features + i])
+            add_block(out, at[i], out_step, block, starts[i], step, by, rows, row)
+
+
+@njit(**_OPTIONS)
 def convolve(signal, weight, out, places, blocks, shape, images, first):
     """Write the convolution of `images` images, from image `first` of the signal on.
 
@@ -75,18 +90,13 @@ def convolve(signal, weight, out, places, blocks, shape, images, first):
     """
     features, height, width, channels, rows, columns, taps, row, above, left = shape
     line, padded = width * channels, columns * channels
-    margin, number = np.empty(rows * padded + WIDE, out.dtype), out.dtype.type
+    margin = np.empty(rows * padded + WIDE, out.dtype)
     for image in range(images):
         for n in range(margin.size):
             margin[n] = 0
-        here = first + image
-        for start in range(0, features, LANES):
-            low, bits = nonzero(signal, here, features, start)
-            while bits != 0:
-                i = low + first_bit(bits)
-                bits &= bits - _U(1)
-                by = number(signal[here * features + i])
-                add_block(margin, places[i], padded, weight, blocks[i], row, by, taps, row)
+        add_blocks(
+            signal, first + image, features, margin, places, padded, weight, blocks, row, taps, row
+        )
         for y in range(height):
             to, of = (image * height + y) * line, (y + above) * padded + left * channels
             for n in range(line):
@@ -101,20 +111,15 @@ def add_gradient(signal, grad, out, places, blocks, shape, images, first):
     """
     features, height, width, channels, rows, columns, taps, row, above, left = shape
     line, padded = width * channels, columns * channels
-    margin, number = np.zeros(rows * padded + WIDE, out.dtype), out.dtype.type
+    margin = np.zeros(rows * padded + WIDE, out.dtype)
     for image in range(images):
         for y in range(height):
             of, to = (image * height + y) * line, (y + above) * padded + left * channels
             for n in range(line):
                 margin[_U(to + n)] = grad[_U(of + n)]
-        here = first + image
-        for start in range(0, features, LANES):
-            low, bits = nonzero(signal, here, features, start)
-            while bits != 0:
-                i = low + first_bit(bits)
-                bits &= bits - _U(1)
-                by = number(signal[here * features + i])
-                add_block(out, blocks[i], row, margin, places[i], padded, by, taps, row)
+        add_blocks(
+            signal, first + image, features, out, blocks, row, margin, places, padded, taps, row
+        )
 
 
 @njit(**_OPTIONS)
