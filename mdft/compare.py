@@ -11,7 +11,7 @@ import tyro
 
 from mdft.cli import run_main
 from mdft.config.baselines import SystemName
-from mdft.config.data import Inputs
+from mdft.config.data import Compared
 from mdft.config.train import TrainConfig
 from mdft.training.command_line import config_of, parse
 
@@ -28,8 +28,8 @@ class Command(TrainConfig):
     system: tyro.conf.Suppress[SystemName] = "mdft"
     seed: tyro.conf.Suppress[int] = 0
     init: tyro.conf.Suppress[Path | None] = None
-    compare_inputs: tuple[Inputs, ...] = ("features+events", "features")
-    """Inputs to compare on: audio and visual features, or also the events."""
+    compare_inputs: tuple[Compared, ...] = ("features+events", "features", "whitened-features")
+    """Inputs to compare on: audio and visual features, with the events, alone, or whitened."""
     data_seeds: int = 1
     """Number of benchmarks to render, with consecutive seeds of the data."""
     seeds: int = 5
@@ -79,7 +79,7 @@ def main() -> int:
         screen.print(f"at most {hours:.1f} hours, if no run stops early", highlight=False)
     tuned = comparison.tune(command.jobs, screen, command.engine)
     outcome = comparison.run(command.jobs, screen, command.engine)
-    blocks: dict[Inputs, dict[str, Entry]] = {}
+    blocks: dict[Compared, dict[str, Entry]] = {}
     for inputs in command.compare_inputs:
         blocks[inputs] = comparison.entries(inputs)
     typed = shlex.join(["python", "-m", "mdft.compare", *sys.argv[1:]])

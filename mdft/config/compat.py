@@ -9,6 +9,7 @@ from typing import Any
 ADDED = (
     "data.inputs",
     "data.average",
+    "data.whiten",
     "data.order",
     "data.extract",
     "data.extract.clip",

@@ -15,6 +15,8 @@ from mdft.config.rendered import RenderedConfig
 
 #: What a baseline is given.
 Inputs = Literal["features", "features+events"]
+#: What the systems are compared on.
+Compared = Literal["features+events", "features", "whitened-features"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class DataConfig:
     average: bool = False
     """Average the inputs of a baseline over the clip before they are standardised, as in AVCA's
     files; for baselines that average them anyway."""
+    whiten: bool = False
+    """Remove most of the correlation between features, after they are standardised: helps if
+    features are all a model has (docs/data.md)."""
     feature_threshold: Positive = 0.2
     """Threshold C of the feature events, a difference of log features."""
     extract: FeatureConfig = field(default_factory=FeatureConfig)

@@ -85,7 +85,7 @@ def write_rest(file: store.Writer, clips: ClipSet) -> None:
     for name, indices in clips.splits.items():
         file.write(_SPLIT + name, [indices])
     for modality, scale in clips.scales.items():
-        file.write(_SCALE + modality, [np.stack([scale.mean_D, scale.deviation_D])])
+        file.write(_SCALE + modality, [scale.rows_XD])
     text = json.dumps({n: list(getattr(clips, n)) for n in ("names", "classes", "notes")})
     file.write("text", [np.frombuffer(text.encode(), np.uint8)])
 
@@ -106,7 +106,7 @@ def read(path: Path) -> tuple[ClipSet, dict[str, str]]:
             visual_MD=features_MD[:, width:],
             **{name: arrays[name] for name in _ARRAYS},
             splits={k[len(_SPLIT) :]: v for k, v in arrays.items() if k.startswith(_SPLIT)},
-            scales={k[len(_SCALE) :]: Scale(*v) for k, v in arrays.items() if _SCALE in k},
+            scales={k[len(_SCALE) :]: Scale.of_rows(v) for k, v in arrays.items() if _SCALE in k},
             **text,
         )
     except (KeyError, ValueError) as error:

@@ -92,7 +92,7 @@ class ClipSet:
         classes: class names; index = rank in the sorted list.
         words_CW: (C, W) float32 class word vectors.
         splits: name in ``SPLITS`` → int64 clip indices.
-        scales: ``audio`` and ``visual`` → the standardisation that :meth:`batch` applies; ``{}``
+        scales: ``audio`` and ``visual`` → the scale that :meth:`batch` applies; ``{}``
             for none.
         notes: notes for the user about these clips, one line each.
         averaged: whether the features of a clip are one vector, the mean over its seconds.

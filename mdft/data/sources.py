@@ -17,6 +17,7 @@ from mdft.data.rendered import benchmark as rendered
 from mdft.data.standardise import (
     averaged_over_clips,
     standardised,
+    whitened,
     with_events_as_features,
     with_feature_events,
 )
@@ -89,7 +90,7 @@ _FOLDER = (
     *("extract", "vectors", "splits", "split_seed"),
 )
 #: Fields that apply to every source.
-_COMMON = ("source", "inputs", "average", "events", "feature_threshold", "cache")
+_COMMON = ("source", "inputs", "average", "whiten", "events", "feature_threshold", "cache")
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -124,7 +125,9 @@ def load_clips(config: DataConfig) -> ClipSet:
     clips = source_of(config).clips(config)
     if config.inputs == "features+events":
         clips = with_events_as_features(clips)
-    return averaged_over_clips(clips) if config.average else clips
+    if config.average:
+        clips = averaged_over_clips(clips)
+    return whitened(clips) if config.whiten else clips
 
 
 def check_flags(data: DataConfig, recipe: DataConfig) -> None:

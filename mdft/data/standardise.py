@@ -1,4 +1,4 @@
-"""Standardise the features of a data set; make events of features, and features of events."""
+"""Standardise or whiten the features of a data set; make events of features, and the reverse."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ import numpy as np
 
 from mdft.data.dataset import EVENT_UNIT, ClipSet
 from mdft.data.feature_bins import feature_bins
-from mdft.data.scale import measure
+from mdft.data.scale import measure, whitening
 
 
 def standardised(clips: ClipSet) -> ClipSet:
     """The same clips, standardised: batches have mean 0 and deviation 1 over stage-1 training."""
     rows, _ = clips.rows(clips.splits["stage_1_train"])
     scales = {"audio": measure(clips.audio_MD, rows), "visual": measure(clips.visual_MD, rows)}
+    return replace(clips, scales=scales)
+
+
+def whitened(clips: ClipSet) -> ClipSet:
+    """The same clips, whitened: :func:`mdft.data.scale.whitening` over stage-1 training."""
+    rows, _ = clips.rows(clips.splits["stage_1_train"])
+    scales = {"audio": whitening(clips.audio_MD, rows), "visual": whitening(clips.visual_MD, rows)}
     return replace(clips, scales=scales)
 
 

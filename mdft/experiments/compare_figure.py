@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from mdft.config.data import Inputs
+from mdft.config.data import Compared
 from mdft.experiments.compare_report import Entry
 from mdft.experiments.drawing import INK, OURS, plain, write_drawing
 from mdft.experiments.spread import spread
@@ -21,7 +21,7 @@ from mdft.systems import build
 Label = tuple[str, tuple[float, float], str]
 
 
-def write_comparison_figure(path: Path, blocks: Mapping[Inputs, Mapping[str, Entry]]) -> None:
+def write_comparison_figure(path: Path, blocks: Mapping[Compared, Mapping[str, Entry]]) -> None:
     """Draw the figure; the same numbers give the same file.
 
     Args:

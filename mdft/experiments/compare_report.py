@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mdft.config.data import Inputs
+from mdft.config.data import Compared
 from mdft.experiments.compare_space import Choice
 from mdft.experiments.report import facts_table, line, text_block, with_seeds
 from mdft.experiments.spread import SCORES, Spread, score_spreads, spread
@@ -36,6 +36,11 @@ _BLOCKS = {
         "Features alone",
         "Audio and visual features. MDFT computes E_v from the visual features.",
     ),
+    "whitened-features": (
+        "Features alone, whitened",
+        "The same, with `--data.whiten` for every system: most of the correlation between the\n"
+        "features is removed ([data.md](data.md#processing)).",
+    ),
 }
 _TUNING = """\
 Every system had the same number of complete runs with seed 0, over a learning rate and one
@@ -64,7 +69,7 @@ class Entry:
 
 
 def comparison_report(
-    blocks: Mapping[Inputs, Mapping[str, Entry]],
+    blocks: Mapping[Compared, Mapping[str, Entry]],
     texts: Mapping[str, str],
     facts: Mapping[str, str],
     figure: str,

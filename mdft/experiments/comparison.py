@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mdft.config.data import Inputs
+from mdft.config.data import Compared
 from mdft.config.train import TrainConfig
 from mdft.data.sources import load_clips
 from mdft.data.stages import STAGES
@@ -31,16 +31,22 @@ from mdft.training.run import fit
 #: Systems that do not average their inputs over the clip, besides MDFT.
 SEQUENCES = ("tcaf", "gru", "transformer")
 #: Inputs → their name in the names of folders.
-SHORT: dict[Inputs, str] = {"features+events": "events", "features": "features"}
+SHORT: dict[Compared, str] = {
+    "features+events": "events",
+    "features": "features",
+    "whitened-features": "whitened",
+}
 
 
-def with_inputs(config: TrainConfig, system: str, inputs: Inputs) -> TrainConfig:
+def with_inputs(config: TrainConfig, system: str, inputs: Compared) -> TrainConfig:
     """The configuration of a system that is given these inputs.
 
     MDFT computes E_v from the features if features are all it is given; a baseline with events has
     them beside its visual features. Baselines that average their inputs are given averages.
     """
     config = changed(config, {"system": system})
+    if inputs == "whitened-features":
+        config, inputs = changed(config, {"data.whiten": True}), "features"
     if system != OURS:
         average = system not in SEQUENCES
         return changed(config, {"data.inputs": inputs, "data.average": average})
@@ -73,7 +79,7 @@ class Comparison:
     """
 
     config: TrainConfig
-    inputs: Sequence[Inputs]
+    inputs: Sequence[Compared]
     systems: Sequence[str]
     trials: int
     data_seeds: int
@@ -92,7 +98,7 @@ class Comparison:
             f"1 with --data.source {self.config.data.source}, which is not rendered",
         )
 
-    def tried(self, inputs: Inputs, system: str) -> list[Trial]:
+    def tried(self, inputs: Compared, system: str) -> list[Trial]:
         """The trials of a system on some inputs."""
         config = with_inputs(self.config, system, inputs)
         found = trials(config, system, self.trials)
@@ -100,7 +106,7 @@ class Comparison:
             replace(t, row=Row(f"{SHORT[inputs]}-{t.row.name}-data0", t.row.config)) for t in found
         ]
 
-    def rows(self, inputs: Inputs, system: str) -> list[Row]:
+    def rows(self, inputs: Compared, system: str) -> list[Row]:
         """The final rows of a system, one for each data seed; none before a trial is finished."""
         choice = self.choice(inputs, system)
         if choice is None:
@@ -111,7 +117,7 @@ class Comparison:
             for seed in range(self.data_seeds)
         ]
 
-    def choice(self, inputs: Inputs, system: str) -> Choice | None:
+    def choice(self, inputs: Compared, system: str) -> Choice | None:
         """The best trial of a system; None if none is finished."""
         tried = self.tried(inputs, system)
         jobs = {job.row: job for job in plan([t.row for t in tried], (0,), self.out)}
@@ -139,7 +145,7 @@ class Comparison:
         jobs = plan(rows, range(self.seeds), self.out)
         return sweep(jobs, self.out, at_once=at_once, console=console, engine=engine)
 
-    def entries(self, inputs: Inputs) -> dict[str, Entry]:
+    def entries(self, inputs: Compared) -> dict[str, Entry]:
         """System → its finished runs on some inputs, and its number of trained parameters."""
         entries = {}
         for name in TITLES:
@@ -179,7 +185,7 @@ class Comparison:
         each = [math.ceil(len(clips.splits[stage.train]) / size) for stage in STAGES]
         return " and ".join(str(steps * self.config.epochs) for steps in each)
 
-    def _all(self) -> Iterator[tuple[Inputs, str]]:
+    def _all(self) -> Iterator[tuple[Compared, str]]:
         for inputs in self.inputs:
             for name in self.systems:
                 yield inputs, name
@@ -212,7 +218,7 @@ def chosen_systems(only: Sequence[str]) -> list[str]:
 
 def write_comparison(
     path: Path,
-    blocks: Mapping[Inputs, Mapping[str, Entry]],
+    blocks: Mapping[Compared, Mapping[str, Entry]],
     texts: Mapping[str, str],
     measured: Mapping[str, str],
 ) -> None:

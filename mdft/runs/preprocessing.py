@@ -39,7 +39,7 @@ class Preprocessing:
         words_CW: (C, W) float32, word vectors of the classes.
         seen_C: (C,) bool, True for classes that stage 2 trained on.
         tested_C: (C,) bool, True for candidates of the test.
-        scales: standardisation of the audio and the visual features.
+        scales: standardisation or whitening of the audio and the visual features.
         extract: configuration of the feature extraction, as JSON with the SHA-256 of the
             checkpoint; None if the data set does not record it.
         checkpoint: path of the checkpoint; empty if there is none.
@@ -176,7 +176,7 @@ def preprocessing_of(config: DataConfig, clips: ClipSet) -> Preprocessing:
 def write_preprocessing(folder: Path, found: Preprocessing) -> None:
     """Write the preprocessing of a run to its folder."""
     arrays = {"words": found.words_CW, "seen": found.seen_C, "tested": found.tested_C}
-    arrays |= {f"scale.{k}": np.stack([s.mean_D, s.deviation_D]) for k, s in found.scales.items()}
+    arrays |= {f"scale.{k}": s.rows_XD for k, s in found.scales.items()}
     names = ("extract", "checkpoint", "events", "feature_threshold", "averaged", "words", "inputs")
     rest = {"classes": list(found.classes), **{name: getattr(found, name) for name in names}}
     write_tensors(folder / PREPROCESSING, {k: torch.tensor(v) for k, v in arrays.items()}, rest)
@@ -198,7 +198,7 @@ def read_preprocessing(folder: Path) -> Preprocessing:
             words_CW=arrays["words"],
             seen_C=arrays["seen"],
             tested_C=arrays["tested"],
-            scales={k: Scale(*arrays[f"scale.{k}"]) for k in ("audio", "visual")},
+            scales={k: Scale.of_rows(arrays[f"scale.{k}"]) for k in ("audio", "visual")},
             **rest,
         )
     except (KeyError, TypeError) as error:
