@@ -55,6 +55,10 @@ def test_all_are_given_the_same_inputs():
     config = debug()
     assert with_inputs(config, "mdft", "features+events") == config
     assert with_inputs(config, "mdft", "features").data.events == "feature"
+    for system in ("mdft", "avca", "gru"):
+        plain = with_inputs(config, system, "features")
+        expected = changed(plain, {"data.whiten": True})
+        assert with_inputs(config, system, "whitened-features") == expected
     for inputs in ("features", "features+events"):
         found = with_inputs(config, "avca", inputs)
         assert (found.data.inputs, found.data.events) == (inputs, "pixel")

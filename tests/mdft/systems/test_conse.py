@@ -16,7 +16,7 @@ from mdft.config.features import FeatureConfig
 from mdft.config.recipes import folder
 from mdft.data.dataset import ClipSet, Provenance
 from mdft.data.stages import STAGES
-from mdft.data.standardise import standardised
+from mdft.data.standardise import standardised, whitened
 from mdft.data.video.backbone import Backbone, Language
 from mdft.data.video.concept_labels import by_sentences
 from mdft.data.video.concepts import Head, mixtures
@@ -119,6 +119,11 @@ def test_a_saved_run_needs_no_backbone(clips: ClipSet):
 def test_other_features_are_refused(clips: ClipSet, provenance: Provenance, message: str):
     with pytest.raises(UserError, match=message):
         system(replace(clips, provenance=provenance))
+
+
+def test_whitened_features_are_refused(clips: ClipSet):
+    with pytest.raises(UserError, match=r"--model conse: .* leave --data.whiten out"):
+        system(whitened(clips))
 
 
 def test_a_runs_table_has_it_beside_the_trained_model(clips: ClipSet):
