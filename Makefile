@@ -49,6 +49,7 @@ results: setup
 	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
 	    --out runs/compare/embedded --table docs/results.md
 	@$(PYTHON) -m mdft.compare order --data-seeds 3 --seeds $(SEEDS) --patience 10 \
+	    --compare-inputs features+events features \
 	    --out runs/compare/order --table docs/results_order.md
 
 # One thread each: the suite itself runs on every core.

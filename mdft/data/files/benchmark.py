@@ -27,7 +27,8 @@ from mdft.errors import UserError
 READER_VERSION = 3
 AVERAGED_NOTE = (
     "averaged features: every clip is one vector, so E_v is 0 and carries no motion; features per "
-    "second do"
+    "second do; on averaged ones MDFT is better without its motion branch, "
+    "--model.motion.no-enabled"
 )
 UNREAD_EVENTS = (
     "note: the event bins in events/ are not read, E_v is computed from the visual features; "
