@@ -28,7 +28,10 @@ class Scale:
     map_DD: np.ndarray | None = None
 
     def __call__(self, features_MD: np.ndarray) -> np.ndarray:
-        """Standardise or whiten (…, D) features; float32."""
+        """Standardise or whiten (…, D) features; float32.
+
+        A product may round differently for another number of rows, in float64.
+        """
         z_MD = (features_MD - self.mean_D) / self.deviation_D
         return (z_MD if self.map_DD is None else z_MD @ self.map_DD).astype(np.float32)
 
