@@ -43,7 +43,13 @@ class Scale:
 
     @classmethod
     def of_rows(cls, rows_XD: np.ndarray) -> Scale:
-        """The scale whose :attr:`rows_XD` these are."""
+        """The scale whose :attr:`rows_XD` these are.
+
+        Raises:
+            ValueError: they are those of no scale.
+        """
+        if rows_XD.ndim != 2 or len(rows_XD) not in (2, 2 + rows_XD.shape[1]):
+            raise ValueError(f"a scale of shape {rows_XD.shape}")
         return cls(rows_XD[0], rows_XD[1], rows_XD[2:] if len(rows_XD) > 2 else None)
 
 
@@ -72,8 +78,8 @@ def whitening(features_MD: np.ndarray, rows: np.ndarray) -> Scale:
     """Standardise, then whiten with shrinkage: ``y = z (C + I)^(−1/2)``, each y_d to deviation 1.
 
     C is the covariance of the standardised features z over the rows, whose eigenvalues have the
-    mean 1. A direction of variance λ keeps λ/(λ + 1) of it: those above the mean become about
-    equal, and those far below it, which may be noise, are not amplified. The map is symmetric
+    mean 1. A direction of variance λ has the variance λ/(λ + 1) in y: directions far above the
+    mean become equal, and those far below it, which may be noise, stay small. The map is symmetric
     before the last step, so that feature d stays the one most like z_d (ZCA). Gradient descent
     then fits weak directions as soon as strong ones, as the closed formula of a ridge regression
     does (docs/spikes.md).

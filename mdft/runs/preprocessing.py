@@ -201,5 +201,5 @@ def read_preprocessing(folder: Path) -> Preprocessing:
             scales={k: Scale.of_rows(arrays[f"scale.{k}"]) for k in ("audio", "visual")},
             **rest,
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a preprocessing file of this release ({error})") from error

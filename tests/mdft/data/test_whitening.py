@@ -20,7 +20,8 @@ from mdft.data.dataset import ClipSet
 from mdft.data.sources import SOURCES, Source, load_clips
 from mdft.data.standardise import averaged_over_clips, standardised, whitened
 from mdft.data.video.clip import ClipFeatures
-from mdft.runs.preprocessing import read_preprocessing
+from mdft.errors import UserError
+from mdft.runs.preprocessing import preprocessing_of, read_preprocessing, write_preprocessing
 from mdft.systems.ridge import ridge
 from tests.mdft.small import random_clips
 
@@ -82,6 +83,22 @@ def test_a_scale_survives_its_file(measure):
     found = measure(x_MD, np.arange(20))
     np.testing.assert_array_equal(scale.Scale.of_rows(found.rows_XD)(x_MD), found(x_MD))
     assert (scale.Scale.of_rows(found.rows_XD).map_DD is None) == (measure is scale.measure)
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (3, 5), (8, 5), (5,)])
+def test_rows_of_no_scale_are_refused(shape: tuple[int, ...]):
+    with pytest.raises(ValueError, match="a scale of shape"):
+        scale.Scale.of_rows(np.ones(shape))
+
+
+def test_a_run_with_a_scale_of_another_shape_is_refused(source: ClipSet, tmp_path: Path):
+    data = DataConfig(source="mine")
+    found = preprocessing_of(data, load_clips(data))
+    lines = np.ones(source.audio_MD.shape[1])
+    broken = scale.Scale(lines, lines, np.ones((1, len(lines))))
+    write_preprocessing(tmp_path, replace(found, scales={"audio": broken, "visual": broken}))
+    with pytest.raises(UserError, match=r"classes.safetensors: .*a scale of shape \(3, 32\)"):
+        read_preprocessing(tmp_path)
 
 
 def test_a_ridge_regression_predicts_the_same_from_whitened_features():
