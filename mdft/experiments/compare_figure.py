@@ -55,7 +55,7 @@ def _panel(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]) -> 
         axes.errorbar(*place, yerr=up, xerr=across, fmt="o", color=colour, capsize=2)
         labels.append((build.TITLES[system], place, colour))
     axes.set_xscale("log")
-    axes.margins(x=0.2, y=0.1)  # room for the labels
+    axes.margins(x=0.3, y=0.1)  # room for the labels
     axes.set_ylim(bottom=0)
     axes.set_xlabel("training, seconds (log scale)")
     plain(axes, title, "both")
