@@ -28,12 +28,13 @@ class Scale:
     map_DD: np.ndarray | None = None
 
     def __call__(self, features_MD: np.ndarray) -> np.ndarray:
-        """Standardise or whiten (…, D) features; float32.
+        """Standardise or whiten (…, D) features; float32."""
+        return self.exact(features_MD).astype(np.float32)
 
-        A product may round differently for another number of rows, in float64.
-        """
+    def exact(self, features_MD: np.ndarray) -> np.ndarray:
+        """The same in float64, where a product may round differently for another number of rows."""
         z_MD = (features_MD - self.mean_D) / self.deviation_D
-        return (z_MD if self.map_DD is None else z_MD @ self.map_DD).astype(np.float32)
+        return z_MD if self.map_DD is None else z_MD @ self.map_DD
 
     @property
     def rows_XD(self) -> np.ndarray:
@@ -78,9 +79,9 @@ def whitening(features_MD: np.ndarray, rows: np.ndarray) -> Scale:
     """Standardise, then whiten with shrinkage: ``y = z (C + I)^(−1/2)``, each y_d to deviation 1.
 
     C is the covariance of the standardised features z over the rows, whose eigenvalues have the
-    mean 1. A direction of variance λ has the variance λ/(λ + 1) in y: directions far above the
-    mean become equal, and those far below it, which may be noise, stay small. The map is symmetric
-    before the last step, so that feature d stays the one most like z_d (ZCA). Gradient descent
+    mean 1. Before the last step a direction of variance λ has the variance λ/(λ + 1): directions
+    far above the mean become equal, and those far below it, which may be noise, stay small. The map
+    is symmetric until then, so that feature d stays the one most like z_d (ZCA). Gradient descent
     then fits weak directions as soon as strong ones, as the closed formula of a ridge regression
     does (docs/spikes.md).
 
@@ -98,7 +99,7 @@ def whitening(features_MD: np.ndarray, rows: np.ndarray) -> Scale:
     scale = measure(features_MD, rows)
     covariance_DD = np.zeros((features_MD.shape[1],) * 2)
     for chunk in _chunks(rows):
-        z_MD = (features_MD[chunk] - scale.mean_D) / scale.deviation_D
+        z_MD = scale.exact(features_MD[chunk])
         covariance_DD += z_MD.T @ z_MD / len(rows)
     variance_K, vectors_DK = np.linalg.eigh(covariance_DD)
     kept_K = np.maximum(variance_K, 0)

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from mdft.data.dataset import EVENT_UNIT, ClipSet
 from mdft.data.feature_bins import feature_bins
-from mdft.data.scale import measure, whitening
+from mdft.data.scale import Scale, measure, whitening
 
 
 def standardised(clips: ClipSet) -> ClipSet:
     """The same clips, standardised: batches have mean 0 and deviation 1 over stage-1 training."""
-    rows, _ = clips.rows(clips.splits["stage_1_train"])
-    scales = {"audio": measure(clips.audio_MD, rows), "visual": measure(clips.visual_MD, rows)}
-    return replace(clips, scales=scales)
+    return _scaled(clips, measure)
 
 
 def whitened(clips: ClipSet) -> ClipSet:
     """The same clips, whitened: :func:`mdft.data.scale.whitening` over stage-1 training."""
+    return _scaled(clips, whitening)
+
+
+def _scaled(clips: ClipSet, found: Callable[[np.ndarray, np.ndarray], Scale]) -> ClipSet:
     rows, _ = clips.rows(clips.splits["stage_1_train"])
-    scales = {"audio": whitening(clips.audio_MD, rows), "visual": whitening(clips.visual_MD, rows)}
+    scales = {"audio": found(clips.audio_MD, rows), "visual": found(clips.visual_MD, rows)}
     return replace(clips, scales=scales)
 
 

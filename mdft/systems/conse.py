@@ -94,14 +94,14 @@ class ConSE(ClosedForm):
                 f"--model conse: needs features of --backbone {LIGHT}, found "
                 f"{features.get('backbone', 'features that record no backbone')}"
             )
-        checkpoint = found.checkpoint or None
-        config = FeatureConfig(**{**features, "checkpoint": checkpoint and Path(checkpoint)})
-        language = make_backbone(config).language
-        assert language is not None
         if any(scale.map_DD is not None for scale in clips.scales.values()):
             raise UserError(
                 "--model conse: reads features as its networks give them; leave --data.whiten out"
             )
+        checkpoint = found.checkpoint or None
+        config = FeatureConfig(**{**features, "checkpoint": checkpoint and Path(checkpoint)})
+        language = make_backbone(config).language
+        assert language is not None
         if found.words != language.name:
             raise UserError(
                 f"--model conse: needs the words of {language.name}, found {found.words}; leave "

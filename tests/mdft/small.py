@@ -60,6 +60,10 @@ def random_clips(seed: int = 0, *, ragged: bool = False) -> ClipSet:
     )
 
 
+#: Widths of :func:`random_clips` on the command line.
+FLAGS = f"--model.dim {D} --model.heads 4 --model.audio-features {D} --model.visual-features {D}"
+
+
 def small_model(**changes) -> ModelConfig:
     """A model of the widths of :func:`random_clips`."""
     widths = {"dim": D, "audio_features": D, "visual_features": D, "joint": 16, "heads": 4}

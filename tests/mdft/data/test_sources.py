@@ -15,9 +15,7 @@ from mdft.data.sources import SOURCES, Source, load_clips
 from mdft.errors import UserError
 from mdft.runs.folder import read_config
 from mdft.training.run import fit
-from tests.mdft.small import random_clips, small_config
-
-FLAGS = "--model.dim 32 --model.heads 4 --model.audio-features 32 --model.visual-features 32"
+from tests.mdft.small import FLAGS, random_clips, small_config
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
 from mdft.runs.preprocessing import preprocessing_of, read_preprocessing, write_preprocessing
 from mdft.systems.ridge import ridge
-from tests.mdft.small import random_clips
+from tests.mdft.small import FLAGS, random_clips
 
 pytestmark = pytest.mark.rounding
 
@@ -138,9 +138,8 @@ def test_the_option_whitens_what_the_system_sees(source: ClipSet):
 def test_a_run_whitens_a_clip_as_in_training(
     source: ClipSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    flags = "--model.dim 32 --model.heads 4 --model.audio-features 32 --model.visual-features 32"
     run = tmp_path / "run"
-    words = f"debug --data.source mine --data.whiten {flags} --epochs 1 --device cpu --out {run}"
+    words = f"debug --data.source mine --data.whiten {FLAGS} --epochs 1 --device cpu --out {run}"
     monkeypatch.setattr(sys, "argv", ["mdft.train", *words.split()])
     assert command.main() == 0
     context = read_preprocessing(run)
