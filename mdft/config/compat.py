@@ -27,6 +27,7 @@ ADDED = (
     "model.motion.weight_bits",
     "model.motion.value",
     "model.space",
+    "model.ridge",
     "loss.softmax",
     "loss.temperature",
 )

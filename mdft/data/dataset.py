@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -159,6 +159,12 @@ class ClipSet:
             mask_BT=torch.from_numpy(mask_BT),
             labels_B=torch.from_numpy(self.labels_N[indices]),
         )
+
+    def batches(self, indices: np.ndarray, size: int = 256) -> Iterator[Batch]:
+        """The clips at ``indices``, ``size`` at a time, padded to the longest of them all."""
+        longest = int(self.seconds_N[indices].max())
+        for start in range(0, len(indices), size):
+            yield self.batch(indices[start : start + size], longest)
 
     def standardised(self, modality: str, features_MD: np.ndarray) -> np.ndarray:
         """Standardise rows of ``audio`` or ``visual`` features, if that modality has a scale."""

@@ -22,7 +22,7 @@ from mdft.model.crm import CRM, FusionBlock, accumulate
 from mdft.model.layers import masked_mean
 from mdft.model.mdft import MDFT
 from mdft.model.motion import MotionMLP
-from mdft.systems.ridge import ridge
+from mdft.model.regression import ridge
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 #: Distances of words are multiplied by it, so that the steps of β are fine enough.

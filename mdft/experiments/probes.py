@@ -23,7 +23,7 @@ from mdft.data.order.classes import make_classes
 from mdft.data.scale import measure
 from mdft.experiments.gru import GruConfig, train
 from mdft.gzsl import Scores
-from mdft.systems.ridge import ridge
+from mdft.model.regression import ridge
 
 #: Attributes of a class, and their values.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {"object": OBJECTS, **ORDERS, "sound": SOUNDS}

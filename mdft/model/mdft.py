@@ -21,6 +21,7 @@ from mdft.model.dab import DiscrepancyAnalysis
 from mdft.model.layers import Encoder, Projection, Reconstruction, Unit, masked_mean
 from mdft.model.motion import MotionBranch, MotionMLP
 from mdft.model.readout import READOUTS
+from mdft.model.regression import Regression
 from mdft.model.rjlu import RJLU
 from mdft.model.threshold import dynamic_threshold
 
@@ -47,13 +48,15 @@ class MotionInput:
 class Semantics:
     """Output of the contextual stream: encoded features and joint knowledge.
 
-    ``h_BTD`` is None in the ablation without RJLU.
+    ``h_BTD`` is None in the ablation without RJLU. ``r_BW`` is the word vector that the ridge
+    regression predicts, None without it.
     """
 
     a_BTD: Tensor
     v_BTD: Tensor
     S_BTD: Tensor
     h_BTD: Tensor | None
+    r_BW: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,15 @@ class MDFT(nn.Module):
             self.w_proj = Projection(config.words, D, E, config.dropout_words)
         else:
             drop = nn.Dropout(config.dropout_projection)
-            self.av_proj = nn.Sequential(drop, nn.Linear(D, E), Unit())
+            self.av_proj = nn.Sequential(drop, nn.Linear(D, E))
             self.w_proj = Unit()
+        self.sphere = nn.Identity() if config.space == "joint" else Unit()
+        self.regression = None
+        if config.ridge is not None:
+            width = config.audio_features + config.visual_features
+            self.regression = Regression(width, config.words, config.ridge)
+            for parameter in self.av_proj.parameters():
+                nn.init.zeros_(parameter)  # training starts with the regression alone
         self.reconstruct = Reconstruction(E, D, config.words, config.dropout_projection)
 
     def extra_repr(self) -> str:
@@ -155,9 +165,17 @@ class MDFT(nn.Module):
         a_BTD = self.audio_encoder(self._present("audio", batch.audio_BTD), batch.mask_BT)
         v_BTD = self.visual_encoder(self._present("visual", batch.visual_BTD), batch.mask_BT)
         if self.rjlu is None:
-            return Semantics(a_BTD, v_BTD, (a_BTD + v_BTD) / 2, None)
-        S_BTD, h_BTD = self.rjlu(a_BTD, v_BTD, batch.mask_BT)
-        return Semantics(a_BTD, v_BTD, S_BTD, h_BTD)
+            S_BTD, h_BTD = (a_BTD + v_BTD) / 2, None
+        else:
+            S_BTD, h_BTD = self.rjlu(a_BTD, v_BTD, batch.mask_BT)
+        r_BW = None if self.regression is None else self.regression(self.regressors(batch))
+        return Semantics(a_BTD, v_BTD, S_BTD, h_BTD, r_BW)
+
+    def regressors(self, batch: Batch) -> Tensor:
+        """Input of the ridge regression (B,F): the averaged features of both modalities."""
+        audio_BTD = self._present("audio", batch.audio_BTD)
+        visual_BTD = self._present("visual", batch.visual_BTD)
+        return masked_mean(torch.cat([audio_BTD, visual_BTD], -1), batch.mask_BT)
 
     def motion_inputs(self, batch: Batch) -> dict[str, MotionInput]:
         """The inputs of each pathway of the motion branch for a batch, eqs. (4) to (7)."""
@@ -182,7 +200,10 @@ class MDFT(nn.Module):
         F_av_BTD = self.crm(semantics.a_BTD, semantics.v_BTD, semantics.h_BTD, j, mask_BT)
         for readout in self.readouts:
             F_av_BTD = F_av_BTD + readout(layers, semantics.a_BTD, semantics.v_BTD, mask_BT)
-        return self.av_proj(masked_mean(F_av_BTD, mask_BT))
+        o_av_BE = self.av_proj(masked_mean(F_av_BTD, mask_BT))
+        if semantics.r_BW is not None:
+            o_av_BE = o_av_BE + semantics.r_BW
+        return self.sphere(o_av_BE)
 
     def embed_words(self, words_CW: Tensor) -> Tensor:
         """``O_w = W_proj(w)``, (C,E), for C classes; in the space of words it is ``w / ‖w‖``."""

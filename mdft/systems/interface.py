@@ -131,6 +131,14 @@ class System(nn.Module):
         """
         return {}
 
+    def fit(self, clips: ClipSet, stage: Stage) -> None:
+        """Fit what has a closed form, once before the first step; does nothing by default.
+
+        Args:
+            clips: the data set; clips of the stage's training split may be used.
+            stage: the stage that begins.
+        """
+
     def prepare(self, clips: ClipSet, stage: Stage, epoch: int) -> None:
         """A second phase of training, after every epoch and before scoring; empty by default.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
+
 from mdft.config.model import LossConfig, ModelConfig
-from mdft.data.dataset import Batch
+from mdft.data.dataset import Batch, ClipSet
+from mdft.data.stages import Stage
 from mdft.distributed.joint_layers import join_rows
 from mdft.distributed.world import gather, joint_mean
 from mdft.model.health import firing_rates
@@ -45,6 +48,15 @@ class MDFTSystem(MDFT, System):
             self.loss_config,
         )
         return Loss(terms, Spikes(output.spikes, mask_BT))
+
+    def fit(self, clips: ClipSet, stage: Stage) -> None:
+        """Fit the ridge regression of ``model.ridge`` to the training split of a stage."""
+        if self.regression is None:
+            return
+        indices, device = clips.splits[stage.train], self.regression.map_FW.device
+        x_NF = torch.cat([self.regressors(b.to(device)) for b in clips.batches(indices)])
+        words_NW = clips.words_CW[clips.labels_N[indices]]
+        self.regression.fit(x_NF.numpy(force=True), words_NW)
 
     def share(self) -> None:
         """Make batch norm and dropout span the clips of all processes.

@@ -15,46 +15,13 @@ from mdft.data.dataset import Batch, ClipSet
 from mdft.data.feature_bins import CHANNELS
 from mdft.data.stages import Stage
 from mdft.model.layers import masked_mean
+from mdft.model.regression import ridge
 from mdft.systems.blocks import concatenated
 from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint, summed
 
 #: Strengths of the penalty, one per epoch: with them the protocol's choice of an epoch on the
 #: validation classes chooses the strength.
 STRENGTHS = tuple(10.0 ** (k / 2) for k in range(-8, 9))
-_READ = 256  # clips read at a time
-
-
-def ridge(
-    x_NF: np.ndarray, y_NW: np.ndarray, strength: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``argmin_A ‖(X − x̄) A − (Y − ȳ)‖² + λ ‖A‖²`` in float64.
-
-    λ is ``strength`` times the mean diagonal of ``XᵀX``, X centred. The smaller of two equivalent
-    systems is solved: ``A = (XᵀX + λI)⁻¹ XᵀY = Xᵀ (XXᵀ + λI)⁻¹ Y``.
-
-    Args:
-        x_NF: inputs.
-        y_NW: targets.
-        strength: relative strength, above 0.
-
-    Returns:
-        A (F, W), x̄ (F,) and ȳ (W,).
-
-    Example:
-        >>> A, x, y = ridge(np.array([[0.0], [1.0], [2.0]]), np.array([[1.0], [3.0], [5.0]]), 1e-9)
-        >>> [round(v.item(), 6) for v in (A, x, y)]
-        [2.0, 1.0, 3.0]
-    """
-    x_NF, y_NW = x_NF.astype(np.float64), y_NW.astype(np.float64)
-    mean_F, mean_W = x_NF.mean(0), y_NW.mean(0)
-    x_NF, y_NW = x_NF - mean_F, y_NW - mean_W
-    n, features = x_NF.shape
-    penalty = strength * max(float(np.square(x_NF).sum()) / features, 1e-12)
-    if n < features:
-        dual_NN = x_NF @ x_NF.T + penalty * np.eye(n)
-        return x_NF.T @ np.linalg.solve(dual_NN, y_NW), mean_F, mean_W
-    normal_FF = x_NF.T @ x_NF + penalty * np.eye(features)
-    return np.linalg.solve(normal_FF, x_NF.T @ y_NW), mean_F, mean_W
 
 
 class ClosedForm(System):
@@ -74,12 +41,6 @@ class ClosedForm(System):
     def loss(self, batch: TrainingBatch) -> Loss:
         """0, since there is nothing to descend."""
         return summed({"none": 0 * self.unused})
-
-    def _read(self, clips: ClipSet, indices: np.ndarray) -> list[Batch]:
-        """Some clips in batches of one length, on the system's device."""
-        longest, starts = int(clips.seconds_N[indices].max()), range(0, len(indices), _READ)
-        parts = [indices[start : start + _READ] for start in starts]
-        return [clips.batch(part, longest).to(self.unused.device) for part in parts]
 
     def _keep(self, **arrays: np.ndarray) -> None:
         for name, array in arrays.items():
@@ -147,9 +108,9 @@ class Ridge(ClosedForm):
     def prepare(self, clips: ClipSet, stage: Stage, epoch: int) -> None:
         """Fit the regression with the strength of an epoch."""
         indices = clips.splits[stage.train]
-        x_NF = np.concatenate(
-            [self.inputs(b).numpy(force=True) for b in self._read(clips, indices)]
-        )
+        device = self.unused.device
+        parts = [self.inputs(b.to(device)).numpy(force=True) for b in clips.batches(indices)]
+        x_NF = np.concatenate(parts)
         words_NW = clips.words_CW[clips.labels_N[indices]]
         map_FW, mean_F, mean_W = ridge(x_NF, words_NW, strength_of(epoch))
         self._keep(map_FW=map_FW, mean_F=mean_F, mean_W=mean_W)
@@ -195,8 +156,10 @@ class ClassMeans(ClosedForm):
     def prepare(self, clips: ClipSet, stage: Stage, epoch: int) -> None:
         """Measure the means, and fit the regression with the strength of an epoch."""
         indices = clips.splits[stage.train]
-        parts = [concatenated(b).double().numpy(force=True) for b in self._read(clips, indices)]
-        x_NF, labels_N = np.concatenate(parts), clips.labels_N[indices]
+        device = self.unused.device
+        read = (concatenated(b.to(device)) for b in clips.batches(indices))
+        x_NF = np.concatenate([x_BF.double().numpy(force=True) for x_BF in read])
+        labels_N = clips.labels_N[indices]
         classes_C = np.unique(labels_N)
         means_CF = np.stack([x_NF[labels_N == c].mean(0) for c in classes_C])
         words_CW = clips.words_CW[classes_C].astype(np.float64)

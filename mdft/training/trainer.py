@@ -157,6 +157,7 @@ class Trainer:
             return
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
+            model.fit(self.clips, stage)
             model.calibrate(batches.whole())
         self.pending_warnings = [f"{stage.name}: {warning.message}" for warning in caught]
         for text in self.pending_warnings:

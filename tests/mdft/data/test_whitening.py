@@ -21,8 +21,8 @@ from mdft.data.sources import SOURCES, Source, load_clips
 from mdft.data.standardise import averaged_over_clips, standardised, whitened
 from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
+from mdft.model.regression import ridge
 from mdft.runs.preprocessing import preprocessing_of, read_preprocessing, write_preprocessing
-from mdft.systems.ridge import ridge
 from tests.mdft.small import FLAGS, random_clips
 
 pytestmark = pytest.mark.rounding

@@ -17,7 +17,7 @@ from mdft.experiments.gru import GruConfig, train
 from mdft.experiments.order import Command, main, table
 from mdft.experiments.probes import Clips, Found
 from mdft.gzsl import Scores
-from mdft.systems.ridge import ridge
+from mdft.model.regression import ridge
 
 pytestmark = pytest.mark.rounding
 

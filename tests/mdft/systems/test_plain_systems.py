@@ -15,8 +15,9 @@ from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES
 from mdft.data.standardise import with_events_as_features
 from mdft.errors import UserError
+from mdft.model.regression import ridge
 from mdft.systems.build import build
-from mdft.systems.ridge import STRENGTHS, ClassMeans, Ridge, ridge
+from mdft.systems.ridge import STRENGTHS, ClassMeans, Ridge
 from mdft.systems.sequence import positions
 from tests.mdft.small_baselines import system_config
 
