@@ -126,8 +126,6 @@ class MDFT(nn.Module):
         if config.ridge is not None:
             width = config.audio_features + config.visual_features
             self.regression = Regression(width, config.words, config.ridge)
-            for parameter in self.av_proj.parameters():
-                nn.init.zeros_(parameter)  # training starts with the regression alone
         self.reconstruct = Reconstruction(E, D, config.words, config.dropout_projection)
 
     def extra_repr(self) -> str:

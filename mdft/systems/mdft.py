@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from mdft.config.model import LossConfig, ModelConfig
 from mdft.data.dataset import Batch, ClipSet
@@ -50,13 +51,18 @@ class MDFTSystem(MDFT, System):
         return Loss(terms, Spikes(output.spikes, mask_BT))
 
     def fit(self, clips: ClipSet, stage: Stage) -> None:
-        """Fit the ridge regression of ``model.ridge`` to the training split of a stage."""
+        """Fit the ridge regression of ``model.ridge`` to the training split of a stage.
+
+        AV_proj becomes 0, so that training starts with the regression's prediction.
+        """
         if self.regression is None:
             return
         indices, device = clips.splits[stage.train], self.regression.map_FW.device
         x_NF = torch.cat([self.regressors(b.to(device)) for b in clips.batches(indices)])
         words_NW = clips.words_CW[clips.labels_N[indices]]
         self.regression.fit(x_NF.numpy(force=True), words_NW)
+        for parameter in self.av_proj.parameters():
+            nn.init.zeros_(parameter)
 
     def share(self) -> None:
         """Make batch norm and dropout span the clips of all processes.

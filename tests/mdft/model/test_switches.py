@@ -41,6 +41,7 @@ SWITCHES = {
     "per neuron": small_model(motion=switched(per_neuron=True)),
     "per neuron, fixed": small_model(motion=switched(per_neuron=True, threshold="fixed")),
     "space of words": small_model(motion=RATE, space="words"),
+    "ridge regression": small_model(motion=RATE, space="words", ridge=0.1),
     "linear value": small_model(motion=switched(value="linear")),
     "recurrent value": small_model(motion=switched(value="recurrent"), crm=False),
     "both values": small_model(motion=switched(value="both"), space="words"),
