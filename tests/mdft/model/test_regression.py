@@ -25,10 +25,11 @@ from tests.mdft.small import small_config, small_model
 STRENGTH = 0.05
 
 
-def config_of(modality: str = "both", **motion) -> TrainConfig:
-    model = small_model(space="words", ridge=STRENGTH, modality=modality)
-    motion_config = dataclasses.replace(MotionConfig(), **motion)
-    return small_config(model=dataclasses.replace(model, motion=motion_config))
+def config_of(modality: str = "both", motion: MotionConfig | None = None) -> TrainConfig:
+    motion = motion or MotionConfig()
+    return small_config(
+        model=small_model(space="words", ridge=STRENGTH, modality=modality, motion=motion)
+    )
 
 
 def averages(clips: ClipSet, indices: np.ndarray) -> np.ndarray:
@@ -58,10 +59,13 @@ def fitted(clips: ClipSet, config: TrainConfig, stage: Stage) -> MDFTSystem:
     return system.eval()
 
 
-@pytest.mark.parametrize("network", ["snn", "mlp", "none"])
-def test_training_starts_with_the_prediction_of_the_regression(ragged_clips: ClipSet, network: str):
-    motion = {"enabled": False} if network == "none" else {"network": network}
-    system = fitted(ragged_clips, config_of(**motion), STAGES[0])
+@pytest.mark.parametrize(
+    "motion", [MotionConfig(), MotionConfig(network="mlp"), MotionConfig(enabled=False)]
+)
+def test_training_starts_with_the_prediction_of_the_regression(
+    ragged_clips: ClipSet, motion: MotionConfig
+):
+    system = fitted(ragged_clips, config_of(motion=motion), STAGES[0])
     indices = ragged_clips.splits["val_unseen"]
     found_BE = system(ragged_clips.batch(indices, 5)).o_av_BE.numpy(force=True)
     np.testing.assert_allclose(found_BE, predicted(ragged_clips, STAGES[0], indices), atol=2e-6)
