@@ -76,6 +76,8 @@ of its second, and the visual features of its second beside the bin in events pe
 mdft, with the events in events/:
   python -m mdft.train {recipe} --data.source files --data.root OUT \\
     --data.features {features} --data.events pixel
+mdft on the features alone:
+  python -m mdft.train features --data.root OUT --data.features {features}
 A baseline, on the features alone, or on features and events:
   python -m mdft.train {recipe} --data.source files --data.root OUT \\
     --data.features {features} --data.events pixel \\
@@ -100,7 +102,9 @@ From a checkout of mdft, both stages and the test, on a CPU too:
 {features}: the mean audio and visual features of each clip.
 {wide}: the mean event bin, in events per pixel, beside the mean visual features.
 
-A baseline of mdft (mdft itself needs features over time: write --format tcaf):
+mdft on the averaged features, which nothing moves in (--format tcaf has features over time):
+  python -m mdft.train features --data.root OUT --data.features {features}
+A baseline:
   python -m mdft.train {recipe} --data.source files --data.root OUT \\
     --data.features {features} --data.events feature --model avca
   python -m mdft.train {recipe} --data.source files --data.root OUT \\

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mdft import seeds
 from mdft.cli import run_main
 from mdft.config import recipes
 from mdft.config.data import DataConfig
+from mdft.config.train import TrainConfig
 from mdft.data.sources import SOURCES
 from mdft.runs.load import clips_of
 from mdft.train import Command, main
@@ -25,10 +27,13 @@ from tests.mdft.data.layouts import write_small
 WIDTHS = ["--model.audio-features", "6", "--model.visual-features", "8"]
 
 
+@pytest.mark.parametrize("recipe", [recipes.ucf, recipes.features])
 @pytest.mark.parametrize("suffix", [".pkl", ".h5"])
-def test_a_recipe_trains_and_tests_on_feature_files(suffix: str, tmp_path: Path):
+def test_a_recipe_trains_and_tests_on_feature_files(
+    suffix: str, recipe: Callable[[], TrainConfig], tmp_path: Path
+):
     write_small(tmp_path / "own", suffix)
-    config = recipes.ucf()
+    config = recipe()
     config = replace(
         config,
         data=replace(config.data, root=tmp_path / "own", cache=tmp_path / "cache"),
@@ -58,7 +63,7 @@ def error_of(monkeypatch, capsys, *arguments: str, command=main) -> str:
 
 
 def test_a_missing_root_and_a_wrong_width_are_one_line(tmp_path: Path, monkeypatch, capsys):
-    for recipe in ("ucf", "vggsound", "activitynet"):
+    for recipe in ("ucf", "vggsound", "activitynet", "features"):
         assert "--data.root is missing" in error_of(monkeypatch, capsys, recipe)
     write_small(tmp_path / "own")
     flags = ["--data.root", str(tmp_path / "own"), "--data.cache", str(tmp_path / "cache")]
