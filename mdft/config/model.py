@@ -105,7 +105,7 @@ class ModelConfig:
     eq. (12); words: clips are mapped linearly into the space of the words, onto the unit sphere."""
     ridge: Positive | None = None
     """Strength of a ridge regression from the averaged features to the words, whose prediction is
-    added to the embedding before it is scaled to length 1; none: no regression."""
+    added to the embedding before it is scaled to length 1; None: no regression."""
     heads: Count = 8
     """Attention heads, each of width D / heads."""
     transformer_layers: Count = 1
@@ -123,7 +123,7 @@ class ModelConfig:
         """Raise a UserError that names the first field out of its range."""
         self.motion.check()
         words = self.ridge is None or self.space == "words"
-        require(words, "ridge", self.ridge, "none with space joint, or --model.space words")
+        require(words, "ridge", self.ridge, "--model.ridge None, or --model.space words")
         require(self.dim % self.heads == 0, "heads", self.heads, f"a divisor of dim, {self.dim}")
 
 

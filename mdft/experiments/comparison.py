@@ -97,6 +97,9 @@ class Comparison:
             self.data_seeds,
             f"1 with --data.source {self.config.data.source}, which is not rendered",
         )
+        named = not self.config.data.whiten or set(self.inputs) == {"whitened-features"}
+        expected = "off, by --data.no-whiten, or --compare-inputs whitened-features alone"
+        require(named, "--data.whiten", "on", expected)
 
     def tried(self, inputs: Compared, system: str) -> list[Trial]:
         """The trials of a system on some inputs."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,14 @@ def test_all_are_given_the_same_inputs():
         assert (found.data.inputs, found.data.events) == (inputs, "pixel")
         assert found.data.average and not with_inputs(config, "gru", inputs).data.average
         found.check()
+
+
+def test_inputs_that_are_not_called_whitened_are_not(tmp_path: Path):
+    plans = Comparison(RECIPES["features"](), ("features",), ["mdft"], 1, 1, 1, tmp_path)
+    with pytest.raises(UserError, match=r"--data\.whiten is 'on', expected off"):
+        plans.check()
+    replace(plans, inputs=("whitened-features",)).check()
+    replace(plans, config=changed(plans.config, {"data.whiten": False})).check()
 
 
 def finished(folder: Path, config, *, hm: float, val: float, seed: int = 0, **others) -> None:

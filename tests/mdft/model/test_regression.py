@@ -122,5 +122,7 @@ def test_the_prediction_is_in_float32_under_autocast():
 
 
 def test_a_regression_needs_the_space_of_words():
-    with pytest.raises(UserError, match=r"ridge is 0.05, expected none with space joint"):
+    with pytest.raises(
+        UserError, match=r"ridge is 0.05, expected --model.ridge None, or --model.space words"
+    ):
         small_model(ridge=STRENGTH).check()
