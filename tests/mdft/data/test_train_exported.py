@@ -54,8 +54,8 @@ def of_command(arguments: list[str]) -> TrainConfig:
     return config_of(parse(arguments, TrainConfig, "mdft.train")[1])
 
 
-#: Commands of README.txt: MDFT, a baseline on features, and one on features and events.
-MDFT, NARROW, WIDE = range(3)
+#: Commands of README.txt: MDFT, MDFT on features alone, a baseline on them, one with the events.
+MDFT, ALONE, NARROW, WIDE = range(4)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,19 @@ def test_each_command_has_the_scores_in_memory(
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
+def test_the_recipe_features_has_the_scores_in_memory(exported: Path, tmp_path: Path):
+    on_disk = replace(of_command(commands(exported / "tcaf")[ALONE]), epochs=2)
+    assert on_disk.model.ridge and on_disk.data.whiten
+    data = replace(of_command(["debug"]).data, events="feature", whiten=True)
+    in_memory = replace(on_disk, data=data)
+    assert results(on_disk, tmp_path / "disk") == results(in_memory, tmp_path / "memory")
+    weights = [tmp_path / run / "model.safetensors" for run in ("disk", "memory")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
 def test_means_differ_from_memory_in_their_standardisation_only(exported: Path):
     """A system of averaged features standardises seconds in memory, and means on disk."""
-    narrow, wide = (of_command(arguments) for arguments in commands(exported / "avca"))
+    _, narrow, wide = (of_command(arguments) for arguments in commands(exported / "avca"))
     for config, inputs in ((narrow, "features"), (wide, "features+events")):
         disk = load_clips(config.data)
         memory = load_clips(of_command(["debug", "--inputs", inputs]).data)
