@@ -171,9 +171,9 @@ class MDFT(nn.Module):
 
     def regressors(self, batch: Batch) -> Tensor:
         """Input of the ridge regression (B,F): the averaged features of both modalities."""
-        audio_BTD = self._present("audio", batch.audio_BTD)
-        visual_BTD = self._present("visual", batch.visual_BTD)
-        return masked_mean(torch.cat([audio_BTD, visual_BTD], -1), batch.mask_BT)
+        audio_BD = masked_mean(self._present("audio", batch.audio_BTD), batch.mask_BT)
+        visual_BD = masked_mean(self._present("visual", batch.visual_BTD), batch.mask_BT)
+        return torch.cat([audio_BD, visual_BD], -1)
 
     def motion_inputs(self, batch: Batch) -> dict[str, MotionInput]:
         """The inputs of each pathway of the motion branch for a batch, eqs. (4) to (7)."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mdft.config.baselines import Branches
-from mdft.data.dataset import Batch
+from mdft.data.dataset import Batch, ClipSet
 from mdft.model.layers import masked_mean
 from mdft.model.losses import distance
 from mdft.systems.interface import NO_SPIKES, Embedded, Spikes
@@ -35,6 +38,25 @@ def concatenated(batch: Batch, *, normalise: bool = False) -> Tensor:
     """
     x_BF = torch.cat(averaged(batch), dim=1)
     return F.normalize(x_BF) if normalise else x_BF
+
+
+def of_clips(
+    function: Callable[[Batch], Tensor],
+    clips: ClipSet,
+    indices: np.ndarray,
+    device: torch.device,
+) -> np.ndarray:
+    """A function of every clip, (N, …), which is computed in batches.
+
+    Args:
+        function: a batch → (B, …).
+        clips: the data set.
+        indices: the clips.
+        device: where the function's input is.
+    """
+    return np.concatenate(
+        [function(b.to(device)).numpy(force=True) for b in clips.batches(indices)]
+    )
 
 
 def triplet(anchor_BE: Tensor, positive_BE: Tensor, negative_BE: Tensor, margin: float) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from mdft.config.model import LossConfig, ModelConfig
@@ -13,6 +12,7 @@ from mdft.distributed.world import gather, joint_mean
 from mdft.model.health import firing_rates
 from mdft.model.losses import total_loss
 from mdft.model.mdft import MDFT, Output
+from mdft.systems.blocks import of_clips
 from mdft.systems.interface import Embedded, Loss, Spikes, System, TrainingBatch, joint
 
 
@@ -57,10 +57,9 @@ class MDFTSystem(MDFT, System):
         """
         if self.regression is None:
             return
-        indices, device = clips.splits[stage.train], self.regression.map_FW.device
-        x_NF = torch.cat([self.regressors(b.to(device)) for b in clips.batches(indices)])
-        words_NW = clips.words_CW[clips.labels_N[indices]]
-        self.regression.fit(x_NF.numpy(force=True), words_NW)
+        indices = clips.splits[stage.train]
+        x_NF = of_clips(self.regressors, clips, indices, self.regression.map_FW.device)
+        self.regression.fit(x_NF, clips.words_CW[clips.labels_N[indices]])
         for parameter in self.av_proj.parameters():
             nn.init.zeros_(parameter)
 

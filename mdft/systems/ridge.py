@@ -16,7 +16,7 @@ from mdft.data.feature_bins import CHANNELS
 from mdft.data.stages import Stage
 from mdft.model.layers import masked_mean
 from mdft.model.regression import ridge
-from mdft.systems.blocks import concatenated
+from mdft.systems.blocks import concatenated, of_clips
 from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint, summed
 
 #: Strengths of the penalty, one per epoch: with them the protocol's choice of an epoch on the
@@ -108,9 +108,7 @@ class Ridge(ClosedForm):
     def prepare(self, clips: ClipSet, stage: Stage, epoch: int) -> None:
         """Fit the regression with the strength of an epoch."""
         indices = clips.splits[stage.train]
-        device = self.unused.device
-        parts = [self.inputs(b.to(device)).numpy(force=True) for b in clips.batches(indices)]
-        x_NF = np.concatenate(parts)
+        x_NF = of_clips(self.inputs, clips, indices, self.unused.device)
         words_NW = clips.words_CW[clips.labels_N[indices]]
         map_FW, mean_F, mean_W = ridge(x_NF, words_NW, strength_of(epoch))
         self._keep(map_FW=map_FW, mean_F=mean_F, mean_W=mean_W)
@@ -156,9 +154,7 @@ class ClassMeans(ClosedForm):
     def prepare(self, clips: ClipSet, stage: Stage, epoch: int) -> None:
         """Measure the means, and fit the regression with the strength of an epoch."""
         indices = clips.splits[stage.train]
-        device = self.unused.device
-        read = (concatenated(b.to(device)) for b in clips.batches(indices))
-        x_NF = np.concatenate([x_BF.double().numpy(force=True) for x_BF in read])
+        x_NF = of_clips(concatenated, clips, indices, self.unused.device).astype(np.float64)
         labels_N = clips.labels_N[indices]
         classes_C = np.unique(labels_N)
         means_CF = np.stack([x_NF[labels_N == c].mean(0) for c in classes_C])
