@@ -44,7 +44,7 @@ release:
 	@$(MAKE) demo RUN=runs/released SAMPLES=4
 	@$(PYTHON) -m export.release runs/released mdft/released
 
-# One call for both reports; what is finished is not run again.
+# One call for both reports; a run that is in their .csv files is not repeated.
 results: setup
 	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
 	    --out runs/compare/embedded --table docs/results.md

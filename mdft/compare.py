@@ -21,8 +21,9 @@ class Command(TrainConfig):
     """Train and test MDFT and all baselines on the same clips and inputs, with several seeds.
 
     Writes a folder OUT/INPUTS-SYSTEM-dataD/seedK per run, OUT/tuned.json with the chosen
-    hyperparameters, and a report with a figure. Prints an estimate of its time first. Repeat the
-    command to resume it. Accepts the flags of mdft.train.
+    hyperparameters, and a report with a figure and a line of a .csv file for every finished run.
+    Prints an estimate of its time first. Repeat the command to resume it: a run that is in the .csv
+    file or in its folder is not repeated. Accepts the flags of mdft.train.
     """
 
     system: tyro.conf.Suppress[SystemName] = "mdft"
@@ -46,8 +47,9 @@ class Command(TrainConfig):
     """Names of the systems to run; default: all. The report contains every finished run."""
     out: Path = Path("runs/compare")
     """Folder that the runs are written to."""
-    table: Path = Path("docs/results.md")
-    """The report to write; its figure goes to the same path with the ending .svg."""
+    table: Path | None = None
+    """The report to write; default: OUT/results.md. Its figure and its runs go to the same path
+    with the endings .svg and .csv."""
 
 
 def main() -> int:
@@ -58,11 +60,13 @@ def main() -> int:
 
     from mdft.experiments.compare_report import KEYS, Entry
     from mdft.experiments.comparison import Comparison, chosen_systems, write_comparison
+    from mdft.experiments.record import Record
     from mdft.experiments.report import facts, read_texts
     from mdft.experiments.spread import spread_table
     from mdft.experiments.sweep import Outcome, report_failures
     from mdft.systems.build import TITLES
 
+    table = command.table or command.out / "results.md"
     comparison = Comparison(
         config=config_of(command),
         inputs=command.compare_inputs,
@@ -71,9 +75,10 @@ def main() -> int:
         data_seeds=command.data_seeds,
         seeds=command.seeds,
         out=command.out,
+        record=Record(table.with_suffix(".csv")),
     )
     comparison.check()
-    texts = read_texts(command.table, KEYS)  # refuse a damaged report before hours of training
+    texts = read_texts(table, KEYS)  # refuse a damaged report before hours of training
     screen = Console(stderr=True)
     if hours := comparison.hours(command.jobs):
         screen.print(f"at most {hours:.1f} hours, if no run stops early", highlight=False)
@@ -85,15 +90,16 @@ def main() -> int:
     typed = shlex.join(["python", "-m", "mdft.compare", *sys.argv[1:]])
     runs = [r for entries in blocks.values() for entry in entries.values() for r in entry.results]
     measured = facts(typed, recipe, range(command.seeds), command.jobs, runs)
+    measured["machine"] = "; ".join(sorted({run.machine for run in runs})) or measured["machine"]
     measured["data seeds"] = ", ".join(map(str, range(command.data_seeds)))
     measured["epochs"] = f"at most {command.epochs}, patience {command.patience or 'unlimited'}"
     measured["steps of stages 1 and 2"] = f"at most {comparison.most_steps()}"
     measured["trials of each system"] = str(command.tune)
-    write_comparison(command.table, blocks, texts, measured)
+    write_comparison(table, blocks, texts, measured)
     for inputs, entries in blocks.items():
         rows = {TITLES[name]: entries[name].results for name in comparison.systems}
         Console().print(spread_table(rows, inputs))
-    Console().print(f"report {command.table}")
+    Console().print(f"report {table}")
     # A failed first trial may also be the first final run: print each line once.
     return report_failures(Outcome({}, list(dict.fromkeys([*tuned.failures, *outcome.failures]))))
 

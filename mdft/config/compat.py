@@ -69,3 +69,28 @@ def _with(found: Any, names: Sequence[str], defaults: dict[str, Any]) -> Any:
         return found
     value = _with(found[first], rest, defaults[first]) if rest else defaults[first]
     return found if first in found and not rest else {**found, first: value}
+
+
+def of_every_release(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the fields of ``ADDED`` that have their defaults.
+
+    A release that adds a field leaves it as it was, and :func:`completed` puts the fields back.
+
+    Args:
+        config: a configuration as a JSON value; not changed.
+        defaults: the JSON value of the default configuration.
+    """
+    for field in ADDED:
+        config = _without(config, field.split("."), defaults)
+    return config
+
+
+def _without(config: Any, names: Sequence[str], defaults: Any) -> Any:
+    first, *rest = names
+    if first not in config:  # left out with its parent
+        return config
+    if rest:
+        return {**config, first: _without(config[first], rest, defaults[first])}
+    if config[first] == defaults[first]:
+        return {name: value for name, value in config.items() if name != first}
+    return config

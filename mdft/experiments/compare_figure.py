@@ -13,8 +13,8 @@ from matplotlib.transforms import Bbox
 from mdft.config.data import Compared
 from mdft.experiments.compare_report import Entry
 from mdft.experiments.drawing import INK, OURS, plain, write_drawing
+from mdft.experiments.record import FinishedRun
 from mdft.experiments.spread import spread
-from mdft.runs.folder import Results
 from mdft.systems import build
 
 #: A system's title, its point, and its colour.
@@ -43,7 +43,7 @@ def write_comparison_figure(path: Path, blocks: Mapping[Compared, Mapping[str, E
     write_drawing(path, (5 * len(blocks) + 1, 4.5), draw)
 
 
-def _panel(axes: Axes, title: str, results: Mapping[str, Sequence[Results]]) -> list[Label]:
+def _panel(axes: Axes, title: str, results: Mapping[str, Sequence[FinishedRun]]) -> list[Label]:
     """Draw the points of a panel; return their labels."""
     labels: list[Label] = []
     for system, found in results.items():

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from mdft.config.data import Compared
 from mdft.experiments.compare_space import Choice
+from mdft.experiments.record import FinishedRun
 from mdft.experiments.report import facts_table, line, text_block, with_seeds
 from mdft.experiments.spread import SCORES, Spread, score_spreads, spread
-from mdft.runs.folder import Results
 from mdft.systems.build import OURS, TITLES
 
 #: Blocks of hand-written text that a rerun keeps.
@@ -53,18 +53,18 @@ class Entry:
     """One system of the comparison.
 
     Attributes:
-        runs: (data seed, training seed) → the results of a finished run.
+        runs: (data seed, training seed) → a finished run.
         parameters: number of trained parameters.
         choice: the chosen trial; None if none of its runs is finished.
     """
 
-    runs: Mapping[tuple[int, int], Results]
+    runs: Mapping[tuple[int, int], FinishedRun]
     parameters: int
     choice: Choice | None
 
     @property
-    def results(self) -> list[Results]:
-        """The results of all finished runs."""
+    def results(self) -> list[FinishedRun]:
+        """All finished runs."""
         return list(self.runs.values())
 
 

@@ -7,7 +7,6 @@ order for all systems.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from typing import Any
 from mdft.config.train import TrainConfig
 from mdft.errors import require
 from mdft.experiments.ablations import changed
-from mdft.experiments.sweep import Row, is_finished
-from mdft.experiments.worker import Job
-from mdft.runs.folder import METRICS
+from mdft.experiments.record import FinishedRun
+from mdft.experiments.sweep import Row
 from mdft.systems.build import OURS
 
 RATES = (3e-4, 1e-3, 3e-3)
@@ -95,24 +93,17 @@ def trials(config: TrainConfig, system: str, count: int) -> list[Trial]:
     return found[:count]
 
 
-def choose(tried: Sequence[Trial], jobs: Mapping[str, Job]) -> Choice | None:
+def choose(tried: Sequence[Trial], runs: Mapping[str, FinishedRun]) -> Choice | None:
     """The first trial with the best validation HM; None if none is finished.
 
     Args:
         tried: the result of :func:`trials`.
-        jobs: row → its run with seed 0.
+        runs: row → its finished run with seed 0.
     """
-    hms = [validation_hm(jobs[t.row.name]) for t in tried]
+    found = [runs.get(t.row.name) for t in tried]
+    hms = [run and run.validation_hm for run in found]
     finished = [hm for hm in hms if hm is not None]
     return Choice(tried[hms.index(max(finished))], hms) if finished else None
-
-
-def validation_hm(job: Job) -> float | None:
-    """The best validation HM of a run, which chose its epoch; None if the run is unfinished."""
-    if not is_finished(job):
-        return None
-    records = map(json.loads, (job.folder / METRICS).read_text().splitlines())
-    return max(record["val"]["hm"] for record in records if "val" in record)
 
 
 def choice_json(choice: Choice, tried: Sequence[Trial]) -> dict[str, Any]:

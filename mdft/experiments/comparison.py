@@ -22,9 +22,10 @@ from mdft.experiments.ablations import changed
 from mdft.experiments.compare_figure import write_comparison_figure
 from mdft.experiments.compare_report import Entry, comparison_report
 from mdft.experiments.compare_space import Choice, Trial, choice_json, choose, trials
-from mdft.experiments.sweep import PROCESSES, Outcome, Row, is_finished, plan, sweep
+from mdft.experiments.record import Record
+from mdft.experiments.sweep import PROCESSES, Outcome, Row, plan, sweep
+from mdft.experiments.worker import Job
 from mdft.files import write_atomic
-from mdft.runs.folder import read_results
 from mdft.systems.build import OURS, TITLES, build
 from mdft.training.run import fit
 
@@ -76,6 +77,7 @@ class Comparison:
         data_seeds: number of benchmarks, rendered with consecutive seeds.
         seeds: number of training seeds.
         out: folder of the runs.
+        record: the finished runs.
     """
 
     config: TrainConfig
@@ -85,6 +87,7 @@ class Comparison:
     data_seeds: int
     seeds: int
     out: Path
+    record: Record
 
     def check(self) -> None:
         """Raise a UserError if the comparison cannot be run."""
@@ -123,14 +126,14 @@ class Comparison:
     def choice(self, inputs: Compared, system: str) -> Choice | None:
         """The best trial of a system; None if none is finished."""
         tried = self.tried(inputs, system)
-        jobs = {job.row: job for job in plan([t.row for t in tried], (0,), self.out)}
-        return choose(tried, jobs)
+        jobs = plan([t.row for t in tried], (0,), self.out)
+        return choose(tried, {run.row: run for run in map(self.record.find, jobs) if run})
 
     def tune(self, at_once: int, console: Console, engine: str = PROCESSES) -> Outcome:
         """Run the trials, and write ``tuned.json``; arguments of :func:`sweep`."""
         rows = [t.row for i, name in self._all() for t in self.tried(i, name)]
         jobs = plan(rows, (0,), self.out)
-        outcome = sweep(jobs, self.out, at_once=at_once, console=console, engine=engine)
+        outcome = self._sweep(jobs, at_once, console, engine)
         content: dict[str, dict[str, object]] = {}
         for inputs, name in self._all():
             if choice := self.choice(inputs, name):
@@ -146,7 +149,23 @@ class Comparison:
         if not rows:
             return Outcome({}, [])
         jobs = plan(rows, range(self.seeds), self.out)
-        return sweep(jobs, self.out, at_once=at_once, console=console, engine=engine)
+        return self._sweep(jobs, at_once, console, engine)
+
+    def _sweep(self, jobs: Sequence[Job], at_once: int, console: Console, engine: str) -> Outcome:
+        """Run the jobs that the record lacks; record what is finished, if interrupted too."""
+        waiting = [job for job in jobs if not self.record.find(job)]
+        try:
+            return sweep(waiting, self.out, at_once=at_once, console=console, engine=engine)
+        finally:
+            self.record.keep(
+                job for i in self.inputs for name in TITLES for job in self.jobs(i, name)
+            )
+
+    def jobs(self, inputs: Compared, system: str) -> list[Job]:
+        """All runs of a system on some inputs: the trials, then those of the chosen one."""
+        tried = plan([t.row for t in self.tried(inputs, system)], (0,), self.out)
+        final = plan(self.rows(inputs, system), range(self.seeds), self.out)
+        return list(dict.fromkeys([*tried, *final]))
 
     def entries(self, inputs: Compared) -> dict[str, Entry]:
         """System → its finished runs on some inputs, and its number of trained parameters."""
@@ -155,8 +174,8 @@ class Comparison:
             choice, runs = self.choice(inputs, name), {}
             for data_seed, row in enumerate(self.rows(inputs, name)):
                 for job in plan([row], range(self.seeds), self.out):
-                    if is_finished(job):
-                        runs[data_seed, job.config.seed] = read_results(job.folder)
+                    if run := self.record.find(job):
+                        runs[data_seed, run.seed] = run
             config = (choice.trial if choice else self.tried(inputs, name)[0]).row.config
             system = build(config)
             count = sum(p.numel() for p in system.parameters()) if system.descends else 0
@@ -170,13 +189,11 @@ class Comparison:
         """
         seconds = 0.0
         for inputs, name in self._all():
-            tried = [t.row for t in self.tried(inputs, name)]
-            others = self.data_seeds * self.seeds - 1
-            jobs = plan(tried, (0,), self.out)
-            final = plan(self.rows(inputs, name), range(self.seeds), self.out)
-            left = sum(not is_finished(job) for job in (*jobs, *final)) + (0 if final else others)
+            left = sum(not self.record.find(job) for job in self.jobs(inputs, name))
+            if self.choice(inputs, name) is None:  # its final runs are not known yet
+                left += self.data_seeds * self.seeds - 1
             if left:
-                seconds += left * _seconds(tried[0].config)
+                seconds += left * _seconds(self.tried(inputs, name)[0].row.config)
         return seconds / at_once / 3600
 
     def most_steps(self) -> str:

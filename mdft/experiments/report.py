@@ -14,7 +14,7 @@ import torch
 from mdft.errors import UserError
 from mdft.experiments.ablations import COMPARISONS, FULL, Ablation, Comparison
 from mdft.experiments.figure import write_figure
-from mdft.experiments.spread import SCORES, Spread, rate_spreads, score_spreads, spread
+from mdft.experiments.spread import SCORES, Scored, Spread, rate_spreads, score_spreads, spread
 from mdft.files import write_atomic
 from mdft.runs.folder import Results
 
@@ -116,7 +116,7 @@ def write_report(
 
 
 def facts(
-    command: str, recipe: str, seeds: Sequence[int], at_once: int, results: Sequence[Results]
+    command: str, recipe: str, seeds: Sequence[int], at_once: int, results: Sequence[Scored]
 ) -> dict[str, str]:
     """The conditions of a measurement, as rows of a table.
 

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from rich.table import Table
 
@@ -13,6 +14,40 @@ from mdft.runs.folder import Results
 
 #: Field of ``Results`` → its name in the paper.
 SCORES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
+
+
+class Scored(Protocol):
+    """What reports need of a finished run; scores are fractions."""
+
+    @property
+    def seen(self) -> float:
+        """S."""
+        ...
+
+    @property
+    def unseen(self) -> float:
+        """U."""
+        ...
+
+    @property
+    def hm(self) -> float:
+        """HM."""
+        ...
+
+    @property
+    def zsl(self) -> float:
+        """ZSL."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The training seed."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of training."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +84,7 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(mean, std, len(numbers))
 
 
-def score_spreads(results: Sequence[Results]) -> dict[str, Spread]:
+def score_spreads(results: Sequence[Scored]) -> dict[str, Spread]:
     """Spread of ``seen``, ``unseen``, ``hm`` and ``zsl`` over runs."""
     return {name: spread(getattr(r, name) for r in results) for name in SCORES}
 
@@ -60,7 +95,7 @@ def rate_spreads(results: Sequence[Results]) -> dict[str, Spread]:
     return {name: spread(r.firing_rates[name] for r in results) for name in names}
 
 
-def spread_table(rows: Mapping[str, Sequence[Results]], title: str) -> Table:
+def spread_table(rows: Mapping[str, Sequence[Scored]], title: str) -> Table:
     """S, U, HM and ZSL of every row, in per cent, for a terminal.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from mdft.config.train import ComputeConfig, TrainConfig
+from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.data.sources import load_clips
 from mdft.distributed import reproducible
@@ -21,6 +21,7 @@ from mdft.distributed.world import after_first, world
 from mdft.errors import UserError, require
 from mdft.inference.classifier import Classifier, load
 from mdft.runs.folder import MODEL, STATE, Results, read_config
+from mdft.runs.settings import result_depends_on
 from mdft.systems.build import OURS
 from mdft.training.board import Board
 from mdft.training.protocol import Progress
@@ -172,20 +173,13 @@ def check_same(out: Path, config: TrainConfig) -> None:
     Raises:
         UserError: its configuration differs.
     """
-    before, now = (_result_depends_on(c) for c in (read_config(out), config))
+    before, now = (result_depends_on(c) for c in (read_config(out), config))
     changed = [f.name for f in fields(now) if getattr(now, f.name) != getattr(before, f.name)]
     if changed:
         raise UserError(
             f"{out}: the run there was made with another {', '.join(changed)}; "
             "repeat its flags or name another --out"
         )
-
-
-def _result_depends_on(config: TrainConfig) -> TrainConfig:
-    """The configuration with default device, compute and cache, which a resumed run may change."""
-    data = replace(config.data, cache=None)
-    compute = ComputeConfig(reproducible=config.compute.reproducible)
-    return replace(config, device="auto", compute=compute, data=data)
 
 
 def check_processes(config: TrainConfig) -> None:

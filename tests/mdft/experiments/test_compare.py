@@ -1,11 +1,13 @@
 """The comparison: the same budget for all, the choice by validation, the report by hand."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from mdft import compare
 from mdft.config.recipes import RECIPES, debug
@@ -14,7 +16,8 @@ from mdft.experiments.ablations import changed
 from mdft.experiments.compare_report import KEYS
 from mdft.experiments.compare_space import CHOICES, MOST, trials
 from mdft.experiments.comparison import Comparison, chosen_systems, with_inputs
-from mdft.experiments.report import read_texts
+from mdft.experiments.record import Record
+from mdft.experiments.report import machine, read_texts
 from mdft.experiments.sweep import Outcome
 from mdft.runs.folder import read_results
 from mdft.systems.build import BASELINES, TITLES
@@ -68,7 +71,8 @@ def test_all_are_given_the_same_inputs():
 
 
 def test_inputs_that_are_not_called_whitened_are_not(tmp_path: Path):
-    plans = Comparison(RECIPES["features"](), ("features",), ["mdft"], 1, 1, 1, tmp_path)
+    record = Record(tmp_path / "results.csv")
+    plans = Comparison(RECIPES["features"](), ("features",), ["mdft"], 1, 1, 1, tmp_path, record)
     with pytest.raises(UserError, match=r"--data\.whiten is 'on', expected off"):
         plans.check()
     replace(plans, inputs=("whitened-features",)).check()
@@ -85,7 +89,8 @@ def finished(folder: Path, config, *, hm: float, val: float, seed: int = 0, **ot
 
 
 def comparison(out: Path) -> Comparison:
-    return Comparison(debug(), ("features",), ("sje", "mdft"), 3, 2, 2, out)
+    record = Record(out.parent / "docs" / "results.csv")
+    return Comparison(debug(), ("features",), ("sje", "mdft"), 3, 2, 2, out, record)
 
 
 @pytest.fixture
@@ -112,17 +117,24 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, table: str | None = "docs/results.md"
+) -> str:
     """``mdft.compare`` over what is finished; the report."""
-    table = folder / "docs" / "results.md"
     flags = ["--seeds", "2", "--data-seeds", "2", "--tune", "3", "--only", "sje"]
-    flags += ["--compare-inputs", "features", "--table", str(table)]
+    flags += ["--compare-inputs", "features"]
+    flags += ["--table", str(folder / table)] if table else []
     arguments = ["compare", "debug", *flags, "--out", str(folder / "runs")]
     monkeypatch.setattr(sys, "argv", arguments)
     monkeypatch.setattr(Comparison, "hours", lambda self, at_once: 0.0)
-    monkeypatch.setattr("mdft.experiments.comparison.sweep", lambda *_, **__: Outcome({}, []))
+
+    def no_sweep(jobs, out: Path, **_) -> Outcome:
+        out.mkdir(exist_ok=True)
+        return Outcome({}, [])
+
+    monkeypatch.setattr("mdft.experiments.comparison.sweep", no_sweep)
     assert compare.main() == 0
-    return table.read_text()
+    return (folder / (table or "runs/results.md")).read_text()
 
 
 def cells(report: str, label: str, which: int = 0) -> list[str]:
@@ -164,6 +176,53 @@ def test_written_text_survives_and_the_same_numbers_give_the_same_files(
     assert run(folder, monkeypatch) == first.replace(marker, marker + "SJE wins S.\n")
     assert read_texts(table, KEYS)["summary"] == "SJE wins S.\n"
     assert table.with_suffix(".svg").read_bytes() == figure
+
+
+def test_recorded_runs_need_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """The report from the record alone, as on another machine; only missing runs are run."""
+    text = run(folder, monkeypatch)
+    shutil.rmtree(folder / "runs")
+    assert run(folder, monkeypatch) == text
+    waiting: list[str] = []
+    plans = comparison(folder / "runs")
+    monkeypatch.setattr(
+        "mdft.experiments.comparison.sweep",
+        lambda jobs, *_, **__: waiting.extend(map(str, jobs)) or Outcome({}, []),
+    )
+    plans.run(1, Console())
+    # In the order of the sweep: the runs with seed 1 that were never made.
+    assert waiting == [
+        "features-sje-trial1-data1 seed 1",
+        *(f"features-mdft-data{d} seed 1" for d in (0, 1)),
+    ]
+    table = folder / "docs" / "results.md"
+    table.with_suffix(".csv").write_text(
+        table.with_suffix(".csv").read_text().replace(machine(), "Another machine")
+    )
+    assert "| machine | Another machine |" in run(folder, monkeypatch)
+
+
+def test_runs_with_other_settings_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    run(folder, monkeypatch)
+    shutil.rmtree(folder / "runs")
+    plans = comparison(folder / "runs")
+    longer = replace(plans, config=replace(plans.config, epochs=plans.config.epochs + 1))
+    expected = (
+        r"results\.csv: features-sje-data0 seed 0 is there with the settings \w{16}, expected"
+    )
+    with pytest.raises(UserError, match=expected):
+        longer.choice("features", "sje")
+
+
+def test_the_report_is_written_beside_the_runs_unless_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    text = run(folder, monkeypatch, table=None)
+    assert text.startswith("# Results")
+    assert {p.name for p in (folder / "runs").glob("results.*")} == {
+        f"results.{ending}" for ending in ("csv", "md", "svg")
+    }
+    assert not (folder / "docs").exists()
 
 
 def test_a_failed_trial_is_no_choice(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,148 @@
+"""``results.csv``: every finished run of a comparison, which is not run again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from mdft.errors import UserError
+from mdft.experiments.report import machine
+from mdft.experiments.sweep import is_finished
+from mdft.experiments.worker import Job
+from mdft.files import write_atomic
+from mdft.runs.folder import METRICS, read_results
+from mdft.runs.settings import fingerprint
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A line of the file.
+
+    Attributes:
+        row: INPUTS-SYSTEM[-trialK]-dataD, the name of the row and of its folder.
+        seed: the training seed.
+        seen: S on the test clips, as a fraction.
+        unseen: U.
+        hm: HM.
+        zsl: ZSL.
+        validation_hm: the best HM on the validation classes, which chose the epoch.
+        beta: β, chosen on validation data.
+        epoch: epoch chosen in stage 1, counted from 0.
+        seconds: wall-clock time of training.
+        machine: processor and versions, of the machine that wrote the line.
+        settings: :func:`mdft.runs.settings.fingerprint` of the run.
+    """
+
+    row: str
+    seed: int
+    seen: float
+    unseen: float
+    hm: float
+    zsl: float
+    validation_hm: float
+    beta: float
+    epoch: int
+    seconds: float
+    machine: str
+    settings: str
+
+
+COLUMNS = tuple(f.name for f in fields(FinishedRun))
+_RUN = TypeAdapter(FinishedRun)
+
+
+class Record:
+    """The finished runs of a comparison: those of a file, and those in folders of this machine.
+
+    Args:
+        path: path of the file, which need not exist.
+
+    Raises:
+        UserError: the file is no record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._runs = {(run.row, run.seed): run for run in _read(path)}
+
+    def find(self, job: Job) -> FinishedRun | None:
+        """The finished run of a job, of the file or else of its folder; None if there is none.
+
+        Raises:
+            UserError: the run was made with other settings.
+        """
+        run = self._runs.get((job.row, job.config.seed))
+        if run is None:
+            return finished_run(job) if is_finished(job) else None
+        if run.settings != fingerprint(job.config):
+            raise UserError(
+                f"{self.path}: {job} is there with the settings {run.settings}, expected "
+                f"{fingerprint(job.config)}; repeat the flags it was made with, name another "
+                "--table, or remove its line"
+            )
+        return run
+
+    def keep(self, jobs: Iterable[Job]) -> None:
+        """Write the file, with the finished ones of these jobs added."""
+        for job in jobs:
+            if run := self.find(job):
+                self._runs[run.row, run.seed] = run
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(self._runs[key]) for key in sorted(self._runs))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.path, text.getvalue().encode())
+
+
+def finished_run(job: Job) -> FinishedRun:
+    """The line of a run whose folder is on this machine."""
+    results = read_results(job.folder)
+    return FinishedRun(
+        row=job.row,
+        seed=results.seed,
+        seen=results.seen,
+        unseen=results.unseen,
+        hm=results.hm,
+        zsl=results.zsl,
+        validation_hm=_validation_hm(job),
+        beta=results.beta,
+        epoch=results.epoch,
+        seconds=results.seconds,
+        machine=machine(),
+        settings=fingerprint(job.config),
+    )
+
+
+def _validation_hm(job: Job) -> float:
+    records = map(json.loads, (job.folder / METRICS).read_text().splitlines())
+    return max(record["val"]["hm"] for record in records if "val" in record)
+
+
+def _read(path: Path) -> list[FinishedRun]:
+    if not path.exists():
+        return []
+    reader = csv.DictReader(io.StringIO(path.read_text()))
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise UserError(
+            f"{path}: its columns are {', '.join(reader.fieldnames or ()) or 'none'}, expected "
+            f"{', '.join(COLUMNS)}; move it away or name another --table"
+        )
+    runs = []
+    for number, line in enumerate(reader, start=2):
+        try:
+            runs.append(_RUN.validate_python(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(
+                f"{path}: line {number}, {where}: {first['msg']}; remove the line, which repeats "
+                "its run"
+            ) from error
+    return runs

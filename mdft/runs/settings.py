@@ -1,0 +1,42 @@
+"""The settings that the result of a run depends on, and a short name for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+from pydantic import TypeAdapter
+
+from mdft.config.compat import lean, of_every_release
+from mdft.config.train import ComputeConfig, TrainConfig
+
+_CONFIG = TypeAdapter(TrainConfig)
+_DIGITS = 16
+
+
+def result_depends_on(config: TrainConfig) -> TrainConfig:
+    """The configuration with default device, compute and cache, which a resumed run may change."""
+    data = replace(config.data, cache=None)
+    compute = ComputeConfig(reproducible=config.compute.reproducible)
+    return replace(config, device="auto", compute=compute, data=data)
+
+
+def fingerprint(config: TrainConfig) -> str:
+    """16 hexadecimal digits that differ where a run's settings differ, its seed included.
+
+    They are the beginning of the SHA-256 of :func:`result_depends_on` as JSON, without the fields
+    that an earlier release did not have and that have their defaults: a release that adds a field
+    changes no fingerprint.
+
+    >>> from dataclasses import replace
+    >>> from mdft.config.recipes import debug
+    >>> fingerprint(debug()) == fingerprint(replace(debug(), device="cpu"))
+    True
+    >>> fingerprint(debug()) == fingerprint(replace(debug(), seed=1))
+    False
+    """
+    content = lean(_CONFIG.dump_python(result_depends_on(config), mode="json"))
+    content = of_every_release(content, _CONFIG.dump_python(TrainConfig(), mode="json"))
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

@@ -1,0 +1,67 @@
+"""The fingerprint of a run: equal where the results are, in this release and in later ones."""
+
+from dataclasses import replace
+
+import pytest
+
+from mdft.config import compat
+from mdft.config.recipes import RECIPES, debug
+from mdft.config.train import ComputeConfig, TrainConfig
+from mdft.experiments.ablations import changed
+from mdft.runs.settings import fingerprint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": "cpu"},
+        {"data.cache": "elsewhere"},
+        {"compute": ComputeConfig(feed="stream")},
+        {"baseline.avca.score": "both"},  # of a baseline that is not trained
+    ],
+)
+def test_what_changes_no_result_changes_no_fingerprint(change: dict):
+    assert fingerprint(changed(debug(), change)) == fingerprint(debug())
+
+
+def test_whatever_changes_the_result_changes_the_fingerprint():
+    configs = [recipe() for recipe in RECIPES.values()]
+    configs = [c for i, c in enumerate(configs) if c not in configs[:i]]
+    for field, value in {
+        "seed": 1,
+        "epochs": 3,
+        "system": "avca",
+        "model.ridge": 0.05,
+        "model.motion.weight_bits": 6,
+        "data.whiten": True,
+        "data.rendered.seed": 9,
+        "compute": ComputeConfig(reproducible=True),
+    }.items():
+        configs.append(changed(debug(), {field: value}))
+    assert len({fingerprint(c) for c in configs}) == len(configs)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_field_that_is_added_changes_no_fingerprint(recipe: str, monkeypatch: pytest.MonkeyPatch):
+    """A release before ``patience`` had its own list of fields, and wrote no ``patience``."""
+    config = replace(RECIPES[recipe](), patience=None)
+    now = fingerprint(config)
+    fields = {name: value for name, value in _json(config).items() if name != "patience"}
+    monkeypatch.setattr("mdft.runs.settings.lean", lambda content: fields)
+    monkeypatch.setattr(compat, "ADDED", tuple(f for f in compat.ADDED if f != "patience"))
+    assert fingerprint(config) == now
+
+
+def test_what_is_left_out_is_put_back():
+    defaults = _json(TrainConfig())
+    for recipe in RECIPES.values():
+        content = compat.lean(_json(recipe()))
+        short = compat.of_every_release(content, defaults)
+        assert len(short) < len(content)
+        assert compat.lean(compat.completed(short, defaults)) == content
+
+
+def _json(config: TrainConfig) -> dict:
+    from mdft.runs.settings import _CONFIG, result_depends_on
+
+    return compat.lean(_CONFIG.dump_python(result_depends_on(config), mode="json"))
