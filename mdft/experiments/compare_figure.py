@@ -8,17 +8,20 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from mdft.config.data import Compared
 from mdft.experiments.compare_report import Entry
-from mdft.experiments.drawing import INK, OURS, plain, write_drawing
+from mdft.experiments.drawing import INK, OTHER, OURS, plain, write_drawing
 from mdft.experiments.record import FinishedRun
 from mdft.experiments.spread import spread
 from mdft.systems import build
 
 #: A system's title, its point, and its colour.
 Label = tuple[str, tuple[float, float], str]
+#: Vertical distances of a label from its point to try, in points of 1/72 inch.
+_REACHES = (5, 18, 31, 44, 57, 70)
 
 
 def write_comparison_figure(path: Path, blocks: Mapping[Compared, Mapping[str, Entry]]) -> None:
@@ -63,23 +66,38 @@ def _panel(axes: Axes, title: str, results: Mapping[str, Sequence[FinishedRun]])
 
 
 def _write_labels(axes: Axes, labels: Sequence[Label]) -> None:
-    """Write a label beside each point, in the first of four corners where it overlaps nothing."""
+    """Write each label at the nearest place in the panel where it overlaps no point and no label.
+
+    A label that is not beside its point has a line to it.
+    """
     points = [axes.transData.transform(place) for _, place, _ in labels]
     taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in points]
-    for text, place, colour in labels:
-        for up, across in product((5, -5), (5, -5)):
-            label = axes.annotate(
-                text,
-                place,
-                (across, up),
-                textcoords="offset points",
-                color=colour,
-                ha="left" if across > 0 else "right",
-                va="bottom" if up > 0 else "top",
-            )
-            box = label.get_window_extent()
-            if not any(box.overlaps(other) for other in taken):
+    for label in labels:
+        for place in product(_REACHES, (1, -1), (5, -5)):
+            written = _write(axes, label, *place)
+            written.get_window_extent()  # moves the text to its place
+            box = Text.get_window_extent(written)  # without the line
+            inside = axes.bbox.x0 <= box.x0 and axes.bbox.y0 <= box.y0
+            if inside and not any(box.overlaps(other) for other in taken):
                 break
-            if (across, up) != (-5, -5):
-                label.remove()
+            written.remove()
+        else:
+            written = _write(axes, label, _REACHES[0], 1, 5)
+            box = written.get_window_extent()
         taken.append(box)
+
+
+def _write(axes: Axes, label: Label, reach: int, up: int, across: int) -> Annotation:
+    """Write a label above (``up`` 1) or below (−1) its point, to the right or to the left."""
+    text, place, colour = label
+    line = {"arrowstyle": "-", "color": OTHER, "shrinkA": 0, "shrinkB": 3, "linewidth": 0.8}
+    return axes.annotate(
+        text,
+        place,
+        (across, up * reach),
+        textcoords="offset points",
+        arrowprops=None if reach == _REACHES[0] else line,
+        color=colour,
+        ha="left" if across > 0 else "right",
+        va="bottom" if up > 0 else "top",
+    )

@@ -4,18 +4,23 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
 from rich.console import Console
 
 from mdft import compare
 from mdft.config.recipes import RECIPES, debug
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
+from mdft.experiments.compare_figure import _write_labels
 from mdft.experiments.compare_report import KEYS
 from mdft.experiments.compare_space import CHOICES, MOST, trials
 from mdft.experiments.comparison import Comparison, chosen_systems, with_inputs
+from mdft.experiments.drawing import INK
 from mdft.experiments.record import Record
 from mdft.experiments.report import machine, read_texts
 from mdft.experiments.sweep import Outcome
@@ -163,6 +168,25 @@ def test_the_report_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch):
     tuned = json.loads((folder / "runs" / "tuned.json").read_text())["features"]
     assert tuned["sje"]["chosen"] == 1
     assert [t["validation_hm"] for t in tuned["sje"]["trials"]] == [0.3, 0.5, 0.5]
+
+
+def test_no_label_of_the_figure_covers_another_or_a_point():
+    """Twelve systems at chance in a corner of the panel, and one far from them."""
+    figure = Figure(figsize=(5.5, 4.5), dpi=150)
+    axes = figure.subplots()
+    axes.set(xlim=(0, 30), ylim=(0, 100))
+    labels = [(title, (2.0 + i % 6, 5.0 + i // 6), INK) for i, title in enumerate(TITLES.values())]
+    labels[0] = (labels[0][0], (20.0, 90.0), INK)
+    figure.draw_without_rendering()
+    _write_labels(axes, labels)
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    points = [axes.transData.transform(place) for _, place, _ in labels]
+    assert [text.get_text() for text in axes.texts] == list(TITLES.values())
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    assert not any(box.contains(*point) for box in boxes for point in points)
+    lines = [isinstance(text, Annotation) and text.arrow_patch is not None for text in axes.texts]
+    assert not lines[0] and any(lines)
 
 
 def test_written_text_survives_and_the_same_numbers_give_the_same_files(
