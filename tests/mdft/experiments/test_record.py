@@ -1,6 +1,8 @@
 """The file of finished runs: what is read is what was written; damage is named."""
 
 import json
+import re
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -8,14 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdft.compare import Command
 from mdft.config.recipes import debug
 from mdft.config.train import TrainConfig
 from mdft.errors import UserError
+from mdft.experiments.comparison import Comparison
 from mdft.experiments.record import COLUMNS, Record
 from mdft.experiments.report import machine
 from mdft.experiments.worker import Job
 from mdft.runs.settings import fingerprint
+from mdft.systems.build import TITLES
+from mdft.training.command_line import config_of, parse
 from tests.mdft.runs_done import finish, results_of
+
+MAKEFILE = Path(__file__).parents[3] / "Makefile"
+COMMANDS = re.findall(r"-m mdft\.compare ((?:.|\\\n)*?--table \S+\.md)", MAKEFILE.read_text())
 
 
 def job_of(out: Path, row: str, seed: int, config: TrainConfig | None = None) -> Job:
@@ -95,3 +104,23 @@ def test_a_run_of_other_settings_is_not_taken_for_this_one(tmp_path: Path):
     other = job_of(elsewhere, "row", 0, replace(debug(), epochs=77))
     with pytest.raises(UserError, match=r"row seed 0 is there with the settings .* --table"):
         Record(path).find(other)
+
+
+@pytest.mark.parametrize("typed", COMMANDS)
+def test_make_results_goes_on_from_the_published_runs(typed: str):
+    """Each line is a run of the command, with today's settings of the recipe."""
+    flags = shlex.split(typed.replace("\\\n", " ").replace("$(SEEDS)", "5"))
+    _, command = parse(flags, Command, "mdft.compare")
+    assert command.table is not None
+    path = MAKEFILE.parent / command.table.with_suffix(".csv")
+    inputs, systems, none = command.compare_inputs, tuple(TITLES), Path("none")
+    record = Record(path)
+    found = Comparison(
+        config_of(command), inputs, systems, 1, command.data_seeds, command.seeds, none, record
+    )
+    runs = [record.find(job) for i in inputs for name in systems for job in found.jobs(i, name)]
+    assert sum(run is not None for run in runs) == len(path.read_text().splitlines()) - 1 > 100
+
+
+def test_both_reports_have_a_command():
+    assert len(COMMANDS) == 2
