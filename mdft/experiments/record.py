@@ -55,6 +55,7 @@ class FinishedRun:
 
 COLUMNS = tuple(f.name for f in fields(FinishedRun))
 _RUN = TypeAdapter(FinishedRun)
+_ELSEWHERE = "move it away or name another --table"
 
 
 class Record:
@@ -128,21 +129,25 @@ def _validation_hm(job: Job) -> float:
 def _read(path: Path) -> list[FinishedRun]:
     if not path.exists():
         return []
-    reader = csv.DictReader(io.StringIO(path.read_text()))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
+    reader = csv.DictReader(io.StringIO(path.read_text(errors="replace")))
+    try:
+        columns, lines = reader.fieldnames or (), list(reader)
+    except csv.Error as error:
+        raise UserError(f"{path}: not CSV ({error}); {_ELSEWHERE}") from error
+    if tuple(columns) != COLUMNS:
         raise UserError(
-            f"{path}: its columns are {', '.join(reader.fieldnames or ()) or 'none'}, expected "
-            f"{', '.join(COLUMNS)}; move it away or name another --table"
+            f"{path}: its columns are {', '.join(columns) or 'none'}, expected "
+            f"{', '.join(COLUMNS)}; {_ELSEWHERE}"
         )
     runs = []
-    for number, line in enumerate(reader, start=2):
+    for number, line in enumerate(lines, start=2):
         try:
             runs.append(_RUN.validate_python(line))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise UserError(
-                f"{path}: line {number}, {where}: {first['msg']}; remove the line, which repeats "
-                "its run"
+                f"{path}: line {number}, {where}: {first['msg']}; remove the line, and the next "
+                "call runs it again"
             ) from error
     return runs

@@ -226,6 +226,22 @@ def test_recorded_runs_need_no_folder(folder: Path, monkeypatch: pytest.MonkeyPa
     assert "| machine | Another machine |" in run(folder, monkeypatch)
 
 
+def test_an_interrupted_comparison_keeps_what_is_finished(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mdft.experiments.comparison.sweep", interrupted)
+    plans = comparison(folder / "runs")
+    with pytest.raises(KeyboardInterrupt):
+        plans.run(1, Console())
+    shutil.rmtree(folder / "runs")
+    again = comparison(folder / "runs")
+    assert again.choice("features", "sje") is not None
+    assert len(again.record.path.read_text().splitlines()) == 1 + 9
+
+
 def test_runs_with_other_settings_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):
     run(folder, monkeypatch)
     shutil.rmtree(folder / "runs")

@@ -84,6 +84,8 @@ def test_what_is_read_is_what_was_written(
     [
         (lambda text: text.replace("row,", "name,", 1), "its columns are name, seed.*expected row"),
         (lambda text: "", "its columns are none, expected row"),
+        (lambda text: "\0\1", "(not CSV|its columns are) .*--table"),
+        (lambda text: text.replace("row,0", "row,0,0,0,0,0"), "line 2, .*remove the line"),
         (lambda text: text.replace("0.5", "much"), "line 2, hm: .*number.*remove the line"),
         (lambda text: text[: text.index("0.5")], "line 2, .*remove the line"),
     ],
