@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from export.files import PARITY, graph_path
 from hardware.compare import LayerComparison
 from hardware.manifest import PROBE, sha256
-from mdft.errors import UserError
+from mdft.errors import UserError, first_problem
 from mdft.lif.grid import Arithmetic
 from mdft.model.mdft import PATHWAYS
 
@@ -149,9 +149,9 @@ def _read(path: Path, kind: type[Report]) -> Report:
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise UserError(f"{path}: field {where}: {first['msg']}; {_again(path)}") from error
+        where, problem = first_problem(error)
+        text = f"{path}: field {where or '(whole file)'}: {problem}; {_again(path)}"
+        raise UserError(text) from error
 
 
 def _check_same(path: Path, file: Path, expected: str | None) -> None:

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from export.files import Form, RConvention
 from hardware.graph.file import read_nir
 from hardware.manifest import MANIFEST, sha256
-from mdft.errors import UserError
+from mdft.errors import UserError, first_problem
 from mdft.lif.grid import Arithmetic
 
 FORMAT_VERSION = 1
@@ -171,9 +171,8 @@ def read_contract(folder: Path) -> Contract:
     try:
         contract = TypeAdapter(Contract).validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise UserError(f"{path}: field {where}: {first['msg']}; {AGAIN}") from error
+        where, problem = first_problem(error)
+        raise UserError(f"{path}: field {where or '(whole file)'}: {problem}; {AGAIN}") from error
     for field in ("equation", "comparison", "reset", "start", "latency", "units"):
         found, expected = getattr(contract, field), getattr(Contract, field)
         if found != expected:

@@ -11,7 +11,10 @@ import operator
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _MOST = 10**18  # sums of two fit in int64; in µs it is 30 000 years
 
@@ -31,6 +34,12 @@ def require(condition: bool, field: str, found: object, expected: str) -> None:
     """
     if not condition:
         raise UserError(f"{field} is {found!r}, expected {expected}")
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Dotted name of the first field that pydantic refused, empty for the whole value, and why."""
+    first = error.errors()[0]
+    return ".".join(map(str, first["loc"])), first["msg"]
 
 
 def whole(name: str, value: SupportsIndex, least: int = -_MOST) -> int:

@@ -6,16 +6,16 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from mdft.errors import UserError
+from mdft.errors import UserError, first_problem
 from mdft.experiments.report import machine
 from mdft.experiments.sweep import is_finished
 from mdft.experiments.worker import Job
-from mdft.files import write_atomic
+from mdft.files import csv_bytes, write_atomic
 from mdft.runs.folder import METRICS, read_results
 from mdft.runs.settings import fingerprint
 
@@ -94,12 +94,9 @@ class Record:
         for job in jobs:
             if run := self.find(job):
                 self._runs[run.row, run.seed] = run
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(self._runs[key]) for key in sorted(self._runs))
+        lines = [astuple(self._runs[key]) for key in sorted(self._runs)]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.path, text.getvalue().encode())
+        write_atomic(self.path, csv_bytes([COLUMNS, *lines]))
 
 
 def finished_run(job: Job) -> FinishedRun:
@@ -144,10 +141,9 @@ def _read(path: Path) -> list[FinishedRun]:
         try:
             runs.append(_RUN.validate_python(line))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            where, problem = first_problem(error)
             raise UserError(
-                f"{path}: line {number}, {where}: {first['msg']}; remove the line, and the next "
+                f"{path}: line {number}, {where}: {problem}; remove the line, and the next "
                 "call runs it again"
             ) from error
     return runs

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from hardware.graph.file import read_nir
 from mdft.config.recordings import FOLDER, RecognitionConfig
 from mdft.data.recordings.prepared import Prepared, prepare
-from mdft.errors import UserError
+from mdft.errors import UserError, first_problem
 from mdft.files import replacing, write_atomic
 from mdft.recognition.initial import initial_graph
 from mdft.recognition.layers import parse_layers
@@ -278,9 +278,8 @@ def _read_config(path: Path) -> RecognitionConfig:
         found.pop("kind", None)
         config = _CONFIG.validate_python(found)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "(whole file)"
-        raise UserError(f"{path}: field {where}: {first['msg']}") from error
+        where, problem = first_problem(error)
+        raise UserError(f"{path}: field {where or '(whole file)'}: {problem}") from error
     except (ValueError, AttributeError) as error:
         raise UserError(f"{path}: not JSON of a run ({error}), train again") from error
     config.check()

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mdft.config.compat import completed, lean
 from mdft.config.train import TrainConfig
-from mdft.errors import UserError
+from mdft.errors import UserError, first_problem
 from mdft.files import write_atomic
 
 CONFIG, MODEL, STATE = "config.json", "model.safetensors", "trainer.safetensors"
@@ -85,9 +85,14 @@ def run_folder(run: Path | str) -> Path:
     return folder
 
 
+def config_json(config: TrainConfig) -> dict[str, Any]:
+    """A configuration as a JSON value, with all baselines."""
+    return _CONFIG.dump_python(config, mode="json")
+
+
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Save a run's configuration, without the baselines that it does not use."""
-    content = json.dumps(lean(_CONFIG.dump_python(config, mode="json")), indent=2)
+    content = json.dumps(lean(config_json(config)), indent=2)
     write_atomic(folder / CONFIG, (content + "\n").encode())
 
 
@@ -109,10 +114,10 @@ def read_config(folder: Path) -> TrainConfig:
             f"{path}: a network for recordings (mdft.motion), expected a run of mdft.train; "
             "python -m export.to_nir tests it"
         )
-    found = completed(found, _CONFIG.dump_python(TrainConfig(), mode="json"))
+    found = completed(found, config_json(TrainConfig()))
     config = _validate(_CONFIG, json.dumps(found).encode(), path)
     # Otherwise missing fields would get today's defaults, and unknown fields would be dropped.
-    where = _first_difference(found, _CONFIG.dump_python(config, mode="json"))
+    where = _first_difference(found, config_json(config))
     if where:
         raise UserError(f"{path}: field {where} is missing, unknown or of another type")
     try:
@@ -126,9 +131,8 @@ def _validate(adapter: TypeAdapter[Any], content: bytes, path: Path) -> Any:
     try:
         return adapter.validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: field {where or '(whole file)'}: {first['msg']}") from error
+        where, problem = first_problem(error)
+        raise UserError(f"{path}: field {where or '(whole file)'}: {problem}") from error
 
 
 def _first_difference(found: Any, expected: Any, where: str = "") -> str:

@@ -6,12 +6,10 @@ import hashlib
 import json
 from dataclasses import replace
 
-from pydantic import TypeAdapter
-
 from mdft.config.compat import lean, of_every_release
 from mdft.config.train import ComputeConfig, TrainConfig
+from mdft.runs.folder import config_json
 
-_CONFIG = TypeAdapter(TrainConfig)
 _DIGITS = 16
 
 
@@ -36,7 +34,7 @@ def fingerprint(config: TrainConfig) -> str:
     >>> fingerprint(debug()) == fingerprint(replace(debug(), seed=1))
     False
     """
-    content = lean(_CONFIG.dump_python(result_depends_on(config), mode="json"))
-    content = of_every_release(content, _CONFIG.dump_python(TrainConfig(), mode="json"))
+    content = lean(config_json(result_depends_on(config)))
+    content = of_every_release(content, config_json(TrainConfig()))
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

@@ -12,7 +12,7 @@ from mdft.config.train import TrainConfig
 from mdft.data.cells import coarser
 from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES
-from mdft.errors import UserError, require
+from mdft.errors import UserError, first_problem, require
 from mdft.systems.build import input_widths
 
 
@@ -51,9 +51,8 @@ def progress_of(path: Path, saved: dict[str, Any]) -> Progress:
     try:
         return _PROGRESS.validate_python(saved)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "(all)"
-        raise UserError(f"{path}: field {where}: {first['msg']}; train again") from error
+        where, problem = first_problem(error)
+        raise UserError(f"{path}: field {where or '(all)'}: {problem}; train again") from error
 
 
 def resumed(path: Path, saved: dict[str, Any], start: Progress | None) -> Progress:

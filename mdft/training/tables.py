@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from mdft import gzsl
-from mdft.files import write_atomic
+from mdft.files import csv_bytes, write_atomic
 from mdft.training.evaluation import ScoredSplit
 
 PER_CLASS, CONFUSION = "per_class.csv", "confusion.csv"
@@ -47,12 +45,12 @@ def write_tables(folder: Path, split: ScoredSplit, names: Sequence[str], beta: f
         for c, (name, kind, counts) in enumerate(zip(candidates, kinds, counts_CC, strict=True))
     ]
     head = ("class", "kind", "clips", "gzsl_recall", "zsl_recall")
-    write_atomic(folder / PER_CLASS, _csv([head, *rows]))
+    write_atomic(folder / PER_CLASS, csv_bytes([head, *rows]))
     matrix = (
         (name, kind, *counts)
         for name, kind, counts in zip(candidates, kinds, counts_CC, strict=True)
     )
-    write_atomic(folder / CONFUSION, _csv([("class", "kind", *candidates), *matrix]))
+    write_atomic(folder / CONFUSION, csv_bytes([("class", "kind", *candidates), *matrix]))
 
 
 def kinds_table(split: ScoredSplit, beta: float) -> Table:
@@ -74,9 +72,3 @@ def kinds_table(split: ScoredSplit, beta: float) -> Table:
         share = 100 * counts[kind] / counts[kind].sum()
         table.add_row(f"{KINDS[kind]} classes", *(f"{value:.1f}" for value in share[::-1]))
     return table
-
-
-def _csv(rows: Iterable[Sequence[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()

@@ -8,7 +8,8 @@ from mdft.config import compat
 from mdft.config.recipes import RECIPES, debug
 from mdft.config.train import ComputeConfig, TrainConfig
 from mdft.experiments.ablations import changed
-from mdft.runs.settings import fingerprint
+from mdft.runs.folder import config_json
+from mdft.runs.settings import fingerprint, result_depends_on
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,4 @@ def test_what_is_left_out_is_put_back():
 
 
 def _json(config: TrainConfig) -> dict:
-    from mdft.runs.settings import _CONFIG, result_depends_on
-
-    return compat.lean(_CONFIG.dump_python(result_depends_on(config), mode="json"))
+    return compat.lean(config_json(result_depends_on(config)))
