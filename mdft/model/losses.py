@@ -52,8 +52,9 @@ def reconstruction_loss(reconstructed: Tensor, words: Tensor) -> Tensor:
 def class_loss(o_av_BE: Tensor, o_w_CE: Tensor, targets_B: Tensor, temperature: float) -> Tensor:
     """``−log softmax_y(−‖O_av − O_w,y‖² / 2τ)`` of the clip's class, mean over the batch.
 
-    On the unit sphere the logits are cosines divided by τ, up to a constant. It is not in the
-    paper, whose eq. (13) compares a clip with one other class at a time.
+    The logits are computed as ``(O_avᵀ O_w − ‖O_w‖² / 2) / τ``, which differs from the above by a
+    constant of the clip. The class loss is not in the paper, whose eq. (13) compares a clip with
+    one other class at a time.
 
     Args:
         o_av_BE: audio-visual embeddings.
@@ -61,8 +62,9 @@ def class_loss(o_av_BE: Tensor, o_w_CE: Tensor, targets_B: Tensor, temperature: 
         targets_B: row of each clip's class.
         temperature: τ.
     """
-    square_BC = torch.cdist(o_av_BE, o_w_CE).square()
-    return F.cross_entropy(-square_BC / (2 * temperature), targets_B)
+    # torch.cdist would take MKL's square root, which rounds differently on Intel and AMD.
+    logits_BC = o_av_BE @ o_w_CE.T - o_w_CE.square().sum(-1) / 2
+    return F.cross_entropy(logits_BC / temperature, targets_B)
 
 
 def rate_penalty(rates: Iterable[Tensor], limit: float) -> Tensor:

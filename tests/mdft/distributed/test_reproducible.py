@@ -10,18 +10,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mdft import machine
 from mdft.config import ComputeConfig
-from mdft.config.recipes import debug, folder
+from mdft.config.recipes import RECIPES, debug, folder
 from mdft.data.cache import cache_folder
+from mdft.data.dataset import ClipSet
 from mdft.distributed import reproducible
 from mdft.errors import UserError
 from mdft.runs.folder import write_config
 from mdft.training.run import check_same
+from mdft.training.trainer import Trainer
+from tests.mdft.small import D, small_config
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = ["debug", "--epochs", "1", "--model.dim", "128", "--model.heads", "2"]
+#: The model and the losses of ``make demo``, on the clips of ``debug``.
+SMALL = (
+    "debug --epochs 1 --model.dim 128 --model.heads 2 --model.space words "
+    "--model.motion.value both --loss.softmax 1"
+).split()
 #: Each of them changes the weights of a run without the flag.
 OTHERS = (
     {"OMP_NUM_THREADS": "1"},
@@ -52,6 +61,41 @@ def test_the_bytes_do_not_depend_on_the_environment(tmp_path: Path):
         for i, environment in enumerate(OTHERS)
     ]
     assert found[1:] == found[:1] * (len(OTHERS) - 1)
+
+
+class Roots(TorchDispatchMode):
+    """Names of the operations that take MKL's square root, in float32."""
+
+    def __init__(self):
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        square_root = name == "pow" and args[1] == 0.5
+        float32 = any(isinstance(x, torch.Tensor) and x.dtype == torch.float32 for x in args)
+        named = name in ("_cdist_forward", "_euclidean_dist", "sqrt", "sqrt_", "_foreach_sqrt_")
+        if float32 and (named or square_root):
+            self.found.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("root", [torch.sqrt, lambda x: x**0.5, lambda x: torch.cdist(x, x)])
+def test_a_square_root_of_mkl_is_found(root):
+    with Roots() as roots:
+        root(torch.ones(30, 3))
+    assert roots.found
+
+
+@pytest.mark.parametrize("recipe", ["embedded", "folder", "ucf", "ucf-clipclap"])
+def test_training_takes_no_square_root_of_mkl(recipe, clips: ClipSet, tmp_path: Path):
+    """Intel's and AMD's differ in the last bit, also with ``MKL_CBWR=COMPATIBLE``."""
+    config = RECIPES[recipe]()
+    widths = {"dim": D, "audio_features": D, "visual_features": D, "words": 300, "heads": 4}
+    config = small_config(model=replace(config.model, **widths), loss=config.loss)
+    with Roots() as roots:
+        Trainer(config, clips, tmp_path, lambda record: None).run()
+    assert not roots.found
 
 
 @pytest.mark.skipif(not reproducible.possible(), reason="no x86-64 Linux with AVX2 and FMA")
