@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,10 +28,10 @@ from tests.mdft.small import D, small_config
 
 ROOT = Path(__file__).resolve().parents[3]
 #: The model and the losses of ``make demo``, on the clips of ``debug``.
-SMALL = (
+SMALL = shlex.split(
     "debug --epochs 1 --model.dim 128 --model.heads 2 --model.space words "
     "--model.motion.value both --loss.softmax 1"
-).split()
+)
 #: Each of them changes the weights of a run without the flag.
 OTHERS = (
     {"OMP_NUM_THREADS": "1"},
