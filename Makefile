@@ -29,7 +29,7 @@ setup: .venv/.locked
 	    "if uv could not fetch Python 3.10, install it (pyenv install 3.10) and make again" >&2; \
 	    exit 1; }; }
 
-# The same scores on every AMD processor with AVX2; elsewhere they differ by some points.
+# The same scores on every x86-64 processor with AVX2; elsewhere they differ by some points.
 demo: setup
 	@OMP_NUM_THREADS=1 $(PYTHON) -m mdft.train --out $(RUN) --resume \
 	    $$($(PYTHON) -m mdft.distributed.reproducible)
