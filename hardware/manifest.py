@@ -17,9 +17,17 @@ def sha256(path: Path) -> str:
 
 
 def check_manifest(
-    graph: Path, probe: Path, pathway: str, digests: tuple[str, str], dt: float
+    graph: Path,
+    probe: Path,
+    pathway: str,
+    digests: tuple[str, str],
+    dt: float,
+    *,
+    inputs_only: bool = False,
 ) -> None:
     """Compare a graph and a probe with the manifest.json beside the graph, if there is one.
+
+    A probe that holds inputs alone is the user's own, and not compared.
 
     Args:
         graph: the .nir file.
@@ -27,6 +35,7 @@ def check_manifest(
         pathway: the pathway that the graph is run as.
         digests: the SHA-256 of graph and probe.
         dt: seconds per step that the graph is read with.
+        inputs_only: whether the probe holds no spikes and membranes.
 
     Raises:
         UserError: a file's SHA-256, or dt, is not that of the manifest.
@@ -36,21 +45,27 @@ def check_manifest(
         return
     try:
         manifest = json.loads(path.read_text())
-        known, name = manifest["sha256"], manifest["pathways"][pathway]["graph"]
-        expected = known[name], known[PROBE]
+        known = manifest["sha256"]
+        if inputs_only:
+            compared = [(graph, digests[0], known[graph.name], graph.name)]
+        else:
+            name = manifest["pathways"][pathway]["graph"]
+            compared = [
+                (graph, digests[0], known[name], f"{name} of pathway {pathway!r}"),
+                (probe, digests[1], known[PROBE], PROBE),
+            ]
     except (ValueError, KeyError, TypeError) as error:
+        entry = graph.name if inputs_only else f"graph and probe of pathway {pathway!r}"
         raise UserError(
-            f"{path}: no entry for graph and probe of pathway {pathway!r}; "
-            "run python -m export.to_nir again"
+            f"{path}: no entry for {entry}; run python -m export.to_nir again, or take the graph "
+            "to a folder of its own"
         ) from error
-    for file, found, wanted, called in (
-        (graph, digests[0], expected[0], f"{name} of pathway {pathway!r}"),
-        (probe, digests[1], expected[1], PROBE),
-    ):
+    for file, found, wanted, called in compared:
         if found != wanted:
             raise UserError(
                 f"{file}: its SHA-256 {found[:12]}… is not that of {called} in {path} "
-                f"({str(wanted)[:12]}…); give the files of one export"
+                f"({str(wanted)[:12]}…); give the files of one export, or take the graph to a folder "
+                "of its own"
             )
     if manifest.get("dt", dt) != dt:
         raise UserError(

@@ -46,6 +46,8 @@ def read_pair(
 ) -> Pair:
     """Read a .nir file and a probe.npz; check them with the manifest beside the graph, if any.
 
+    Of a probe with inputs only, which is the user's own, the manifest says nothing.
+
     Args:
         graph: a .nir file.
         probe: a probe.npz.
@@ -64,7 +66,8 @@ def read_pair(
     pathway = pathway_of(graph, probe, pathway)
     whole = read_probe(probe, pathway, network)
     digests = sha256(graph), sha256(probe)
-    check_manifest(graph, probe, pathway, digests, dt)
+    own = whole.source != "probe"
+    check_manifest(graph, probe, pathway, digests, dt, inputs_only=own)
     grids = input_grids(whole.inputs) | whole.grids
     part = whole if limit is None else first_samples(whole, limit)
     return Pair(pathway, network, part, grids, input_peaks(whole.inputs), digests)

@@ -121,6 +121,29 @@ def test_the_manifest_keeps_graph_probe_and_pathway_together(
         assert error.count("\n") == 1 and "manifest.json: no entry for graph" in error, error
 
 
+def test_an_exported_graph_runs_on_inputs_of_ones_own(
+    made_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """The manifest knows the graph, and says nothing of a probe without spikes."""
+    out = Path(shutil.copytree(made_export, tmp_path / "out"))
+    graph, probe = out / "motion_audio.nir", tmp_path / "own.npz"
+    with np.load(out / "probe.npz") as file:
+        np.savez(probe, **{f"own.{k[6:]}": file[k] for k in file if k.startswith("audio.in.")})
+    words = [str(graph), str(probe), "--backend", "reference_int"]
+    assert run_main(words) == 0
+    assert run_main([*words, "--dt", "5e-5"]) == 2
+    renamed = graph.rename(out / "mine.nir")
+    shutil.copy(out / "motion_visual.nir", graph)
+    capsys.readouterr()
+    for file, word in (
+        (graph, "motion_audio.nir: its SHA-256"),
+        (renamed, "manifest.json: no entry for mine.nir; run"),
+    ):
+        assert run_main([str(file), *words[1:]]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and word in error and "folder of its own" in error, error
+
+
 def test_a_differing_spike_exits_1(run_dir: Path, tmp_path: Path, monkeypatch, capsys):
     honest = verify.run_graph
 
