@@ -13,6 +13,7 @@ from mdft.cli import run_main
 from mdft.config.baselines import SystemName
 from mdft.config.data import Compared
 from mdft.config.train import TrainConfig
+from mdft.errors import require
 from mdft.training.command_line import config_of, parse
 
 
@@ -66,6 +67,7 @@ def main() -> int:
     from mdft.experiments.sweep import Outcome, report_failures
     from mdft.systems.build import TITLES
 
+    require(command.jobs >= 1, "--jobs", command.jobs, "at least 1")
     table = command.table or command.out / "results.md"
     comparison = Comparison(
         config=config_of(command),

@@ -56,7 +56,8 @@ def start_of(command: Command) -> Progress | None:
             "--stage 2 needs --epoch and --beta, as --stage 1 prints them; "
             "after a stage 1 in the same --out, give --resume alone"
         )
-    require(0 <= command.epoch < command.epochs, "--epoch", command.epoch, "0 to --epochs − 1")
+    last = f"0 to {command.most_epochs - 1}"
+    require(0 <= command.epoch < command.most_epochs, "--epoch", command.epoch, last)
     require(0 <= command.beta < math.inf, "--beta", command.beta, "0 or more")
     from mdft.training.protocol import Progress
 

@@ -27,6 +27,11 @@ SystemName = Literal[
     "transformer",
     "conse",
 ]
+#: Systems in closed form, with a penalty whose strength is chosen.
+PENALISED = ("means", "ridge")
+#: Their strengths of the penalty, one for each epoch of stage 1: with them the protocol's choice of
+#: an epoch on the validation classes chooses the strength.
+STRENGTHS = tuple(10.0 ** (k / 2) for k in range(-8, 9))
 Branches = Literal["audio", "visual", "both"]
 
 
@@ -239,12 +244,15 @@ class ClipClapConfig(BaselineConfig):
 
 @dataclass(frozen=True)
 class ClassMeansConfig(BaselineConfig):
-    """Nearest class mean; ``--epochs`` is the number of strengths to try."""
+    """Nearest class mean; every strength is tried, whatever ``--epochs`` and ``--patience``."""
 
 
 @dataclass(frozen=True)
 class RidgeConfig(BaselineConfig):
-    """Ridge regression to the word vectors; ``--epochs`` is the number of strengths to try."""
+    """Ridge regression to the word vectors.
+
+    Every strength is tried, whatever ``--epochs`` and ``--patience``.
+    """
 
     use: Literal["all", "events"] = "all"
     """all: every input; events: only E_v."""

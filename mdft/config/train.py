@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 from annotated_types import Ge
 
-from mdft.config.baselines import BaselinesConfig, SystemName
+from mdft.config.baselines import PENALISED, STRENGTHS, BaselinesConfig, SystemName
 from mdft.config.data import DataConfig
 from mdft.config.model import LossConfig, ModelConfig
 from mdft.config.ranges import Count, Positive, Seed, check_ranges
@@ -79,6 +79,16 @@ class TrainConfig:
     """Data feed, precision and compilation."""
     baseline: BaselinesConfig = field(default_factory=BaselinesConfig)
     """Hyperparameters of the baselines, of which --model chooses one."""
+
+    @property
+    def penalised(self) -> bool:
+        """Whether each epoch of the system is a strength of its penalty."""
+        return self.system in PENALISED
+
+    @property
+    def most_epochs(self) -> int:
+        """The largest number of epochs of a stage: ``epochs``, or the number of strengths."""
+        return len(STRENGTHS) if self.penalised else self.epochs
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""

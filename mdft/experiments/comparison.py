@@ -7,6 +7,7 @@ import math
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -92,6 +93,9 @@ class Comparison:
     def check(self) -> None:
         """Raise a UserError if the comparison cannot be run."""
         require(self.seeds >= 1, "--seeds", self.seeds, "at least 1")
+        distinct = 0 < len(set(self.inputs)) == len(self.inputs)
+        named = " ".join(self.inputs) or "none"
+        require(distinct, "--compare-inputs", named, "at least one, each of them once")
         rendered = self.config.data.source in ("rendered", "order")
         require(self.data_seeds >= 1, "--data-seeds", self.data_seeds, "at least 1")
         require(
@@ -100,9 +104,9 @@ class Comparison:
             self.data_seeds,
             f"1 with --data.source {self.config.data.source}, which is not rendered",
         )
-        named = not self.config.data.whiten or set(self.inputs) == {"whitened-features"}
+        said = not self.config.data.whiten or set(self.inputs) == {"whitened-features"}
         expected = "off, by --data.no-whiten, or --compare-inputs whitened-features alone"
-        require(named, "--data.whiten", "on", expected)
+        require(said, "--data.whiten", "on", expected)
 
     def tried(self, inputs: Compared, system: str) -> list[Trial]:
         """The trials of a system on some inputs."""
@@ -113,11 +117,15 @@ class Comparison:
         ]
 
     def rows(self, inputs: Compared, system: str) -> list[Row]:
-        """The final rows of a system, one for each data seed; none before a trial is finished."""
-        choice = self.choice(inputs, system)
-        if choice is None:
+        """The final rows of a system, one for each data seed.
+
+        None while there are several trials and none of them is finished.
+        """
+        tried, choice = self.tried(inputs, system), self.choice(inputs, system)
+        if choice is None and len(tried) > 1:
             return []
-        name, config = choice.trial.row.name, choice.trial.row.config
+        row = (choice.trial if choice else tried[0]).row
+        name, config = row.name, row.config
         return [
             Row(f"{name.removesuffix('-data0')}-data{seed}", with_data_seed(config, seed))
             for seed in range(self.data_seeds)
@@ -144,12 +152,21 @@ class Comparison:
         return outcome
 
     def run(self, at_once: int, console: Console, engine: str = PROCESSES) -> Outcome:
-        """Train the chosen trials; arguments of :func:`sweep`."""
-        rows = [row for i, name in self._all() for row in self.rows(i, name)]
+        """Train the chosen trials; arguments of :func:`sweep`.
+
+        A system none of whose trials is finished is among the failures.
+        """
+        rows, failures = [], []
+        for inputs, name in self._all():
+            found = self.rows(inputs, name)
+            rows += found
+            if not found:
+                count = self.data_seeds * self.seeds
+                failures.append(f"{SHORT[inputs]}-{name}: no trial is finished, {count} runs left")
         if not rows:
-            return Outcome({}, [])
-        jobs = plan(rows, range(self.seeds), self.out)
-        return self._sweep(jobs, at_once, console, engine)
+            return Outcome({}, failures)
+        outcome = self._sweep(plan(rows, range(self.seeds), self.out), at_once, console, engine)
+        return replace(outcome, failures=[*outcome.failures, *failures])
 
     def _sweep(self, jobs: Sequence[Job], at_once: int, console: Console, engine: str) -> Outcome:
         """Run the jobs that the record lacks; record what is finished, if interrupted too."""
@@ -185,15 +202,17 @@ class Comparison:
     def hours(self, at_once: int) -> float:
         """Estimated wall-clock hours of all unfinished runs, if none stops early.
 
-        One epoch of each system is timed, with the loading of its clips.
+        One epoch of each system is timed, with the loading of its clips. A system that fails has no
+        part in the estimate; :meth:`run` reports it.
         """
         seconds = 0.0
         for inputs, name in self._all():
             left = sum(not self.record.find(job) for job in self.jobs(inputs, name))
-            if self.choice(inputs, name) is None:  # its final runs are not known yet
+            if not self.rows(inputs, name):  # its final runs are not known yet
                 left += self.data_seeds * self.seeds - 1
             if left:
-                seconds += left * _seconds(self.tried(inputs, name)[0].row.config)
+                with suppress(Exception):
+                    seconds += left * _seconds(self.tried(inputs, name)[0].row.config)
         return seconds / at_once / 3600
 
     def most_steps(self) -> str:
@@ -213,12 +232,13 @@ class Comparison:
 
 @lru_cache
 def _seconds(config: TrainConfig) -> float:
-    """Estimated seconds of a run: each epoch of both stages as long as the first one of stage 1."""
+    """Estimated seconds of a run, from the first epoch of stage 1, or its strengths."""
     short = replace(config, epochs=1, patience=None)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         fit(short, Path(folder) / "run", only_choose=True)
-        return 2 * config.epochs * (time.perf_counter() - begin)
+        whole = 2 * config.most_epochs / short.most_epochs
+        return whole * (time.perf_counter() - begin)
 
 
 def chosen_systems(only: Sequence[str]) -> list[str]:

@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from mdft.errors import UserError, first_problem
 from mdft.experiments.report import machine
 from mdft.experiments.sweep import is_finished
 from mdft.experiments.worker import Job
-from mdft.files import csv_bytes, write_atomic
+from mdft.files import LOCK, csv_bytes, write_atomic
 from mdft.runs.folder import METRICS, read_results
 from mdft.runs.settings import fingerprint
 
@@ -70,7 +71,7 @@ class Record:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._runs = {(run.row, run.seed): run for run in _read(path)}
+        self._runs = _read(path)
 
     def find(self, job: Job) -> FinishedRun | None:
         """The finished run of a job, of the file or else of its folder; None if there is none.
@@ -90,13 +91,16 @@ class Record:
         return run
 
     def keep(self, jobs: Iterable[Job]) -> None:
-        """Write the file, with the finished ones of these jobs added."""
-        for job in jobs:
-            if run := self.find(job):
-                self._runs[run.row, run.seed] = run
-        lines = [astuple(self._runs[key]) for key in sorted(self._runs)]
+        """Write the file, with the finished ones of these jobs added.
+
+        Lines that another comparison has written in the meantime are kept.
+        """
+        finished = [run for job in jobs if (run := self.find(job))]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.path, csv_bytes([COLUMNS, *lines]))
+        with FileLock(self.path.with_name(f".{self.path.name}{LOCK}")):
+            self._runs = _read(self.path) | {(run.row, run.seed): run for run in finished}
+            lines = [astuple(self._runs[key]) for key in sorted(self._runs)]
+            write_atomic(self.path, csv_bytes([COLUMNS, *lines]))
 
 
 def finished_run(job: Job) -> FinishedRun:
@@ -123,9 +127,10 @@ def _validation_hm(job: Job) -> float:
     return max(record["val"]["hm"] for record in records if "val" in record)
 
 
-def _read(path: Path) -> list[FinishedRun]:
+def _read(path: Path) -> dict[tuple[str, int], FinishedRun]:
+    """(row, seed) → its line; none if there is no file."""
     if not path.exists():
-        return []
+        return {}
     reader = csv.DictReader(io.StringIO(path.read_text(errors="replace")))
     try:
         columns, lines = reader.fieldnames or (), list(reader)
@@ -146,4 +151,4 @@ def _read(path: Path) -> list[FinishedRun]:
                 f"{path}: line {number}, {where}: {problem}; remove the line, and the next "
                 "call runs it again"
             ) from error
-    return runs
+    return {(run.row, run.seed): run for run in runs}

@@ -129,7 +129,9 @@ def facts(
     """
     threads = max(1, torch.get_num_threads() // at_once)
     times = [r.seconds for r in results]
-    took = f"{min(times):.0f} to {max(times):.0f}, {sum(times) / 3600:.1f} hours in all"
+    took = "–"
+    if times:
+        took = f"{min(times):.0f} to {max(times):.0f}, {sum(times) / 3600:.1f} hours in all"
     return {
         "command": f"`{command}`",
         "date": datetime.date.today().isoformat(),
@@ -137,7 +139,7 @@ def facts(
         "recipe": f"`{recipe}`",
         "seeds": ", ".join(map(str, seeds)),
         "runs": f"{len(results)}, {at_once} at once, torch threads of each: {threads}",
-        "seconds a run": took if times else "–",
+        "seconds a run": took,
     }
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 
+from mdft.config.baselines import BaselinesConfig
 from mdft.config.compat import lean, of_every_release
 from mdft.config.train import ComputeConfig, TrainConfig
 from mdft.runs.folder import config_json
@@ -14,10 +15,15 @@ _DIGITS = 16
 
 
 def result_depends_on(config: TrainConfig) -> TrainConfig:
-    """The configuration with default device, compute and cache, which a resumed run may change."""
+    """The configuration with defaults for all that changes no result, so that two compare as equal.
+
+    These are device, compute and cache, and the hyperparameters of the baselines not trained.
+    """
     data = replace(config.data, cache=None)
     compute = ComputeConfig(reproducible=config.compute.reproducible)
-    return replace(config, device="auto", compute=compute, data=data)
+    own = {name: x for name, x in vars(config.baseline).items() if name == config.system}
+    baseline = replace(BaselinesConfig(), **own)
+    return replace(config, device="auto", compute=compute, data=data, baseline=baseline)
 
 
 def fingerprint(config: TrainConfig) -> str:

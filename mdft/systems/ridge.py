@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mdft.config.baselines import ClassMeansConfig, RidgeConfig
+from mdft.config.baselines import STRENGTHS, ClassMeansConfig, RidgeConfig
 from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch, ClipSet
 from mdft.data.feature_bins import CHANNELS
@@ -19,16 +19,11 @@ from mdft.model.regression import ridge
 from mdft.systems.blocks import concatenated, of_clips
 from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint, summed
 
-#: Strengths of the penalty, one per epoch: with them the protocol's choice of an epoch on the
-#: validation classes chooses the strength.
-STRENGTHS = tuple(10.0 ** (k / 2) for k in range(-8, 9))
-
 
 class ClosedForm(System):
     """A system that :meth:`prepare` fits to the training split.
 
-    It has no training steps; each epoch stands for one of ``STRENGTHS``, and from their end on for
-    the last one.
+    It has no training steps; each epoch stands for one of ``STRENGTHS``.
     """
 
     needs_negatives = False
@@ -52,11 +47,6 @@ class ClosedForm(System):
             if saved is not None:  # its size depends on the data
                 setattr(self, name, torch.empty_like(saved, device=buffer.device))
         super()._load_from_state_dict(state_dict, prefix, *rest)
-
-
-def strength_of(epoch: int) -> float:
-    """The strength that an epoch stands for."""
-    return STRENGTHS[min(epoch, len(STRENGTHS) - 1)]
 
 
 class Ridge(ClosedForm):
@@ -110,7 +100,7 @@ class Ridge(ClosedForm):
         indices = clips.splits[stage.train]
         x_NF = of_clips(self.inputs, clips, indices, self.unused.device)
         words_NW = clips.words_CW[clips.labels_N[indices]]
-        map_FW, mean_F, mean_W = ridge(x_NF, words_NW, strength_of(epoch))
+        map_FW, mean_F, mean_W = ridge(x_NF, words_NW, STRENGTHS[epoch])
         self._keep(map_FW=map_FW, mean_F=mean_F, mean_W=mean_W)
 
 
@@ -159,7 +149,7 @@ class ClassMeans(ClosedForm):
         classes_C = np.unique(labels_N)
         means_CF = np.stack([x_NF[labels_N == c].mean(0) for c in classes_C])
         words_CW = clips.words_CW[classes_C].astype(np.float64)
-        map_WF, mean_W, mean_F = ridge(words_CW, means_CF, strength_of(epoch))
+        map_WF, mean_W, mean_F = ridge(words_CW, means_CF, STRENGTHS[epoch])
         self._keep(
             means_CF=means_CF, words_CW=words_CW, map_WF=map_WF, mean_W=mean_W, mean_F=mean_F
         )

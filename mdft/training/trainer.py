@@ -119,12 +119,15 @@ class Trainer:
 
     def _epochs(self) -> int:
         """Number of epochs of the current stage."""
-        return self.config.epochs if self.progress.stage == 0 else self.progress.best_epoch + 1
+        return self.config.most_epochs if self.progress.stage == 0 else self.progress.best_epoch + 1
 
     def _stalled(self) -> bool:
-        """Whether stage 1 has gone ``patience`` epochs without a better validation HM."""
+        """Whether stage 1 has gone ``patience`` epochs without a better validation HM.
+
+        All strengths of a penalty are tried: ten that are no better say nothing of the others.
+        """
         progress, patience = self.progress, self.config.patience
-        if progress.stage > 0 or patience is None:
+        if progress.stage > 0 or patience is None or self.config.penalised:
             return False
         return progress.epoch - (progress.best_epoch + 1) >= patience
 

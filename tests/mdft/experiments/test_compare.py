@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mdft import compare
 from mdft.config.recipes import RECIPES, debug
+from mdft.config.train import TrainConfig
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_figure import _write_labels
@@ -123,7 +124,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, table: str | None = "docs/results.md"
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    table: str | None = "docs/results.md",
+    status: int = 0,
 ) -> str:
     """``mdft.compare`` over what is finished; the report."""
     flags = ["--seeds", "2", "--data-seeds", "2", "--tune", "3", "--only", "sje"]
@@ -138,7 +142,7 @@ def run(
         return Outcome({}, [])
 
     monkeypatch.setattr("mdft.experiments.comparison.sweep", no_sweep)
-    assert compare.main() == 0
+    assert compare.main() == status
     return (folder / (table or "runs/results.md")).read_text()
 
 
@@ -284,15 +288,63 @@ def test_the_estimate_counts_the_runs_that_are_left(folder: Path, monkeypatch: p
     assert comparison(folder / "runs").hours(2) == pytest.approx(30 / 2 / 3600)
     assert comparison(folder / "none").hours(1) == pytest.approx(2 * (3 + 3) * 10 / 3600)
 
+    def failing(config: TrainConfig) -> float:
+        if config.system == "sje":
+            raise UserError("the loss is not finite")
+        return 10.0
+
+    monkeypatch.setattr("mdft.experiments.comparison._seconds", failing)
+    assert comparison(folder / "runs").hours(1) == pytest.approx(20 / 3600)
+
 
 def test_what_makes_no_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     with pytest.raises(UserError, match="--only is 'nope', expected one of sje, devise"):
         chosen_systems(["sje", "nope"])
     assert chosen_systems(["mdft", "sje"]) == ["sje", "mdft"]
     assert chosen_systems([]) == list(TITLES)
-    monkeypatch.setattr(sys, "argv", ["compare", "debug", "--seeds", "0", "--out", str(tmp_path)])
-    with pytest.raises(UserError, match="--seeds is 0, expected at least 1"):
-        compare.main()
+    for typed, said in (
+        ("--seeds 0", "--seeds is 0, expected at least 1"),
+        ("--jobs 0", "--jobs is 0, expected at least 1"),
+        (
+            "--compare-inputs features features",
+            "is 'features features', expected .* each of them once",
+        ),
+        ("--compare-inputs", "--compare-inputs is 'none', expected at least one"),
+    ):
+        arguments = ["compare", "debug", *typed.split(), "--out", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(UserError, match=said):
+            compare.main()
+
+
+def test_a_system_that_fails_ends_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """Neither its part of the estimate nor its first run; every run of it is named."""
+    small = {"seconds": 1, "fps": 4, "size": 16, "bins-per-second": 2}
+    flags = [part for k, v in small.items() for part in (f"--data.rendered.{k}", str(v))]
+    flags += ["--data.cache", str(tmp_path / "cache"), "--device", "cpu", "--jobs", "1"]
+    flags += ["--compare-inputs", "features", "--seeds", "2", "--only", "sje", "means"]
+    flags += ["--baseline.sje.learning-rate", "1e38", "--out", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", ["compare", "debug", *flags])
+    assert compare.main() == 1
+    failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert [line.split(":")[1] for line in failed] == [
+        f" features-sje-data0 seed {seed}" for seed in (0, 1)
+    ]
+    text = (tmp_path / "runs" / "results.md").read_text()
+    assert cells(text, "SJE")[:2] == ["–"] * 2 and cells(text, "class means")[0] != "–"
+
+
+def test_no_finished_run_is_a_report_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    plans = replace(comparison(tmp_path / "runs"), out=tmp_path / "none")
+    text = run(tmp_path, monkeypatch, status=1)
+    assert "| seconds a run | – |" in text and cells(text, "SJE")[:4] == ["–"] * 4
+    assert plans.run(1, Console()).failures == [
+        f"features-{name}: no trial is finished, 4 runs left" for name in ("sje", "mdft")
+    ]
 
 
 @pytest.mark.slow

@@ -56,6 +56,15 @@ def test_a_line_by_hand(tmp_path: Path):
     assert [text[:3] for text in path.read_text().splitlines()[1:]] == ["a,0", "b,1"]
 
 
+def test_two_comparisons_write_one_file(tmp_path: Path):
+    """Each began before the other wrote."""
+    path = tmp_path / "results.csv"
+    records = Record(path), Record(path)
+    for record, row in zip(records, "ab", strict=True):
+        record.keep([done(job_of(tmp_path, row, 0), 0.5)])
+    assert [text[:3] for text in path.read_text().splitlines()[1:]] == ["a,0", "b,0"]
+
+
 @given(
     scores=st.lists(st.floats(0, 1), min_size=4, max_size=4),
     seconds=st.floats(0, 1e6),

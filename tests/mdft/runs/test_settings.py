@@ -1,15 +1,18 @@
 """The fingerprint of a run: equal where the results are, in this release and in later ones."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mdft.config import compat
 from mdft.config.recipes import RECIPES, debug
 from mdft.config.train import ComputeConfig, TrainConfig
+from mdft.errors import UserError
 from mdft.experiments.ablations import changed
-from mdft.runs.folder import config_json
+from mdft.runs.folder import config_json, write_config
 from mdft.runs.settings import fingerprint, result_depends_on
+from mdft.training.run import check_same
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,19 @@ def test_a_field_that_is_added_changes_no_fingerprint(recipe: str, monkeypatch: 
     monkeypatch.setattr("mdft.runs.settings.lean", lambda content: fields)
     monkeypatch.setattr(compat, "ADDED", tuple(f for f in compat.ADDED if f != "patience"))
     assert fingerprint(config) == now
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("system", ["mdft", "sje", "clipclap"])
+def test_a_run_is_resumed_by_its_own_settings(recipe: str, system: str, tmp_path: Path):
+    """Also where the recipe has hyperparameters of a baseline that is not trained."""
+    config = changed(RECIPES[recipe](), {"system": system, "data.root": tmp_path})
+    write_config(tmp_path, config)
+    check_same(tmp_path, config)
+    if system != "mdft":
+        config = changed(config, {f"baseline.{system}.learning_rate": 0.5})
+        with pytest.raises(UserError, match="made with another baseline"):
+            check_same(tmp_path, config)
 
 
 def test_what_is_left_out_is_put_back():

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from mdft.config.baselines import BaselinesConfig, RidgeConfig
+from mdft.config.baselines import PENALISED, STRENGTHS, BaselinesConfig, RidgeConfig
 from mdft.config.model import ModelConfig
 from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES
 from mdft.data.standardise import with_events_as_features
 from mdft.errors import UserError
 from mdft.model.regression import ridge
+from mdft.runs.folder import METRICS
 from mdft.systems.build import build
-from mdft.systems.ridge import STRENGTHS, ClassMeans, Ridge
+from mdft.systems.ridge import ClassMeans, Ridge
 from mdft.systems.sequence import positions
+from mdft.training.trainer import Trainer
+from tests.mdft.small import small_config
 from tests.mdft.small_baselines import system_config
 
 STAGE = STAGES[0]
@@ -73,10 +78,6 @@ def test_ridge_predicts_what_the_regression_predicts(wide_clips: ClipSet, use, t
         x_F = inputs_by_loop(wide_clips, i, config, max(steps, int(wide_clips.seconds_N[i])))
         expected = (x_F[: len(mean_F)] - mean_F) @ map_FW + mean_W
         np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-6)
-    system.prepare(wide_clips, STAGE, epoch=99)
-    last = system.map_FW.clone()
-    system.prepare(wide_clips, STAGE, epoch=len(STRENGTHS) - 1)
-    assert torch.equal(last, system.map_FW) and not torch.equal(last, torch.from_numpy(map_FW))
 
 
 @pytest.fixture
@@ -129,6 +130,17 @@ def test_the_nearest_word_has_the_largest_cosine(ragged_clips: ClipSet):
     distances_BC = system.distances(found, system.embed_words(words_CW))
     cosine_BC = F.cosine_similarity(found.o_BRE, words_CW[None], dim=-1).detach().numpy()
     assert (distances_BC.argmin(1) == cosine_BC.argmax(1)).all()
+
+
+@pytest.mark.parametrize("name", PENALISED)
+def test_all_strengths_are_tried(name: str, clips: ClipSet, tmp_path: Path):
+    """Whatever ``epochs`` and ``patience``; the strength is the first of the best on validation."""
+    config = small_config(system=name, epochs=1, patience=1)
+    results = Trainer(config, clips, tmp_path, lambda record: None).run()
+    lines = (tmp_path / METRICS).read_text().splitlines()
+    hms = [r["val"]["hm"] for r in map(json.loads, lines) if "val" in r]
+    assert len(hms) == len(STRENGTHS) == 17
+    assert results.epoch == hms.index(max(hms))
 
 
 def test_positions_by_hand():
