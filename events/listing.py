@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,32 @@ class Listing:
             f"note: {files} passed over: {', '.join(listed + [f'{others} others'] * (others > 0))}"
         )
 
+    def empty_folders(self, depth: int = 1) -> str:
+        """One line that names the folders in which nothing was found; empty if there are none.
+
+        Args:
+            depth: 1 for the subfolders of the folder, 2 for theirs.
+        """
+        met = {path.relative_to(self.folder).parts[:depth] for path in self.found}
+        inside = (path for path in self.folder.glob("/".join("*" * depth)) if path.is_dir())
+        names = (path.relative_to(self.folder) for path in inside)
+        empty = sorted(name.as_posix() for name in names if name.parts not in met)
+        empty = [name for name in empty if not is_hidden(Path(name))]
+        return f"note: nothing was found in {name_some(empty)}" if empty else ""
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first six names, and how many others there are.
+
+    >>> name_some(["left", "right"])
+    "'left', 'right'"
+    >>> name_some(list("abcdefgh"))
+    "'a', 'b', 'c', 'd', 'e', 'f' and 2 others"
+    """
+    named = ", ".join(f"'{printable(name)}'" for name in names[:_NAMED])
+    others = len(names) - _NAMED
+    return f"{named} and {others} others" if others > 0 else named
+
 
 def is_clip(path: Path) -> bool:
     """Whether the ending of a file is one of ``CLIPS``."""
@@ -86,7 +112,7 @@ def list_files(folder: Path, wanted: Callable[[Path], bool] = is_clip) -> Listin
                     f"{link}: is a link to {target}, a folder above it; remove the link"
                 )
         for path in map(here.joinpath, files):
-            listed = not _hidden(path.relative_to(folder)) and wanted(path)
+            listed = not is_hidden(path.relative_to(folder)) and wanted(path)
             (found if listed else passed_over).append(path)
     return Listing(folder, sorted(found), sorted(passed_over))
 
@@ -95,11 +121,12 @@ def _refuse(error: OSError) -> None:
     raise UserError(f"{error.filename}: the folder cannot be listed ({error.strerror})") from error
 
 
-def _hidden(path: Path) -> bool:
+def is_hidden(path: Path) -> bool:
+    """Whether a name of the path, relative to the listed folder, begins with a dot."""
     return any(part.startswith(".") for part in path.parts)
 
 
 def _kind(path: Path) -> str:
-    if _hidden(path):
+    if is_hidden(path):
         return "hidden"
     return path.suffix.lower() or "without an ending"

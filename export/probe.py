@@ -7,20 +7,25 @@ import numpy as np
 from export.contract import InputContract
 from export.forms import Exported
 from mdft.data.dataset import ClipSet
-from mdft.errors import UserError
+from mdft.errors import UserError, require
 
 TEST_SPLITS = ("test_unseen", "test_seen")
+#: Default number of samples in a probe.
+SAMPLES = 8
 
 
-def pick_samples(clips: ClipSet, count: int) -> np.ndarray:
+def pick_samples(clips: ClipSet, count: int | None = None) -> np.ndarray:
     """Return clip indices, equally many of both test splits and evenly spaced in each.
+
+    Args:
+        clips: the data set.
+        count: how many; None: 8, or all if there are fewer.
 
     Raises:
         UserError: the count is below 1 or above the number of test clips.
     """
     available = [len(clips.splits[name]) for name in TEST_SPLITS]
-    if not 1 <= count <= sum(available):
-        raise UserError(f"--samples is {count}, expected 1 to {sum(available)} test clips")
+    count = sample_count(count, sum(available), "test clips")
     first = min(available[0], max((count + 1) // 2, count - available[1]))
     picked = [
         clips.splits[name][np.linspace(0, len(clips.splits[name]) - 1, n).round().astype(int)]
@@ -28,6 +33,18 @@ def pick_samples(clips: ClipSet, count: int) -> np.ndarray:
         if n
     ]
     return np.concatenate(picked)
+
+
+def sample_count(count: int | None, available: int, what: str) -> int:
+    """The number of samples in a probe: ``count``, or by default 8 or all if there are fewer.
+
+    Raises:
+        UserError: the count is below 1 or above the number of those available.
+    """
+    if count is None:
+        return min(SAMPLES, available)
+    require(1 <= count <= available, "--samples", count, f"1 to {available} {what}")
+    return count
 
 
 def probe_arrays(pathway: str, exported: Exported) -> dict[str, np.ndarray]:

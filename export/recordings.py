@@ -15,6 +15,7 @@ import torch
 
 from export.files import npz_bytes, write_json
 from export.graph import write_graph
+from export.probe import sample_count
 from hardware.backends import BACKENDS, prepare
 from hardware.compare import LayerComparison
 from hardware.graph.graph import lower
@@ -25,7 +26,6 @@ from hardware.probe import Probe
 from hardware.reporting.operations import Cost, cost
 from mdft.data.recordings.prepared import Recordings
 from mdft.data.recordings.prepared import prepare as read_recordings
-from mdft.errors import UserError
 from mdft.files import write_atomic
 from mdft.lif.grid import GRID
 from mdft.recognition.network import SpikingGraph
@@ -68,21 +68,20 @@ class Tested:
         return bool(self.differing) or any(layer.differing for layer in self.layers)
 
 
-def export_recordings(run: Path, out: Path, samples: int) -> Tested:
+def export_recordings(run: Path, out: Path, samples: int | None = None) -> Tested:
     """Write motion.nir, probe.npz and manifest.json of a run, and test the written graph.
 
     Args:
         run: the run's folder, or the checkpoint in it.
         out: folder of the files; created if missing.
-        samples: test recordings in the probe, evenly spaced.
+        samples: test recordings in the probe, evenly spaced; None: 8, or all if there are fewer.
 
     Raises:
         UserError: the run or its recordings cannot be read, or there are fewer test recordings.
     """
     trained = load(run)
     test = read_recordings(trained.config.dataset, trained.config.data).test
-    if not 1 <= samples <= len(test):
-        raise UserError(f"--samples is {samples}, expected 1 to {len(test)} test recordings")
+    samples = sample_count(samples, len(test), "test recordings")
     trained.network.check_exact()
     chosen = np.linspace(0, len(test) - 1, samples).round().astype(int)
     arrays = probe_arrays(trained.network, test.counts_NSX[chosen])

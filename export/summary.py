@@ -82,12 +82,13 @@ def main(args: list[str] | None = None) -> int:
     """Run the command; return 1 if a spike differs that must be equal."""
     config = parse(SummaryConfig, "python -m export.summary", args)
     from export.agreement import agreements
-    from mdft.runs.folder import RESULTS, read_results, run_folder
+    from mdft.runs.folder import RESULTS, read_config, read_results, run_folder
     from mdft.training.screen import rates_table, scores_table
 
     folder = run_folder(config.run)
     if not (folder / RESULTS).exists():
         raise UserError(f"{folder}: no {RESULTS} there; finish the run with --resume")
+    read_config(folder)  # refuses a network for recordings by name
     results, rows, console = read_results(folder), agreements(folder), Console()
     console.print("", scores_table(results), "")
     if results.firing_rates:

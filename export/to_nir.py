@@ -47,8 +47,9 @@ class ExportConfig:
     both: inputs, and chain in a folder of that name. See docs/nir.md."""
     r_convention: RConvention = "unit-gain"
     """The LIF's r: tau/dt, or one with weights times tau/dt, for readers that ignore r."""
-    samples: int = 8
-    """Number of test clips in the probe, half of them of unseen classes."""
+    samples: int | None = None
+    """Number of test clips in the probe, half of them of unseen classes, or of test recordings;
+    default: 8, or all if there are fewer."""
 
 
 def files_table(folder: Path) -> Table:

@@ -64,8 +64,8 @@ def check_manifest(
         if found != wanted:
             raise UserError(
                 f"{file}: its SHA-256 {found[:12]}… is not that of {called} in {path} "
-                f"({str(wanted)[:12]}…); give the files of one export, or take the graph to a folder "
-                "of its own"
+                f"({str(wanted)[:12]}…); give the files of one export, or take the graph to a "
+                "folder of its own"
             )
     if manifest.get("dt", dt) != dt:
         raise UserError(

@@ -239,7 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder, progress.status("checking") as status:
         for check in checks(Path(folder)):
             found.append(check)
-            status.update(f"{check.name}: {check.status}")
+            status.update(f"{len(found)} checks done, the last one: {check.name}")
     failed = sum(check.status == "FAIL" for check in found)
     if config.json:
         print(json.dumps({"failed": failed, "checks": [asdict(check) for check in found]}))

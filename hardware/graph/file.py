@@ -9,7 +9,7 @@ import nir
 import numpy as np
 
 from hardware.graph.convolution import IMAGES
-from mdft.errors import UserError, printable
+from mdft.errors import UserError, printable, require_file
 from mdft.isolation import Child
 
 CHILD = "hardware.graph.child"
@@ -40,8 +40,7 @@ def read_nir(path: Path, notes: list[str] | None = None) -> nir.NIRGraph:
     Raises:
         UserError: the file is not supported; the message has the file, what was found and expected.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; expected a .nir file from python -m export.to_nir")
+    require_file(path, "a .nir file, such as motion_visual.nir of python -m export.to_nir")
     seconds = CPU_S + path.stat().st_size / BYTES_PER_S
     with Child(CHILD, MEMORY) as child:
         header, arrays = child.read(path, WAIT_S + WAIT * seconds, cpu_seconds=seconds)

@@ -42,7 +42,7 @@ class Guess:
 
     Attributes:
         name: name of the class.
-        distance: Euclidean distance in the joint space.
+        distance: Euclidean distance in the space where clips and classes are compared.
         calibrated: the distance plus, for a seen class, the run's β; candidates are sorted by it.
         seen: whether the run was trained on clips of the class.
     """

@@ -133,7 +133,7 @@ class Classifier:
     def embed(self, clips: Sequence[Clip]) -> list[Tensor]: ...
     @torch.no_grad()
     def embed(self, clips: Clip | Sequence[Clip]) -> Tensor | list[Tensor]:
-        """Embed clips in the joint space, ``O_av`` of eq. (12).
+        """Embed clips in the space where classes are compared with them, ``O_av`` of eq. (12).
 
         Args:
             clips: a video file or its features, or a sequence of them. A sequence is embedded in

@@ -125,7 +125,7 @@ def raster(pathway: Pathway, steps_per_second: int) -> bytes:
 
 
 def neighbours(page: Explanation) -> bytes:
-    """The joint space in its first two principal axes, and distances of the nearest classes."""
+    """Clip and classes in two principal axes of their space, and distances of the nearest ones."""
     figure = Figure(figsize=(_WIDE, 4.2), layout="constrained")
     plane, bars = figure.subplots(1, 2, width_ratios=(1, 1))
     points = np.concatenate([page.classes_CE, page.clip_E[None], page.clip_without_E[None]])
@@ -148,7 +148,7 @@ def neighbours(page: Explanation) -> bytes:
     plane.legend(frameon=False, fontsize=8)
     plane.set_xticks([])
     plane.set_yticks([])
-    _plain(plane, "joint space, first two principal axes")
+    _plain(plane, "clip and classes, first two principal axes")
     nearest = page.guesses[:_MOST_NAMES]
     rows, labels = range(len(nearest)), [f"{place[g.name]}  {_short(g.name)}" for g in nearest]
     colours = [SEEN if guess.seen else UNSEEN for guess in nearest]

@@ -15,6 +15,7 @@ from hardware.backends import BACKENDS
 from hardware.pair import Pair, read_pair
 from hardware.parity import compared
 from mdft.config.recordings import RecognitionConfig, RecordingsConfig
+from mdft.errors import UserError
 from mdft.recognition.figure import draw
 from mdft.recognition.run import load, run
 from mdft.recognition.threshold import CURRENT
@@ -40,6 +41,14 @@ def exported(root: Path) -> dict[str, recordings.Tested]:
         run(config, root / name)
         found[name] = export_recordings(root / name, root / name, samples=3)
     return found
+
+
+def test_fewer_recordings_than_the_default_are_all_in_the_probe(root: Path, exported):
+    export_recordings(root / "dense", root / "again")
+    (inputs, *_) = pair_of(root, "again").probe.inputs.values()
+    assert len(inputs) == 8
+    with pytest.raises(UserError, match="--samples is 9, expected 1 to 8 test recordings"):
+        export_recordings(root / "dense", root / "again", samples=9)
 
 
 def pair_of(root: Path, name: str) -> Pair:

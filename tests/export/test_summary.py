@@ -13,7 +13,7 @@ from export import summary, to_nir
 from export.agreement import agreements
 from hardware.run import main as hardware
 from mdft.errors import UserError
-from mdft.runs.folder import Results, write_results
+from mdft.runs.folder import RECOGNITION, Results, write_results
 from tests.export.conftest import make_run
 from tests.mdft.small import random_clips
 from tests.nir_here import reading_here
@@ -134,6 +134,12 @@ def test_malformed_files_are_one_line(run: Path, name: str, content: str):
     with pytest.raises(UserError, match=f"{name}.*run it again") as caught:
         agreements(run)
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_for_recordings_is_refused_by_name(run: Path):
+    (run / "config.json").write_text(json.dumps({"kind": RECOGNITION}))
+    with pytest.raises(UserError, match=r"config\.json: a network for recordings \(mdft\.motion\)"):
+        summary.main([str(run)])
 
 
 def test_nothing_compared_is_no_agreement(run: Path):

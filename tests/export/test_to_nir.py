@@ -15,7 +15,7 @@ import pytest
 from export import verify
 from export.files import npz_bytes
 from export.forms import Drive, export_form
-from export.probe import pick_samples, probe_arrays
+from export.probe import pick_samples, probe_arrays, sample_count
 from export.to_nir import main
 from hardware.run import main as run_main
 from mdft.cli import run_main as exit_with
@@ -189,6 +189,14 @@ def test_samples_come_evenly_from_both_splits(clips: ClipSet, count: int):
     seen = np.isin(picked, clips.splits["test_seen"]).sum()
     assert unseen + seen == count
     assert count == 36 or unseen - seen in (0, 1)
+
+
+def test_the_default_number_of_samples():
+    assert [sample_count(None, n, "clips") for n in (3, 8, 36)] == [3, 8, 8]
+    assert sample_count(36, 36, "clips") == 36
+    for count in (0, 4):
+        with pytest.raises(UserError, match=f"--samples is {count}, expected 1 to 3 clips"):
+            sample_count(count, 3, "clips")
 
 
 def test_inputs_off_the_grid_are_refused():

@@ -254,7 +254,7 @@ def _read(path: Path, source: Source) -> Prepared:
         ]
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a cache of this release ({error}); remove it") from error
-    notes = [source.passed_over] if source.passed_over else []
+    notes = list(source.notes)
     if text["late"]:
         notes.append(f"{text['late']:,} events come after the last bin and are not counted")
     classes, left_out = tuple(text["classes"]), tuple(text["left_out"])

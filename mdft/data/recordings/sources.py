@@ -14,8 +14,8 @@ import tonic
 from numpy.typing import NDArray
 
 from events import Sensor
-from events.files.io import is_event_file, read_events
-from events.listing import is_clip, list_files
+from events.files.io import has_event_ending, is_event_file, read_events
+from events.listing import Listing, is_clip, is_hidden, list_files, name_some
 from events.video.clip import Clip
 from mdft.config.recordings import FOLDER, TONIC, RecordingsConfig
 from mdft.data.tonic_datasets import generated
@@ -53,14 +53,14 @@ class Source:
         test: the test recordings.
         files: path, size and modification time of every file, which identify the data.
         polarities: 2, or 1 for recordings without polarity.
-        passed_over: files in the folder that are no recordings.
+        notes: what of the folder is no recording, for the user.
     """
 
     train: Part
     test: Part
     files: list[tuple[str, int, int]]
     polarities: int = 2
-    passed_over: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def open_source(dataset: str, config: RecordingsConfig) -> Source:
@@ -169,14 +169,15 @@ def _folder(config: RecordingsConfig) -> Source:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder, expected --data.root with a subfolder a class")
     listing = list_files(root, lambda path: is_clip(path) or is_event_file(path))
-    if not listing.found:
-        raise UserError(
-            f"{root}: no recordings, expected CLASS/FILE, of a format that python -m "
-            "events.convert reads"
-        )
     parts = {path: path.relative_to(root).parts for path in listing.found}
     divided = {part[0].lower() for part in parts.values()} == {*_PARTS}
     depth = 2 if divided else 1
+    notes = _notes(listing, depth)
+    if not parts:
+        raise UserError(
+            f"{root}: no recordings, expected CLASS/FILE, of a format that python -m "
+            f"events.convert reads{'; ' * bool(notes)}{'; '.join(notes)}"
+        )
     for path, words in parts.items():
         if len(words) <= depth:
             raise UserError(
@@ -207,7 +208,16 @@ def _folder(config: RecordingsConfig) -> Source:
     else:
         labels = [words[0] for words in parts.values()]
         both = _divided(part(listing.found), labels, config)
-    return Source(both[0], both[1], files, 2, listing.note())
+    return Source(both[0], both[1], files, 2, tuple(notes))
+
+
+def _notes(listing: Listing, depth: int) -> list[str]:
+    """What of a folder is no recording; text files, which may be meant as such, are named."""
+    under = [path.relative_to(listing.folder) for path in listing.passed_over]
+    texts = [path.as_posix() for path in under if not is_hidden(path) and has_event_ending(path)]
+    headless = f"no recording, without a header that names t, x, y and p: {name_some(texts)}"
+    found = [listing.note(), headless if texts else "", listing.empty_folders(depth)]
+    return [note.removeprefix("note: ") for note in found if note]
 
 
 def _size_of(path: Path) -> Size:

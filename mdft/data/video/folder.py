@@ -70,7 +70,7 @@ def plan(
     """List the clips of every class, sorted; a class is a subfolder.
 
     Returns:
-        The jobs, and a note if files of the folder are no clips.
+        The jobs, and notes on files of the folder that are no clips and on folders without clips.
 
     Raises:
         UserError: the folder does not exist or has no clips, a clip is in no class, the name of a
@@ -82,6 +82,8 @@ def plan(
         raise UserError(f"{out}: is a file, or inside {folder}; name another folder")
     listing = list_files(folder)
     notes = [listing.note()] if listing.passed_over else []
+    if empty := listing.empty_folders():
+        notes.append(empty)
     jobs = []
     for clip in listing.found:
         name = clip.relative_to(folder).as_posix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +101,13 @@ def prepare(
             "words": words_name(vectors, backbone),
         }
         write_layout(done, parts, {name: words[name] for name in classes}, out, described)
-    noted = sum(bool(o.report.remarks) for o in outcomes if o.report is not None)
+    noted = [o.report.remarks for o in outcomes if o.report is not None and o.report.remarks]
     if noted:
-        notes.append(f"note: {noted} of {len(jobs)} clips have notes in {out / LOG}")
+        text, count = Counter(remark for remarks in noted for remark in remarks).most_common(1)[0]
+        notes.append(
+            f"note: {len(noted)} of {len(jobs)} clips have notes in {out / LOG}, {count} of them: "
+            f"{text}"
+        )
     if failed:
         notes.append(f"note: {len(failed)} of {len(jobs)} clips could not be read")
     return Prepared(

@@ -64,5 +64,6 @@ def test_what_nir_refuses_is_one_line(good: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path):
-    expected = "no such file; expected a .nir file from python -m export.to_nir"
-    assert answer(tmp_path / "no.nir") == expected
+    expected = "expected a .nir file, such as motion_visual.nir of python -m export.to_nir"
+    assert answer(tmp_path / "no.nir").endswith(f"(No such file or directory); {expected}")
+    assert answer(tmp_path) == f"a folder, pipe or device, {expected}"

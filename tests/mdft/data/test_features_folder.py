@@ -147,6 +147,11 @@ def test_odd_names_of_clips_cost_nothing_and_of_classes_are_refused(tmp_path: Pa
         *(f"b/{i}.mp4" for i in range(3)),
     ]
     assert notes == ["note: 2 files passed over: 2 hidden"]
+    for name in "cdefghij":
+        (root / name).mkdir()
+    assert plan(root, tmp_path / "OUT", SMALL)[1][1:] == [
+        "note: nothing was found in 'c', 'd', 'e', 'f', 'g', 'h' and 2 others"
+    ]
     assert printable(odd.name) == "\ufffd \ufffd[31m.mp4"
     empty(root, "\n")
     with pytest.raises(UserError, match=r"class '\\n' has spaces at its ends or unprintable"):

@@ -140,7 +140,19 @@ def test_a_folder_is_divided_by_its_classes(folder: Path):
     again = prepare("folder", config(folder, test_share=0.4, split_seed=1))
     assert again.test.names != found.test.names
     (folder / "notes.md").write_text("no recording")
-    assert "1 .md" in prepare("folder", config(folder)).notes[0]
+    (folder / "left" / "list.csv").write_text("1,2,3,4\n")
+    (folder / "none yet").mkdir()
+    assert prepare("folder", config(folder)).notes == (
+        "2 files passed over: 1 .csv, 1 .md",
+        "no recording, without a header that names t, x, y and p: 'left/list.csv'",
+        "nothing was found in 'none yet'",
+    )
+    shutil.rmtree(folder / "right")
+    (folder / "left").rename(folder / "none")
+    for path in (folder / "none").glob("*.h5"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"data: no recordings, .*reads; .*names t, x, y and p"):
+        prepare("folder", config(folder))
 
 
 def test_a_folder_with_its_own_split(folder: Path):
@@ -150,7 +162,9 @@ def test_a_folder_with_its_own_split(folder: Path):
         shutil.copytree(folder / label, folder / "Train" / label)
         shutil.rmtree(folder / label)
         events_file(folder / "Test" / label / "0.h5", seed=len(label))
+    (folder / "Train" / "up").mkdir()
     found = prepare("folder", config(folder))
+    assert found.notes == ("nothing was found in 'Train/up'",)
     assert (len(found.train), len(found.test)) == (10, 2)
 
 
