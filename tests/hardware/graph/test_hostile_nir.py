@@ -43,9 +43,9 @@ def test_through_the_child(good: Path, case: str):
 
 def test_what_is_no_graph_is_refused(tmp_path: Path, good: Path):
     refuse_file(tmp_path / "missing.nir", "cannot be opened")
-    refuse_file(tmp_path, "cannot be opened")
+    refuse_file(tmp_path, "a folder, pipe or device")
     os.mkfifo(tmp_path / "pipe.nir")
-    refuse_file(tmp_path / "pipe.nir", "cannot be opened")
+    refuse_file(tmp_path / "pipe.nir", "a folder, pipe or device")
     text = tmp_path / "text.nir"
     text.write_text("hello")
     refuse_file(text, "not a readable .nir")
