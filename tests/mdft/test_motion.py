@@ -203,7 +203,7 @@ def bad_graph(path: Path, outputs: int = 2, features: int = 2312) -> None:
         (("--init", "three.nir", "--beta", "0.5"), "beta is 0.5, expected none with --init"),
         (("--layers", "8c3"), "the last layer is '8c3'"),
         (("--layers", "p40-C"), "p40 is larger than its input"),
-        (("--init", "no.nir"), "no.nir: no such file"),
+        (("--init", "no.nir"), "no.nir: cannot be opened"),
         (("--init", "few.nir"), "few.nir: its Input has 7 values, the recordings have 2 x 34 x 34"),
         (("--init", "three.nir"), "three.nir: its Output has 3 neurons, the recordings have 2 cla"),
         (("--init", "data/NMNIST/Test/0/00000.bin"), "00000.bin: "),

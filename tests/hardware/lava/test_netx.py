@@ -220,7 +220,7 @@ def test_command_line(tmp_path, capsys):
     for words, said in (
         ([str(graph), str(probe), str(tmp_path)], "expected a file in a folder"),
         ([str(graph), str(tmp_path / "no.npz"), str(out)], "no.npz"),
-        ([str(tmp_path / "x.nir"), str(probe), str(out)], "no such file"),
+        ([str(tmp_path / "x.nir"), str(probe), str(out)], "cannot be opened"),
         ([str(graph)], "PROBE"),
     ):
         assert main(words) == 2
