@@ -45,7 +45,7 @@ def show_recordings(prepared: Prepared, console: Console) -> None:
         highlight=False,
     )
     for note in prepared.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
+        console.print(note, highlight=False, markup=False)
     for line in prepared.left_out:
         console.print(f"left out: {line}", highlight=False, markup=False, soft_wrap=True)
 

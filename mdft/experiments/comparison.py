@@ -94,8 +94,8 @@ class Comparison:
         """Raise a UserError if the comparison cannot be run."""
         require(self.seeds >= 1, "--seeds", self.seeds, "at least 1")
         distinct = 0 < len(set(self.inputs)) == len(self.inputs)
-        named = " ".join(self.inputs) or "none"
-        require(distinct, "--compare-inputs", named, "at least one, each of them once")
+        given = " ".join(self.inputs) or "none"
+        require(distinct, "--compare-inputs", given, "at least one, each of them once")
         rendered = self.config.data.source in ("rendered", "order")
         require(self.data_seeds >= 1, "--data-seeds", self.data_seeds, "at least 1")
         require(
@@ -104,9 +104,9 @@ class Comparison:
             self.data_seeds,
             f"1 with --data.source {self.config.data.source}, which is not rendered",
         )
-        said = not self.config.data.whiten or set(self.inputs) == {"whitened-features"}
+        named = not self.config.data.whiten or set(self.inputs) == {"whitened-features"}
         expected = "off, by --data.no-whiten, or --compare-inputs whitened-features alone"
-        require(said, "--data.whiten", "on", expected)
+        require(named, "--data.whiten", "on", expected)
 
     def tried(self, inputs: Compared, system: str) -> list[Trial]:
         """The trials of a system on some inputs."""
@@ -125,9 +125,9 @@ class Comparison:
         if choice is None and len(tried) > 1:
             return []
         row = (choice.trial if choice else tried[0]).row
-        name, config = row.name, row.config
+        name = row.name.removesuffix("-data0")
         return [
-            Row(f"{name.removesuffix('-data0')}-data{seed}", with_data_seed(config, seed))
+            Row(f"{name}-data{seed}", with_data_seed(row.config, seed))
             for seed in range(self.data_seeds)
         ]
 

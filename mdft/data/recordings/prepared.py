@@ -256,6 +256,6 @@ def _read(path: Path, source: Source) -> Prepared:
         raise UserError(f"{path}: not a cache of this release ({error}); remove it") from error
     notes = list(source.notes)
     if text["late"]:
-        notes.append(f"{text['late']:,} events come after the last bin and are not counted")
+        notes.append(f"note: {text['late']:,} events come after the last bin and are not counted")
     classes, left_out = tuple(text["classes"]), tuple(text["left_out"])
     return Prepared(both[0], both[1], classes, left_out, tuple(notes))

@@ -215,9 +215,9 @@ def _notes(listing: Listing, depth: int) -> list[str]:
     """What of a folder is no recording; text files, which may be meant as such, are named."""
     under = [path.relative_to(listing.folder) for path in listing.passed_over]
     texts = [path.as_posix() for path in under if not is_hidden(path) and has_event_ending(path)]
-    headless = f"no recording, without a header that names t, x, y and p: {name_some(texts)}"
-    found = [listing.note(), headless if texts else "", listing.empty_folders(depth)]
-    return [note.removeprefix("note: ") for note in found if note]
+    headless = f"note: no recording, without a header that names t, x, y and p: {name_some(texts)}"
+    found = (listing.note(), headless if texts else "", listing.empty_folders(depth))
+    return [note for note in found if note]
 
 
 def _size_of(path: Path) -> Size:

@@ -317,16 +317,31 @@ def test_what_makes_no_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tm
             compare.main()
 
 
+def small_flags(folder: Path) -> list[str]:
+    """The recipe ``debug`` on tiny clips, one run at a time on the CPU."""
+    small = {"seconds": 1, "fps": 4, "size": 16, "bins-per-second": 2}
+    flags = [part for k, v in small.items() for part in (f"--data.rendered.{k}", str(v))]
+    return [
+        "debug",
+        *flags,
+        "--data.cache",
+        str(folder / "cache"),
+        "--device",
+        "cpu",
+        "--jobs",
+        "1",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_system_that_fails_ends_nothing_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     """Neither its part of the estimate nor its first run; every run of it is named."""
-    small = {"seconds": 1, "fps": 4, "size": 16, "bins-per-second": 2}
-    flags = [part for k, v in small.items() for part in (f"--data.rendered.{k}", str(v))]
-    flags += ["--data.cache", str(tmp_path / "cache"), "--device", "cpu", "--jobs", "1"]
-    flags += ["--compare-inputs", "features", "--seeds", "2", "--only", "sje", "means"]
+    flags = ["--seeds", "2", "--compare-inputs", "features", "--only", "sje", "means"]
     flags += ["--baseline.sje.learning-rate", "1e38", "--out", str(tmp_path / "runs")]
-    monkeypatch.setattr(sys, "argv", ["compare", "debug", *flags])
+    monkeypatch.setattr(sys, "argv", ["compare", *small_flags(tmp_path), *flags])
     assert compare.main() == 1
     failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
     assert [line.split(":")[1] for line in failed] == [
@@ -350,13 +365,10 @@ def test_no_finished_run_is_a_report_too(
 @pytest.mark.slow
 @pytest.mark.subprocess
 def test_a_system_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    flags = ["--seeds", "1", "--epochs", "1", "--jobs", "1", "--only", "fvaegan"]
-    small = {"seconds": 1, "fps": 4, "size": 16, "bins-per-second": 2}
-    flags += [part for k, v in small.items() for part in (f"--data.rendered.{k}", str(v))]
-    flags += ["--data.cache", str(tmp_path / "cache"), "--device", "cpu"]
+    flags = ["--seeds", "1", "--epochs", "1", "--only", "fvaegan"]
     flags += ["--compare-inputs", "features+events"]
     flags += ["--out", str(tmp_path / "runs"), "--table", str(tmp_path / "results.md")]
-    monkeypatch.setattr(sys, "argv", ["compare", "debug", *flags])
+    monkeypatch.setattr(sys, "argv", ["compare", *small_flags(tmp_path), *flags])
     assert compare.main() == 0
     text = (tmp_path / "results.md").read_text()
     results = read_results(tmp_path / "runs" / "events-fvaegan-data0" / "seed0")

@@ -78,6 +78,8 @@ def test_ridge_predicts_what_the_regression_predicts(wide_clips: ClipSet, use, t
         x_F = inputs_by_loop(wide_clips, i, config, max(steps, int(wide_clips.seconds_N[i])))
         expected = (x_F[: len(mean_F)] - mean_F) @ map_FW + mean_W
         np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-6)
+    system.prepare(wide_clips, STAGE, epoch=len(STRENGTHS) - 1)
+    assert not torch.equal(system.map_FW, torch.from_numpy(map_FW))
 
 
 @pytest.fixture

@@ -143,9 +143,9 @@ def test_a_folder_is_divided_by_its_classes(folder: Path):
     (folder / "left" / "list.csv").write_text("1,2,3,4\n")
     (folder / "none yet").mkdir()
     assert prepare("folder", config(folder)).notes == (
-        "2 files passed over: 1 .csv, 1 .md",
-        "no recording, without a header that names t, x, y and p: 'left/list.csv'",
-        "nothing was found in 'none yet'",
+        "note: 2 files passed over: 1 .csv, 1 .md",
+        "note: no recording, without a header that names t, x, y and p: 'left/list.csv'",
+        "note: nothing was found in 'none yet'",
     )
     shutil.rmtree(folder / "right")
     (folder / "left").rename(folder / "none")
@@ -164,7 +164,7 @@ def test_a_folder_with_its_own_split(folder: Path):
         events_file(folder / "Test" / label / "0.h5", seed=len(label))
     (folder / "Train" / "up").mkdir()
     found = prepare("folder", config(folder))
-    assert found.notes == ("nothing was found in 'Train/up'",)
+    assert found.notes == ("note: nothing was found in 'Train/up'",)
     assert (len(found.train), len(found.test)) == (10, 2)
 
 
