@@ -69,7 +69,7 @@ def against_probe(network: Network, probe: Probe, found: Recording) -> list[Laye
     layers = []
     for p in network.populations:
         if not p.fires:
-            membranes = found.membranes[p.name] * found.units[p.name]
+            membranes = found.membrane(p.name)
             layers.append(compare_graded(p.name, probe.membranes[p.name], membranes, FLOAT32))
             continue
         distance = probe.membranes[p.name] - p.v_threshold

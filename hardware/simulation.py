@@ -92,10 +92,12 @@ def simulate(
     >>> found.membranes["lif"][0, :, 0]
     array([0.75 , 1.125, 0.75 , 1.125, 0.75 , 1.125])
 
-    In Loihi's integers, whose membranes are multiples of `units`:
+    In Loihi's integers, and the same in the graph's units:
 
     >>> found = hardware.simulate(network, np.ones((1, 6, 2)), "reference_int")
-    >>> found.membranes["lif"][0, :, 0] * found.units["lif"]
+    >>> found.membranes["lif"][0, :, 0]
+    array([192, 288, 192, 288, 192, 288])
+    >>> found.membrane("lif")[0, :, 0]
     array([0.75 , 1.125, 0.75 , 1.125, 0.75 , 1.125])
 
     Args:
@@ -111,7 +113,7 @@ def simulate(
 
     Returns:
         Spikes (B, S, N) uint8 of the populations that fire, and membranes before the reset as
-        float64, or as int64 in units of `units[population]`.
+        float64, or as int64; `membrane(population)` returns them in the graph's units.
 
     Warns:
         UserWarning: inputs, weights or constants were rounded for fixed point; one per change.

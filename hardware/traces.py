@@ -15,12 +15,18 @@ from mdft.errors import UserError
 COLUMNS = ("sample", "step", "layer", "neuron")
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, json: Path | None = None) -> None:
     """Check that a folder of traces can be written.
+
+    Args:
+        folder: the folder.
+        json: the file of --json, if one is written.
 
     Raises:
         UserError: it is a file, or the folder that contains it does not exist.
     """
+    if json is not None and json.resolve() == folder.resolve():
+        raise UserError(f"--traces is {folder}, which is also --json; give another name")
     if not folder.is_dir() and (folder.exists() or not folder.parent.is_dir()):
         raise UserError(f"--traces is {folder}, expected a folder, or a new one in one that exists")
 
@@ -29,10 +35,10 @@ def write_traces(recording: Recording, folder: Path, backend: str, pathway: str)
     """Write one run as .npz and as .csv, each atomically.
 
     traces_<backend>_<pathway>.npz has, for each layer, `spikes.<layer>` (B, S, N) uint8 and, where
-    the backend recorded them, `membrane.<layer>` (B, S, N), before the reset, in units of
-    `unit.<layer>` of the graph's units (1 for floating point). The .csv has a line for each spike:
-    sample, step and neuron count from 0, lines are sorted by (sample, step), and layers within a
-    step are in topological order.
+    the backend recorded them, `membrane.<layer>` (B, S, N), before the reset. Times `unit.<layer>`
+    and plus `offset.<layer>` (N,) it is v in the graph's units; for floating point these are 1 and
+    0. The .csv has a line for each spike: sample, step and neuron count from 0, lines are sorted by
+    (sample, step), and layers within a step are in topological order.
 
     Returns:
         The two files.
@@ -41,7 +47,9 @@ def write_traces(recording: Recording, folder: Path, backend: str, pathway: str)
     path = folder / f"traces_{backend}_{pathway}.npz"
     arrays = {f"spikes.{name}": x for name, x in recording.spikes.items()}
     for name, x in recording.membranes.items():
+        offset_N = recording.offsets.get(name, np.zeros(x.shape[2]))
         arrays |= {f"membrane.{name}": x, f"unit.{name}": np.array(recording.units[name])}
+        arrays |= {f"offset.{name}": offset_N}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_whole(path, buffer.getvalue())

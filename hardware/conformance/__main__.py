@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from hardware.conformance.readers import READERS, Reader
-from hardware.result import check_target, write_whole
+from hardware.result import check_targets, write_whole
 from mdft.cli import exit_status, parse
 from mdft.errors import UserError, unknown
 
@@ -59,8 +59,7 @@ def main(args: list[str] | None = None) -> int:
     def work() -> int:
         config = parse(ConformanceConfig, "python -m hardware.conformance", args)
         readers = chosen(config.readers)
-        check_target("--json", config.json)
-        check_target("--page", config.page)
+        check_targets({"--json": config.json, "--page": config.page}, {})
         if config.page is not None and config.json is None:
             raise UserError("--page needs --json, which keeps the columns of other readers")
         if not 0 < config.seconds < 3600:

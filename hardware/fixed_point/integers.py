@@ -96,6 +96,12 @@ class IntegerNetwork:
         """Size of one unit of a membrane in the graph's units, by population."""
         return {p.name: p.unit / STATE_SCALE for p in self.populations}
 
+    @property
+    def membrane_offsets(self) -> dict[str, np.ndarray]:
+        """The graph's v at a membrane of 0, (N,), of the populations where it is not 0."""
+        resets = {p.name: p.v_reset for p in self.source.populations if not p.subtracts}
+        return {name: v_N for name, v_N in resets.items() if v_N.any()}
+
 
 def to_integers(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return inputs (B, S, width) in units of their grids, int64, rounded half to even.

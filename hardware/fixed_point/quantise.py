@@ -337,8 +337,8 @@ def _threshold(
     if bad := np.flatnonzero((vth <= 0) | (vth > VTH_LIMIT)).tolist():
         i = bad[0]
         raise UserError(
-            f"{p.name}: threshold {p.v_threshold[i]:g} is {vth[i]:.7g} units of {unit:g}, "
-            f"expected 1 to {VTH_LIMIT} (17 bits)" + (rate if vth[i] else "")
+            f"{p.name}: its threshold is {p.v_threshold[i]:g} above v_reset, {vth[i]:.7g} units of "
+            f"{unit:g}, expected 1 to {VTH_LIMIT} (17 bits)" + (rate if vth[i] else "")
         )
     lost = p.v_threshold - vth * unit
     if (lost > p.v_threshold * THRESHOLD_OFF_GRID).any():

@@ -107,9 +107,8 @@ def reference_int(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> Rec
         inputs: (B, S, width) real numbers; divided by each input's grid and rounded.
 
     Returns:
-        Spikes; membranes before the reset as int64 in units of `units[population]` (relative to
-        v_reset, if the graph has one); and the counts "wrapped" (24-bit currents) and "clipped"
-        (24-bit membranes) over all steps.
+        Spikes; membranes before the reset as int64; their units and offsets; and the counts
+        "wrapped" (24-bit currents) and "clipped" (24-bit membranes) over all steps.
 
     Raises:
         UserError: an input is out of range, or an output membrane exceeds 24 bits.
@@ -128,7 +127,7 @@ def reference_int(network: IntegerNetwork, inputs: dict[str, np.ndarray]) -> Rec
             else:
                 del spikes[p.name]
                 check_readout(p.name, membranes[p.name])
-    return Recording(spikes, membranes, network.membrane_units, counts)
+    return Recording(spikes, membranes, network.membrane_units, counts, network.membrane_offsets)
 
 
 def check_readout(name: str, membranes: np.ndarray) -> None:

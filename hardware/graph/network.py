@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -113,12 +113,19 @@ class Recording:
         membranes: membranes before the reset, in the backend's units; empty if not recorded.
         units: the size of one membrane unit in the graph's units, by population.
         counts: the numbers of events that a report mentions, such as wrapped currents.
+        offsets: the graph's v, (N,), at a membrane of 0, by population; 0 if a population is
+            missing. It is v_reset in fixed point, where a spike resets to 0.
     """
 
     spikes: dict[str, np.ndarray]
     membranes: dict[str, np.ndarray]
     units: dict[str, float]
     counts: dict[str, int]
+    offsets: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def membrane(self, name: str) -> np.ndarray:
+        """Return a population's v in the graph's units, ``membranes·units + offsets``."""
+        return self.membranes[name] * self.units[name] + self.offsets.get(name, 0.0)
 
 
 def constants(populations: Iterable[Any], batch: int, steps: int) -> dict[str, np.ndarray]:

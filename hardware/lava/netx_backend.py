@@ -49,7 +49,7 @@ def netx(
         spikes, membranes = run_process(plan, netx=partial(write_hdf5, network)), {}
     else:
         spikes, membranes = _inline(network, plan)
-    return Recording(spikes, membranes, network.membrane_units, {})
+    return Recording(spikes, membranes, network.membrane_units, {}, network.membrane_offsets)
 
 
 def _inline(

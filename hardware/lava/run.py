@@ -121,4 +121,5 @@ def lava_fixed(
     for name in readouts:
         check_readout(name, membranes[name])
     fired = {name: s for name, s in spikes.items() if name not in readouts}
-    return Recording(fired, membranes, network.membrane_units, _counts(groups))
+    units, offsets = network.membrane_units, network.membrane_offsets
+    return Recording(fired, membranes, units, _counts(groups), offsets)

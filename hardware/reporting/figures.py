@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from hardware.backends import BACKENDS
 from hardware.graph import matrices
 from hardware.graph.network import Population
 from hardware.reporting.data import Material, Report
@@ -198,13 +197,11 @@ def membranes(report: Report, material: Material) -> Picture | None:
 
 def traces_of(material: Material) -> list[tuple[str, dict[str, np.ndarray]]]:
     """Return the membranes of two backends that recorded them; the probe's if there is only one."""
-    found, resets = [], {p.name: p.v_reset for p in material.network.populations}
-    for name, recording in material.recordings.items():
-        if recording.membranes:
-            values = {layer: x * recording.units[layer] for layer, x in recording.membranes.items()}
-            if BACKENDS[name].fixed:  # relative to v_reset
-                values = {layer: x + resets[layer] for layer, x in values.items()}
-            found.append((name, values))
+    found = [
+        (name, {layer: recording.membrane(layer) for layer in recording.membranes})
+        for name, recording in material.recordings.items()
+        if recording.membranes
+    ]
     return [*found, (material.probe.author, material.probe.membranes)][:2]
 
 

@@ -191,7 +191,8 @@ def _layer(p: Population, signals: Mapping[str, np.ndarray], membrane: np.ndarra
         zeros += int((values(s.weight) == 0).sum())
         synapses += stored(s.weight)
     active = signals[p.name] != 0
-    kept = np.where(active, p.v_reset, membrane) if p.fires else membrane
+    reset = membrane - p.v_threshold if p.subtracts else p.v_reset
+    kept = np.where(active, reset, membrane) if p.fires else membrane
     return LayerCost(
         p.name,
         p.size,

@@ -51,8 +51,7 @@ def output_losses(network: Network, exact: Recording, rounded: Recording) -> tup
             share = x.differing / x.compared
             found.append(OutputLoss(output, layer, *rates, share, x.f1, None))
         else:
-            one = exact.membranes[layer] * exact.units[layer]
-            other = rounded.membranes[layer] * rounded.units[layer]
+            one, other = exact.membrane(layer), rounded.membrane(layer)
             largest = float(np.abs(one).max()) or 1.0
             error = float(np.abs(one - other).max()) / largest
             found.append(OutputLoss(output, layer, None, None, None, None, error))

@@ -180,7 +180,7 @@ def test_integers_equal_float_where_no_leak_is_rounded():
     integers = reference_int(quantise(network, grids()), inputs)
     for name, spikes in exact.spikes.items():
         np.testing.assert_array_equal(integers.spikes[name], spikes)
-        membrane = integers.membranes[name] * integers.units[name]
+        membrane = integers.membrane(name)
         np.testing.assert_array_equal(membrane, exact.membranes[name])
 
 

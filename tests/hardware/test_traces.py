@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
@@ -55,13 +56,13 @@ def test_npz_and_csv_say_what_the_backend_did(files, tmp_path, backend: str):
     if backend == "reference_int":
         expected = reference_int(quantise(network, input_grids(inputs)), inputs)
     with np.load(traces / f"{stem}.npz", allow_pickle=False) as file:
-        assert len(file.files) == 3 * 2
+        assert len(file.files) == 4 * 2
         for name in ("lif_1", "lif_2"):
             np.testing.assert_array_equal(file[f"spikes.{name}"], expected.spikes[name])
             # In the graph's units both backends agree: this graph lies on the grid.
             membrane = file[f"membrane.{name}"] * file[f"unit.{name}"]
-            known = expected.membranes[name] * expected.units[name]
-            np.testing.assert_array_equal(membrane, known)
+            np.testing.assert_array_equal(membrane, expected.membrane(name))
+            np.testing.assert_array_equal(file[f"offset.{name}"], np.zeros(32))
             assert np.abs(membrane).max() > 0.5  # the threshold is 1
     shapes = {name: x.shape for name, x in expected.spikes.items()}
     for name, raster in spikes_of(traces / f"{stem}.csv", shapes).items():
@@ -102,3 +103,29 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_traces(Recording(spikes, {}, {}, {}), tmp_path, "netx", "audio")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_traces_of_neurons_that_reset_elsewhere(tmp_path):
+    """membrane·unit + offset is v of the other backend: v_reset differs from neuron to neuron."""
+    reset, one = np.array([-0.5, 0.25]), np.ones(2)
+    lif = nir.LIF(2e-4 * one, 2 * one, 0 * one, one, v_reset=reset)
+    nir.write(tmp_path / "g.nir", nir.NIRGraph.from_list(nir.Linear(0.75 * np.eye(2)), lif))
+    inputs: dict[str, Any] = {"g.in.input": np.ones((1, 9, 2))}
+    np.savez(tmp_path / "p.npz", **inputs)
+    v = {}
+    for backend in ("reference_float", "reference_int"):
+        words = [str(tmp_path / name) for name in ("g.nir", "p.npz")]
+        assert main([*words, "--backend", backend, "--traces", str(tmp_path)]) == 0
+        with np.load(tmp_path / f"traces_{backend}_g.npz") as file:
+            v[backend] = file["membrane.lif"] * file["unit.lif"] + file["offset.lif"]
+            offset = file["offset.lif"].tolist()
+    assert offset == reset.tolist()
+    np.testing.assert_array_equal(v["reference_int"], v["reference_float"])
+
+
+def test_traces_and_json_of_one_name_are_refused(files, tmp_path, capsys):
+    words = [*files, "--backend", "reference_int"]
+    both = ["--traces", str(tmp_path / "one"), "--json", str(tmp_path / "one")]
+    assert main([*words, *both]) == 2
+    assert "which is also --json" in capsys.readouterr().err
+    assert not (tmp_path / "one").exists()

@@ -21,6 +21,6 @@ def run(path, inputs, dt, option):
         found = simulation.simulate(network, batched, option)
     outputs = {}
     for name, p in network.outputs.items():
-        y = found.spikes[p] if p in found.spikes else found.membranes[p] * found.units[p]
+        y = found.spikes[p] if p in found.spikes else found.membrane(p)
         outputs[name] = y[0]
     return outputs

@@ -182,9 +182,10 @@ def test_decays():
         ([ONE], {"decay": 1.0}, "n: decay 1 is 4096/4096, at most 4095/4096"),
         ([ONE], {"decay": -0.001}, "n: decay -0.001 is -4/4096, at most 4095/4096"),
         ([ONE], {"theta": LIMIT + 1},
-         "n: threshold 131072 is 131072 units of 1, expected 1 to 131071 (17 bits)"),
+         "n: its threshold is 131072 above v_reset, 131072 units of 1, "
+         "expected 1 to 131071 (17 bits)"),
         ([ONE], {"theta": 0.75},
-         "n: threshold 0.75 is 0 units of 1, expected 1 to 131071 (17 bits)"),
+         "n: its threshold is 0.75 above v_reset, 0 units of 1, expected 1 to 131071 (17 bits)"),
         ([ONE], {"bias": -8191},
          "n: bias 8191 is 524224 membrane units, expected at most 524160"),
         ([ONE, ("s", [2.0**-14])], {}, "w_0: needs the weight exponent 8, at most 7"),

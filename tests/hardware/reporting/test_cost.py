@@ -76,6 +76,17 @@ def test_a_leaking_membrane_is_an_update_and_graded_inputs_are_multiplied():
     assert found.modelled_dense_nj == pytest.approx(4.6e-3 * 8)
 
 
+def test_a_spike_that_subtracts_the_threshold_leaves_a_membrane_that_changes():
+    network = chain([[3]], [[0]])
+    one, two = network.populations
+    x = [[[1]] * 8]
+    found, run = costed(replace(network, populations=(replace(one, subtracts=True), two)), x)
+    # v before the reset is 3, then (v - 1)/2 + 3: 4, 4.5, 4.75, … never twice the same.
+    assert run.membranes["one"][0, :3, 0].tolist() == [3, 4, 4.5]
+    assert found.layers[0].membrane_updates == 8
+    assert costed(network, x)[0].layers[0].membrane_updates == 1
+
+
 def test_energy_is_the_proxy_of_its_constants():
     found, _ = costed(chain([[2, 2]], [[2]]), [[[1, 1], [1, 0]]])
     assert found.total("effective_acs") == 3 + 2

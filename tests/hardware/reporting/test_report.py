@@ -131,7 +131,7 @@ def test_what_the_integers_cost_in_the_outputs(tmp_path: Path):
     assert spiking.f1 == 2 * (a & b).sum() / (a.sum() + b.sum())
     assert spiking.differing == (a != b).mean() > 0
     assert (graded.output, graded.f1, graded.fixed_rate) == ("b", None, None)
-    v, w = one.membranes["sends"], other.membranes["sends"] * other.units["sends"]
+    v, w = one.membranes["sends"], other.membrane("sends")
     assert graded.error == pytest.approx(np.abs(v - w).max() / np.abs(v).max())
     assert graded.error is not None and 0 < graded.error < 0.01
     rows = Text(page(found, [])).rows

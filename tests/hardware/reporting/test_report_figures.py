@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from hardware.graph.network import Reset
 from hardware.report import ReportConfig, build
 from hardware.reporting.figures import draw_operations, thresholds, traces_of
 from tests.hardware.nets import lif, random_graph
@@ -21,10 +22,15 @@ def changed(folder: Path, neurons: nir.LIF) -> tuple[Path, Path]:
     return export(folder, graph=graph)
 
 
+@pytest.mark.parametrize("reset", ["to-value", "subtract"])
 @pytest.mark.parametrize("v_reset", [0.0, -0.25])
-def test_membranes_are_drawn_in_units_of_the_graph(tmp_path: Path, v_reset: float):
+def test_membranes_are_drawn_in_units_of_the_graph(tmp_path: Path, v_reset: float, reset: Reset):
     files = changed(tmp_path, lif(NEURONS, v_reset=v_reset))
-    _, material = build(ReportConfig(*files))
+    if reset == "subtract":  # of the probe's spikes, which reset to v_reset
+        with np.load(files[1]) as probe:
+            inputs = {k: v for k, v in probe.items() if ".in." in k or ".grid." in k}
+        np.savez(files[1], **inputs)
+    _, material = build(ReportConfig(*files, reset=reset))
     (one, floats), (other, integers) = traces_of(material)
     assert (one, other) == ("reference_float", "reference_int")
     assert material.probe.spikes["lif_1"].mean() > 0.02
