@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from hardware.fixed_point.quantise import quantise
 from hardware.graph.graph import lower
-from hardware.graph.network import DT, Network
+from hardware.graph.network import DT, Network, Population
 from hardware.graph.topology import back_edges, topological
 from mdft.errors import UserError
 from mdft.lif.grid import GRID, MOST_BITS, Arithmetic
@@ -102,7 +103,8 @@ class SpikingGraph(nn.Module):
         self.edges = [(str(a), str(b)) for a, b in graph.edges]
         lowered = lower(graph, dt)
         _check_nodes(graph, lowered)
-        (self.input,), (self.output,) = lowered.inputs, lowered.outputs.values()
+        self.outputs = lowered.outputs
+        (self.input,), (self.output,) = lowered.inputs, self.outputs.values()
         self.features = lowered.inputs[self.input]
         self.neurons = {
             p.name: Neurons(graph.nodes[p.name], p, arithmetic, alpha) for p in lowered.populations
@@ -336,13 +338,12 @@ class SpikingGraph(nn.Module):
         self._shapes = _shapes(self.graph, self.order, self.before, self.neurons)
         populations = {p.name: p for p in lowered.populations}
         for name, node in self.graph.nodes.items():
+            if name == self.input or name in self.neurons:
+                self._check_unweighted(name, populations)
             if not isinstance(node, WEIGHTED):
                 continue
             after = _targets(name, self.edges, self.neurons)
-            found = [
-                p.gain if p.current is None else p.gain * p.current.gain
-                for p in (populations[t] for t, _ in after)
-            ]
+            found = [_gain(populations[t]) for t, _ in after]
             flat = np.concatenate(found)
             if (flat == flat[0]).all():
                 gains[name] = flat[:1]
@@ -354,6 +355,20 @@ class SpikingGraph(nn.Module):
                     "value"
                 )
         return gains
+
+    def _check_unweighted(self, name: str, populations: dict[str, Population]) -> None:
+        """Refuse edges without weights to neurons with a gain, which only weights can take over."""
+        weighted = [n for n, x in self.graph.nodes.items() if isinstance(x, WEIGHTED)]
+        for target, _ in _targets(name, self.edges, {*self.neurons, *weighted}):
+            if target not in self.neurons:
+                continue
+            gain = _gain(populations[target])
+            if (gain != 1).any():
+                raise UserError(
+                    f"node {target!r}: {name!r} leads to it without weights, and its input is "
+                    f"multiplied by r·dt/tau = {gain[gain != 1][0]:g}, expected 1; put a Linear "
+                    "node with the identity between them"
+                )
 
     @torch.no_grad()
     def _constants_on_grid(self) -> dict[str, _Constant]:
@@ -491,10 +506,15 @@ def _shapes(
     return shapes
 
 
+def _gain(p: Population) -> np.ndarray:
+    """The factor of an input of neurons, (N,)."""
+    return p.gain if p.current is None else p.gain * p.current.gain
+
+
 def _targets(
-    name: str, edges: list[tuple[str, str]], neurons: dict[str, Neurons]
+    name: str, edges: list[tuple[str, str]], neurons: Collection[str]
 ) -> list[tuple[str, bool]]:
-    """The neurons that a node leads to, and whether by one edge."""
+    """The nodes among `neurons` that a node leads to, and whether by one edge."""
     found: dict[str, bool] = {}
     waiting = [(b, True) for a, b in edges if a == name]
     while waiting:
@@ -529,8 +549,8 @@ def _check_nodes(graph: nir.NIRGraph, lowered: Network) -> None:
     for name, node in graph.nodes.items():
         if isinstance(node, WEIGHTED):
             edges = [(str(a), str(b)) for a, b in graph.edges]
-            kinds = {n: n for n, x in graph.nodes.items() if isinstance(x, (*SPIKING, *WEIGHTED))}
-            for target, _ in _targets(name, edges, kinds):  # type: ignore[arg-type]
+            ends = [n for n, x in graph.nodes.items() if isinstance(x, (*SPIKING, *WEIGHTED))]
+            for target, _ in _targets(name, edges, ends):
                 if isinstance(graph.nodes[target], WEIGHTED):
                     raise UserError(
                         f"nodes {name!r} and {target!r} both have weights and no neurons between "

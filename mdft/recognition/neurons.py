@@ -62,7 +62,8 @@ class Neurons:
         self.decay, self.threshold = population.decay, population.v_threshold
         self.current_decay = None if population.current is None else population.current.decay
         if self.integer:
-            self.decay = self._rounded("decay", self.decay, 0, _UNITS - 1)
+            lowest = 0 if isinstance(node, nir.IF) else 1
+            self.decay = self._rounded("decay", self.decay, lowest, _UNITS - 1)
             if self.current_decay is not None:
                 self.current_decay = self._rounded("current's decay", self.current_decay, 1, _UNITS)
         self.spike = AtanSpike(alpha / float(self.threshold.mean()))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hardware.graph.convolution import Window, convolution_window
+from mdft.errors import UserError
 from mdft.lif.grid import GRID, GRID_MAX, MOST_BITS
 from mdft.lif.loihi import STATE_SCALE, WINDOW, largest_multiple, state_unit, weight_step
 from mdft.lif.neuron import snap
@@ -55,7 +56,7 @@ class Weights(nn.Module):
         headroom: by how much the weights can grow before they saturate.
 
     Raises:
-        UserError: a size of a convolution is out of range.
+        UserError: a size of a convolution is out of range, or a bias exceeds ``BIAS_MAX`` steps.
     """
 
     step: Tensor
@@ -75,6 +76,13 @@ class Weights(nn.Module):
         self.bias: nn.Parameter | None = None
         if not isinstance(node, nir.Linear):
             bias = np.asarray(node.bias, np.float64) * np.ravel(gain) / self.scale
+            peak = float(np.abs(bias).max(initial=0.0))
+            if peak > BIAS_MAX * GRID:
+                raise UserError(
+                    f"node {name!r}: its bias, times the neurons' r·dt/tau, reaches "
+                    f"{peak * self.scale:g}, expected at most {BIAS_MAX * GRID * self.scale:g} "
+                    "beside weights of this size"
+                )
             self.bias = nn.Parameter(torch.from_numpy(bias.astype(np.float32)))
         self.window: Window | None = None
         if isinstance(node, nir.Conv1d | nir.Conv2d):

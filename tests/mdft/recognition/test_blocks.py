@@ -119,7 +119,7 @@ def test_spikes_of_few_events_are_those_of_the_integers():
     found = reference_int(integers, {"input": x_BSX.flatten(2).numpy()})
     for name, trace in network.trace(x_BSX).items():
         np.testing.assert_array_equal(trace.spikes_BSN.detach(), found.spikes[name])
-        membranes = found.membranes[name] * found.units[name]
+        membranes = found.membrane(name)
         np.testing.assert_array_equal(trace.membranes_BSN, membranes)
 
 

@@ -16,7 +16,7 @@ from hardware.fixed_point.reference_int import reference_int
 from hardware.graph.graph import lower
 from hardware.reference_float import reference_float
 from mdft.errors import UserError
-from mdft.lif.grid import FEWEST_BITS, MOST_BITS
+from mdft.lif.grid import FEWEST_BITS, MOST_BITS, Arithmetic
 from mdft.lif.loihi import largest_multiple
 from mdft.recognition.initial import initial_graph
 from mdft.recognition.layers import parse_layers
@@ -157,7 +157,7 @@ def test_spikes_and_membranes_are_those_of_the_integers(name: str, bits: int):
     fired = 0
     for node, trace in traces.items():
         np.testing.assert_array_equal(trace.spikes_BSN.detach(), found.spikes[node])
-        membranes = found.membranes[node] * found.units[node]
+        membranes = found.membrane(node)
         np.testing.assert_array_equal(trace.membranes_BSN, membranes)
         fired += int(trace.spikes_BSN.sum())
     assert fired > 10
@@ -359,3 +359,55 @@ def test_the_product_is_the_matrix_product_for_every_width(shape: tuple[int, int
     assert module.weight.grad is not None
     expected = weights.flatten(0, 1).T @ x_BSF.flatten(0, 1) * module.scale
     np.testing.assert_allclose(module.weight.grad, expected, rtol=1e-4, atol=1e-5)
+
+
+def unweighted(kind: str) -> nir.NIRGraph:
+    """Neurons with r·dt/τ = 1/2 that the Input, a pooling or their own spikes reach directly."""
+    half = nir.LIF(full(2, 2e-4), full(2, 1), full(2, 0), full(2, 1), full(2, 0))
+    if kind == "from the input":
+        return nir.NIRGraph.from_list(half)
+    nodes = {
+        "input": nir.Input({"input": np.array([2])}),
+        "w": nir.Linear(full((2, 2), 2)),
+        "lif": half,
+        "output": nir.Output({"output": np.array([2])}),
+    }
+    edges = list(pairwise(nodes))
+    if kind == "to itself":
+        return nir.NIRGraph(nodes, [*edges, ("lif", "lif")], type_check=False)
+    shape = (1, 2, 2)
+    nodes["input"] = nir.Input({"input": np.array(shape)})
+    nodes["w"] = nir.SumPool2d(np.array([2, 1]), np.array([2, 1]), np.array([0, 0]))
+    nodes["lif"] = nir.IF(full((1, 1, 2), 5e3), full((1, 1, 2), 1), full((1, 1, 2), 0))
+    nodes["output"] = nir.Output({"output": np.array([1, 1, 2])})
+    return nir.NIRGraph(nodes, edges, type_check=False)
+
+
+@pytest.mark.parametrize("kind", ["from the input", "to itself", "from a pooling"])
+def test_a_gain_that_no_weights_can_take_over_is_refused(kind: str):
+    with pytest.raises(UserError, match=r"'lif': .* without weights, .*= 0\.5, expected 1; put"):
+        SpikingGraph(unweighted(kind))
+
+
+@pytest.mark.parametrize("arithmetic", ["float", "loihi"])
+def test_a_bias_is_kept_up_to_its_largest_and_refused_above(arithmetic: Arithmetic):
+    """Weights of 1/64 allow biases up to 1023/4096; a larger one would be cut."""
+    for bias, kept in ((1023 / 4096, True), (1024 / 4096, False)):
+        node = nir.Affine(full((2, 2), 1 / 64), full(2, bias))
+        graph = nir.NIRGraph.from_list(node, simple())
+        if not kept:
+            with pytest.raises(
+                UserError, match=r"'affine': its bias.* reaches 0\.25, expected .* 0\.249756"
+            ):
+                SpikingGraph(graph, arithmetic=arithmetic)
+            continue
+        written = SpikingGraph(graph, arithmetic=arithmetic).trained().nodes["affine"]
+        assert isinstance(written, nir.Affine) and (written.bias == full(2, bias)).all()
+
+
+def test_a_leak_of_less_than_a_step_of_loihi_is_refused():
+    slow = nir.LIF(full(2, 1), full(2, 1e4), full(2, 0), full(2, 1), full(2, 0))
+    graph = nir.NIRGraph.from_list(nir.Linear(full((2, 2), 1)), slow)
+    SpikingGraph(graph)
+    with pytest.raises(UserError, match=r"its decay is 0/4096 to 0/4096 a step, expected 1 to"):
+        SpikingGraph(graph, arithmetic="loihi")

@@ -189,7 +189,7 @@ def test_the_integers_have_the_same_spikes_and_membranes(name: str, bits: int):
     found, fired = reference_int(integers, inputs), 0
     for node, trace in network.trace(x_BSX).items():
         np.testing.assert_array_equal(trace.spikes_BSN.detach(), found.spikes[node])
-        membranes = found.membranes[node] * found.units[node]
+        membranes = found.membrane(node)
         np.testing.assert_array_equal(trace.membranes_BSN, membranes)
         fired += int(trace.spikes_BSN.sum())
     assert fired > 10 and found.counts == {"wrapped": 0, "clipped": 0}
