@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from hardware.backends import BACKENDS, find_backend
-from hardware.result import check_target
+from hardware.result import check_targets
 from mdft import gzsl
 from mdft.cli import parse, run_main
 from mdft.data.stages import STAGES
@@ -62,7 +62,7 @@ def hybrid(config: HybridConfig) -> HybridResult:
     """
     backend = find_backend(config.backend, config.runtime)
     require(config.batch_size >= 1, "--batch-size", config.batch_size, "at least 1")
-    check_target("--json", config.json)
+    check_targets({"--json": config.json}, {})
     # Imported here and below, so that --help and a mistyped flag do not import torch.
     from export.hybrid_result import HybridResult
     from export.simulated import SimulatedMotion

@@ -22,7 +22,7 @@ from hardware.graph.graph import lower
 from hardware.graph.network import Network
 from hardware.manifest import MANIFEST, PROBE, sha256
 from hardware.parity import compared
-from hardware.probe import Probe
+from hardware.probe import Probe, output_keys
 from hardware.reporting.operations import Cost, cost
 from mdft.data.recordings.prepared import Recordings
 from mdft.data.recordings.prepared import prepare as read_recordings
@@ -108,7 +108,8 @@ def probe_arrays(network: SpikingGraph, counts_BSX: np.ndarray) -> dict[str, np.
     for name, trace in traces.items():
         found[f"spikes.{name}"] = trace.spikes_BSN.numpy().astype(np.uint8)
         found[f"membrane.{name}"] = trace.membranes_BSN.numpy()
-    found["spikes.out"] = found[f"spikes.{network.output}"]
+    for key in output_keys(network.outputs, network.neurons).values():
+        found[key] = found[f"spikes.{network.output}"]
     found["arithmetic"] = np.array(network.arithmetic)
     return {f"{PATHWAY}.{name}": x for name, x in found.items()}
 

@@ -10,8 +10,8 @@ from typing import Annotated
 import tyro
 
 from hardware.graph.network import DT
+from hardware.result import check_targets
 from mdft.cli import exit_status, parse
-from mdft.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ def main(args: list[str] | None = None) -> int:
 
     def work() -> int:
         config = parse(NetxConfig, "python -m hardware.netx", args)
-        if config.out.is_dir() or not config.out.parent.is_dir():
-            raise UserError(f"{config.out}: expected a file in a folder that exists")
+        check_targets({"OUT.net": config.out}, {"GRAPH": config.graph, "PROBE": config.probe})
         # Imported here, so that --help and a mistyped flag do not import nir.
         from hardware.fixed_point.quantise import quantise
         from hardware.lava.netx import write_hdf5

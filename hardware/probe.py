@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,8 +54,8 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
 
     Args:
         path: probe.npz with keys `p.in.<input>`, `p.spikes.<layer>`, `p.membrane.<layer>`,
-            `p.spikes.out` and optionally `p.grid.<input>`, for each pathway p. If the graph
-            has several outputs, `p.out.<output>` for each instead of `p.spikes.out`. A node
+            `p.spikes.out` and optionally `p.grid.<input>`, for each pathway p; `output_keys`
+            says when `p.out.<output>` takes the place of `p.spikes.out`. A node
             that does not fire has no spikes; its output is its membrane. If a file holds inputs
             only, `reference_float` computes the spikes and membranes.
         pathway: the pathway p to read.
@@ -69,6 +69,10 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
     try:
         inputs = {name: as_floats(_take(arrays, f"in.{name}")) for name in network.inputs}
         shape = check_inputs(network, inputs)
+        for key in arrays:
+            kind, _, name = key.partition(".")
+            if kind in ("in", "grid") and name not in network.inputs:
+                raise unknown(f"{key}: input", name, network.inputs)
         grids = {n: _grid(arrays, n) for n in network.inputs if f"grid.{n}" in arrays}
         if all(key.startswith(("in.", "grid.")) for key in arrays):
             return computed(network, inputs, grids)
@@ -77,9 +81,8 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
             membranes[p.name] = _membranes(arrays, f"membrane.{p.name}", (*shape, p.size))
             if p.fires:
                 spikes[p.name] = _spikes(arrays, f"spikes.{p.name}", (*shape, p.size))
-        one = len(network.outputs) == 1
-        for output, name in network.outputs.items():
-            key = "spikes.out" if one else f"out.{output}"
+        for output, key in output_keys(network.outputs, spikes).items():
+            name = network.outputs[output]
             carried = spikes.get(name, membranes[name])
             if not np.array_equal(_take(arrays, key, carried.shape), carried):
                 kind = "spikes" if name in spikes else "membrane"
@@ -90,6 +93,20 @@ def read_probe(path: Path | str, pathway: str, network: Network) -> Probe:
     except UserError as error:
         raise UserError(f"{path}: pathway {pathway!r}: {error}") from None
     return Probe(inputs, grids, spikes, membranes, arithmetic)
+
+
+def output_keys(outputs: Mapping[str, str], spiking: Collection[str]) -> dict[str, str]:
+    """Return the key of every output in a probe, without its pathway.
+
+    It is `spikes.out` if there is one output; with several, or if that is the key of another
+    layer's spikes, it is `out.<output>`.
+
+    Args:
+        outputs: the population that each Output carries.
+        spiking: the populations that fire.
+    """
+    free = "out" not in spiking or "out" in outputs.values()
+    return {name: "spikes.out" if len(outputs) == 1 and free else f"out.{name}" for name in outputs}
 
 
 def computed(network: Network, inputs: dict[str, np.ndarray], grids: dict[str, float]) -> Probe:
@@ -113,6 +130,12 @@ def pathway_of(graph: Path, probe: Path, pathway: str | None = None) -> str:
     if pathway is not None and pathway not in known:
         raise unknown(f"{probe}: --pathway", pathway, known)
     named = graph.stem.removeprefix("motion_")
+    beside = graph.with_name(f"motion_{known[0]}.nir")
+    if pathway is None and named not in known and beside != graph and beside.is_file():
+        raise UserError(
+            f"{graph}: {probe} has pathway {known[0]!r} alone, whose graph is {beside.name}; give "
+            "that graph, or --pathway if the inputs are for this one"
+        )
     found = pathway or (named if named in known else known[0])
     if found not in (pathway, named) and len(known) > 1:
         raise UserError(

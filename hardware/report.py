@@ -19,7 +19,7 @@ from hardware.reporting.data import BackendReport, Material, Report, to_json
 from hardware.reporting.operations import cost
 from hardware.reporting.ranges import input_ranges, layer_ranges
 from hardware.reporting.rounding import OutputLoss, output_losses
-from hardware.result import check_target, write_whole
+from hardware.result import check_targets, write_whole
 from mdft.cli import exit_status, parse
 from mdft.errors import UserError
 
@@ -158,8 +158,10 @@ def main(args: list[str] | None = None) -> int:
 
     def work() -> int:
         config = parse(ReportConfig, "python -m hardware.report", args)
-        for flag, target in (("--out", config.out), ("--json", config.json)):
-            check_target(flag, target)
+        check_targets(
+            {"--out": config.out, "--json": config.json},
+            {"GRAPH": config.graph, "PROBE": config.probe},
+        )
         report, material = build(config)
         from hardware.reporting.figures import figures
         from hardware.reporting.page import page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,14 +115,25 @@ def write_json(result: Result, path: Path) -> None:
     write_whole(path, json.dumps(json_fields(result) | {"failed": result.failed}, indent=2))
 
 
-def check_target(flag: str, target: Path | None) -> None:
-    """Check that the file of a flag can be written; None means that no file is written.
+def check_targets(targets: Mapping[str, Path | None], sources: Mapping[str, Path]) -> None:
+    """Check that files can be written, and that none is another one or a file that is read.
+
+    Args:
+        targets: the file of each argument; None means that no file is written.
+        sources: the files that are read, by argument.
 
     Raises:
-        UserError: the target is a folder, or its folder does not exist.
+        UserError: a target is a folder, its folder does not exist, or two files are the same.
     """
-    if target is not None and (target.is_dir() or not target.parent.is_dir()):
-        raise UserError(f"{flag} is {target}, expected a file in a folder that exists")
+    taken = {path.resolve(): argument for argument, path in sources.items()}
+    for argument, target in targets.items():
+        if target is None:
+            continue
+        if target.is_dir() or not target.parent.is_dir():
+            raise UserError(f"{argument} is {target}, expected a file in a folder that exists")
+        other = taken.setdefault(target.resolve(), argument)
+        if other != argument:
+            raise UserError(f"{argument} is {target}, which is also {other}; give another name")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from hardware.backends import BACKENDS, find_backend
 from hardware.graph.network import DT, MAX_SYNAPSES, Reset
 from hardware.parity import compared
-from hardware.result import Result, check_target, show, write_json
+from hardware.result import Result, check_targets, show, write_json
 from hardware.traces import check_folder, write_traces
 from mdft.cli import exit_status, parse
 
@@ -58,9 +58,9 @@ def run(config: RunConfig) -> Result:
         UserError: a file is broken, or the backend is unknown or cannot express the graph.
     """
     backend = find_backend(config.backend, config.runtime)
-    check_target("--json", config.json)
+    check_targets({"--json": config.json}, {"GRAPH": config.graph, "PROBE": config.probe})
     if config.traces is not None:
-        check_folder(config.traces)
+        check_folder(config.traces, config.json)
     # Imported here, so that --help and a mistyped flag do not import nir.
     from hardware.pair import read_pair
 

@@ -102,10 +102,14 @@ def read_trace(path: Path) -> Trace:
     Raises:
         UserError: the file is not that; the message names it.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, expected a .csv recording")
+    if not path.stat().st_size:
+        raise UserError(f"{path}: is empty, expected three numbers a line")
     try:
         values = np.loadtxt(path, delimiter=",", ndmin=2, max_rows=MOST_STEPS + 1)
     except OSError as error:
-        raise UserError(f"{path}: no such file, expected a .csv recording") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}), expected a .csv") from error
     except ValueError as error:
         raise UserError(f"{path}: {error}; expected three numbers a line") from error
     if values.ndim != 2 or values.shape[1] != 3 or not 0 < len(values) <= MOST_STEPS:
@@ -165,7 +169,7 @@ def chip_network(network: Network, c: ChipConstants) -> IntegerNetwork:
 
 
 def check_neuron(network: Network) -> None:
-    """Check that the graph is one LIF behind one input.
+    """Check that the graph is one LIF behind one input, as `formula` computes it.
 
     Raises:
         UserError: it is not.
@@ -173,6 +177,20 @@ def check_neuron(network: Network) -> None:
     sizes = list(network.inputs.values()), [p.size for p in network.populations]
     if sizes != ([1], [1]) or not network.populations[0].fires:
         raise UserError(f"GRAPH: found inputs and populations of {sizes}, expected one LIF")
+    (p,), (source,) = network.populations, network.inputs
+    parts = {
+        "a synaptic current": p.current is not None,
+        "a bias": p.bias.any(),
+        "v_leak": p.v_leak.any(),
+        "v_reset": p.v_reset.any(),
+        "connections other than one from the input without a delay": [
+            (s.source, s.delay) for s in p.synapses
+        ]
+        != [(source, 0)],
+    }
+    found = [name for name, present in parts.items() if present]
+    if found:
+        raise UserError(f"GRAPH: {p.name} has {', '.join(found)}, expected a LIF of none of these")
 
 
 def as_trace(name: str, x: np.ndarray, recording: Recording) -> Trace:

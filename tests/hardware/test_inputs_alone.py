@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import nir
 import numpy as np
 import pytest
 
+import hardware
+from hardware.netx import main as netx
 from hardware.pair import read_pair
 from hardware.report import main as report
 from hardware.run import main as run
@@ -109,3 +112,67 @@ def test_some_spikes_are_not_inputs_alone(graph: Path) -> None:
     save(probe, {"mine.in.in": np.zeros((1, 3, 8)), "mine.spikes.out": np.zeros((1, 3, 16))})
     with pytest.raises(UserError, match=r"membrane\.cells is missing"):
         read_pair(graph, probe)
+
+
+@pytest.mark.parametrize("key", ["in.typo", "grid.In"])
+def test_an_input_that_the_graph_lacks_is_refused(graph: Path, key: str) -> None:
+    probe = graph.parent / "probe.npz"
+    save(probe, {"mine.in.in": np.zeros((1, 3, 8)), f"mine.{key}": np.zeros((1, 3, 8))})
+    with pytest.raises(UserError, match=rf"{re.escape(key)}: input is '\w+', expected"):
+        read_pair(graph, probe)
+
+
+def test_inputs_of_the_pathway_of_another_graph_are_refused(graph: Path) -> None:
+    one, probe = graph.with_name("motion_one.nir"), graph.parent / "probe.npz"
+    one.write_bytes(graph.read_bytes())
+    two = graph.rename(graph.with_name("motion_two.nir"))
+    save(probe, {"one.in.in": np.zeros((1, 3, 8))})
+    with pytest.raises(UserError, match=r"pathway 'one' alone, whose graph is motion_one\.nir"):
+        read_pair(two, probe)
+    assert read_pair(two, probe, "one").pathway == read_pair(one, probe).pathway == "one"
+    save(probe, {"mine.in.in": np.zeros((1, 3, 8))})  # one's own inputs, under any name
+    assert read_pair(two, probe).pathway == "mine"
+
+
+def test_a_hidden_layer_called_out(tmp_path: Path) -> None:
+    """Its spikes have the key of the output's, so the output's are under out.<output>."""
+    one = np.ones(2)
+    lif = nir.LIF(2e-4 * one, 2 * one, 0 * one, one)
+    nodes: dict[str, nir.NIRNode] = {
+        "i": nir.Input({"input": np.array([2])}),
+        "w": nir.Linear(0.75 * np.eye(2)),
+        "out": lif,
+        "u": nir.Linear(0.75 * np.eye(2)),
+        "last": lif,
+        "o": nir.Output({"output": np.array([2])}),
+    }
+    nir.write(tmp_path / "g.nir", nir.NIRGraph(nodes, list(pairwise(nodes))))
+    network, x = hardware.load(tmp_path / "g.nir"), np.ones((1, 6, 2))
+    found = hardware.simulate(network, x)
+    assert (found.spikes["out"] != found.spikes["last"]).any()
+    arrays = {"g.in.i": x, "g.out.o": found.spikes["last"]}
+    for name in ("out", "last"):
+        arrays |= {f"g.spikes.{name}": found.spikes[name]}
+        arrays |= {f"g.membrane.{name}": found.membranes[name]}
+    save(tmp_path / "p.npz", arrays)
+    probe = read_pair(tmp_path / "g.nir", tmp_path / "p.npz").probe
+    np.testing.assert_array_equal(probe.spikes["last"], found.spikes["last"])
+
+
+def test_no_command_writes_over_what_it_reads(
+    graph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe, page = graph.parent / "probe.npz", str(graph.parent / "page")
+    save(probe, {"mine.in.in": np.zeros((1, 3, 8))})
+    kept = graph.read_bytes(), probe.read_bytes()
+    files = [str(graph), str(probe)]
+    for command, words in (
+        (run, [*files, "--backend", "reference_int", "--json", str(graph)]),
+        (report, [*files, "--out", str(probe)]),
+        (report, [*files, "--out", page, "--json", page]),
+        (netx, [*files, str(graph)]),
+    ):
+        assert command(words) == 2
+        assert "give another name" in capsys.readouterr().err
+    assert (graph.read_bytes(), probe.read_bytes()) == kept
+    assert not Path(page).exists()

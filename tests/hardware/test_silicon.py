@@ -92,9 +92,31 @@ def test_the_command(tmp_path: Path):
 @pytest.mark.parametrize("text", ["", "1,2\n", "1,2,x\n", "2,0,0\n", "1,nan,0\n"])
 def test_a_file_that_is_no_recording(tmp_path: Path, text: str):
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(UserError, match="expected"), np.testing.suppress_warnings() as quiet:
-        quiet.filter(UserWarning)
+    with pytest.raises(UserError, match="expected"):
         read_trace(tmp_path / "a.csv")
+
+
+def test_a_graph_that_the_formula_does_not_compute(tmp_path: Path):
+    chip = written(tmp_path, formula(spikes(), ChipConstants()))
+    one, none = np.ones(1), np.zeros(1)
+    cuba = nir.CubaLIF(DT * 9 * one, DT * 25 * one, one, none, 0.1 * one, w_in=one)
+    lif = nir.LIF(DT * 25 * one, one, none, 0.1 * one, none - 1)
+    recurrent = {
+        "i": nir.Input({"input": np.array([1])}),
+        "w": nir.Linear(one[None]),
+        "n": nir.LIF(DT * 25 * one, one, none, 0.1 * one, none),
+        "o": nir.Output({"output": np.array([1])}),
+    }
+    loop = nir.NIRGraph(recurrent, [("i", "w"), ("w", "n"), ("n", "n"), ("n", "o")])
+    for graph, word in (
+        (nir.NIRGraph.from_list(nir.Linear(one[None]), cuba), "a synaptic current"),
+        (nir.NIRGraph.from_list(nir.Linear(one[None]), lif), "v_reset"),
+        (nir.NIRGraph.from_list(nir.Affine(one[None], one), recurrent["n"]), "a bias"),
+        (loop, "connections other than one"),
+    ):
+        nir.write(tmp_path / "g.nir", graph)
+        with pytest.raises(UserError, match=f"has {word}.*expected a LIF"):
+            investigate(SiliconConfig(tmp_path / "g.nir", chip, ()))
 
 
 def test_recordings_of_different_inputs_are_refused(tmp_path: Path):
