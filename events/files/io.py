@@ -137,7 +137,7 @@ def write_events(path: str | Path, events: NDArray[np.void], metadata: Metadata)
 
 
 def read_events(
-    path: str | Path, sensor_size: tuple[int, int] | None = None
+    path: str | Path, sensor_size: tuple[int, int] | None = None, *, in_order: bool = True
 ) -> tuple[NDArray[np.void], Metadata]:
     """Read an event file of any of the formats above.
 
@@ -145,10 +145,11 @@ def read_events(
         path: the file; its ending determines the format.
         sensor_size: (width, height) of a recording that does not declare it; by default the
             smallest sensor that holds all events.
+        in_order: refuse a file whose times go backwards; otherwise its order is kept.
 
     Returns:
-        (n,) events of dtype `EVENTS`, sorted by t, and the metadata. Times are those of the
-        file: a recording begins at ``metadata.start_us``.
+        (n,) events of dtype `EVENTS`, sorted by t unless the order is not checked, and the
+        metadata. Times are those of the file: a recording begins at ``metadata.start_us``.
 
     Raises:
         UserError: the file cannot be read; the message has the file and the reason.
@@ -159,9 +160,9 @@ def read_events(
         raise UserError(f"{path}: no reader for {ending!r}, expected one of {', '.join(READABLE)}")
     require_file(path, "an event file")
     if not compression:
-        return _read(path, path.name, sensor_size)
+        return _read(path, path.name, sensor_size, in_order)
     with unpacked(path) as plain:
-        return _read(plain, path.name, sensor_size)
+        return _read(plain, path.name, sensor_size, in_order)
 
 
 def is_event_file(path: Path) -> bool:
@@ -178,7 +179,7 @@ def has_event_ending(path: Path) -> bool:
 
 
 def _read(
-    path: Path, name: str, sensor_size: tuple[int, int] | None
+    path: Path, name: str, sensor_size: tuple[int, int] | None, in_order: bool
 ) -> tuple[NDArray[np.void], Metadata]:
     """Read an event file that is not compressed as a whole; `name` becomes its source."""
     ending = path.suffix.lower()
@@ -194,7 +195,7 @@ def _read(
         reader = _CAMERAS.get(ending)
         events, declared = reader(path) if reader else read_isolated(path, "hdf5")
         metadata = _of_recording(path, name, events, declared or sensor_size)
-    check_events(path, events, *metadata.sensor_size[:2])
+    check_events(path, events, *metadata.sensor_size[:2], in_order=in_order)
     return events, metadata
 
 
@@ -213,7 +214,7 @@ def _of_recording(
         )
     if not len(events):
         return Metadata((*size, 2), name)
-    start, end = int(events["t"][0]), int(events["t"][-1])
+    start, end = int(events["t"].min()), int(events["t"].max())
     return Metadata((*size, 2), name, start_us=start, duration_us=end + 1 - start)
 
 

@@ -116,8 +116,10 @@ def _value(name: str, hint: Any, value: Any) -> Any:
     return value
 
 
-def check_events(path: Path, events: NDArray[np.void], width: int, height: int) -> None:
-    """Check that events are on the sensor and sorted by t.
+def check_events(
+    path: Path, events: NDArray[np.void], width: int, height: int, *, in_order: bool
+) -> None:
+    """Check that events are on the sensor and, if `in_order`, sorted by t.
 
     Raises:
         UserError: they are not; the message has the file.
@@ -129,5 +131,5 @@ def check_events(path: Path, events: NDArray[np.void], width: int, height: int) 
                 f"{path}: {name} runs from {values.min()} to {values.max()}, expected 0 to "
                 f"{side - 1}"
             )
-    if np.any(np.diff(events["t"]) < 0):
+    if in_order and np.any(np.diff(events["t"]) < 0):
         raise UserError(f"{path}: times go backwards, expected events sorted by t")

@@ -42,6 +42,20 @@ def fingerprint(description: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def stamps_of(folder: Path, paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Path, size and modification time of every file under a folder: what a cache depends on.
+
+    Args:
+        folder: the folder; its own links are resolved, so that two folders never have equal paths.
+        paths: paths in it; those that are no files, such as broken links, are passed over.
+    """
+    root, found = folder.resolve(), []
+    for path in sorted(path for path in paths if path.is_file()):
+        stat = path.stat()
+        found.append((str(root / path.relative_to(folder)), stat.st_size, stat.st_mtime_ns))
+    return found
+
+
 def save(clips: ClipSet, path: Path) -> None:
     """Write a ClipSet that is in memory; the file is written completely or not at all.
 

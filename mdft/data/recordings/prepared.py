@@ -97,7 +97,7 @@ def prepare(dataset: str, config: RecordingsConfig, progress: Progress | None = 
 
     Raises:
         UserError: recordings have several sensor sizes, unsorted times or no labels; one is in
-            both splits; or a split has none.
+            both splits; a split has none; or a folder has more parts than Train and Test.
     """
     source = open_source(dataset, config)
     about = {k: v for k, v in asdict(config).items() if k not in ("cache", "root", "download")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from events.files.io import has_event_ending, is_event_file, read_events
 from events.listing import Listing, is_clip, is_hidden, list_files, name_some
 from events.video.clip import Clip
 from mdft.config.recordings import FOLDER, TONIC, RecordingsConfig
+from mdft.data.cache import stamps_of
 from mdft.data.tonic_datasets import generated
 from mdft.errors import UserError, printable, reason
 
@@ -69,7 +70,8 @@ def open_source(dataset: str, config: RecordingsConfig) -> Source:
     Nothing is downloaded without ``config.download``.
 
     Raises:
-        UserError: there are no recordings, or they have no labels.
+        UserError: there are no recordings, none can be read, they have no labels, or a folder has
+            another one beside Train and Test.
     """
     if dataset == FOLDER:
         return _folder(config)
@@ -91,7 +93,10 @@ def _tonic(name: str, config: RecordingsConfig) -> Source:
     parts = [_tonic_part(dataset, sensor) for dataset in found]
     if len(parts) == 1:
         parts = _divided(parts[0], list(found[0].targets), config)
-    return Source(parts[0], parts[1], _files([Path(found[0].location_on_system)]), polarities)
+    folder = Path(found[0].location_on_system)
+    listing = list_files(folder)
+    files = stamps_of(folder, [*listing.found, *listing.passed_over])
+    return Source(parts[0], parts[1], files, polarities)
 
 
 def _dataset(name: str, config: RecordingsConfig, **given: Any) -> Any:
@@ -170,7 +175,7 @@ def _folder(config: RecordingsConfig) -> Source:
         raise UserError(f"{root}: no such folder, expected --data.root with a subfolder a class")
     listing = list_files(root, lambda path: is_clip(path) or is_event_file(path))
     parts = {path: path.relative_to(root).parts for path in listing.found}
-    divided = {part[0].lower() for part in parts.values()} == {*_PARTS}
+    divided = _has_own_split(root, parts.values())
     depth = 2 if divided else 1
     notes = _notes(listing, depth)
     if not parts:
@@ -183,17 +188,18 @@ def _folder(config: RecordingsConfig) -> Source:
             raise UserError(
                 f"{path}: it has no label, expected it in a subfolder named after its class"
             )
-    sensor = config.sensor or _size_of(listing.found[0])
+    sensor, measured = (config.sensor, None) if config.sensor else _first_size(listing)
 
     def read(path: Path) -> tuple[NDArray[np.void], Any, Size]:
         label = parts[path][depth - 1]
         if is_clip(path):
             return generated(path, Sensor(), sensor), label, sensor
-        events, metadata = read_events(path, config.sensor)
+        events, metadata = read_events(path, config.sensor, in_order=False)
         found = metadata.sensor_size[:2]
         if found != sensor:
             raise SensorSizeError(
-                f"{path}: its sensor has {found[0]} x {found[1]} pixels, {listing.found[0]} has "
+                f"{path}: its sensor has {found[0]} x {found[1]} pixels, "
+                f"{measured or '--data.sensor'} has "
                 f"{sensor[0]} x {sensor[1]}, expected one size; if the files do not "
                 "declare it, give --data.sensor WIDTH HEIGHT"
             )
@@ -202,13 +208,27 @@ def _folder(config: RecordingsConfig) -> Source:
     def part(paths: list[Path]) -> Part:
         return Part([str(path) for path in paths], lambda i: read(paths[i]))
 
-    files = _files([root])
+    files = stamps_of(root, listing.found)
     if divided:
         both = [part([p for p, w in parts.items() if w[0].lower() == name]) for name in _PARTS]
     else:
         labels = [words[0] for words in parts.values()]
         both = _divided(part(listing.found), labels, config)
     return Source(both[0], both[1], files, 2, tuple(notes))
+
+
+def _has_own_split(root: Path, parts: Iterable[Sequence[str]]) -> bool:
+    """Whether Train and Test are the subfolders with recordings, whose paths' parts are given."""
+    tops = {words[0].lower(): words[0] for words in parts if len(words) > 1}
+    if not tops.keys() >= {*_PARTS}:
+        return False
+    if others := sorted(name for key, name in tops.items() if key not in _PARTS):
+        both = " and ".join(tops[part] for part in ("train", "test"))
+        raise UserError(
+            f"{root}: {both} beside {name_some(others)}, expected only Train and Test, or one "
+            "subfolder a class; move what is neither to another folder"
+        )
+    return True
 
 
 def _notes(listing: Listing, depth: int) -> list[str]:
@@ -220,22 +240,31 @@ def _notes(listing: Listing, depth: int) -> list[str]:
     return [note for note in found if note]
 
 
+def _first_size(listing: Listing) -> tuple[Size, Path]:
+    """Width and height of the first recording that can be read, and its path.
+
+    Raises:
+        UserError: none can be read.
+    """
+    refusals: list[str] = []
+    for path in listing.found:
+        try:
+            return _size_of(path), path
+        except Exception as error:  # of any type, as in prepared: it will be left out there
+            refusals.append(printable(reason(error)))
+    raise UserError(
+        f"{listing.folder}: none of its {len(refusals)} recordings can be read; the first: "
+        f"{refusals[0]}"
+    )
+
+
 def _size_of(path: Path) -> Size:
     """Width and height of a recording."""
     if not is_clip(path):
-        width, height = read_events(path)[1].sensor_size[:2]
+        width, height = read_events(path, in_order=False)[1].sensor_size[:2]
         return width, height
     with Clip(path) as clip:
         for frame in clip:
             height, width = frame.plane.shape
             return width, height
     raise UserError(f"{path}: no frames in it, expected a video")
-
-
-def _files(roots: list[Path]) -> list[tuple[str, int, int]]:
-    found = []
-    for root in roots:
-        for path in sorted(p for p in root.rglob("*") if p.is_file()):
-            stat = path.stat()
-            found.append((str(path.relative_to(root)), stat.st_size, stat.st_mtime_ns))
-    return found

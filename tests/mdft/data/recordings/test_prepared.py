@@ -155,6 +155,24 @@ def test_a_folder_is_divided_by_its_classes(folder: Path):
         prepare("folder", config(folder))
 
 
+def test_the_cache_depends_on_the_folder_and_on_files_behind_links(folder: Path):
+    linked = [folder.with_name(name) for name in ("first", "second")]
+    for root in linked:
+        shutil.copytree(folder, root.with_name(f"{root.name} files"))
+        root.mkdir()
+        for label in ("left", "right"):
+            (root / label).symlink_to(root.with_name(f"{root.name} files") / label)
+    events_file(linked[1] / "left" / "0.h5", seed=99)
+    for root in linked:
+        found = prepare("folder", config(root))
+        names = {*found.train.names, *found.test.names}
+        assert names == {str(path) for path in root.glob("*/*.h5")}
+    before = prepare("folder", config(linked[0]))
+    events_file(Path(before.train.names[0]), seed=98)
+    after = prepare("folder", config(linked[0]))
+    assert not np.array_equal(after.train.counts_NSX[0], before.train.counts_NSX[0])
+
+
 def test_a_folder_with_its_own_split(folder: Path):
     for part in ("Train", "Test"):
         (folder / part).mkdir()
@@ -166,6 +184,24 @@ def test_a_folder_with_its_own_split(folder: Path):
     found = prepare("folder", config(folder))
     assert found.notes == ("note: nothing was found in 'Train/up'",)
     assert (len(found.train), len(found.test)) == (10, 2)
+
+
+def test_a_third_part_beside_train_and_test_is_refused(folder: Path):
+    for part in ("Train", "test", "Val"):
+        shutil.copytree(folder / "left", folder / part / "left")
+    for label in ("left", "right"):
+        shutil.rmtree(folder / label)
+    with pytest.raises(UserError, match=r"data: Train and test beside 'Val', expected only Train"):
+        prepare("folder", config(folder))
+    shutil.move(folder / "Val", folder.with_name("Val"))
+    events_file(folder / "lost.h5", seed=99)
+    with pytest.raises(UserError, match=r"lost.h5: it has no label"):
+        prepare("folder", config(folder))
+
+
+def test_a_class_named_test_is_a_class(folder: Path):
+    shutil.move(folder / "right", folder / "test")
+    assert prepare("folder", config(folder)).classes == ("left", "test")
 
 
 def test_the_same_recording_in_both_splits(nmnist: Path):
@@ -194,6 +230,32 @@ def test_unsorted_times(nmnist: Path):
     with pytest.raises(UserError, match=r"1/00000.bin: times are not sorted, event 1 at 100 µs"):
         prepare("NMNIST", config(nmnist))
     assert len(prepare("NMNIST", config(nmnist, transform=("sort",))).train) == 16
+
+
+def test_unsorted_times_in_a_folder(folder: Path):
+    text = "t_us x y p\n" + "".join(f"{t} {t % 8} 3 1\n" for t in (900, 100, 500))
+    path = folder / "left" / "0.txt"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"left/0.txt: times are not sorted, event 1 at 100 µs"):
+        prepare("folder", config(folder, sensor=(8, 6)))
+    found = prepare("folder", config(folder, sensor=(8, 6), transform=("sort",)))
+    assert found.left_out == () and len(found.train) + len(found.test) == 11
+    part = found.train if str(path) in found.train.names else found.test
+    bins = part.counts_NSX[part.names.index(str(path))]
+    assert bins[0, 1, 3].tolist() == [0, 0, 0, 0, 3, 0, 0, 0] and bins.sum() == 3
+
+
+@pytest.mark.parametrize("sensor", [None, (8, 6)])
+def test_the_first_recording_may_be_broken(folder: Path, sensor):
+    (folder / "left" / "0.h5").write_bytes(b"no events")
+    found = prepare("folder", config(folder, sensor=sensor))
+    (line,) = found.left_out
+    assert "left/0.h5: " in line and found.shape == (2, 6, 8)
+    for path in folder.rglob("*.h5"):
+        path.write_bytes(b"no events")
+    if sensor is None:
+        with pytest.raises(UserError, match=r"data: none of its 10 recordings can be read; the fi"):
+            prepare("folder", config(folder))
 
 
 def test_no_events_at_all(nmnist: Path):
