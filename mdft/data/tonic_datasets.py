@@ -25,6 +25,7 @@ from events.listing import is_clip, list_files
 from events.response import convention
 from events.video.clip import Clip
 from mdft.config.rendered import RenderedConfig
+from mdft.data.cache import stamps_of
 from mdft.data.rendered.content import content_of
 from mdft.errors import UserError
 
@@ -144,7 +145,8 @@ class VideoEvents(_Events):
         root: the folder; classes are its subfolders, sorted by name.
         size: (width, height) to which every video is scaled by area averaging; None keeps the
             size of each video, and `sensor_size` is then None, as in Tonic's datasets of varying
-            size. Event files must have this size already.
+            size. Event files must have this size already; it is that of recordings which do not
+            declare theirs, such as N-MNIST's.
         sensor: settings of the event generator.
         transform, target_transform, transforms: as in every Tonic dataset.
 
@@ -199,7 +201,7 @@ class VideoEvents(_Events):
         )
 
     def _read(self, path: Path) -> NDArray[np.void]:
-        events, metadata = read_events(path)
+        events, metadata = read_events(path, self.size)
         if self.size is not None and metadata.sensor_size[:2] != self.size:
             raise UserError(
                 f"{path}: sensor size is {metadata.sensor_size[:2]}, expected {self.size}; only "
@@ -210,7 +212,7 @@ class VideoEvents(_Events):
 
     def settings(self) -> dict[str, Any]:
         """All settings that the untransformed samples depend on."""
-        files = [[str(p.relative_to(self.root)), p.stat().st_mtime_ns] for p in self.data]
+        files = stamps_of(self.root, self.data)
         return {"files": files, "size": self.size, "sensor": asdict(self.sensor)}
 
 

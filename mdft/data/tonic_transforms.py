@@ -76,6 +76,8 @@ class Chain:
 class SignedPolarity:
     """Copy events with p as int8, −1 or 1, as `tonic.transforms.ToVoxelGrid` needs them.
 
+    Of p only 1 is ON: 0, −1 and False are OFF.
+
     With Tonic's own boolean p, ToVoxelGrid counts both polarities as +1; and its function
     `to_voxel_grid_numpy` replaces 0 by −1 in its input array.
     """
@@ -86,7 +88,7 @@ class SignedPolarity:
         signed = np.empty(len(events), dtype=np.dtype(kinds))
         for name in ("x", "y", "t"):
             signed[name] = events[name]
-        signed["p"] = np.where(events["p"], 1, -1)
+        signed["p"] = np.where(events["p"] > 0, 1, -1)
         return signed
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from mdft.data.tonic_transforms import SignedPolarity, ToBins, cache_folder
 from mdft.errors import UserError
 from tests.events.films import write_film
 from tests.events.tonic_small import SMALL, disk_cached, records
+from tests.mdft.recognition.small import bin_bytes, write_nmnist
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,16 @@ def test_video_events_are_the_generators(folder: Path) -> None:
     assert abs(len(found) - len(expected)) < 0.02 * len(expected)  # the scaler rounds its own way
     with pytest.raises(UserError, match=r"recorded\.npz: sensor size is \(64, 48\), expected"):
         scaled[1]
+
+
+def test_the_size_is_that_of_recordings_which_do_not_declare_it(tmp_path: Path) -> None:
+    root = write_nmnist(tmp_path) / "NMNIST" / "Train"
+    narrow = bin_bytes(*(np.array([n, 2 * n]) for n in (1, 2, 3, 0)))
+    (root / "0" / "00000.bin").write_bytes(narrow)
+    dataset = VideoEvents(root, size=(34, 34))
+    assert dataset[0][0]["x"].tolist() == [1, 2] and dataset[0][0]["t"].tolist() == [0, 3]
+    with pytest.raises(UserError, match=r"00001.bin: x runs from .*expected 0 to 9"):
+        VideoEvents(root, size=(10, 34))[1]
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
@@ -191,8 +204,16 @@ def test_a_cache_folder_is_named_by_all_that_decides(tmp_path: Path, folder: Pat
     names = [cache_folder(tmp_path, dataset) for dataset in different]
     assert len(set(names)) == len(names)
     assert cache_folder(tmp_path, RenderedEvents("test_unseen", SMALL)) == names[0]
-    (folder / "run" / "film.mkv").touch()
-    assert cache_folder(tmp_path, VideoEvents(folder)) != names[-2]
+    film = folder / "run" / "film.mkv"
+    film.touch()
+    touched = cache_folder(tmp_path, VideoEvents(folder))
+    assert touched != names[-2]
+    copy = shutil.copytree(folder, folder.with_name("copy"))
+    assert cache_folder(tmp_path, VideoEvents(copy)) != touched
+    status = film.stat()
+    film.write_bytes(film.read_bytes() + b"\0")
+    os.utime(film, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert cache_folder(tmp_path, VideoEvents(folder)) != touched
     unnamed = RenderedEvents("test_unseen", SMALL, transform=lambda x: x)
     with pytest.raises(UserError, match="define __repr__"):
         cache_folder(tmp_path, unnamed)

@@ -37,6 +37,13 @@ def test_trap_voxel_grids_lose_a_boolean_polarity_and_change_their_input() -> No
     assert np.array_equal(signed, before) and found["p"].tolist() == [False, False, True, True]
 
 
+@pytest.mark.parametrize("off", [0, -1])
+def test_only_1_is_on(off: int) -> None:
+    kinds = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "<i2")])
+    found = np.array([(1, 1, 0, 1), (1, 1, 5, off)], dtype=kinds)
+    assert SignedPolarity()(found)["p"].tolist() == [1, -1]
+
+
 def test_trap_bins_begin_at_the_first_event_and_the_last_is_lost() -> None:
     found = records([(0, 0, 300_000, 1), (0, 0, 999_999, 1)])
     frames = transforms.ToFrame((16, 16, 2), time_window=125_000)(found)
