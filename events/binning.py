@@ -16,7 +16,7 @@ from events.cells import cell_areas, cell_map
 from events.dense import count_by_cell, window_of
 from events.device import bins_on
 from events.kernels.counting import count_events
-from events.records import EVENTS
+from events.records import EVENTS, LARGEST_SIDE, check_values
 from events.sensor import Sensor
 from mdft.errors import UserError, whole
 
@@ -38,11 +38,15 @@ def _check_sensor(sensor_size: tuple[int, int, int]) -> tuple[int, int]:
     if len(sensor_size) != 3 or sensor_size[2] != 2:
         raise UserError(f"sensor_size: found {sensor_size}, expected (width, height, 2)")
     width, height, _ = (whole("sensor_size", side, least=1) for side in sensor_size)
+    if max(width, height) > LARGEST_SIDE:
+        raise UserError(
+            f"sensor_size: found {sensor_size}, expected sides of at most {LARGEST_SIDE}"
+        )
     return width, height
 
 
 def _as_tonic(events: NDArray[np.void], width: int, height: int) -> NDArray[np.void]:
-    """Return the events as `EVENTS` records, with integer times and addresses on the sensor."""
+    """Return the events, checked, as `EVENTS` records with addresses on the sensor."""
     names = events.dtype.names or ()
     missing = [name for name in ("x", "y", "t", "p") if name not in names]
     if events.ndim != 1 or missing:
@@ -50,15 +54,14 @@ def _as_tonic(events: NDArray[np.void], width: int, height: int) -> NDArray[np.v
             f"events: found dtype {events.dtype} {events.shape}, expected a 1-D structured array "
             "with Tonic's fields x, y, t, p"
         )
-    for name, unit, hint in (
-        ("t", "µs", "seconds? multiply by 1e6 and cast"),
-        ("x", "pixels", "cast it"),
-        ("y", "pixels", "cast it"),
+    for name, kinds, unit, hint in (
+        ("t", "iu", "integer µs", "seconds? multiply by 1e6 and cast"),
+        ("x", "iu", "integer pixels", "cast it"),
+        ("y", "iu", "integer pixels", "cast it"),
+        ("p", "iub", "bool, or 1 for ON and 0 or -1 for OFF", "cast it"),
     ):
-        if events[name].dtype.kind not in "iu":
-            raise UserError(
-                f"events: {name} is {events[name].dtype}, expected integer {unit}; {hint}"
-            )
+        if events[name].dtype.kind not in kinds:
+            raise UserError(f"events: {name} is {events[name].dtype}, expected {unit}; {hint}")
     for name, side in (("x", width), ("y", height)):
         values = events[name]
         if values.size and (values.min() < 0 or values.max() >= side):
@@ -68,6 +71,7 @@ def _as_tonic(events: NDArray[np.void], width: int, height: int) -> NDArray[np.v
             )
     if events.dtype == EVENTS:
         return np.ascontiguousarray(events)
+    check_values("events", events["t"], events["p"])
     same = np.empty(len(events), dtype=EVENTS)
     for name in ("x", "y", "t"):
         same[name] = events[name]
@@ -90,7 +94,8 @@ def pool(
     or exactly at the end of the last second is in no bin.
 
     Args:
-        events: (n,) structured, integer fields x, y, t (µs) and p; any order.
+        events: (n,) structured, integer fields x, y, t (µs) and p (bool, or 1 for ON and 0 or −1
+            for OFF); any order.
         sensor_size: (width, height, 2), as in Tonic.
         seconds: the number of seconds T.
         bins_per_second: the number of bins per second K.
@@ -101,8 +106,8 @@ def pool(
         (T, K, 2·grid·grid) uint8.
 
     Raises:
-        UserError: sizes or fields are wrong, times or addresses are not integers, or an event
-            lies outside the sensor.
+        UserError: sizes or fields are wrong, times, addresses or polarities are not integers, an
+            event lies outside the sensor, or its polarity is another number.
     """
     width, height = _check_sensor(sensor_size)
     grid = whole("grid", grid, least=1)

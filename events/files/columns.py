@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from events.records import EVENTS, LARGEST_SIDE
+from events.records import EVENTS, LARGEST_SIDE, check_values
 from mdft.errors import UserError
 
 #: The events of a recording, and its declared (width, height) or None.
@@ -52,15 +52,7 @@ def build_events(
                     f"{path}: {name} runs from {values.min()} to {values.max()}, expected 0 to "
                     f"{LARGEST_SIDE}"
                 )
-        if max(abs(int(t.min())), abs(int(t.max()))) >> 62:
-            raise UserError(f"{path}: times run from {t.min()} to {t.max()}, expected µs")
-        low, high = int(p.min()), int(p.max())
-        strange = low < -1 or high > 1 or (low == -1 and bool((p == 0).any()))
-        if strange:
-            raise UserError(
-                f"{path}: polarities run from {low} to {high}, expected 1 for ON and 0 or -1 for "
-                "OFF"
-            )
+        check_values(path, t, p)
     events = np.empty(len(t), dtype=EVENTS)
     events["x"], events["y"], events["t"], events["p"] = x, y, t, p > 0
     return events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,3 +149,29 @@ def test_mistakes_are_named() -> None:
         events.pool(one, (32, 32, 2), seconds=0)
     with pytest.raises(events.UserError, match="fields x, y, t, p"):
         events.pool(np.zeros(3, np.dtype([("x", "i2")])), (32, 32, 2), seconds=1)
+    with pytest.raises(events.UserError, match=r"sensor_size: .*sides of at most 32767"):
+        events.pool(one, (40_000, 32, 2), seconds=1)
+
+
+@pytest.mark.parametrize(
+    "kind,values,says",
+    [
+        ("<i2", [1, 2], "polarities run from 1 to 2, expected 1 for ON and 0 or -1 for OFF"),
+        ("<i2", [1, -3], "polarities run from -3 to 1"),
+        ("<i2", [0, -1], "polarities run from -1 to 0"),
+        ("<f8", [1, np.nan], "p is float64, expected bool, or 1 for ON"),
+        ("<U3", ["ON", "OFF"], "p is <U3, expected bool, or 1 for ON"),
+    ],
+)
+def test_other_polarities_are_refused(kind: str, values: list[Any], says: str) -> None:
+    found = np.zeros(2, np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", kind)]))
+    found["p"] = values
+    with pytest.raises(events.UserError, match=says):
+        events.pool(found, (16, 16, 2), seconds=1)
+
+
+def test_times_that_would_wrap_are_refused() -> None:
+    found = np.zeros(1, np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<u8"), ("p", "?")]))
+    found["t"] = 2**64 - 5
+    with pytest.raises(events.UserError, match="times run from 18446744073709551611"):
+        events.pool(found, (16, 16, 2), seconds=1, start_us=-10)
