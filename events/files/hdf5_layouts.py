@@ -10,14 +10,16 @@ Tonic       ``events`` (n,), records of x, y, t, p         µs
 =========== ============================================== ====================================
 
 p is 1 for ON and 0 (or −1) for OFF. Only Metavision declares the sensor's size, in the attribute
-``geometry`` or in ``width`` and ``height``. Compressed data need a filter: HDF5 has gzip, szip and
-LZF; hdf5plugin has Blosc, Zstandard, LZ4 and others, but not Prophesee's ECF.
+``geometry`` or in ``width`` and ``height``, of the file or of the data set. Compressed data need a
+filter: HDF5 has gzip, szip and LZF; hdf5plugin has Blosc, Zstandard, LZ4 and others, but not
+Prophesee's ECF.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -82,7 +84,7 @@ def _read(path: Path, file: h5py.File) -> Found:
     found = table if table is not None else records
     if found is not None and found.ndim == 1 and set(_FIELDS) <= set(found.dtype.names or ()):
         data = _values(path, [found])[0]
-        return _build(path, *(data[name] for name in _FIELDS)), _geometry(file)
+        return _build(path, *(data[name] for name in _FIELDS)), _geometry(path, found, file)
     if table is not None and table.ndim == 2 and table.shape[1] == 4 and table.dtype.kind in "iu":
         t, x, y, p = _values(path, [table])[0].T
         return _build(path, x, y, t, p), None
@@ -141,11 +143,36 @@ def _check_filters(path: Path, dataset: h5py.Dataset) -> None:
         )
 
 
-def _geometry(file: h5py.File) -> tuple[int, int] | None:
-    """Return the size that Metavision writes, in the attributes of the file."""
-    text = str(file.attrs.get("geometry", ""))
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    sides = match.groups() if match else (file.attrs.get("width"), file.attrs.get("height"))
-    if not all(str(side).isdigit() and int(str(side)) > 0 for side in sides):
+def _geometry(path: Path, *places: h5py.Dataset | h5py.File) -> tuple[int, int] | None:
+    """Return the size that Metavision writes, in attributes of the places, or None without them.
+
+    Raises:
+        UserError: there is a size that cannot be read.
+    """
+    found = {
+        name: _text(place.attrs[name])
+        for name in ("geometry", "width", "height")
+        for place in places
+        if name in place.attrs
+    }
+    if not found:
         return None
-    return int(str(sides[0])), int(str(sides[1]))
+    sides = "x".join(found.get(name, "?") for name in ("width", "height"))
+    text = found.get("geometry", sides)
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if match is None:
+        raise UserError(
+            f"{path}: its attributes declare a sensor of {printable(text)!r}, expected geometry as "
+            "1280x720, or width and height; correct or delete them"
+        )
+    return int(match[1]), int(match[2])
+
+
+def _text(attribute: Any) -> str:
+    """The value of an attribute, which tools write as text, bytes, integer or float."""
+    values = np.asarray(attribute)
+    value = values.item() if values.size == 1 else attribute
+    if isinstance(value, bytes):
+        return value.decode("latin-1").strip()
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value).strip()

@@ -103,6 +103,45 @@ def test_dsec_and_metavision_with_the_filters_of_hdf5plugin(tmp_path: Path, name
     assert np.array_equal(again, found) and metadata.sensor_size == (1280, 720, 2)
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"geometry": np.bytes_("1280x720")},
+        {"geometry": np.array([b"1280x720"])},
+        {"width": 1280.0, "height": 720.0},
+        {"width": np.int32(1280), "height": np.bytes_("720")},
+    ],
+)
+@pytest.mark.parametrize("on_the_data_set", [False, True])
+def test_the_size_of_metavision_in_any_form(
+    tmp_path: Path, attributes: dict[str, Any], on_the_data_set: bool
+) -> None:
+    metavision(tmp_path / "a.h5", some_events())
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        del file.attrs["geometry"]
+        (file["CD/events"] if on_the_data_set else file).attrs.update(attributes)
+    assert hdf5_layouts.read_layout(tmp_path / "a.h5")[1] == (1280, 720)
+
+
+@pytest.mark.parametrize(
+    "attributes,says",
+    [
+        ({"geometry": "1280 by 720"}, "a sensor of '1280 by 720', expected geometry as 1280x720"),
+        ({"width": 1280.5, "height": 720}, "a sensor of '1280.5x720', expected"),
+        ({"width": 1280}, r"a sensor of '1280x\?', expected"),
+        ({"width": 0, "height": 0}, "a sensor of '0x0', expected"),
+    ],
+)
+def test_a_size_that_cannot_be_read_is_refused(
+    tmp_path: Path, attributes: dict[str, Any], says: str
+) -> None:
+    metavision(tmp_path / "a.h5", some_events())
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        del file.attrs["geometry"]
+        file.attrs.update(attributes)
+    refused(tmp_path / "a.h5", says)
+
+
 def test_records_of_tonic_without_our_metadata(tmp_path: Path) -> None:
     found = some_events()
     with h5py.File(tmp_path / "a.h5", "w") as file:
