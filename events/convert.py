@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -46,6 +47,8 @@ class Convert:
         jobs: number of clips at a time, if IN is a folder; −1 is one per core.
         engine: joblib backend, if IN is a folder: loky (processes), threading, sequential, or
             the dask cluster at dask://HOST:PORT, whose workers must see the same folders.
+        sensor_size: width and height of the sensor, if IN is an event file that does not declare
+            them; default: the smallest size that holds the events.
         strict: refuse a clip with frames that cannot be decoded; otherwise they are skipped and
             counted, unless they are more than half.
     """
@@ -57,6 +60,7 @@ class Convert:
     format: Literal["h5", "npz", "aedat4", "raw", "dat"] = "h5"
     jobs: int = -1
     engine: str = "loky"
+    sensor_size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="W H")] = None
     strict: bool = False
 
 
@@ -77,9 +81,16 @@ def one(config: Convert) -> int:
     # Imported here and below, so that --help and a mistyped flag do not import numba and PyAV.
     from events.job import Job, convert
 
-    job = Job(config.source, config.out, config.sensor, config.preview, config.strict)
+    job = Job(
+        config.source,
+        config.out,
+        config.sensor,
+        config.preview,
+        config.strict,
+        config.sensor_size,
+    )
     with _progress(TextColumn("{task.fields[events]:,} events")) as progress:
-        task = progress.add_task(config.source.name, total=None, events=0)
+        task = progress.add_task(escape(config.source.name), total=None, events=0)
         report = convert(
             job,
             lambda done, total, events: progress.update(
@@ -98,6 +109,8 @@ def many(config: Convert) -> int:
     """
     if config.preview is not None:
         raise UserError("--preview: found a folder, expected a single clip")
+    if config.sensor_size is not None:
+        raise UserError("--sensor-size: found a folder, expected a single event file")
     from events.folder import LOG, convert_folder, plan, unfinished
 
     jobs, listing = plan(
@@ -137,7 +150,7 @@ def summary(job: Job, report: Report) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     kind = f"{data.frames} frames" if data.frames else "a recording"
-    table.add_row("clip", f"{data.source}: {kind}, {length:.2f} s")
+    table.add_row("clip", escape(f"{data.source}: {kind}, {length:.2f} s"))
     made = "settings not in the file" if data.sensor is None else f"C = {data.sensor.threshold}"
     table.add_row("sensor", f"{data.sensor_size[0]} x {data.sensor_size[1]}, {made}")
     table.add_row("events", f"{count:,} ({report.on:,} ON, {report.off:,} OFF)")
@@ -147,11 +160,11 @@ def summary(job: Job, report: Report) -> Table:
     table.add_row(
         "took", f"{report.seconds:.2f} s{speed}, {count / report.seconds / 1e6:.2f} Mev/s"
     )
-    table.add_row("events in", str(job.out))
+    table.add_row("events in", escape(str(job.out)))
     if job.preview is not None:
-        table.add_row("preview in", str(job.preview))
+        table.add_row("preview in", escape(str(job.preview)))
     for remark in report.remarks:
-        table.add_row("note", remark)
+        table.add_row("note", escape(remark))
     return table
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from events.files.io import EventWriter, has_event_ending, read_events, write_events
+from events.files.io import EventWriter, check_size, has_event_ending, read_sized, write_events
 from events.files.metadata import Metadata
 from events.generator import advance
 from events.preview.preview import SOUND_RATE, Preview
@@ -36,6 +36,7 @@ class Job:
         sensor: the generator's settings, for videos.
         preview: preview video to write as well, or None.
         strict: refuse a clip of which any frame is lost or damaged.
+        sensor_size: width and height, for event files that do not declare them.
     """
 
     source: Path
@@ -43,6 +44,7 @@ class Job:
     sensor: Sensor
     preview: Path | None = None
     strict: bool = False
+    sensor_size: tuple[int, int] | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -72,10 +74,15 @@ def convert(job: Job, watch: Watcher = lambda done, total, events: None) -> Repo
     check_targets(job)
     if has_event_ending(job.source):
         return _rewrite(job)
+    if job.sensor_size is not None:
+        raise UserError(
+            f"--sensor-size: {job.source} is a video, which has a size; expected an event file"
+        )
     began = time.perf_counter()
     with ExitStack() as stack:
         sound_rate = SOUND_RATE if job.preview else None
         clip = stack.enter_context(Clip(job.source, sound_rate, strict=job.strict))
+        check_size(job.out, job.source.name, clip.width, clip.height)  # before all is decoded
         writer = stack.enter_context(EventWriter(job.out))
         film = stack.enter_context(Preview(job.preview, clip)) if job.preview else None
         luma = convention(job.sensor.luma, limited=clip.limited)
@@ -98,9 +105,11 @@ def convert(job: Job, watch: Watcher = lambda done, total, events: None) -> Repo
             frames=frames,
             duration_us=last_us,
         )
+        # What can fail comes before either file has its name.
+        writer.finish(metadata)
         if film is not None:
             film.close()
-        writer.close(metadata)
+        writer.publish()
     seconds = time.perf_counter() - began
     preview = () if film is None else _preview_remarks(clip, film)
     return Report(metadata, on, writer.count - on, seconds, (*remarks_of(clip, last_us), *preview))
@@ -111,11 +120,22 @@ def _rewrite(job: Job) -> Report:
     if job.preview is not None:
         raise UserError(f"--preview: {job.source} is an event file, expected a video")
     began = time.perf_counter()
-    events, metadata = read_events(job.source)
+    events, metadata, known = read_sized(job.source, job.sensor_size)
+    width, height, _ = metadata.sensor_size
+    if job.sensor_size not in (None, (width, height)):
+        raise UserError(
+            f"--sensor-size: {job.source} declares {width}x{height}, found "
+            f"{job.sensor_size[0]}x{job.sensor_size[1]}; leave it out"
+        )
     write_events(job.out, events, metadata)
     on = int(events["p"].sum())
-    remarks = ("events were copied; the generator's settings were not used",)
-    return Report(metadata, on, len(events) - on, time.perf_counter() - began, remarks)
+    remarks = ["events were copied; the generator's settings were not used"]
+    if not known:
+        remarks.append(
+            f"sensor size not in the file: {width}x{height}, the smallest that holds the events; "
+            "--sensor-size gives another one"
+        )
+    return Report(metadata, on, len(events) - on, time.perf_counter() - began, tuple(remarks))
 
 
 def check_targets(job: Job) -> None:

@@ -9,6 +9,7 @@ and the HDF5 of other tools can only be read, as can any of these compressed as 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ from events.files.isolated import read_isolated
 from events.files.kinds import kind_of
 from events.files.metadata import Metadata, check_events
 from events.files.recordings import read_dat, read_nmnist
-from events.files.spool import SpoolSink, read_npz
+from events.files.spool import CameraFormat, SpoolSink, check_sides, read_npz
 from events.files.text import is_event_list, read_text
 from events.records import LARGEST_SIDE
 from mdft.errors import UserError, reason, require_file
@@ -40,13 +41,15 @@ class _Sink(Protocol):
     def abandon(self) -> None: ...
 
 
+_CAMERA_FORMATS: dict[str, CameraFormat] = {".aedat4": "aedat", ".raw": "evt", ".dat": "dat"}
 _SINKS: dict[str, Callable[[Path], _Sink]] = {
     ".h5": Hdf5Sink,
     ".hdf5": Hdf5Sink,
     ".npz": lambda path: SpoolSink(path, None),
-    ".aedat4": lambda path: SpoolSink(path, "aedat"),
-    ".raw": lambda path: SpoolSink(path, "evt"),
-    ".dat": lambda path: SpoolSink(path, "dat"),
+    **{
+        ending: functools.partial(SpoolSink, camera=camera)
+        for ending, camera in _CAMERA_FORMATS.items()
+    },
 }
 _OURS = {".h5": read_hdf5, ".hdf5": read_hdf5, ".npz": read_npz}
 _CAMERAS: dict[str, Callable[[Path], Found]] = {
@@ -59,6 +62,7 @@ _CAMERAS: dict[str, Callable[[Path], Found]] = {
     ".csv": read_text,
 }
 _TEXT = (".txt", ".csv")
+_MOST_SECONDS = 6 * 3600  # E_v of so many takes about 2 GB while it is computed
 #: Endings of event files that can be read, without that of a compression.
 READABLE = (*_OURS, *_CAMERAS)
 #: Endings of event files that can be written.
@@ -80,12 +84,23 @@ def check_writable(path: Path) -> None:
         raise UserError(f"{path}: no folder {path.parent}; create it first")
 
 
+def check_size(path: Path, source: str, width: int, height: int) -> None:
+    """Check that an event file at a path can hold a sensor of this size.
+
+    Raises:
+        UserError: the sides are too long for its format; the message has the source.
+    """
+    camera = _CAMERA_FORMATS.get(path.suffix.lower())
+    if camera is not None:
+        check_sides(source, camera, width, height)
+
+
 class EventWriter:
     """Writer of an event file: `append` events, then `close` with the metadata, in a ``with``.
 
-
     The file has a temporary name beside the target and is renamed in `close`; leaving the ``with``
-    without `close` removes it.
+    without `close` removes it. `close` is `finish`, which can fail for the content of the file, and
+    `publish`.
 
     Raises:
         UserError: see `check_writable`; or the folder cannot be written to.
@@ -121,12 +136,21 @@ class EventWriter:
             self.count += len(events)
             self._sink.append(events)
 
-    def close(self, metadata: Metadata) -> None:
-        """Write the remaining events and the metadata, and rename the file to the target."""
-        assert self._sink is not None, "closed twice"
+    def finish(self, metadata: Metadata) -> None:
+        """Write the remaining events and the metadata."""
+        assert self._sink is not None, "closed"
         self._sink.finish(metadata)
+
+    def publish(self) -> None:
+        """Rename the finished file to the target."""
+        assert self._sink is not None, "closed twice"
         os.replace(self._part, self.path)
         self._sink = None
+
+    def close(self, metadata: Metadata) -> None:
+        """Write the remaining events and the metadata, and rename the file to the target."""
+        self.finish(metadata)
+        self.publish()
 
 
 def write_events(path: str | Path, events: NDArray[np.void], metadata: Metadata) -> None:
@@ -154,6 +178,13 @@ def read_events(
     Raises:
         UserError: the file cannot be read; the message has the file and the reason.
     """
+    return read_sized(path, sensor_size, in_order=in_order)[:2]
+
+
+def read_sized(
+    path: str | Path, sensor_size: tuple[int, int] | None = None, *, in_order: bool = True
+) -> tuple[NDArray[np.void], Metadata, bool]:
+    """As `read_events`; and whether the sensor's size is known: in the file, or given."""
     path = Path(path)
     ending, compression = split_ending(path)
     if ending not in READABLE:
@@ -180,7 +211,7 @@ def has_event_ending(path: Path) -> bool:
 
 def _read(
     path: Path, name: str, sensor_size: tuple[int, int] | None, in_order: bool
-) -> tuple[NDArray[np.void], Metadata]:
+) -> tuple[NDArray[np.void], Metadata, bool]:
     """Read an event file that is not compressed as a whole; `name` becomes its source."""
     ending = path.suffix.lower()
     kind = kind_of(path, sure=ending == ".bin")
@@ -189,14 +220,17 @@ def _read(
             f"{path}: {kind.name}, expected what its ending {ending} says; {kind.advice}"
         )
     ours = _OURS[ending](path) if ending in _OURS else None
+    known = True
     if ours is not None:
         events, metadata = ours
     else:
         reader = _CAMERAS.get(ending)
         events, declared = reader(path) if reader else read_isolated(path, "hdf5")
-        metadata = _of_recording(path, name, events, declared or sensor_size)
+        size = declared or sensor_size
+        known = size is not None
+        metadata = _of_recording(path, name, events, size)
     check_events(path, events, *metadata.sensor_size[:2], in_order=in_order)
-    return events, metadata
+    return events, metadata, known
 
 
 def _of_recording(
@@ -231,9 +265,17 @@ def read_bins(
         (T, K, 2·grid·grid) uint8, the input of the motion branch after division by 16.
 
     Raises:
-        UserError: see `read_events`; or an argument is out of range.
+        UserError: see `read_events`; an argument is out of range; or the events span more than six
+            hours, as those with one damaged time stamp may.
     """
     events, metadata = read_events(path, sensor_size)
+    if metadata.seconds > _MOST_SECONDS:
+        end = metadata.start_us + metadata.duration_us
+        raise UserError(
+            f"{path}: it spans {metadata.start_us} to {end} µs, expected at most {_MOST_SECONDS} "
+            "seconds; remove the events whose time stamps are damaged, or pool parts of it with "
+            "events.pool"
+        )
     return pool(
         events,
         metadata.sensor_size,

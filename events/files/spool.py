@@ -102,6 +102,19 @@ def read_npz(path: Path) -> tuple[NDArray[np.void], Metadata]:
     return events, metadata_from_json(path, metadata)
 
 
+def check_sides(source: str, camera: CameraFormat, width: int, height: int) -> None:
+    """Refuse a sensor that is too large for a camera's format, naming the source of the events.
+
+    Raises:
+        UserError: see above.
+    """
+    if max(width, height) > _LARGEST_SIDE[camera]:
+        raise UserError(
+            f"{source}: {width}x{height} pixels, expected sides of at most "
+            f"{_LARGEST_SIDE[camera]} in this format; write .h5 or .npz"
+        )
+
+
 def _write_camera(
     path: Path, pieces: Iterator[NDArray[np.void]], camera: CameraFormat, metadata: Metadata
 ) -> None:
@@ -116,11 +129,7 @@ def _write_camera(
         )
 
     width, height, _ = metadata.sensor_size
-    if max(width, height) > _LARGEST_SIDE[camera]:
-        raise UserError(
-            f"{metadata.source}: {width}x{height} pixels, expected sides of at most "
-            f"{_LARGEST_SIDE[camera]} in this format; write .h5 or .npz"
-        )
+    check_sides(metadata.source, camera, width, height)
 
     def renamed() -> Iterator[NDArray[np.void]]:
         for piece in pieces:

@@ -13,6 +13,7 @@ from tonic.transforms import ToFrame
 
 import events
 from events.convert import main
+from events.files import spool
 from events.files.io import read_events
 from events.files.metadata import Metadata
 from events.reference import frames_to_events_reference
@@ -71,6 +72,8 @@ def test_convert_and_preview(film: Path, capsys: pytest.CaptureFixture[str]) -> 
         ),
         (["film.mp4", "out.h5", "--preview", "p.webm"], "p.webm: a preview is a video"),
         (["film.mp4", "out.h5", "--luma", "linear"], "luma is 'linear'"),
+        (["film.mp4", "out.h5", "--sensor-size", "64", "48"], "film.mp4 is a video, which has a"),
+        ([".", "out", "--sensor-size", "64", "48"], "--sensor-size: found a folder"),
     ],
 )
 def test_mistakes_cost_one_line_and_leave_nothing(
@@ -84,6 +87,48 @@ def test_mistakes_cost_one_line_and_leave_nothing(
     assert main(arguments) == 2
     said = capsys.readouterr()
     assert said.out == "" and says in said.err and said.err.count("\n") == 1
+    assert [path.name for path in film.parent.iterdir()] == ["film.mp4"]
+
+
+def test_names_with_brackets_are_shown(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = film.rename(film.with_name("a [b].mp4"))
+    out, preview = film.with_name("c [d].h5"), film.with_name("e [f].mp4")
+    assert main([str(named), str(out), "--preview", str(preview)]) == 0
+    said = "".join(capsys.readouterr().out.split())
+    assert all(text in said for text in ("a[b].mp4:24frames", "c[d].h5", "e[f].mp4"))
+
+
+def test_the_sensor_size_of_a_recording_is_given_or_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "a.csv", tmp_path / "a.h5"
+    source.write_text("t_us,x,y,p\n0,3,4,1\n5,9,2,0\n")
+    assert main([str(source), str(out)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "sensor size not in the file: 10x5, the smallest that holds the events" in said
+    assert read_events(out)[1].sensor_size == (10, 5, 2)
+    assert main([str(source), str(out), "--sensor-size", "12", "8"]) == 0
+    assert "smallest" not in capsys.readouterr().out
+    assert read_events(out)[1].sensor_size == (12, 8, 2)
+    again = [str(out), str(tmp_path / "b.npz")]
+    assert main([*again, "--sensor-size", "10", "8"]) == 2
+    assert "a.h5 declares 12x8, found 10x8; leave it out" in capsys.readouterr().err
+    assert main([*again, "--sensor-size", "12", "8"]) == 0
+
+
+def test_a_format_that_cannot_hold_the_clip_leaves_nothing(
+    film: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [str(film), str(film.with_name("o.raw")), "--preview", str(film.with_name("p.mp4"))]
+    with monkeypatch.context() as limits:
+        limits.setitem(spool._LARGEST_SIDE, "evt", 63)
+        limits.setattr(Clip, "__iter__", lambda _: 1 / 0)  # refused before a frame is converted
+        assert main(arguments) == 2
+    assert "64x48 pixels, expected sides of at most 63" in capsys.readouterr().err
+    with monkeypatch.context() as limits:
+        limits.setattr(spool, "_LAST_US", 1_000_000)
+        assert main(arguments) == 2
+    assert "at most 1000000" in capsys.readouterr().err
     assert [path.name for path in film.parent.iterdir()] == ["film.mp4"]
 
 

@@ -14,7 +14,7 @@ import pytest
 from tonic.io import events_struct
 
 import events
-from events.files.io import WRITABLE, EventWriter, read_events, write_events
+from events.files.io import WRITABLE, EventWriter, read_bins, read_events, write_events
 from events.files.metadata import Metadata
 from events.generator import EVENTS
 
@@ -109,6 +109,15 @@ def test_a_sensor_too_wide_for_a_format_is_refused(tmp_path: Path) -> None:
     wide = Metadata((2049, 10, 2), "clip.mp4")
     with pytest.raises(events.UserError, match="2049x10 pixels, expected sides of at most 2048"):
         write_events(tmp_path / "a.raw", some_events(0), wide)
+
+
+def test_bins_of_a_far_time_stamp_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("t_us x y p\n7 1 1 1\n1000000000000000 1 1 1\n")
+    with pytest.raises(events.UserError, match=r"a\.txt: it spans 7 to 1000000000000001 µs, exp"):
+        read_bins(path)
+    path.write_text(f"t_us x y p\n7 1 1 1\n{6 * 3600 * 10**6} 1 1 1\n")
+    assert read_bins(path, bins_per_second=1, grid=1).shape == (6 * 3600, 1, 2)
 
 
 def test_unknown_endings_are_named(tmp_path: Path) -> None:
