@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from export.files import graph_path
@@ -62,7 +63,7 @@ def files_table(folder: Path) -> Table:
     from mdft.model.mdft import PATHWAYS
     from mdft.runs.folder import MODEL, RESULTS
 
-    table = Table(title=f"Files in {folder}", title_justify="left", show_header=False)
+    table = Table(title=escape(f"Files in {folder}"), title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column()
     graphs = [graph_path(folder, pathway).name for pathway in PATHWAYS]

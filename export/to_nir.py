@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from export.files import PARITY, Form, RConvention
@@ -54,7 +55,7 @@ class ExportConfig:
 
 def files_table(folder: Path) -> Table:
     """Return a table of the files of an export, their sizes and beginnings of their SHA-256."""
-    table = Table(title=f"Files in {folder}", title_justify="left")
+    table = Table(title=escape(f"Files in {folder}"), title_justify="left")
     table.add_column("file")
     table.add_column("bytes", justify="right")
     table.add_column("SHA-256")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hardware.compare import LayerComparison
@@ -53,8 +54,10 @@ def show(result: Result, console: Console) -> None:
     for group, required in ((result.must, True), (result.reported, False)):
         for other, layers in group.items():
             table = Table(
-                title=f"{result.pathway}: {result.backend}{runtime} against {other}, "
-                f"{result.samples} samples × {result.steps} steps"
+                title=escape(
+                    f"{result.pathway}: {result.backend}{runtime} against {other}, "
+                    f"{result.samples} samples × {result.steps} steps"
+                )
             )
             for heading in (
                 "layer",
@@ -67,7 +70,7 @@ def show(result: Result, console: Console) -> None:
                 table.add_column(heading, justify="left" if heading == "layer" else "right")
             for layer in layers:
                 table.add_row(
-                    layer.layer,
+                    escape(layer.layer),
                     f"{layer.compared:,}",
                     "graded" if layer.graded else f"{layer.rate:.1%}",
                     f"{layer.differing:,}",
@@ -77,7 +80,7 @@ def show(result: Result, console: Console) -> None:
             console.print(table)
             console.print(headline(layers, other, required), highlight=False)
     for note in result.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}", highlight=False, markup=False)
 
 
 def headline(layers: list[LayerComparison], other: str, required: bool) -> str:

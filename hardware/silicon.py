@@ -306,7 +306,7 @@ def show(found: Findings, console: Console) -> None:
             table.add_row(d.recording, d.simulation, *counts)
         console.print(table)
     for line in found.skipped:
-        console.print(f"skipped: {line}", highlight=False)
+        console.print(f"skipped: {line}", highlight=False, markup=False)
     late = found.chip[0]
     console.print(
         f"{late.spikes} of {late.steps:,} spikes and {late.membranes} membranes of the chip differ "

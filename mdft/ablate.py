@@ -71,6 +71,7 @@ def main() -> int:
     Console().print(
         spread_table({name: found[name] for name in found if name in names}, "Ablations"),
         f"\nreport {command.table}",
+        markup=False,
     )
     return report_failures(outcome)
 

@@ -71,7 +71,8 @@ def main() -> int:
     write_bits_figure(figure, found, command.bits)
     report = bits_report(found, command.bits, texts, measured, figure.name)
     write_atomic(command.table, report.encode())
-    Console().print(spread_table({**found}, "Weight bits"), f"\nreport {command.table}")
+    table = spread_table({**found}, "Weight bits")
+    Console().print(table, f"\nreport {command.table}", markup=False)
     return report_failures(outcome)
 
 

@@ -101,7 +101,7 @@ def main() -> int:
     for inputs, entries in blocks.items():
         rows = {TITLES[name]: entries[name].results for name in comparison.systems}
         Console().print(spread_table(rows, inputs))
-    Console().print(f"report {table}")
+    Console().print(f"report {table}", markup=False)
     # A failed first trial may also be the first final run: print each line once.
     return report_failures(Outcome({}, list(dict.fromkeys([*tuned.failures, *outcome.failures]))))
 

@@ -79,7 +79,8 @@ def _show(found: Evaluation, folder: Path) -> None:
         console.print(rates_table(found.results), "")
     if not found.changed:
         console.print(f"equal to {RESULTS}, to the last digit")
-    console.print(f"classes   {folder / PER_CLASS}\nconfusion {folder / CONFUSION}", soft_wrap=True)
+    tables = f"classes   {folder / PER_CLASS}\nconfusion {folder / CONFUSION}"
+    console.print(tables, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

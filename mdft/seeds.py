@@ -44,7 +44,7 @@ def main() -> int:
         console.print(spread_table({recipe: results}, "Zero-shot test"), "")
         if results[0].firing_rates:
             console.print(rate_table(results), "")
-        console.print(f"runs  {command.out / recipe}")
+        console.print(f"runs  {command.out / recipe}", markup=False)
     return report_failures(outcome)
 
 

@@ -129,7 +129,7 @@ def main(command: Command) -> int:
     }
     parts = [head, _GENERATED, _CONTENT, _PROBES, facts_table(facts), table(found)]
     write_atomic(command.out, ("\n\n".join(parts) + "\n").encode())
-    console.print(f"wrote {command.out}")
+    console.print(f"wrote {command.out}", markup=False)
     return 0
 
 

@@ -144,10 +144,10 @@ def train(
     else:
         console.print(scores_table(run.results, untrained(config, run.clips)), "")
         if config.data.source == "folder" and (note := few_clips_note(run.clips)):
-            console.print(note, "", soft_wrap=True, highlight=False)
+            console.print(note, "", soft_wrap=True, highlight=False, markup=False)
         if run.results.firing_rates:
             console.print(rates_table(run.results), "")
-    console.print(f"run   {out}\nboard tensorboard --logdir {out}")
+    console.print(f"run   {out}\nboard tensorboard --logdir {out}", markup=False)
     return run
 
 

@@ -62,7 +62,7 @@ class TrainingScreen:
         elif "epoch" in record:
             self._epoch(record)
         elif "note" in record:
-            self.console.print(record["note"], soft_wrap=True, highlight=False)
+            self.console.print(record["note"], soft_wrap=True, highlight=False, markup=False)
         elif "warning" in record:
             self.console.print(f"[yellow]warning[/] {escape(record['warning'])}", highlight=False)
 

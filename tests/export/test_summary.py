@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from export import summary, to_nir
 from export.agreement import agreements
@@ -156,3 +158,12 @@ def test_a_file_of_another_backend_is_refused(run: Path):
     edit(run / FLOAT.format("audio"), lambda value: value.update(backend="reference_int"))
     with pytest.raises(UserError, match="is of reference_int, expected reference_float"):
         agreements(run)
+
+
+def test_a_folder_with_brackets_is_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "run [a]"
+    folder.mkdir()
+    for table in (summary.files_table(folder), to_nir.files_table(folder)):
+        screen = io.StringIO()
+        Console(file=screen, width=300).print(table, table.title)
+        assert "run [a]" in screen.getvalue()

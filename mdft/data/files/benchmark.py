@@ -112,7 +112,8 @@ def _cached(path: Path, fingerprint: str) -> ClipSet | None:
     except UserError as error:
         reason = str(error)
     console = Console(stderr=True)
-    console.print(f"{reason}: reading them again", soft_wrap=True, highlight=False)
+    text = f"{reason}: reading them again"
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
     return None
 
 

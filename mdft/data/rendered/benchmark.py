@@ -67,7 +67,8 @@ def load(
         try:
             return cache.read(path)[0]
         except UserError as error:
-            console.print(f"{error}: drawing it again", soft_wrap=True, highlight=False)
+            text = f"{error}: drawing it again"
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
     store.make_folder(path.parent)  # before minutes of rendering
     clips = build(config, progress, threads)
     cache.save(clips, path)

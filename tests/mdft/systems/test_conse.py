@@ -164,3 +164,9 @@ def test_an_epoch_without_training_steps_is_shown():
     screen = TrainingScreen(Console(file=box))
     screen({"stage": "stage_1", "epoch": 0, "loss": {}, "firing_rates": {}, "val": {"hm": 0.5}})
     assert box.getvalue() == "stage_1 epoch 1: no training steps, validation HM 50.0 %\n"
+
+
+def test_a_note_with_brackets_is_shown():
+    box = StringIO()
+    TrainingScreen(Console(file=box))({"note": "note: class 'a [b]' has no clip"})
+    assert box.getvalue() == "note: class 'a [b]' has no clip\n"
