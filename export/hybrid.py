@@ -57,8 +57,8 @@ def hybrid(config: HybridConfig) -> HybridResult:
     """Test a run with PyTorch and with a simulator.
 
     Raises:
-        UserError: the run is not finished or has no spiking network, an argument is out of range,
-            or the backend is unknown or cannot express the graph.
+        UserError: the run is not finished or has no spiking network, its data has changed since,
+            an argument is out of range, or the backend is unknown or cannot express the graph.
     """
     backend = find_backend(config.backend, config.runtime)
     require(config.batch_size >= 1, "--batch-size", config.batch_size, "at least 1")
@@ -67,8 +67,9 @@ def hybrid(config: HybridConfig) -> HybridResult:
     from export.hybrid_result import HybridResult
     from export.simulated import SimulatedMotion
     from export.subset import balanced_subset
-    from mdft.runs.folder import RESULTS, read_results, run_folder
+    from mdft.runs.folder import RESULTS, read_config, read_results, run_folder
     from mdft.runs.load import clips_of, load_ours
+    from mdft.runs.same_data import check_same_data
     from mdft.training.evaluation import score_split
 
     folder = run_folder(config.run)
@@ -78,6 +79,7 @@ def hybrid(config: HybridConfig) -> HybridResult:
     if not model.spiking:
         raise UserError(f"{config.run}: trained without a spiking network, expected one")
     clips, stage = clips_of(folder), STAGES[-1]
+    check_same_data(folder, read_config(folder).data, clips)
     available = sum(len(clips.splits[name]) for name in (stage.seen, stage.unseen))
     if config.limit is not None:
         clips = balanced_subset(clips, stage.seen, stage.unseen, config.limit, config.seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -124,6 +126,19 @@ class ClipSet:
     def classes_of(self, *splits: str) -> np.ndarray:
         """Sorted class indices that occur in the named splits."""
         return np.unique(np.concatenate([self.labels_N[self.splits[s]] for s in splits]))
+
+    def digest_of(self, split: str) -> str:
+        """16 hexadecimal digits that differ where the clips of two splits do, in any order.
+
+        They are the beginning of the SHA-256 of the names, classes and lengths of the clips; their
+        features and events are not read.
+        """
+        seconds_N = self.seconds_N
+        found = sorted(
+            (self.names[i], self.classes[int(self.labels_N[i])], int(seconds_N[i]))
+            for i in self.splits[split]
+        )
+        return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
 
     def rows(
         self, indices: np.ndarray, seconds: int | None = None

@@ -1,13 +1,15 @@
 """``classes.safetensors`` of a run: the preprocessing of its model's input.
 
 The file contains class names, word vectors, which classes are seen, the standardisation of the
-features and the feature extraction, so that a clip can be labelled without the data set.
+features and the feature extraction, so that a clip can be labelled without the data set. It also
+has a digest of each split, so that another data set is not taken for that of the run
+(:mod:`mdft.runs.same_data`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,7 @@ class Preprocessing:
         averaged: whether a clip is one vector, the mean over its seconds.
         inputs: ``features``, or ``features+events`` if E_v is part of the visual features.
         words: ``letters``, or the name of the source of the word vectors.
+        splits: split → :meth:`mdft.data.dataset.ClipSet.digest_of`; empty in a run of earlier code.
     """
 
     classes: Sequence[str]
@@ -62,6 +65,7 @@ class Preprocessing:
     averaged: bool
     words: str
     inputs: str = "features"
+    splits: Mapping[str, str] = field(default_factory=dict)
 
     def batch(self, clips: Sequence[ClipFeatures]) -> Batch:
         """The model's input for some clips: standardised as in training, padded to the longest.
@@ -70,7 +74,7 @@ class Preprocessing:
             clips: features of the clips, not standardised.
 
         Raises:
-            UserError: the features have another width than in training.
+            UserError: the features have another width than in training, or were not standardised.
         """
         self._check_widths(clips)
         offsets_N1 = offsets_of(np.array([len(c.audio_TD) for c in clips]))
@@ -100,6 +104,11 @@ class Preprocessing:
     def _check_widths(self, clips: Sequence[ClipFeatures]) -> None:
         for clip in clips:
             for name, values_TD in (("audio", clip.audio_TD), ("visual", clip.visual_TD)):
+                if name not in self.scales:
+                    raise UserError(
+                        f"{PREPROCESSING}: no scale of the {name} features, expected those of a "
+                        "data source that standardises them; train again"
+                    )
                 events = CHANNELS * (name == "visual" and self.inputs == "features+events")
                 expected = len(self.scales[name].mean_D) - events
                 if values_TD.shape[1] != expected:
@@ -170,6 +179,7 @@ def preprocessing_of(config: DataConfig, clips: ClipSet) -> Preprocessing:
         averaged=clips.averaged,
         inputs=config.inputs,
         words=clips.provenance.words,
+        splits={name: clips.digest_of(name) for name in clips.splits},
     )
 
 
@@ -179,6 +189,7 @@ def write_preprocessing(folder: Path, found: Preprocessing) -> None:
     arrays |= {f"scale.{k}": s.rows_XD for k, s in found.scales.items()}
     names = ("extract", "checkpoint", "events", "feature_threshold", "averaged", "words", "inputs")
     rest = {"classes": list(found.classes), **{name: getattr(found, name) for name in names}}
+    rest["splits"] = dict(found.splits)
     write_tensors(folder / PREPROCESSING, {k: torch.tensor(v) for k, v in arrays.items()}, rest)
 
 
@@ -198,7 +209,11 @@ def read_preprocessing(folder: Path) -> Preprocessing:
             words_CW=arrays["words"],
             seen_C=arrays["seen"],
             tested_C=arrays["tested"],
-            scales={k: Scale.of_rows(arrays[f"scale.{k}"]) for k in ("audio", "visual")},
+            scales={
+                name.removeprefix("scale."): Scale.of_rows(rows)
+                for name, rows in arrays.items()
+                if name.startswith("scale.")
+            },
             **rest,
         )
     except (KeyError, TypeError, ValueError) as error:

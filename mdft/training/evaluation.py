@@ -19,9 +19,11 @@ from mdft.model.health import FiringStatistics, LayerHealth, health_record
 from mdft.model.mdft import Output
 from mdft.runs.folder import RESULTS, Results, read_config, read_results, run_folder
 from mdft.runs.load import clips_of, load_model
+from mdft.runs.same_data import check_same_data
 from mdft.systems.interface import System
 from mdft.systems.mdft import embedded
 from mdft.training.feed import Feed, Streamed
+from mdft.training.protocol import check_fit
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def evaluate(run: Path | str, device: str | None = None) -> Evaluation:
         device: auto, cpu or cuda; None: the device setting of the training.
 
     Raises:
-        UserError: there is no finished run, or its data no longer fits it.
+        UserError: there is no finished run, or its data has changed since or does not fit it.
     """
     folder = run_folder(run)
     if not (folder / RESULTS).is_file():
@@ -170,6 +172,8 @@ def evaluate(run: Path | str, device: str | None = None) -> Evaluation:
     config, saved = read_config(folder), read_results(folder)
     model = load_model(folder).to(resolve_device(device or config.device))
     clips, stage = clips_of(folder), STAGES[-1]
+    check_same_data(folder, config.data, clips)
+    check_fit(config, clips)  # a run of earlier code may record less than the widths
     split = score_split(model, clips, stage.seen, stage.unseen, config.batch_size)
     results = results_of(
         split, beta=saved.beta, epoch=saved.epoch, seed=saved.seed, seconds=saved.seconds

@@ -80,8 +80,8 @@ def fit(
 
     Raises:
         UserError: ``out`` already contains a run and ``resume`` is False, or it contains a run
-            of another configuration and ``resume`` is True; or the configuration or the data are
-            invalid.
+            of another configuration or on other data and ``resume`` is True; or the configuration
+            or the data are invalid.
 
     Example:
         >>> import tempfile, mdft

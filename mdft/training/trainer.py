@@ -27,6 +27,7 @@ from mdft.model.health import LayerHealth, health_record
 from mdft.model.mdft import MDFT
 from mdft.runs.folder import METRICS, MODEL, STATE, Results, write_config, write_results
 from mdft.runs.preprocessing import preprocessing_of, write_preprocessing
+from mdft.runs.same_data import check_same_data
 from mdft.runs.tensors import read_tensors, write_tensors
 from mdft.systems.build import adam, build
 from mdft.systems.interface import System
@@ -54,11 +55,18 @@ class Trainer:
         folder: the run's folder, which must exist.
         report: called with each record of ``metrics.jsonl``, after each step with
             ``{"step": ..., "steps": ...}``, and with ``{"warning": ...}``.
+
+    Raises:
+        UserError: the configuration is invalid or does not fit the clips, or the folder contains a
+            run on other clips.
     """
 
     def __init__(self, config: TrainConfig, clips: ClipSet, folder: Path, report: Report) -> None:
         config.check()
         check_fit(config, clips)
+        # Before anything is written there: a resumed run ends on the clips that it began on.
+        if world().first and (folder / STATE).exists():
+            check_same_data(folder, config.data, clips)
         self.beginning = beginning(config)
         self.config, self.clips, self.folder = config, clips, folder
         self.report: Report = report if world().first else lambda record: None
@@ -111,6 +119,7 @@ class Trainer:
         self.progress = resumed(state, saved[1], start) if saved else start or self.beginning
         if world().first:
             write_config(self.folder, self.config)
+            write_preprocessing(self.folder, preprocessing_of(self.config.data, self.clips))
         for index in range(self.progress.stage, stages):
             if index > self.progress.stage:
                 self.progress.stage, self.progress.epoch = index, 0
@@ -241,7 +250,6 @@ class Trainer:
     def _write(self, split: ScoredSplit, results: Results) -> None:
         write_tensors(self.folder / MODEL, self.model.state_dict(), {"epoch": results.epoch})
         write_tables(self.folder, split, self.clips.classes, results.beta)
-        write_preprocessing(self.folder, preprocessing_of(self.config.data, self.clips))
         write_results(self.folder, results)
 
     def _save(
@@ -254,8 +262,9 @@ class Trainer:
         check_finite_weights(f"{self.folder}: {record['stage']} epoch {record['epoch'] + 1}", model)
         self.progress.metrics.append(record)
         if world().first:
-            tensors = capture(model, optimizer, generator)
-            write_tensors(self.folder / STATE, tensors, asdict(self.progress))
+            # The state last: a run killed in between repeats the epoch and its record.
             lines = "".join(json.dumps(line) + "\n" for line in self.progress.metrics)
             write_atomic(self.folder / METRICS, lines.encode())
+            tensors = capture(model, optimizer, generator)
+            write_tensors(self.folder / STATE, tensors, asdict(self.progress))
         self.report(record)

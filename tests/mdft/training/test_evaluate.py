@@ -171,6 +171,40 @@ def test_splits_that_cannot_be_scored_are_named(split, clips, message):
         score_split(MDFTSystem(small_model(), LossConfig()), broken, "test_seen", "test_unseen", 24)
 
 
+def narrower(clips: ClipSet) -> ClipSet:
+    return replace(clips, visual_MD=clips.visual_MD[:, :20])
+
+
+def other_test_clips(clips: ClipSet) -> ClipSet:
+    """One test clip less; the classes are the same."""
+    return replace(
+        clips, splits={**clips.splits, "test_seen": np.delete(clips.splits["test_seen"], 0)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (other_test_clips, "the data is no longer that of this run: the split test_seen has other"),
+        (narrower, "width of the features is (32, 32), expected 32 (audio) and 20 (visual)"),
+    ],
+)
+def test_data_that_has_changed_is_not_scored(
+    run: Path, tmp_path: Path, monkeypatch, capsys, change, message: str
+):
+    folder = shutil.copytree(run, tmp_path / "run")
+    clips = change(random_clips())
+    monkeypatch.setattr("mdft.training.evaluation.clips_of", lambda _: clips)
+    before = sorted((path, path.read_bytes()) for path in folder.rglob("*") if path.is_file())
+    with pytest.raises(SystemExit) as left:
+        run_main(lambda: main(Command(folder)))
+    out, err = capsys.readouterr()
+    assert left.value.code == 2 and err.count("\n") == 1 and message in err and not out
+    assert sorted((path, path.read_bytes()) for path in folder.rglob("*") if path.is_file()) == (
+        before
+    )
+
+
 @pytest.mark.parametrize(
     ("missing", "named"),
     [("results.json", "no results.json"), ("model.safetensors", "no model.safetensors")],

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import random
 import re
 import signal
@@ -45,7 +46,7 @@ def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(whole: Path,
     for kill in range(10):
         # Half of them in the midst of writing: before a random call of fsync or replace.
         writing = kill % 2 == 0
-        process = killed.start(tmp_path, die_at=draw.randrange(8) if writing else None)
+        process = killed.start(tmp_path, die_at=draw.randrange(10) if writing else None)
         if not writing:
             process.join(draw.uniform(0.2, 1.5))
             if process.is_alive():
@@ -57,7 +58,7 @@ def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(whole: Path,
     same(whole, tmp_path)
 
 
-@pytest.mark.parametrize("die_at", [0, 1, 2, 3, 5])
+@pytest.mark.parametrize("die_at", [0, 1, 3, 5, 6, 7])
 @pytest.mark.subprocess
 def test_killed_while_writing_a_file_it_leaves_the_one_before(
     whole: Path, tmp_path: Path, die_at: int
@@ -71,6 +72,28 @@ def test_killed_while_writing_a_file_it_leaves_the_one_before(
     same(whole, tmp_path)
 
 
+def test_cut_between_the_files_of_the_last_epoch_it_has_every_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Stopped when the last of config, classes, and twice metrics and state would be replaced."""
+    calls, write = 0, os.replace
+
+    def replace(source, target):
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        write(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", replace)
+        train(random_clips(), tmp_path, epochs=1)
+    assert not (tmp_path / "model.safetensors").exists()
+    train(random_clips(), tmp_path, epochs=1, resume=True)
+    records = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert [(r["stage"], r["epoch"]) for r in records] == [("stage_1", 0), ("stage_2", 0)]
+
+
 @pytest.mark.subprocess
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
     whole: Path, tmp_path: Path
@@ -80,7 +103,8 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
     assert process.exitcode == 2
     said = (tmp_path / "error").read_text()
     assert re.search(r"File too large.*trainer\.safetensors", said)
-    assert {p.name for p in tmp_path.iterdir()} <= {"config.json", "error", ".lock"}
+    small = {"config.json", "classes.safetensors", "metrics.jsonl"}
+    assert {p.name for p in tmp_path.iterdir()} <= {*small, "error", ".lock"}
     train(random_clips(), tmp_path, resume=True)
     same(whole, tmp_path)
 

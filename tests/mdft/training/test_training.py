@@ -76,6 +76,40 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
         assert (tmp_path / "cut" / name).read_bytes() == (whole / name).read_bytes()
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("stop_after", [0, 2])
+def test_a_run_is_not_resumed_on_other_data(clips: ClipSet, tmp_path: Path, stop_after: int):
+    """Neither in stage 1 nor in stage 2, where β is chosen already."""
+    with pytest.raises(KeyboardInterrupt):
+        run(clips, tmp_path, stop_after=stop_after)
+    before = files_of(tmp_path)
+    words = dataclasses.replace(clips, words_CW=clips.words_CW[::-1])
+    fewer = {**clips.splits, "stage_1_train": clips.splits["stage_1_train"][1:]}
+    for other, message in (
+        (words, "the classes have other word vectors"),
+        (dataclasses.replace(clips, splits=fewer), "the split stage_1_train has other clips"),
+    ):
+        with pytest.raises(UserError, match=f"no longer that of this run: {message}; .*--out"):
+            run(other, tmp_path, resume=True)
+        assert files_of(tmp_path) == before
+
+
+def test_a_run_of_earlier_code_is_resumed_without_a_record(
+    clips: ClipSet, whole: Path, tmp_path: Path
+):
+    with pytest.raises(KeyboardInterrupt):
+        run(clips, tmp_path, stop_after=1)
+    (tmp_path / "classes.safetensors").unlink()
+    run(clips, tmp_path, resume=True)
+    assert weights(tmp_path) == weights(whole)
+    assert (tmp_path / "classes.safetensors").read_bytes() == (
+        whole / "classes.safetensors"
+    ).read_bytes()
+
+
 def scored(seen_split: str, hm: float, beta: float) -> ScoredSplit:
     """Distances of a seen and an unseen class whose best HM is ``hm``, first reached at ``beta``.
 
