@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from torch import Tensor
+
+from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
-from mdft.errors import UserError
+from mdft.errors import UserError, reason
 from mdft.runs.folder import CONFIG, MODEL, read_config, run_folder
 from mdft.runs.tensors import read_tensors
-from mdft.systems.build import build
+from mdft.systems.build import OURS, build
 from mdft.systems.interface import System
 from mdft.systems.mdft import MDFTSystem
 
@@ -23,13 +27,34 @@ def load_model(run: Path | str) -> System:
         UserError: there is no finished run, or its weights do not fit its configuration.
     """
     folder = run_folder(run)
-    model = build(read_config(folder))
+    config = read_config(folder)
     tensors, _ = read_tensors(folder / MODEL)
+    if problem := _too_wide(config, tensors):
+        raise _no_fit(folder, problem)
     try:
+        model = build(config)
         model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise UserError(f"{folder / MODEL}: does not fit {CONFIG}: {error}") from error
+    except (RuntimeError, MemoryError) as error:
+        raise _no_fit(folder, reason(error)) from error
     return model.eval()
+
+
+def _too_wide(config: TrainConfig, tensors: Mapping[str, Tensor]) -> str:
+    """A width of MDFT that no tensor of its file has; building it could fill the memory."""
+    if config.system != OURS:
+        return ""
+    largest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
+    for name in ("dim", "audio_features", "visual_features", "words"):
+        if (width := getattr(config.model, name)) > largest:
+            return f"model.{name} is {width}, the largest size of a tensor {largest}"
+    return ""
+
+
+def _no_fit(folder: Path, problem: str) -> UserError:
+    return UserError(
+        f"{folder / MODEL}: does not fit {CONFIG}; if neither file was changed, another release "
+        f"wrote them, whose model differs: train again ({problem})"
+    )
 
 
 def clips_of(run: Path | str) -> ClipSet:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from mdft.errors import UserError, reason
 
 
 def capture(model: nn.Module, optimizer: Optimizer, sampler: torch.Generator) -> dict[str, Tensor]:
@@ -27,6 +31,7 @@ def capture(model: nn.Module, optimizer: Optimizer, sampler: torch.Generator) ->
 
 
 def restore(
+    path: Path,
     tensors: dict[str, Tensor],
     model: nn.Module,
     optimizer: Optimizer,
@@ -35,16 +40,39 @@ def restore(
     """Undo :func:`capture`, in place.
 
     Args:
+        path: the file that the tensors were read from, for the message.
         tensors: the return value of :func:`capture`.
         model: a model of the same configuration.
         optimizer: the optimizer of its parameters.
         sampler: the random generator of batches and negatives.
+
+    Raises:
+        UserError: they are the state of another model, or no state of a trainer.
     """
+    try:
+        _restore(tensors, model, optimizer, sampler)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: does not fit the model of this run ({reason(error)}); the state may be of "
+            "another release: train again with another --out"
+        ) from error
+
+
+def _restore(
+    tensors: dict[str, Tensor],
+    model: nn.Module,
+    optimizer: Optimizer,
+    sampler: torch.Generator,
+) -> None:
     model.load_state_dict(_under(tensors, "model."))
     saved = optimizer.state_dict()
     saved["state"] = {}
+    parameters = dict(enumerate(model.parameters()))
     for name, value in _under(tensors, "optimizer.").items():
         index, key = name.split(".")
+        parameter = parameters[int(index)]
+        if value.ndim and value.shape != parameter.shape:
+            raise ValueError(f"{name} has shape {[*value.shape]}, expected {[*parameter.shape]}")
         saved["state"].setdefault(int(index), {})[key] = value
     optimizer.load_state_dict(saved)
     sampler.set_state(tensors["rng.sampler"])

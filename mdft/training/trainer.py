@@ -151,7 +151,7 @@ class Trainer:
         compile_dense(model, self.config.compute.compile)
         optimizer = Adam(model.parameters(), **adam(self.config), fused=True)
         if saved and self.progress.epoch > 0:
-            restore(saved, model, optimizer, generator)
+            restore(self.folder / STATE, saved, model, optimizer, generator)
         loop = EpochLoop(model, optimizer, batches, self.config.compute)
         while self.progress.epoch < self._epochs() and not self._stalled():
             start = time.perf_counter()

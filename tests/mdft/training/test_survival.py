@@ -190,6 +190,26 @@ def test_a_resumed_state_of_another_kind_is_refused(tmp_path: Path):
         train(random_clips(), tmp_path, epochs=1, resume=True)
 
 
+def test_a_resumed_state_of_another_model_is_refused(tmp_path: Path):
+    train(random_clips(), tmp_path, epochs=1)
+    path = tmp_path / "trainer.safetensors"
+    tensors, header = read_tensors(path)
+    weight = next(name for name, x in tensors.items() if name.startswith("model.") and x.ndim == 2)
+    moment = next(name for name, x in tensors.items() if name.endswith(".exp_avg") and x.ndim == 2)
+    cut = {name: tensors[name][:, :1] for name in (weight, moment)}
+    for changed in (
+        {**tensors, weight: cut[weight]},
+        {**tensors, moment: cut[moment]},
+        {**tensors, "optimizer.9999.exp_avg": torch.zeros(2)},
+        {**tensors, "optimizer.step": torch.zeros(2)},
+        {**tensors, "rng.cpu": torch.zeros(2)},
+        {name: x for name, x in tensors.items() if name != "rng.sampler"},
+    ):
+        write_tensors(path, changed, header)
+        with pytest.raises(UserError, match=r"trainer\.safetensors: does not fit the model"):
+            train(random_clips(), tmp_path, epochs=1, resume=True)
+
+
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "file.txt"
     path.write_text("old")

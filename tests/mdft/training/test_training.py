@@ -241,6 +241,18 @@ def alter(folder: Path, old: str, new: str) -> None:
             lambda f: write_config(f, small_config(model=small_config().model.__class__())),
             "not fit",
         ),
+        (
+            lambda f: write_config(f, small_config(model=small_model(dim=10**9))),
+            r"not fit config.json; .*\(model.dim is 1000000000, the largest size of a tensor 300\)",
+        ),
+        (
+            lambda f: write_config(f, small_config(model=small_model(joint=10**15))),
+            "not fit config.json; .*another release wrote them, whose model differs: train again",
+        ),
+        (
+            lambda f: write_config(f, small_config(model=small_model(joint=17))),
+            "not fit config.json; .*another release wrote .*: train again .*size mismatch",
+        ),
     ],
 )
 def test_damaged_runs_are_named(whole: Path, tmp_path: Path, damage, message: str):
