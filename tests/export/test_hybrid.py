@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,11 @@ from mdft import gzsl
 from mdft.cli import exit_status
 from mdft.config.model import MotionConfig
 from mdft.data.dataset import ClipSet
+from mdft.errors import UserError
 from mdft.model.mdft import MDFT
 from mdft.runs.folder import MODEL, RESULTS, Results, write_results
 from mdft.runs.load import load_model
+from mdft.runs.preprocessing import preprocessing_of, write_preprocessing
 from mdft.training.evaluation import score_split
 from tests.export.conftest import make_run
 from tests.mdft.small import random_clips, small_config, small_model
@@ -212,6 +215,14 @@ def test_limit_is_said_and_its_classes_are_the_candidates(run: Path, capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "5 of 36 test clips, equally many of each class as far as possible, seed 0" in text
     assert "the 5 classes of these clips are the candidates" in text
+
+
+def test_other_data_than_the_runs_is_not_scored(run: Path, clips: ClipSet, tmp_path: Path):
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    other = dataclasses.replace(clips, words_CW=np.roll(clips.words_CW, 1, axis=0))
+    write_preprocessing(folder, preprocessing_of(small_config().data, other))
+    with pytest.raises(UserError, match="no longer that of this run: the classes have other word"):
+        run_hybrid(HybridConfig(folder, backend="reference_float"))
 
 
 def test_tally_counts_only_steps_that_exist():
