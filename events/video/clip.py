@@ -259,6 +259,13 @@ class Clip:
         return self._decoding.joins.count
 
     @property
+    def end_us(self) -> int | None:
+        """The declared end of the last frame so far, µs; None for a file without time stamps."""
+        assert self._decoding is not None
+        end = self._decoding.joins.end
+        return None if end is None else round((end - self._start) * self._tick / _MICROSECOND)
+
+    @property
     def damage(self) -> tuple[str, ...]:
         """What is lost or damaged so far, one line each."""
         assert self._decoding is not None

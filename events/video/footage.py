@@ -51,7 +51,7 @@ def read_footage(wanted: Wanted) -> Footage:
             if frame.time_us >= limit_us:
                 clip.check()
                 break
-        seconds = min(_seconds(times, clip.fps), wanted.max_seconds)
+        seconds = min(_seconds(times, clip.fps, clip.end_us), wanted.max_seconds)
         frames = picker.finish(seconds)
         cut = times[-1] >= limit_us
         remarks = list(remarks_of(clip, clip.duration_us if cut else times[-1]))
@@ -114,8 +114,18 @@ def _shrunk(frame: ClipFrame, size: int) -> NDArray[np.uint8]:
     return frame.orientation.upright(cast(NDArray[np.uint8], small))
 
 
-def _seconds(times_us: list[int], fps: float) -> int:
-    """Return T: the whole seconds from the first frame to the end of the last, at least 1."""
-    gaps = np.diff(times_us)
-    period = float(np.median(gaps)) if len(gaps) else _SECOND / fps if fps > 0 else 0.0
-    return max(1, int(times_us[-1] + period + _SLACK_US) // _SECOND)
+def _seconds(times_us: list[int], fps: float, end_us: int | None) -> int:
+    """Return T: the whole seconds from the first frame to the end of the last, at least 1.
+
+    At a constant rate the last frame lasts as long as the median gap. At a variable rate it lasts
+    no longer than the file declares, which is the nominal period if no end after it is declared.
+    """
+    gaps, last_us = np.diff(times_us), times_us[-1]
+    period = _SECOND / fps if fps > 0 else 0.0
+    if len(gaps):
+        declared = end_us - last_us if end_us is not None and end_us > last_us else period
+        median = float(np.median(gaps))
+        constant = len(gaps) > 1 and np.ptp(gaps) <= _SLACK_US
+        # A median that is longer by no more than the slack is the same, with stamps rounded.
+        period = median if constant or median <= declared + _SLACK_US else declared
+    return max(1, int(last_us + period + _SLACK_US) // _SECOND)

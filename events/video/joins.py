@@ -27,6 +27,10 @@ class Joins:
         format: the file's format.
         tick: the time base of the frames, s.
         period: the nominal period of the frames in ticks, for packets without a duration.
+
+    Attributes:
+        end: the declared end of the last frame so far, after it was moved, in ticks of the frames;
+            None without stamps.
     """
 
     def __init__(self, format: ContainerFormat, tick: Fraction, period: int) -> None:
@@ -35,7 +39,7 @@ class Joins:
         self._frames = _Jumps(tick, *self._limits)
         self._period = period
         self._offsets = [0]  # of each part, in ticks of the frames
-        self._end: int | None = None  # of the last part, after it was moved
+        self.end: int | None = None
         self._sound: _Jumps | None = None
         self._part = 0  # of the sound
         self._waiting: deque[Packet] = deque()
@@ -51,11 +55,11 @@ class Joins:
         shown = dts if pts is None else pts
         if shown is None:
             return
-        if self._frames.jumped(shown if dts is None else dts) and self._end is not None:
-            self._offsets.append(self._end - shown)
+        if self._frames.jumped(shown if dts is None else dts) and self.end is not None:
+            self._offsets.append(self.end - shown)
         offset = self._offsets[-1]
         end = shown + offset + (packet.duration or self._period)
-        self._end = end if self._end is None else max(self._end, end)
+        self.end = end if self.end is None else max(self.end, end)
         _move(packet, offset)
 
     def sound(self, packet: Packet) -> list[Packet]:

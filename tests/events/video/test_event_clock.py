@@ -54,7 +54,7 @@ def write(
         stream.codec_context.time_base = base
         sound: Any = container.add_stream("mp2", rate=16000, layout="mono") if tone else None
         for i, stamp in enumerate(stamps):
-            luma = np.full((48, 64), 40 + 4 * (first + i), np.uint8)
+            luma = np.full((48, 64), (40 + 4 * (first + i)) % 256, np.uint8)
             image = np.concatenate([luma, np.full((24, 64), 128, np.uint8)])
             frame = av.VideoFrame.from_ndarray(image, format="yuv420p")
             frame.pts, frame.time_base = stamp, base
@@ -202,6 +202,58 @@ def test_a_clock_that_wraps_within_the_file(tmp_path: Path) -> None:
         stamps = [frame.pts for frame in container.decode(video=0)]
     assert stamps[0] is not None and stamps[0] < 0
     assert read(tmp_path / "b.ts")[::2] == ([100 * i for i in range(20)], ())
+
+
+STILLS = [*range(5), *range(105, 806, 100)]  # of 1/25 s: five frames, then one every four seconds
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.avi"])
+@pytest.mark.parametrize(
+    "stamps, expected",
+    [
+        ([0, 1, 250], 10),  # the gaps are 0.04 and 9.96 s, their median 5 s
+        ([0, 250], 10),
+        (STILLS, 32),  # the last begins at 32.2 s
+        ([*range(40), 50], 2),  # at 2.0 s
+        ([*range(20), *range(30, 48)], 1),  # frames lost, the end at 1.92 s
+        ([*range(20), *range(30, 50)], 2),
+        ([0, 100, 200], 12),  # a constant rate: four seconds each
+    ],
+)
+def test_the_last_frame_adds_no_time_that_is_not_declared(
+    tmp_path: Path, name: str, stamps: list[int], expected: int
+) -> None:
+    path = write(tmp_path / name, stamps, "mpeg4", rate=25, base=Fraction(1, 25))
+    assert read_footage(Wanted(str(path))).seconds == expected
+
+
+def test_a_declared_last_frame_counts(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", STILLS, "mpeg4", rate=25, base=Fraction(1, 25))
+    with av.open(str(path)) as old, av.open(str(tmp_path / "b.mp4"), "w") as new:
+        copy: Any = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None and packet.time_base is not None:
+                packet.duration, packet.stream = round(4 / packet.time_base), copy
+                new.mux(packet)
+    assert read_footage(Wanted(str(tmp_path / "b.mp4"))).seconds == 36
+
+
+@pytest.mark.parametrize("frames, expected", [(57, 1), (116, 1), (117, 2)])
+def test_the_length_at_a_constant_rate_is_exact(tmp_path: Path, frames: int, expected: int) -> None:
+    """Sixty frames a second are 16,666 or 16,667 µs apart; 117 end 50 ms before two seconds."""
+    base = Fraction(1, 60)
+    path = write(tmp_path / "a.mp4", list(range(frames)), "mpeg4", rate=60, base=base)
+    assert read_footage(Wanted(str(path))).seconds == expected
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "mpeg4"])
+def test_the_length_of_an_avi_whose_stamps_are_in_decoding_order(
+    tmp_path: Path, encoder: str
+) -> None:
+    """No packet declares an end after the last frame, which then lasts one nominal period."""
+    stamps, options = [*range(10), *range(17, 30)], {"bf": "2"}
+    path = write(tmp_path / "a.avi", stamps, encoder, options=options)
+    assert read_footage(Wanted(str(path))).seconds == 3
 
 
 def test_a_negative_first_stamp_is_time_0(tmp_path: Path) -> None:
