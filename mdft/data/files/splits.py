@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,8 @@ def read_splits(root: Path, split: str) -> Splits:
     classes = sorted(read_lines(everything))
     paths = {part: folder / split / f"{stem}.txt" for part, stem in PARTS.items()}
     parts = {part: _ids(path, classes) for part, path in paths.items()}
-    _check(parts, paths, classes)
+    named = {part: [classes[i] for i in ids] for part, ids in parts.items()}
+    check_protocol(named, {part: str(path) for part, path in paths.items()})
     return Splits(classes, parts, [everything, *paths.values()])
 
 
@@ -119,16 +120,39 @@ def _ids(path: Path, classes: Sequence[str]) -> list[int]:
     return sorted(ids)
 
 
-def _check(
-    parts: Mapping[str, Sequence[int]], paths: Mapping[str, Path], classes: Sequence[str]
-) -> None:
+def check_protocol(parts: Mapping[str, Collection[str]], where: Mapping[str, str]) -> None:
+    """Refuse parts in which a seen class is not trained on, or an unseen one is.
+
+    Args:
+        parts: key of ``PARTS`` → the names of its classes.
+        where: key of ``PARTS`` → what its classes were read from, for messages.
+
+    Raises:
+        UserError: a class is in parts that exclude each other, or is missing in one.
+    """
     train, val = set(parts["stage_1_train"]), set(parts["val_unseen"])
     rules = (
-        ("val_seen", set(parts["val_seen"]) - train, "is not among the training classes"),
-        ("val_unseen", val & train, "is a training class"),
-        ("test_seen", set(parts["test_seen"]) - train - val, "is not trained on in stage 2"),
-        ("test_unseen", set(parts["test_unseen"]) & (train | val), "is trained on in stage 2"),
+        (
+            "val_seen",
+            set(parts["val_seen"]) - train,
+            "is not among the training classes, expected it in stage_1_train, too",
+        ),
+        (
+            "val_unseen",
+            val & train,
+            "is a training class, expected one that is not in stage_1_train",
+        ),
+        (
+            "test_seen",
+            set(parts["test_seen"]) - train - val,
+            "is not trained on in stage 2, expected it in stage_1_train or val_unseen, too",
+        ),
+        (
+            "test_unseen",
+            set(parts["test_unseen"]) & (train | val),
+            "is trained on in stage 2, expected one that is not in stage_1_train or val_unseen",
+        ),
     )
     for part, wrong, what in rules:
         if wrong:
-            raise UserError(f"{paths[part]}: class {classes[min(wrong)]!r} {what}")
+            raise UserError(f"{where[part]}: class {min(wrong)!r} {what}")

@@ -19,6 +19,7 @@ from events.listing import list_files
 from mdft.config.features import FeatureConfig
 from mdft.data.progress import progress_bar
 from mdft.data.video.clip import ClipFeatures, extract_clip
+from mdft.data.video.parts import class_of
 from mdft.errors import UserError, printable
 from mdft.files import replacing
 
@@ -54,7 +55,7 @@ class ClipJob:
     @property
     def label(self) -> str:
         """Name of its class."""
-        return self.name.split("/", 1)[0]
+        return class_of(self.name)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mdft.data.files.splits import PARTS, nfc
+from mdft.data.files.splits import PARTS, check_protocol, nfc
 from mdft.errors import UserError, closest, require
 
 #: Fraction of the classes that are unseen in each stage, and fractions of a class's clips held
@@ -86,8 +86,9 @@ def read_parts(
         all_clips: all clips of the folder; the row of one that could not be extracted is ignored.
 
     Raises:
-        UserError: a row is not as expected or matches no clip, or a part is empty; the message
-            names file and row.
+        UserError: a row is not as expected or matches no clip, a part is empty, or the classes of
+            the parts break the protocol (`mdft.data.files.splits.check_protocol`); the message
+            names file and row, or file and part.
         OSError: the file cannot be read.
     """
     known = _by_name(path, clips if all_clips is None else all_clips)
@@ -119,7 +120,16 @@ def read_parts(
     for part, names in parts.items():
         if not names:
             raise UserError(f"{path}: no readable clip in part {part}, expected at least one")
+    check_protocol(
+        {part: {class_of(name) for name in names} for part, names in parts.items()},
+        {part: f"{path}: readable clips of part {part}" for part in parts},
+    )
     return {part: sorted(names) for part, names in parts.items()}
+
+
+def class_of(clip: str) -> str:
+    """The class of a clip ``CLASS/…/NAME.mp4``."""
+    return clip.split("/", 1)[0]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:

@@ -13,7 +13,7 @@ from mdft.data.video.backbones import make_backbone
 from mdft.data.video.class_words import class_vectors, words_name
 from mdft.data.video.folder import LOG, extract_folder, plan
 from mdft.data.video.layout import write_layout
-from mdft.data.video.parts import draw_parts, read_parts
+from mdft.data.video.parts import class_of, draw_parts, read_parts
 from mdft.errors import UserError
 from mdft.files import only_writer
 
@@ -125,5 +125,5 @@ def _parts(
         return read_parts(splits, clips, all_clips)
     by_class: dict[str, list[str]] = {}
     for name in clips:
-        by_class.setdefault(name.split("/", 1)[0], []).append(name)
+        by_class.setdefault(class_of(name), []).append(name)
     return draw_parts(by_class, seed)

@@ -274,6 +274,19 @@ def test_classes_with_one_word_vector_are_refused_before_any_clip_is_read(
     assert not (tmp_path / "OUT").exists()
 
 
+def test_splits_that_break_the_protocol_are_refused_before_any_clip_is_read(tmp_path: Path):
+    root, splits = tmp_path / "CLIPS", tmp_path / "s.csv"
+    empty(root, "abcd")
+    rows = [
+        f"a/{i}.mp4,{part}" for i, part in enumerate(("stage_1_train", "val_seen", "test_seen"))
+    ]
+    rows += ["b/0.mp4,stage_1_train", "b/1.mp4,test_unseen", "c/0.mp4,val_unseen"]
+    splits.write_text("\n".join(["clip,part", *rows]))
+    with pytest.raises(UserError, match=r"s\.csv: .*test_unseen: class 'b' is trained on"):
+        prepare(root, tmp_path / "OUT", SMALL, splits=splits, engine="sequential", progress=False)
+    assert not (tmp_path / "OUT").exists()
+
+
 def test_clips_without_a_row_in_the_splits_are_counted(own: Path, out: Path, tmp_path: Path):
     copy = tmp_path / "OUT"
     shutil.copytree(out, copy)

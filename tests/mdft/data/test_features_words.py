@@ -220,27 +220,56 @@ def test_a_broken_list_of_splits_is_named(tmp_path: Path, text: str, named: str)
         read_parts(tmp_path / "s.csv", ["x"])
 
 
+#: A clip of each part, of classes that the protocol allows there.
+ONE_EACH = {
+    "stage_1_train": "été/stage_1_train.mp4",
+    "val_seen": "été/val_seen.mp4",
+    "val_unseen": "noël/val_unseen.mp4",
+    "test_seen": "été/test_seen.mp4",
+    "test_unseen": "père/test_unseen.mp4",
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "clip", "named"),
+    [
+        ("val_seen", "père/0.mp4", "part val_seen: class 'père' is not among the training classes"),
+        ("val_unseen", "été/0.mp4", "part val_unseen: class 'été' is a training class"),
+        ("test_seen", "père/0.mp4", "part test_seen: class 'père' is not trained on in stage 2"),
+        ("test_unseen", "été/0.mp4", "part test_unseen: class 'été' is trained on in stage 2"),
+        ("test_unseen", "noël/0.mp4", "part test_unseen: class 'noël' is trained on in stage 2"),
+    ],
+)
+def test_parts_that_break_the_protocol_are_named(tmp_path: Path, part: str, clip: str, named: str):
+    rows = "".join(f"{name},{where}\n" for where, name in [*ONE_EACH.items(), (part, clip)])
+    (tmp_path / "s.csv").write_text(f"clip,part\n{rows}", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"s\.csv: readable clips of {named}, expected"):
+        read_parts(tmp_path / "s.csv", [*ONE_EACH.values(), clip])
+    # What cannot be read takes no part: without it these are good.
+    found = read_parts(tmp_path / "s.csv", list(ONE_EACH.values()), [*ONE_EACH.values(), clip])
+    assert found == {where: [name] for where, name in ONE_EACH.items()}
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_names_of_other_systems_are_the_same_clips(tmp_path: Path, separator: str, form):
     """macOS decomposes letters, Windows writes backslashes, and Excel semicolons."""
-    clips = [f"été/{part}.mp4" for part in PARTS]
-    rows = [("clip", "part"), *zip(clips, PARTS, strict=True)]
-    lines = [separator.join(row) for row in rows]
-    text = "\r\n".join(lines).replace("été/", "été\\")
+    rows = [("clip", "part"), *((clip.replace("/", "\\"), part) for part, clip in ONE_EACH.items())]
+    text = "\r\n".join(separator.join(row) for row in rows)
     (tmp_path / "s.csv").write_bytes(unicodedata.normalize(form, text).encode("utf-8-sig"))
-    other = [unicodedata.normalize("NFC" if form == "NFD" else "NFD", clip) for clip in clips]
-    assert read_parts(tmp_path / "s.csv", other) == {
-        part: [clip] for part, clip in zip(PARTS, other, strict=True)
+    other_form = "NFC" if form == "NFD" else "NFD"
+    other = {part: unicodedata.normalize(other_form, clip) for part, clip in ONE_EACH.items()}
+    assert read_parts(tmp_path / "s.csv", list(other.values())) == {
+        part: [clip] for part, clip in other.items()
     }
 
 
 def test_a_row_of_a_clip_that_could_not_be_read_is_no_error(tmp_path: Path):
-    rows = "".join(f"{part}.mp4,{part}\n" for part in PARTS)
-    (tmp_path / "s.csv").write_text(f"clip,part\n{rows}bad.mp4,val_seen\n")
-    clips = [f"{part}.mp4" for part in PARTS]
+    rows = "".join(f"{clip},{part}\n" for part, clip in ONE_EACH.items())
+    (tmp_path / "s.csv").write_text(f"clip,part\n{rows}bad.mp4,val_seen\n", encoding="utf-8")
+    clips = list(ONE_EACH.values())
     found = read_parts(tmp_path / "s.csv", clips, [*clips, "bad.mp4"])
-    assert found == {part: [f"{part}.mp4"] for part in PARTS}
+    assert found == {part: [clip] for part, clip in ONE_EACH.items()}
 
 
 def test_clips_that_one_name_could_mean_are_refused(tmp_path: Path):
