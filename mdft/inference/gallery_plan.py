@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mdft.config.features import FeatureConfig
 from mdft.data.files.splits import match
+from mdft.data.video.clip_csv import read_clip_csv
 from mdft.errors import UserError, closest
 from mdft.inference.reading import Reading, plan_reading
 
@@ -39,12 +39,13 @@ def plan(
         folder: the folder.
         config: settings of the extraction.
         names: the candidates.
-        labels: csv file with columns clip and label; None: a clip in a subfolder whose name is
-            one of the candidates is of that class.
+        labels: csv file with columns clip and label (`mdft.data.video.clip_csv`); None: a clip in
+            a subfolder whose name is one of the candidates is of that class.
         work: folder of the clips' files; None: a folder in the cache.
 
     Raises:
-        UserError: the folder has no clips, or a row of the labels is not as expected.
+        UserError: the folder has no clips, or a row of the labels is not as expected; a clip may
+            have one row.
     """
     reading = plan_reading(folder, config, work, media=True)
     found = [job.name for job in reading.jobs]
@@ -60,26 +61,11 @@ def plan(
 
 def _read_labels(path: Path, clips: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     truths: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            if not {"clip", "label"} <= set(rows.fieldnames or ()):
-                raise UserError(f"{path}: expected a first row with columns clip and label")
-            for row in rows:
-                clip, label = row["clip"] or "", row["label"] or ""
-                c = match(label, names)
-                for value, known, found in (
-                    (clip, clips, clip in clips),
-                    (label, names, c is not None),
-                ):
-                    if not found:
-                        raise UserError(
-                            f"{path}: line {rows.line_num}: {value!r} is none of the "
-                            f"{'clips' if known is clips else 'class names'}"
-                            f"{closest(value, known)}"
-                        )
-                assert c is not None
-                truths[clip] = names[c]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a csv file in UTF-8 ({error})") from error
+    for clip, (line, label) in read_clip_csv(path, "label", clips).items():
+        c = match(label, names)
+        if c is None:
+            raise UserError(
+                f"{path}: line {line}: {label!r} is none of the class names{closest(label, names)}"
+            )
+        truths[clip] = names[c]
     return truths

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mdft.data.files.splits import PARTS, check_protocol, nfc
-from mdft.errors import UserError, closest, require
+from mdft.data.files.splits import PARTS, check_protocol
+from mdft.data.video.clip_csv import read_clip_csv
+from mdft.errors import UserError, require
 
 #: Fraction of the classes that are unseen in each stage, and fractions of a class's clips held
 #: out for validation and for the test.
@@ -76,12 +76,9 @@ def read_parts(
 ) -> dict[str, list[str]]:
     """Read a user's splits from a csv file with columns ``clip`` and ``part``.
 
-    Columns may be separated by commas, semicolons or tabs. Names are compared in Unicode's NFC
-    form, because file names from macOS are decomposed, and a backslash is a slash.
-
     Args:
-        path: the csv file; a clip is ``CLASS/NAME.mp4``, a part a key of
-            ``mdft.data.files.splits.PARTS``. Clips without a row are in no part.
+        path: the csv file (`mdft.data.video.clip_csv`); a clip is ``CLASS/NAME.mp4``, a part a key
+            of ``mdft.data.files.splits.PARTS``. Clips without a row are in no part.
         clips: the extracted clips.
         all_clips: all clips of the folder; the row of one that could not be extracted is ignored.
 
@@ -91,32 +88,16 @@ def read_parts(
             names file and row, or file and part.
         OSError: the file cannot be read.
     """
-    known = _by_name(path, clips if all_clips is None else all_clips)
+    rows = read_clip_csv(path, "part", clips if all_clips is None else all_clips)
     usable = set(clips)
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
-    seen: set[str] = set()
-    unmatched: list[tuple[int, str]] = []
-    for line, clip, part in _rows(path):
+    for name, (line, part) in rows.items():
         if part not in parts:
             raise UserError(
                 f"{path}: line {line}: part {part!r}, expected one of {', '.join(PARTS)}"
             )
-        name = known.get(_name(clip))
-        if name is None:
-            unmatched.append((line, clip))
-        elif name in seen:
-            raise UserError(f"{path}: line {line}: clip {clip!r} is listed twice")
-        else:
-            seen.add(name)
-            if name in usable:
-                parts[part].append(name)
-    if unmatched:
-        (line, clip), count = unmatched[0], len(unmatched)
-        others = f" ({count} such rows)" if count > 1 else ""
-        raise UserError(
-            f"{path}: line {line}: there is no clip {clip!r}{closest(clip, list(known.values()))}"
-            f"{others}; expected CLASS/NAME.mp4, a path in the folder of clips"
-        )
+        if name in usable:
+            parts[part].append(name)
     for part, names in parts.items():
         if not names:
             raise UserError(f"{path}: no readable clip in part {part}, expected at least one")
@@ -130,36 +111,3 @@ def read_parts(
 def class_of(clip: str) -> str:
     """The class of a clip ``CLASS/…/NAME.mp4``."""
     return clip.split("/", 1)[0]
-
-
-def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, clip and part of every row."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            separator = max(",;\t", key=first.count)
-            rows = csv.DictReader(file, strict=True, delimiter=separator)
-            if not {"clip", "part"} <= set(rows.fieldnames or ()):
-                raise UserError(f"{path}: expected a first row with columns clip and part")
-            for row in rows:
-                yield rows.line_num, row["clip"] or "", row["part"] or ""
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a csv file in UTF-8 ({error})") from error
-
-
-def _by_name(path: Path, clips: Sequence[str]) -> dict[str, str]:
-    """The clips by their name in the form in which rows are compared."""
-    known: dict[str, str] = {}
-    for clip in clips:
-        other = known.setdefault(_name(clip), clip)
-        if other != clip:
-            raise UserError(
-                f"{path}: the clips {other!r} and {clip!r} have the same name in Unicode's NFC "
-                "form; rename one"
-            )
-    return known
-
-
-def _name(clip: str) -> str:
-    return nfc(clip.replace("\\", "/")).removeprefix("./")

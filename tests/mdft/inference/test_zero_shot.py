@@ -280,23 +280,30 @@ def test_a_gallery_names_the_clips_that_fail(clips: Path):
     assert "CLIPS/bad.mp4" in (clips / "page.html").read_text()
 
 
-def test_labels_come_from_a_table(clips: Path):
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["dark silent/1.mp4", "dark silent\\1.mp4", "./dark silent/1.mp4"])
+def test_labels_come_from_a_table(clips: Path, separator: str, name: str):
     with (clips / "labels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("clip", "label"), ("dark silent/1.mp4", "Dark loud")])
+        rows = [("clip", "label"), (name, "Dark loud")]
+        csv.writer(file, delimiter=separator).writerows(rows)
     status, out, _ = gallery(clips, "--labels", "labels.csv")
     assert status == 0 and "visual: 1 of 1 right" in out
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("rows", "message"),
     [
-        (("dark silent/2.mp4", "dark loud"), "line 2: 'dark silent/2.mp4' is none of the clips"),
-        (("dark silent/1.mp4", "dark"), "line 2: 'dark' is none of the class names"),
+        ([("dark silent/2.mp4", "dark loud")], "line 2: there is no clip 'dark silent/2.mp4'"),
+        ([("dark silent/1.mp4", "dark")], "line 2: 'dark' is none of the class names"),
+        (
+            [("dark silent/1.mp4", "dark loud"), ("dark silent\\1.mp4", "dark silent")],
+            "line 3: clip 'dark silent\\\\1.mp4' is listed twice, first in line 2",
+        ),
     ],
 )
-def test_a_wrong_row_is_one_line(clips: Path, row: tuple[str, str], message: str):
+def test_a_wrong_row_is_one_line(clips: Path, rows: list[tuple[str, str]], message: str):
     with (clips / "labels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("clip", "label"), row])
+        csv.writer(file).writerows([("clip", "label"), *rows])
     status, _, err = gallery(clips, "--labels", "labels.csv")
     assert status == 2 and message in err and not (clips / "page.html").exists()
 
