@@ -135,7 +135,7 @@ class _Index:
             self.where[name] = files.audio
         self.seconds += clips.seconds
         self.labels += [files.label] * len(clips.names)
-        self.read.append((files, clips.names, clips.seconds))
+        self.read.append((files, clips.names, clips.whole_seconds))
 
 
 def _read(

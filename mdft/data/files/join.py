@@ -19,6 +19,7 @@ class Joined:
     Attributes:
         names: clip names, in the order of the audio file.
         seconds: length of each clip in seconds.
+        whole_seconds: its length before its middle was cut out.
         audio_MD: (M, D_a) float32.
         visual_MD: (M, D_v) float32.
         paths: the audio and the visual file.
@@ -26,6 +27,7 @@ class Joined:
 
     names: Sequence[str]
     seconds: Sequence[int]
+    whole_seconds: Sequence[int]
     audio_MD: np.ndarray
     visual_MD: np.ndarray
     paths: tuple[Path, Path]
@@ -67,13 +69,18 @@ def join(
         if only:
             raise UserError(f"{path}: clip {min(only)!r} is missing in {other}")
     seen = dict(zip(visual.names, visual.features, strict=True))
-    pairs = [
-        _middle(one_length(sound, seen[name], lengths), max_seconds)
+    whole = [
+        one_length(sound, seen[name], lengths)
         for name, sound in zip(audio.names, audio.features, strict=True)
+    ]
+    pairs = [
+        (middle(audio_TD, max_seconds), middle(visual_TD, max_seconds))
+        for audio_TD, visual_TD in whole
     ]
     return Joined(
         audio.names,
         [len(sound) for sound, _ in pairs],
+        [len(sound) for sound, _ in whole],
         np.concatenate([sound for sound, _ in pairs]),
         np.concatenate([visual_TD for _, visual_TD in pairs]),
         (audio.path, visual.path),
@@ -107,10 +114,8 @@ def _pooled(features_TD: np.ndarray, T: int) -> np.ndarray:
     return (sums / size[:, None]).astype(np.float32)
 
 
-def _middle(
-    pair: tuple[np.ndarray, np.ndarray], max_seconds: int | None
-) -> tuple[np.ndarray, np.ndarray]:
-    excess = 0 if max_seconds is None else max(0, len(pair[0]) - max_seconds)
+def middle(sequence_TD: np.ndarray, max_seconds: int | None) -> np.ndarray:
+    """The middle of a sequence that is longer than `max_seconds`; None: all of it."""
+    excess = 0 if max_seconds is None else max(0, len(sequence_TD) - max_seconds)
     start = excess // 2
-    stop = len(pair[0]) - (excess - start)
-    return pair[0][start:stop], pair[1][start:stop]
+    return sequence_TD[start : len(sequence_TD) - (excess - start)]

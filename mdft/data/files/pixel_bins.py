@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from mdft.data.feature_bins import CHANNELS
+from mdft.data.files.join import middle
 from mdft.data.files.layout import ClassFiles
 from mdft.data.files.readers import read_seconds
 from mdft.errors import UserError
@@ -18,7 +19,7 @@ def pixel_bins(
     """E_v of packed clips, one class and part at a time.
 
     Args:
-        read: files, names of their clips in packed order, and lengths in seconds.
+        read: files, names of their clips in packed order, and lengths in seconds, before cutting.
         max_seconds: only the middle of a longer clip is kept, as for the features.
 
     Yields:
@@ -43,8 +44,7 @@ def pixel_bins(
             if name not in by_name:
                 raise UserError(f"{files.events}: clip {name!r} of {files.audio} is missing")
             bins_TD = by_name[name]
-            excess = len(bins_TD) - length
-            if excess and not (excess > 0 and length == max_seconds):
+            if len(bins_TD) != length:
                 raise UserError(
                     f"{files.events}: clip {name!r} has {len(bins_TD)} s of events, expected "
                     f"{length} s as its features have"
@@ -52,5 +52,5 @@ def pixel_bins(
             as_bytes = bins_TD.astype(np.uint8)
             if not np.array_equal(as_bytes, bins_TD):
                 raise UserError(f"{files.events}: clip {name!r}: expected whole numbers, 0 to 255")
-            middle = as_bytes[excess // 2 : excess // 2 + length]
-            yield middle.reshape(length, -1, CHANNELS)
+            kept = middle(as_bytes, max_seconds)
+            yield kept.reshape(len(kept), -1, CHANNELS)

@@ -141,6 +141,46 @@ def test_the_middle_of_a_long_clip_is_kept(root: Path):
         assert np.array_equal(raw(clips, name)[0], audio[start : start + 2])
 
 
+def write_events(root: Path, longer: int = 0) -> None:
+    """Event bins of the seconds 0, 1, … of each clip, and of so many more."""
+    for audio in sorted((root / "features/own/audio").glob("*/*.pkl")):
+        content = pickle.loads(audio.read_bytes())
+        lengths = [len(f) + longer for f in content["features"]]
+        content["features"] = [
+            np.arange(T, dtype=np.uint8)[:, None].repeat(512, 1) for T in lengths
+        ]
+        path = root / "features/own/events" / audio.relative_to(root / "features/own/audio")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(content))
+
+
+@pytest.mark.parametrize("most", [None, 1, 2, 3, 5, 60])
+def test_event_bins_of_the_middle_are_kept_with_it(root: Path, most: int | None):
+    written = write_small(root)
+    write_events(root)
+    clips = benchmark.load(files_config(root, max_seconds=most, events="pixel"))
+    for name, (audio, _) in written.items():
+        rows, _ = clips.rows(np.array([clips.names.index(name)]))
+        start = 0 if most is None else max(0, len(audio) - most) // 2
+        kept = list(range(start, min(len(audio), start + (most or 60))))
+        assert clips.events_MKD[rows, 0, 0].tolist() == kept
+
+
+@pytest.mark.parametrize("most", [None, 1, 3, 5, 60])
+@pytest.mark.parametrize("longer", [1, 2])
+def test_event_bins_of_another_length_are_refused_at_every_limit(
+    root: Path, most: int | None, longer: int
+):
+    """A clip of just --data.max-seconds looked like one whose middle was cut out."""
+    write_small(root)
+    write_events(root, longer)
+    with pytest.raises(
+        UserError, match=r"D, d\.pkl: clip 'stage_1_train D, d 0' has (\d) s of"
+    ) as e:
+        benchmark.load(files_config(root, max_seconds=most, events="pixel"))
+    assert "s as its features have" in str(e.value)
+
+
 def test_the_feature_set_must_be_named_where_there_are_two(root: Path):
     write_small(root)
     shutil.copytree(root / "features" / "own", root / "features" / "other")
