@@ -196,7 +196,8 @@ def _file_of(
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
+    # macOS leaves a file ._NAME beside each NAME that it copies to another file system.
+    found = sorted(p for p in folder.glob(pattern) if not p.name.startswith("."))
     if len(found) != 1:
         listed = ", ".join(p.name for p in found) or "none"
         raise UserError(f"{folder}: found {listed}, expected exactly one {pattern}")

@@ -84,6 +84,11 @@ def _aligned(
                 f"{vectors}: no vector for {other!r} (class {name!r} in {names_csv.name})"
                 f"{closest(other, list(known))}"
             )
+        if not known[nfc(other)].any():
+            raise UserError(
+                f"{vectors}: the vector of {other!r} (class {name!r} in {names_csv.name}) is all "
+                "zeros, expected a vector that tells the class from others; replace it"
+            )
     by_name = np.stack([known[nfc(manual[name])] for name in classes])
     in_order = np.stack([known[key] for key in sorted(known)])
     if len(in_order) != len(classes):

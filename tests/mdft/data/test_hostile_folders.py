@@ -141,6 +141,10 @@ def vectors(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         ),
         (lambda v: v.update({"the b": np.full(300, np.nan)}), ["'the b' is not finite"]),
         (lambda v: v.update({"the b": np.full(300, 1e300)}), ["'the b' is not finite"]),
+        (
+            lambda v: v.update({"the b": np.zeros(300, "f4")}),
+            ["'the b' (class 'b' in", "is all zeros"],
+        ),
         (lambda v: v.update({"the b": "x"}), ["'the b' is not an array of floats"]),
         (lambda v: {"a": os.system}, ["posix.system"]),
         (lambda v: [1, 2], ["expected one pickled dict"]),
@@ -156,6 +160,16 @@ def test_a_cache_folder_that_cannot_be_one(seconds: Path, tmp_path: Path):
     for folder in (tmp_path / "file", tmp_path / "file" / "in it", Path("/proc/none")):
         with pytest.raises(UserError, match=f"cache folder {folder}: .*--data.cache"):
             benchmark.load(files_config(seconds, cache=folder))
+
+
+def test_files_that_macos_leaves_beside_copied_ones_are_passed_over(seconds: Path):
+    expected = benchmark.load(files_config(seconds))
+    for name in (CSV, TEXT, f"{B}.pkl", f"{LISTS}stage_1_train.txt"):
+        path = seconds / name
+        (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    found = benchmark.load(files_config(seconds))
+    assert found.names == expected.names and found.classes == expected.classes
+    np.testing.assert_array_equal(found.words_CW, expected.words_CW)
 
 
 def test_legacy_needs_a_vector_a_class(seconds: Path):
