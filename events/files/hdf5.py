@@ -85,5 +85,7 @@ def read_hdf5(path: Path) -> tuple[NDArray[np.void], Metadata] | None:
                 )
             check_expansion(path, dataset.nbytes, path.stat().st_size)
             return dataset[:], metadata
-    except OSError as error:
+    except UserError:
+        raise
+    except Exception as error:  # h5py raises many types for damaged files
         raise UserError(f"{path}: not a readable HDF5 file ({reason(error)})") from error

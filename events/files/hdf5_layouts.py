@@ -73,7 +73,9 @@ def read_layout(path: Path) -> Found:
     try:
         with h5py.File(path, "r") as file:
             return _read(path, file)
-    except OSError as error:
+    except UserError:
+        raise
+    except Exception as error:  # h5py raises many types for damaged files
         raise UserError(f"{path}: not a readable HDF5 file ({reason(error)})") from error
 
 

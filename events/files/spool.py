@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from events.files.columns import check_expansion
 from events.files.metadata import Metadata, metadata_from_json
 from events.records import EVENTS
-from mdft.errors import UserError
+from mdft.errors import UserError, reason
 
 _PIECE = 1 << 18
 # EVT 3 is smaller, but a gap of 17 s without events (24 bits of µs) loses a wrap of its time.
@@ -87,15 +87,16 @@ def read_npz(path: Path) -> tuple[NDArray[np.void], Metadata]:
         UserError: the file cannot be read; the message has the file and the reason.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # np.load leaves a damaged file open that it has opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             declared = sum(item.file_size for item in archive.zip.infolist())
             check_expansion(path, declared, path.stat().st_size)
             events, metadata = archive["events"], str(archive["metadata"])
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile and NumPy raise many types for damaged files
         raise UserError(
-            f"{path}: not a readable npz with arrays 'events' and 'metadata' ({error})"
+            f"{path}: not a readable npz with arrays 'events' and 'metadata' ({reason(error)})"
         ) from error
     if events.dtype != EVENTS or events.ndim != 1:
         raise UserError(f"{path}: events are {events.dtype} {events.shape}, expected {EVENTS} (n,)")

@@ -6,7 +6,6 @@ handles resuming, parallel work, clusters and clips that fail.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from mdft.config.features import FeatureConfig
 from mdft.data.cache import cache_folder, fingerprint
 from mdft.data.progress import progress_bar
 from mdft.data.video.clip import ClipFeatures, extract_clip
-from mdft.data.video.folder import Done
+from mdft.data.video.folder import Done, opened_npz
 from mdft.errors import UserError
 from mdft.files import replacing
 from mdft.inference.media import NAMES, media_of
@@ -169,17 +168,14 @@ def read_back(job: ReadJob) -> tuple[ClipFeatures, Mapping[str, bytes]]:
     Raises:
         UserError: its file is damaged.
     """
-    try:
-        with np.load(job.out, allow_pickle=False) as file:
-            clip = ClipFeatures(
-                **{name: file[name] for name in _ARRAYS},
-                fps=float(file["fps"]),
-                remarks=tuple(str(text) for text in file["remarks"]),
-                silent=bool(file["silent"]),
-            )
-            media = {name: file[name].tobytes() for name in NAMES} if job.media else {}
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{job.out}: damaged ({error}); remove it and run again") from error
+    with opened_npz(job.out) as file:
+        clip = ClipFeatures(
+            **{name: file[name] for name in _ARRAYS},
+            fps=float(file["fps"]),
+            remarks=tuple(str(text) for text in file["remarks"]),
+            silent=bool(file["silent"]),
+        )
+        media = {name: file[name].tobytes() for name in NAMES} if job.media else {}
     return clip, media
 
 

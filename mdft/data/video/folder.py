@@ -6,7 +6,8 @@ handles resuming, parallel work, clusters and clips that fail.
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from mdft.config.features import FeatureConfig
 from mdft.data.progress import progress_bar
 from mdft.data.video.clip import ClipFeatures, extract_clip
 from mdft.data.video.parts import class_of
-from mdft.errors import UserError, printable
+from mdft.errors import UserError, printable, reason
 from mdft.files import replacing
 
 LOG = "features.jsonl"
@@ -157,9 +158,21 @@ def read_job(job: ClipJob) -> ClipFeatures:
     Raises:
         UserError: the file is damaged.
     """
+    with opened_npz(job.out) as file:
+        arrays = {name: file[name] for name in _ARRAYS}
+        return ClipFeatures(**arrays, fps=float(file["fps"]))
+
+
+@contextmanager
+def opened_npz(path: Path) -> Iterator[Mapping[str, Any]]:
+    """A clip's file, to be read within.
+
+    Raises:
+        UserError: the file cannot be opened, or what is read from it is damaged.
+    """
     try:
-        with np.load(job.out, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _ARRAYS}
-            return ClipFeatures(**arrays, fps=float(file["fps"]))
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{job.out}: damaged ({error}); remove it and run again") from error
+        # np.load leaves a damaged file open that it has opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            yield archive
+    except Exception as error:  # zipfile and NumPy raise many types for damaged files
+        raise UserError(f"{path}: damaged ({reason(error)}); remove it and run again") from error

@@ -208,6 +208,28 @@ def test_broken_npz_is_refused_by_name(tmp_path: Path) -> None:
         read_events(path)
 
 
+@pytest.mark.parametrize("ending", ["h5", "npz"])
+def test_a_damaged_file_is_refused_by_name_or_read(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    write_events(path, some_events(50), METADATA)
+    whole = path.read_bytes()
+    refused = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        data = np.frombuffer(whole, np.uint8).copy()
+        if seed % 4:
+            data[rng.integers(0, len(data), 5)] = rng.integers(0, 256, 5)
+        else:
+            data = data[: rng.integers(1, len(data))]
+        path.write_bytes(data.tobytes())
+        try:
+            read_events(path)
+        except events.UserError as error:
+            assert path.name in str(error) and "\n" not in str(error)
+            refused += 1
+    assert refused > 50
+
+
 def test_an_external_link_is_not_followed(tmp_path: Path) -> None:
     write_events(tmp_path / "a.h5", some_events(50), METADATA)
     write_events(tmp_path / "b.h5", some_events(60), METADATA)

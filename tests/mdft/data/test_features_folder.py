@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -70,6 +71,23 @@ def test_the_benchmark_holds_what_the_clips_hold(own: Path, out: Path):
         np.testing.assert_array_equal(clips.audio_MD[rows], found.audio_TD)
         np.testing.assert_array_equal(clips.visual_MD[rows], found.visual_TD)
     assert clips.events_MKD.any()
+
+
+def test_a_damaged_file_of_a_clip_is_named(own: Path, out: Path, tmp_path: Path):
+    job = next(j for j in plan(own / "CLIPS", out, SMALL)[0] if j.name == "archery/0.mp4")
+    whole = job.out.read_bytes()
+    damaged = replace(job, out=tmp_path / "0.npz")
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[rng.integers(0, 300, 5)] = rng.integers(0, 256, 5)  # the first header
+        data[-rng.integers(1, 300, 5)] = rng.integers(0, 256, 5)  # the index
+        damaged.out.write_bytes(data.tobytes())
+        with contextlib.suppress(UserError):
+            read_job(damaged)
+    damaged.out.write_bytes(whole[:100])
+    with pytest.raises(UserError, match=r"0\.npz: damaged \(.*\); remove it and run again"):
+        read_job(damaged)
 
 
 def test_the_files_are_tcafs(out: Path):
