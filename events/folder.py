@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,19 +126,32 @@ def plan(
 
 def unfinished(jobs: list[J], out: Path, log: str = LOG) -> list[J]:
     """Return the jobs that are not done and unchanged according to the log."""
+    done = _logged(out, log)
+    same = {name: {k: v for k, v in entry.items() if k != "notes"} for name, entry in done.items()}
+    return [job for job in jobs if same.get(_name(job, out)) != _entry(job, out)]
+
+
+def notes_of(jobs: Sequence[ClipJob], out: Path, log: str = LOG) -> list[list[str]]:
+    """Return the remarks on each finished job that has any, whichever run has finished it."""
+    done = _logged(out, log)
+    found = [done.get(_name(job, out), {}).get("notes") for job in jobs]
+    return [list(notes) for notes in found if notes]
+
+
+def _logged(out: Path, log: str) -> dict[str, dict[str, Any]]:
+    """Return the last line of each file in the log; a missing log has none."""
     try:
         lines = (out / log).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        return jobs
-    done: dict[str, Any] = {}
+        return {}
+    found: dict[str, dict[str, Any]] = {}
     for line in lines:
         try:
             entry = json.loads(line)
-            entry.pop("notes", None)
-            done[entry["out"]] = entry
-        except (ValueError, KeyError, TypeError, AttributeError):
+            found[entry["out"]] = dict(entry)
+        except (ValueError, KeyError, TypeError):
             continue  # an incomplete last line of a killed run
-    return [job for job in jobs if done.get(_name(job, out)) != _entry(job, out)]
+    return found
 
 
 def convert_folder(

@@ -18,7 +18,7 @@ import events.folder
 from events import Sensor
 from events.convert import main
 from events.files.io import read_events
-from events.folder import LOG, convert_folder, plan, unfinished
+from events.folder import LOG, convert_folder, notes_of, plan, unfinished
 from events.job import Job, convert
 from tests.events.films import write_film
 
@@ -148,6 +148,19 @@ def test_a_log_cut_in_a_line_is_read_as_far_as_it_goes(films: Path, tmp_path: Pa
     assert len(lines) == 4 and all(json.loads(line)["out_bytes"] > 0 for line in lines)
     (out / LOG).write_text("\n".join(lines)[:-20])
     assert len(unfinished(plan(films, out, "h5", Sensor())[0], out)) == 1
+
+
+def test_remarks_on_clips_outlast_the_run_that_made_them(films: Path, tmp_path: Path) -> None:
+    jobs, _ = plan(films, tmp_path, "h5", Sensor())
+    assert notes_of(jobs, tmp_path) == []
+    convert_folder(jobs, tmp_path, "sequential", 1, lambda _: None)
+    first, *others = (tmp_path / LOG).read_text().splitlines()
+    noted = json.dumps(json.loads(first) | {"notes": ["its clock goes back"]})
+    (tmp_path / LOG).write_text("\n".join([noted, *others]))
+    assert unfinished(jobs, tmp_path) == []
+    assert notes_of(jobs, tmp_path) == [["its clock goes back"]]
+    (other,) = [job for job in jobs if job.out == tmp_path / json.loads(others[0])["out"]]
+    assert notes_of([other], tmp_path) == []
 
 
 @pytest.mark.subprocess

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from events.folder import notes_of
 from mdft.config.features import FeatureConfig
 from mdft.data.files.words import check_distinct
 from mdft.data.video.backbones import make_backbone
@@ -101,8 +102,7 @@ def prepare(
             "words": words_name(vectors, backbone),
         }
         write_layout(done, parts, {name: words[name] for name in classes}, out, described)
-    noted = [o.report.remarks for o in outcomes if o.report is not None and o.report.remarks]
-    if noted:
+    if noted := notes_of([job for job in jobs if job.name not in failed], out, LOG):
         text, count = Counter(remark for remarks in noted for remark in remarks).most_common(1)[0]
         notes.append(
             f"note: {len(noted)} of {len(jobs)} clips have notes in {out / LOG}, {count} of them: "
