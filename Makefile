@@ -44,13 +44,23 @@ release:
 	@$(MAKE) demo RUN=runs/released SAMPLES=4
 	@$(PYTHON) -m export.release runs/released mdft/released
 
-# One call for both reports; a run that is in their .csv files is not repeated.
+# One call for all reports; a run that is in their .csv files is not repeated. The last three are of
+# variants of MDFT: an MLP for the spiking network, and a ridge regression beside it.
 results: setup
 	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
 	    --out runs/compare/embedded --table docs/results.md
 	@$(PYTHON) -m mdft.compare order --data-seeds 3 --seeds $(SEEDS) --patience 10 \
 	    --compare-inputs features+events features \
 	    --out runs/compare/order --table docs/results_order.md
+	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
+	    --compare-inputs features+events --only mdft --model.motion.network mlp \
+	    --out runs/compare/embedded_mlp --table docs/results_mlp.md
+	@$(PYTHON) -m mdft.compare order --data-seeds 3 --seeds $(SEEDS) --patience 10 \
+	    --compare-inputs features+events --only mdft --model.motion.network mlp \
+	    --out runs/compare/order_mlp --table docs/results_order_mlp.md
+	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
+	    --compare-inputs features whitened-features --only mdft --model.ridge 0.05 \
+	    --out runs/compare/embedded_ridge --table docs/results_ridge.md
 
 # One thread each: the suite itself runs on every core.
 test: setup

@@ -59,7 +59,7 @@ def main() -> int:
     # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 
-    from mdft.experiments.compare_report import KEYS, Entry
+    from mdft.experiments.compare_report import KEYS
     from mdft.experiments.comparison import Comparison, chosen_systems, write_comparison
     from mdft.experiments.record import Record
     from mdft.experiments.report import facts, read_texts
@@ -86,9 +86,7 @@ def main() -> int:
         screen.print(f"at most {hours:.1f} hours, if no run stops early", highlight=False)
     tuned = comparison.tune(command.jobs, screen, command.engine)
     outcome = comparison.run(command.jobs, screen, command.engine)
-    blocks: dict[Compared, dict[str, Entry]] = {}
-    for inputs in command.compare_inputs:
-        blocks[inputs] = comparison.entries(inputs)
+    blocks = comparison.blocks()
     typed = shlex.join(["python", "-m", "mdft.compare", *sys.argv[1:]])
     runs = [r for entries in blocks.values() for entry in entries.values() for r in entry.results]
     measured = facts(typed, recipe, range(command.seeds), command.jobs, runs)

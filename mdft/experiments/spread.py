@@ -99,7 +99,7 @@ def spread_table(rows: Mapping[str, Sequence[Scored]], title: str) -> Table:
     """S, U, HM and ZSL of every row, in per cent, for a terminal.
 
     Args:
-        rows: label → finished runs, one per seed.
+        rows: label → finished runs, one per seed, or one per training seed and data seed.
         title: title of the table.
     """
     table = Table(title=f"{title}, % ± standard deviation over seeds", title_justify="left")
@@ -109,8 +109,9 @@ def spread_table(rows: Mapping[str, Sequence[Scored]], title: str) -> Table:
     table.add_column("seeds", justify="right", style="dim")
     for label, results in rows.items():
         spreads = score_spreads(results).values()
-        seeds = " ".join(str(r.seed) for r in results) or "–"
-        table.add_row(label, *(s.percent() for s in spreads), seeds)
+        several = len({r.seed for r in results}) < len(results)  # data seeds
+        seeds = f"{len(results)} runs" if several else " ".join(str(r.seed) for r in results)
+        table.add_row(label, *(s.percent() for s in spreads), seeds or "–")
     return table
 
 

@@ -130,8 +130,8 @@ def test_make_results_goes_on_from_the_published_runs(typed: str):
         config_of(command), inputs, systems, 1, command.data_seeds, command.seeds, none, record
     )
     runs = [record.find(job) for i in inputs for name in systems for job in found.jobs(i, name)]
-    assert sum(run is not None for run in runs) == len(path.read_text().splitlines()) - 1 > 100
+    assert sum(run is not None for run in runs) == len(path.read_text().splitlines()) - 1 >= 15
 
 
-def test_both_reports_have_a_command():
-    assert len(COMMANDS) == 2
+def test_every_report_has_a_command():
+    assert len(COMMANDS) == 5
