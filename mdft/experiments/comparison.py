@@ -186,10 +186,10 @@ class Comparison:
 
     def blocks(self) -> dict[Compared, dict[str, Entry]]:
         """Inputs → entries of the systems compared, of MDFT, and of all that have finished runs."""
-        every = {inputs: self.entries(inputs) for inputs in self.inputs}
+        every: dict[Compared, dict[str, Entry]] = {i: self.entries(i) for i in self.inputs}
         found = {name for entries in every.values() for name in entries if entries[name].runs}
         kept = {*self.systems, OURS, *found}
-        return {i: {n: x for n, x in every[i].items() if n in kept} for i in every}
+        return {i: {n: x for n, x in each.items() if n in kept} for i, each in every.items()}
 
     def entries(self, inputs: Compared) -> dict[str, Entry]:
         """System → its finished runs on some inputs, and its number of trained parameters."""
