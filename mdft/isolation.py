@@ -9,6 +9,7 @@ a pickle, because a malicious file may control the child's output.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -198,10 +199,12 @@ def _answer(read: Callable[..., Answer], memory_bytes: int, request: dict[str, A
     path = request["path"]
     try:
         return read(**request)
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError, ImportError) as error:
         text = str(error)
-    except (MemoryError, ImportError):  # a late import may fail for lack of memory, too
-        text = f"{path}: needs more than {memory_bytes / 2**30:g} GiB of memory to read"
+        # A late import may fail for lack of memory, too, with either type of error.
+        full = isinstance(error, OSError) and error.errno == errno.ENOMEM
+        if full or isinstance(error, (MemoryError, ImportError)):
+            text = f"{path}: needs more than {memory_bytes / 2**30:g} GiB of memory to read"
     except Exception as error:  # one file must not stop the work on a folder
         text = f"{path}: {type(error).__name__}: {reason(error)}"
     return {"error": text}, {}
