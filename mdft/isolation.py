@@ -199,15 +199,23 @@ def _answer(read: Callable[..., Answer], memory_bytes: int, request: dict[str, A
     path = request["path"]
     try:
         return read(**request)
-    except (UserError, OSError, MemoryError, ImportError) as error:
-        text = str(error)
-        # A late import may fail for lack of memory, too, with either type of error.
-        full = isinstance(error, OSError) and error.errno == errno.ENOMEM
-        if full or isinstance(error, (MemoryError, ImportError)):
-            text = f"{path}: needs more than {memory_bytes / 2**30:g} GiB of memory to read"
     except Exception as error:  # one file must not stop the work on a folder
-        text = f"{path}: {type(error).__name__}: {reason(error)}"
+        if _lacks_memory(error):
+            text = f"{path}: needs more than {memory_bytes / 2**30:g} GiB of memory to read"
+        elif isinstance(error, UserError | OSError):
+            text = str(error)
+        else:
+            text = f"{path}: {type(error).__name__}: {reason(error)}"
     return {"error": text}, {}
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether memory ran out, for a library below, too; a late import may then fail."""
+    causes = (error, error.__cause__)
+    return isinstance(error, ImportError) or any(
+        isinstance(e, MemoryError) or (isinstance(e, OSError) and e.errno == errno.ENOMEM)
+        for e in causes
+    )
 
 
 def _send(stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:

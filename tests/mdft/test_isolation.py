@@ -95,6 +95,11 @@ PID = "import os; header = {'pid': os.getpid()}"
         ("raise MemoryError", "needs more than 1 GiB of memory to read"),
         ("x = bytearray(3 << 30)", "needs more than 1 GiB of memory to read"),
         ("import library_that_is_not_there", "needs more than 1 GiB of memory to read"),
+        ("raise OSError(12, 'no room')", "needs more than 1 GiB of memory to read"),
+        (
+            "from mdft.errors import UserError; raise UserError(f'{path}: bad') from MemoryError()",
+            "needs more than 1 GiB of memory to read",
+        ),
         ("raise OSError(f'{path}: \\x1b[2Jgone')", "\ufffd[2Jgone"),
     ],
 )
