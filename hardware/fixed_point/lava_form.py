@@ -48,7 +48,7 @@ def _fold(network: Network, p: Population) -> Population:
     _check(network, p)
     if p.subtracts:  # v_reset has no effect
         p = replace(p, v_reset=np.zeros(p.size))
-    gain = p.gain if p.current is None else p.gain * p.current.gain
+    gain = p.input_gain
     synapses = [replace(s, weight=scale_rows(gain, s.weight)) for s in p.synapses]
     bias, direct = gain * p.bias, p.decay * (p.v_leak - p.v_reset)
     if p.current is None:

@@ -144,7 +144,7 @@ def quantise(
 
 def _rate(p: Population, dt: float) -> str:
     """Return the cause and the remedy if dt makes a population's inputs small; else ""."""
-    factor = p.gain.min() if p.current is None else (p.gain * p.current.gain).min()
+    factor = p.input_gain.min()
     if factor > LOW_GAIN:
         return ""
     integrates = p.current is None and not p.decay.any()

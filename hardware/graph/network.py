@@ -83,6 +83,11 @@ class Population:
         """Number of neurons N."""
         return len(self.bias)
 
+    @property
+    def input_gain(self) -> np.ndarray:
+        """The factor of an input on its way to v, (N,): with a `current`, both gains."""
+        return self.gain if self.current is None else self.gain * self.current.gain
+
 
 @dataclass(frozen=True)
 class Network:

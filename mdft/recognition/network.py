@@ -343,7 +343,7 @@ class SpikingGraph(nn.Module):
             if not isinstance(node, WEIGHTED):
                 continue
             after = _targets(name, self.edges, self.neurons)
-            found = [_gain(populations[t]) for t, _ in after]
+            found = [populations[t].input_gain for t, _ in after]
             flat = np.concatenate(found)
             if (flat == flat[0]).all():
                 gains[name] = flat[:1]
@@ -362,7 +362,7 @@ class SpikingGraph(nn.Module):
         for target, _ in _targets(name, self.edges, {*self.neurons, *weighted}):
             if target not in self.neurons:
                 continue
-            gain = _gain(populations[target])
+            gain = populations[target].input_gain
             if (gain != 1).any():
                 raise UserError(
                     f"node {target!r}: {name!r} leads to it without weights, and its input is "
@@ -504,11 +504,6 @@ def _shapes(
                 x = _fixed(node, x)
             shapes[name] = tuple(x.shape[2:])
     return shapes
-
-
-def _gain(p: Population) -> np.ndarray:
-    """The factor of an input of neurons, (N,)."""
-    return p.gain if p.current is None else p.gain * p.current.gain
 
 
 def _targets(

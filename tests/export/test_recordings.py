@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import pairwise
 from pathlib import Path
 
-import nir
 import numpy as np
 import pytest
 
@@ -22,6 +20,7 @@ from mdft.recognition.figure import draw
 from mdft.recognition.network import SpikingGraph
 from mdft.recognition.run import load, run
 from mdft.recognition.threshold import CURRENT
+from tests.hardware.nets import hidden_out
 from tests.mdft.recognition.small import write_nmnist
 
 LAYERS = {"dense": "12-C", "convolutional": "4c5s4-p2-C"}
@@ -136,17 +135,7 @@ def test_the_figure_shows_the_moving_threshold(root: Path, exported: dict[str, r
 
 
 def test_a_hidden_layer_called_out_keeps_its_spikes():
-    one = np.ones(2, np.float32)
-    lif = nir.LIF(2e-4 * one, 2 * one, 0 * one, one, 0 * one)
-    nodes: dict[str, nir.NIRNode] = {
-        "i": nir.Input({"input": np.array([2])}),
-        "w": nir.Linear(0.75 * np.eye(2)),
-        "out": lif,
-        "u": nir.Linear(0.75 * np.eye(2)),
-        "last": lif,
-        "o": nir.Output({"output": np.array([2])}),
-    }
-    network = SpikingGraph(nir.NIRGraph(nodes, list(pairwise(nodes))))
+    network = SpikingGraph(hidden_out())
     arrays = recordings.probe_arrays(network, np.ones((1, 6, 2)))
     spikes = {name: arrays[f"motion.{name}"] for name in ("spikes.out", "spikes.last", "out.o")}
     assert spikes["spikes.out"][0, :, 0].tolist() == [0, 1, 0, 1, 0, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import nir
@@ -54,6 +55,21 @@ def random_graph(
         before, width = f"lif_{i}", size
     nodes["spikes"] = nir.Output(output_type={"output": np.array([size])})
     return nir.NIRGraph(nodes, [*edges, (before, "spikes")])
+
+
+def hidden_out() -> nir.NIRGraph:
+    """i → w → out → u → last → o: the hidden layer has the name of the output's key in a probe."""
+    one = np.ones(2, np.float32)
+    neurons = nir.LIF(2e-4 * one, 2 * one, 0 * one, one, 0 * one)
+    nodes: dict[str, nir.NIRNode] = {
+        "i": nir.Input({"input": np.array([2])}),
+        "w": nir.Linear(0.75 * np.eye(2)),
+        "out": neurons,
+        "u": nir.Linear(0.75 * np.eye(2)),
+        "last": neurons,
+        "o": nir.Output({"output": np.array([2])}),
+    }
+    return nir.NIRGraph(nodes, list(pairwise(nodes)))
 
 
 def random_inputs(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hardware.pair import read_pair
 from hardware.report import main as report
 from hardware.run import main as run
 from mdft.errors import UserError
+from tests.hardware.nets import hidden_out
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "hardware.md"
 
@@ -136,17 +136,7 @@ def test_inputs_of_the_pathway_of_another_graph_are_refused(graph: Path) -> None
 
 def test_a_hidden_layer_called_out(tmp_path: Path) -> None:
     """Its spikes have the key of the output's, so the output's are under out.<output>."""
-    one = np.ones(2)
-    lif = nir.LIF(2e-4 * one, 2 * one, 0 * one, one)
-    nodes: dict[str, nir.NIRNode] = {
-        "i": nir.Input({"input": np.array([2])}),
-        "w": nir.Linear(0.75 * np.eye(2)),
-        "out": lif,
-        "u": nir.Linear(0.75 * np.eye(2)),
-        "last": lif,
-        "o": nir.Output({"output": np.array([2])}),
-    }
-    nir.write(tmp_path / "g.nir", nir.NIRGraph(nodes, list(pairwise(nodes))))
+    nir.write(tmp_path / "g.nir", hidden_out())
     network, x = hardware.load(tmp_path / "g.nir"), np.ones((1, 6, 2))
     found = hardware.simulate(network, x)
     assert (found.spikes["out"] != found.spikes["last"]).any()
