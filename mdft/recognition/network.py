@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import nir
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hardware.fixed_point.quantise import quantise
 from hardware.graph.graph import lower
@@ -21,14 +18,10 @@ from mdft.errors import UserError
 from mdft.lif.grid import GRID, MOST_BITS, Arithmetic
 from mdft.lif.loihi import check_bits
 from mdft.recognition.blocks import find_blocks
-from mdft.recognition.neurons import SPIKING, Neurons, State
+from mdft.recognition.neurons import Neurons, State
+from mdft.recognition.structure import check_nodes, nodes_after, output_shapes, plain, through_fixed
 from mdft.recognition.threshold import CURRENT, MovingThreshold, with_threshold_input
 from mdft.recognition.weights import WEIGHTED, OnGrid, Weights
-
-_POOLS = (nir.SumPool2d, nir.AvgPool2d)
-_FIXED = (*_POOLS, nir.Flatten, nir.Input, nir.Output)
-#: The nodes that a trainable graph may have.
-TRAINABLE = tuple(kind.__name__ for kind in (*WEIGHTED, *SPIKING, *_FIXED))
 
 
 class Trace(NamedTuple):
@@ -98,11 +91,11 @@ class SpikingGraph(nn.Module):
         super().__init__()
         check_bits(bits)
         self.threshold = threshold
-        graph = _plain(graph)
+        graph = plain(graph)
         self.graph, self.arithmetic, self.bits, self.dt = graph, arithmetic, bits, dt
         self.edges = [(str(a), str(b)) for a, b in graph.edges]
         lowered = lower(graph, dt)
-        _check_nodes(graph, lowered)
+        check_nodes(graph, lowered)
         self.outputs = lowered.outputs
         (self.input,), (self.output,) = lowered.inputs, self.outputs.values()
         self.features = lowered.inputs[self.input]
@@ -117,6 +110,7 @@ class SpikingGraph(nn.Module):
         self.before: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for a, b in sorted(self.edges):
             self.before[b].append(a)
+        self._shapes = output_shapes(graph, self.order, self.before, self.neurons)
         gains = self._gains(lowered)
         # Names of modules may not contain dots, those of NIR nodes may.
         self._modules_of = {
@@ -284,7 +278,7 @@ class SpikingGraph(nn.Module):
         """The output of a node without state, without its bias."""
         if name in given:
             return self._modules_of[name](x_BSX, given[name].weight)
-        return _fixed(self.graph.nodes[name], x_BSX)
+        return through_fixed(self.graph.nodes[name], x_BSX)
 
     def _constants(self, given: dict[str, OnGrid]) -> dict[str, _Constant]:
         """Bias and units of every node's output; of neurons and Output, of their input."""
@@ -319,30 +313,26 @@ class SpikingGraph(nn.Module):
                     "--bits"
                 )
             if own is not None:
-                own = own.reshape(-1, *[1] * (weight.ndim - 2)).expand(self._output_shape(name))
+                own = own.reshape(-1, *[1] * (weight.ndim - 2)).expand(self._shapes[name])
             return _Constant(own, step * grid, grid)
         node = self.graph.nodes[name]
         if isinstance(node, nir.AvgPool2d):
             area = math.prod(int(k) for k in np.ravel(node.kernel_size))
             grid, unit = grid / area, None if unit is None else unit / area
         if bias is not None:
-            bias = _fixed(node, bias[None, None])[0, 0]
+            bias = through_fixed(node, bias[None, None])[0, 0]
         return _Constant(bias, unit, grid)
-
-    def _output_shape(self, name: str) -> tuple[int, ...]:
-        return self._shapes[name]
 
     def _gains(self, lowered: Network) -> dict[str, np.ndarray]:
         """The factor of the weights of each node, one or one a row: the gain of its neurons."""
         gains: dict[str, np.ndarray] = {}
-        self._shapes = _shapes(self.graph, self.order, self.before, self.neurons)
         populations = {p.name: p for p in lowered.populations}
         for name, node in self.graph.nodes.items():
             if name == self.input or name in self.neurons:
                 self._check_unweighted(name, populations)
             if not isinstance(node, WEIGHTED):
                 continue
-            after = _targets(name, self.edges, self.neurons)
+            after = nodes_after(name, self.edges, self.neurons)
             found = [populations[t].input_gain for t, _ in after]
             flat = np.concatenate(found)
             if (flat == flat[0]).all():
@@ -359,7 +349,7 @@ class SpikingGraph(nn.Module):
     def _check_unweighted(self, name: str, populations: dict[str, Population]) -> None:
         """Refuse edges without weights to neurons with a gain, which only weights can take over."""
         weighted = [n for n, x in self.graph.nodes.items() if isinstance(x, WEIGHTED)]
-        for target, _ in _targets(name, self.edges, {*self.neurons, *weighted}):
+        for target, _ in nodes_after(name, self.edges, {*self.neurons, *weighted}):
             if target not in self.neurons:
                 continue
             gain = populations[target].input_gain
@@ -413,16 +403,6 @@ class SpikingGraph(nn.Module):
                 )
 
 
-def _plain(graph: nir.NIRGraph) -> nir.NIRGraph:
-    """The same graph with numbers in the place of arrays without axes, which nir cannot write."""
-    nodes = {name: copy(node) for name, node in graph.nodes.items()}
-    for node in nodes.values():
-        for field, value in vars(node).items():
-            if isinstance(value, np.ndarray) and value.ndim == 0:
-                setattr(node, field, value.item())
-    return nir.NIRGraph(nodes, list(graph.edges), type_check=False)
-
-
 def _pair(constant: _Constant) -> tuple[Tensor | None, float]:
     assert constant.unit is not None
     return None if constant.bias is None else constant.bias.flatten(), constant.unit
@@ -459,95 +439,5 @@ def _bias_unit(bias: Tensor) -> float:
     used = values[values != 0]
     if not used.size:
         return math.inf
-    units = np.round(used * 2.0**24).astype(np.int64)
-    step = float(np.bitwise_or.reduce(units & -units)) if units.size else 1.0
-    lowest = int(step) & -int(step)
-    return lowest * 2.0**-24 / (2 if (used > 0).any() and (used < 0).any() else 1)
-
-
-def _fixed(node: Any, x_BSX: Tensor) -> Tensor:
-    """A pooling, Flatten or Output."""
-    if isinstance(node, nir.Flatten):
-        shape = tuple(int(n) for n in np.ravel(node.output_type["output"]))
-        return x_BSX.reshape(*x_BSX.shape[:2], *shape)
-    if not isinstance(node, _POOLS):
-        return x_BSX
-    sizes = [
-        tuple(int(n) for n in np.ravel(x)) for x in (node.kernel_size, node.stride, node.padding)
-    ]
-    area = math.prod(sizes[0]) if isinstance(node, nir.AvgPool2d) else 1
-    kernel, stride, padding = sizes
-    pooled = F.avg_pool2d(
-        x_BSX.flatten(0, 1).float(), kernel, stride, padding, divisor_override=area
-    )
-    return pooled.unflatten(0, x_BSX.shape[:2])
-
-
-def _shapes(
-    graph: nir.NIRGraph, order: list[str], before: dict[str, list[str]], neurons: dict[str, Neurons]
-) -> dict[str, tuple[int, ...]]:
-    """The shape of every node's output, by a forward pass of zeros."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name in order:
-        node = graph.nodes[name]
-        if isinstance(node, nir.Input):
-            shapes[name] = tuple(int(n) for n in node.input_type["input"])
-        elif name in neurons:
-            shapes[name] = neurons[name].shape
-        else:
-            known = [shapes[a] for a in before[name] if a in shapes]
-            x = torch.zeros(1, 1, *known[0])
-            if isinstance(node, WEIGHTED):
-                module = Weights(name, node, np.ones(1), MOST_BITS, 1.0)
-                x = module(x, torch.zeros(np.shape(node.weight)))
-            else:
-                x = _fixed(node, x)
-            shapes[name] = tuple(x.shape[2:])
-    return shapes
-
-
-def _targets(
-    name: str, edges: list[tuple[str, str]], neurons: Collection[str]
-) -> list[tuple[str, bool]]:
-    """The nodes among `neurons` that a node leads to, and whether by one edge."""
-    found: dict[str, bool] = {}
-    waiting = [(b, True) for a, b in edges if a == name]
-    while waiting:
-        node, direct = waiting.pop()
-        if node in neurons:
-            found[node] = direct
-        else:
-            waiting += [(b, False) for a, b in edges if a == node]
-    return list(found.items())
-
-
-def _check_nodes(graph: nir.NIRGraph, lowered: Network) -> None:
-    """Refuse a graph that cannot be trained.
-
-    Raises:
-        UserError: see :class:`SpikingGraph`.
-    """
-    for name, node in graph.nodes.items():
-        if type(node).__name__ not in TRAINABLE:
-            raise UserError(
-                f"node {name!r} has type {type(node).__name__}, expected one of "
-                f"{', '.join(TRAINABLE)} in a graph that is trained"
-            )
-    if len(lowered.inputs) != 1 or len(lowered.outputs) != 1:
-        raise UserError(
-            f"the graph has {len(lowered.inputs)} Inputs and {len(lowered.outputs)} Outputs, "
-            "expected one of each"
-        )
-    (output,) = lowered.outputs.values()
-    if output not in graph.nodes or not isinstance(graph.nodes[output], SPIKING):
-        raise UserError("the Output is no node of spiking neurons, expected one that leads to it")
-    for name, node in graph.nodes.items():
-        if isinstance(node, WEIGHTED):
-            edges = [(str(a), str(b)) for a, b in graph.edges]
-            ends = [n for n, x in graph.nodes.items() if isinstance(x, (*SPIKING, *WEIGHTED))]
-            for target, _ in _targets(name, edges, ends):
-                if isinstance(graph.nodes[target], WEIGHTED):
-                    raise UserError(
-                        f"nodes {name!r} and {target!r} both have weights and no neurons between "
-                        "them, expected one: fold them into one node"
-                    )
+    bits = int(np.bitwise_or.reduce(np.round(used * 2.0**24).astype(np.int64)))
+    return (bits & -bits) * 2.0**-24 / (2 if (used > 0).any() and (used < 0).any() else 1)
