@@ -12,6 +12,7 @@ import tyro
 from mdft.cli import run_main
 from mdft.config.baselines import SystemName
 from mdft.config.data import Compared
+from mdft.config.recipes import RECIPES
 from mdft.config.train import TrainConfig
 from mdft.errors import require
 from mdft.training.command_line import config_of, parse
@@ -38,7 +39,7 @@ class Command(TrainConfig):
     """Number of training seeds; the seeds are 0, 1, …"""
     tune: int = 1
     """Hyperparameter settings to try per system with seed 0, choosing by validation HM; 1: only the
-    published hyperparameters."""
+    defaults."""
     jobs: int = 2
     """Number of runs at a time; they share the CPU cores."""
     engine: str = "processes"
@@ -60,7 +61,12 @@ def main() -> int:
     from rich.console import Console
 
     from mdft.experiments.compare_report import KEYS
-    from mdft.experiments.comparison import Comparison, chosen_systems, write_comparison
+    from mdft.experiments.comparison import (
+        Comparison,
+        chosen_systems,
+        variant_of,
+        write_comparison,
+    )
     from mdft.experiments.record import Record
     from mdft.experiments.report import facts, read_texts
     from mdft.experiments.spread import spread_table
@@ -90,12 +96,16 @@ def main() -> int:
     typed = shlex.join(["python", "-m", "mdft.compare", *sys.argv[1:]])
     runs = [r for entries in blocks.values() for entry in entries.values() for r in entry.results]
     measured = facts(typed, recipe, range(command.seeds), command.jobs, runs)
+    table_csv = comparison.record.path.name
+    measured["runs"] = f"{len(runs)}, each a line of [{table_csv}]({table_csv})"
     measured["machine"] = "; ".join(sorted({run.machine for run in runs})) or measured["machine"]
     measured["data seeds"] = ", ".join(map(str, range(command.data_seeds)))
     measured["epochs"] = f"at most {command.epochs}, patience {command.patience or 'unlimited'}"
     measured["steps of stages 1 and 2"] = f"at most {comparison.most_steps()}"
     measured["trials of each system"] = str(command.tune)
-    write_comparison(table, blocks, texts, measured)
+    write_comparison(
+        table, blocks, texts, measured, variant_of(comparison.config, RECIPES[recipe]())
+    )
     for inputs, entries in blocks.items():
         rows = {TITLES[name]: entries[name].results for name in comparison.systems}
         Console().print(spread_table(rows, inputs))

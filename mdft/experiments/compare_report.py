@@ -42,10 +42,13 @@ _BLOCKS = {
         "features is removed ([data.md](data.md#processing)).",
     ),
 }
+_UNTUNED = """\
+Nothing was tuned: every system has its default hyperparameters, for a baseline those that its paper
+or its code publishes where there are such ([baselines.md](baselines.md))."""
 _TUNING = """\
 Every system had the same number of complete runs with seed 0, over a learning rate and one
-hyperparameter of its own; the first run uses the published values. The best HM on the validation
-classes was chosen; the test classes were not used."""
+hyperparameter of its own; the first run uses the defaults. The best HM on the validation classes
+was chosen; the test classes were not used."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def comparison_report(
     texts: Mapping[str, str],
     facts: Mapping[str, str],
     figure: str,
+    variant: str = "",
 ) -> str:
     """The whole report.
 
@@ -81,9 +85,10 @@ def comparison_report(
         texts: key of ``KEYS`` → hand-written text.
         facts: the result of :func:`mdft.experiments.report.facts`.
         figure: link to the figure.
+        variant: flags that change a system against the recipe, for the title; empty: none.
     """
     parts = [
-        "# Results",
+        f"# Results with `{variant}`" if variant else "# Results",
         "Written by `python -m mdft.compare`; a rerun keeps only text between text markers.",
         facts_table(facts),
         _INTRODUCTION,
@@ -93,24 +98,31 @@ def comparison_report(
     for inputs, entries in blocks.items():
         title, explained = _BLOCKS[inputs]
         parts += [f"## {title}", explained, _scores(entries)]
-    parts += ["## Tuning", _TUNING]
-    for inputs, entries in blocks.items():
-        parts += [f"{_BLOCKS[inputs][0]}:", _tuning(entries)]
+    choices = [e.choice for entries in blocks.values() for e in entries.values() if e.choice]
+    if any(len(choice.hms) > 1 for choice in choices):
+        parts += ["## Tuning", _TUNING]
+        for inputs, entries in blocks.items():
+            parts += [f"{_BLOCKS[inputs][0]}:", _tuning(entries)]
+    else:
+        parts += ["## Tuning", _UNTUNED]
     return "\n\n".join([*parts, text_block("tuning", texts)]) + "\n"
 
 
 def _scores(entries: Mapping[str, Entry]) -> str:
-    best = _best(entries)
+    several = len(entries) > 1
+    best = _best(entries) if several else {}
     most = max((len(e.runs) for e in entries.values()), default=0)
-    lines = [line(["", *SCORES.values(), "HM − MDFT", "epochs", "parameters", "training, s"])]
-    lines.append(line(["---", *["---:"] * (len(SCORES) + 4)]))
+    difference = ["HM − MDFT"] if several else []
+    heads = [*SCORES.values(), *difference, "epochs", "parameters", "training, s"]
+    lines = [line(["", *heads]), line(["---", *["---:"] * len(heads)])]
     for system, entry in entries.items():
         label = with_seeds(TITLES[system], len(entry.runs), most)
         cells = [
             f"**{value.percent()}**" if system == best.get(name) else value.percent()
             for name, value in score_spreads(entry.results).items()
         ]
-        cells.append("" if system == OURS else paired(entry, entries[OURS]))
+        if several:
+            cells.append("" if system == OURS else paired(entry, entries[OURS]))
         cells.append(_rounded(spread(r.epoch + 1 for r in entry.results)))
         count = f"{entry.parameters:,}".replace(",", " ")
         seconds = _rounded(spread(r.seconds for r in entry.results))
@@ -140,7 +152,7 @@ def _rounded(value: Spread) -> str:
 
 
 def _tuning(entries: Mapping[str, Entry]) -> str:
-    lines = [line(["", "validation HM as published", "chosen", "validation HM", "trials"])]
+    lines = [line(["", "validation HM of the defaults", "chosen", "validation HM", "trials"])]
     lines.append(line(["---", "---:", "---", "---:", "---:"]))
     for system, entry in entries.items():
         choice = entry.choice
@@ -151,6 +163,6 @@ def _tuning(entries: Mapping[str, Entry]) -> str:
         failed = f", {len(choice.hms) - len(hms)} failed" if None in choice.hms else ""
         changes = [f"`{name}={value:g}`" for name, value in choice.trial.change.items()]
         published = "–" if choice.hms[0] is None else f"{100 * choice.hms[0]:.1f}"
-        cells = [published, "<br>".join(changes) or "as published", f"{100 * max(hms):.1f}"]
+        cells = [published, "<br>".join(changes) or "defaults", f"{100 * max(hms):.1f}"]
         lines.append(line([TITLES[system], *cells, f"{len(choice.hms)}{failed}"]))
     return "\n".join(lines)

@@ -47,7 +47,7 @@ class Trial:
 
     Attributes:
         row: the row to run.
-        change: dotted field → value, relative to the recipe; empty: as published.
+        change: dotted field → value, relative to the recipe; empty: the defaults.
     """
 
     row: Row
@@ -73,7 +73,7 @@ def trials(config: TrainConfig, system: str, count: int) -> list[Trial]:
     Args:
         config: the configuration to start from, for this system.
         system: its name.
-        count: number of trials, 1 to ``MOST``; 1: as published, untuned.
+        count: number of trials, 1 to ``MOST``; 1: the defaults, untuned.
 
     Raises:
         UserError: ``count`` is out of range.

@@ -8,9 +8,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -53,6 +54,21 @@ def with_inputs(config: TrainConfig, system: str, inputs: Compared) -> TrainConf
         average = system not in SEQUENCES
         return changed(config, {"data.inputs": inputs, "data.average": average})
     return changed(config, {"data.events": "feature"}) if inputs == "features" else config
+
+
+def variant_of(config: TrainConfig, recipe: TrainConfig) -> str:
+    """The flags of model and loss that differ from a recipe: ``--model.motion.network mlp``."""
+
+    def flags(own: Any, other: Any, name: str) -> Iterator[str]:
+        if is_dataclass(own):
+            for f in fields(own):
+                flag = f"{name}.{f.name.replace('_', '-')}"
+                yield from flags(getattr(own, f.name), getattr(other, f.name), flag)
+        elif own != other:
+            yield f"{name} {own}"
+
+    pairs = {"--model": (config.model, recipe.model), "--loss": (config.loss, recipe.loss)}
+    return " ".join(f for name, (own, other) in pairs.items() for f in flags(own, other, name))
 
 
 def with_data_seed(config: TrainConfig, seed: int) -> TrainConfig:
@@ -268,6 +284,7 @@ def write_comparison(
     blocks: Mapping[Compared, Mapping[str, Entry]],
     texts: Mapping[str, str],
     measured: Mapping[str, str],
+    variant: str = "",
 ) -> None:
     """Write the report and its figure; hand-written text is kept.
 
@@ -276,8 +293,9 @@ def write_comparison(
         blocks: inputs → system → its entry.
         texts: key of ``KEYS`` → hand-written text.
         measured: the result of :func:`mdft.experiments.report.facts`.
+        variant: the result of :func:`variant_of`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = path.with_suffix(".svg")
     write_comparison_figure(figure, blocks)
-    write_atomic(path, comparison_report(blocks, texts, measured, figure.name).encode())
+    write_atomic(path, comparison_report(blocks, texts, measured, figure.name, variant).encode())

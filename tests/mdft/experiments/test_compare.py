@@ -13,18 +13,19 @@ from matplotlib.text import Annotation, Text
 from rich.console import Console
 
 from mdft import compare
+from mdft.config.data import Compared
 from mdft.config.recipes import RECIPES, debug
 from mdft.config.train import TrainConfig
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_figure import _write_labels
-from mdft.experiments.compare_report import KEYS
-from mdft.experiments.compare_space import CHOICES, MOST, trials
-from mdft.experiments.comparison import Comparison, chosen_systems, with_inputs
+from mdft.experiments.compare_report import KEYS, Entry, comparison_report
+from mdft.experiments.compare_space import CHOICES, MOST, Choice, Trial, trials
+from mdft.experiments.comparison import Comparison, chosen_systems, variant_of, with_inputs
 from mdft.experiments.drawing import INK
-from mdft.experiments.record import Record
+from mdft.experiments.record import FinishedRun, Record
 from mdft.experiments.report import machine, read_texts
-from mdft.experiments.sweep import Outcome
+from mdft.experiments.sweep import Outcome, Row
 from mdft.runs.folder import read_results
 from mdft.systems.build import BASELINES, TITLES
 from tests.mdft.runs_done import finish, results_of
@@ -166,12 +167,33 @@ def test_the_report_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch):
         f"`{k}={v:g}`" for k, v in comparison(folder).tried("features", "sje")[1].change.items()
     )
     assert cells(text, "SJE", 1) == ["30.0", change, "50.0", "3"]
-    assert cells(text, "MDFT") == ["60.0", "as published", "60.0", "3"]
+    assert cells(text, "MDFT") == ["60.0", "defaults", "60.0", "3"]
     assert "`python -m mdft.compare debug --seeds 2 --data-seeds 2 --tune 3 --only sje" in text
     assert "](results.svg)" in text and (folder / "docs" / "results.svg").stat().st_size > 5000
     tuned = json.loads((folder / "runs" / "tuned.json").read_text())["features"]
     assert tuned["sje"]["chosen"] == 1
     assert [t["validation_hm"] for t in tuned["sje"]["trials"]] == [0.3, 0.5, 0.5]
+
+
+def test_a_page_of_one_system_names_what_was_changed():
+    """Nothing is best or different among one, and nothing was tuned."""
+    config = debug()
+    mlp = changed(config, {"model.motion.network": "mlp", "loss.softmax": 0.5, "epochs": 3})
+    assert variant_of(config, config) == ""
+    assert variant_of(mlp, config) == "--model.motion.network mlp --loss.softmax 0.5"
+    runs = {
+        (0, k): FinishedRun("events-mdft-data0", k, 0.5, hm, hm, 0.5, 0.5, 0.0, 3, 9.0, "", "")
+        for k, hm in enumerate((0.4, 0.6))
+    }
+    choice = Choice(Trial(Row("events-mdft-data0", mlp), {}), (0.5,))
+    blocks: dict[Compared, dict[str, Entry]] = {"features+events": {"mdft": Entry(runs, 7, choice)}}
+    facts = {"machine": "any"}
+    texts = dict.fromkeys(KEYS, "")
+    text = comparison_report(blocks, texts, facts, "a.svg", "--model.motion.network mlp")
+    assert text.startswith("# Results with `--model.motion.network mlp`\n")
+    expected = ["50.0 ± 0.0", "50.0 ± 14.1", "50.0 ± 14.1", "50.0 ± 0.0", "4.0 ± 0.0", "7"]
+    assert cells(text, "MDFT") == [*expected, "9.0 ± 0.0"]
+    assert "Nothing was tuned" in text
 
 
 def test_no_label_of_the_figure_covers_another_or_a_point():
@@ -373,5 +395,5 @@ def test_a_system_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     text = (tmp_path / "results.md").read_text()
     results = read_results(tmp_path / "runs" / "events-fvaegan-data0" / "seed0")
     assert cells(text, "f-VAEGAN")[2].strip("*") == f"{100 * results.hm:.1f}"
-    assert cells(text, "f-VAEGAN", 1)[1::2] == ["as published", "1"]
+    assert "Nothing was tuned" in text and text.count("| f-VAEGAN |") == 1
     assert cells(text, "MDFT")[:4] == ["–"] * 4
