@@ -89,7 +89,8 @@ def _refusal(box: str) -> UserError:
 def exit_status(main: Callable[[], int]) -> int:
     """Run a command; print a UserError or an OSError as one line on stderr.
 
-    With ``--debug`` on the process's command line the traceback is printed instead.
+    With ``--debug`` on the process's command line the traceback is printed instead. Characters that
+    the encoding of the output lacks, as β in ASCII, are printed as question marks.
 
     Args:
         main: function of the command; returns the exit status.
@@ -98,6 +99,9 @@ def exit_status(main: Callable[[], int]) -> int:
         The return value of ``main``, 2 after such an error, 130 after Ctrl-C, 141 if the reader of
         stdout has closed it.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not under a debugger that replaced it
+            stream.reconfigure(errors="replace")
     try:
         status = main()
         sys.stdout.flush()

@@ -1,7 +1,8 @@
-"""What a command does when nobody reads its output: ``python -m … | head``."""
+"""Output that nobody reads, ``python -m … | head``, and output in a narrow encoding."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -22,3 +23,15 @@ def test_a_reader_that_leaves_ends_the_command_without_a_word(lines: int) -> Non
         process.stdout.close()  # before the child can print
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+def test_a_narrow_encoding_costs_characters_and_not_the_answer() -> None:
+    """JSON escapes what is not ASCII itself; tables and messages have β, ± and ×."""
+    main = "lambda: print('beta \u03b2') or print('\u00b1', file=sys.stderr) or 0"
+    run = subprocess.run(
+        [sys.executable, "-c", CODE.format(main=main)],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (run.stdout, run.stderr, run.returncode) == (b"beta ?\n", b"?\n", 0)
