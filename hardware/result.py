@@ -59,24 +59,20 @@ def show(result: Result, console: Console) -> None:
                     f"{result.samples} samples × {result.steps} steps"
                 )
             )
-            for heading in (
-                "layer",
-                "spikes compared",
-                "firing",
-                "differing",
-                "F1",
-                "membrane − threshold at the first",
-            ):
+            for heading in ("layer", "spikes compared", "firing", "differing", "F1"):
                 table.add_column(heading, justify="left" if heading == "layer" else "right")
+            differ = any(layer.first is not None for layer in layers)
+            if differ:
+                table.add_column("first difference: membrane − threshold", justify="right")
             for layer in layers:
-                table.add_row(
+                cells = (
                     escape(layer.layer),
                     f"{layer.compared:,}",
                     "graded" if layer.graded else f"{layer.rate:.1%}",
                     f"{layer.differing:,}",
                     f"{layer.f1:.4f}",
-                    _where(layer),
                 )
+                table.add_row(*cells, *([_where(layer)] if differ else []))
             console.print(table)
             console.print(headline(layers, other, required), highlight=False)
     for note in result.notes:

@@ -85,6 +85,7 @@ def test_help_explains_every_flag(module: str):
     assert answer.out.startswith(f"usage: python -m {module} ")
     about = answer.out.split("\n\n")[1]
     assert len(about.split()) > 3
+    assert "``" not in answer.out  # a docstring's markup
     found = flags(answer.out)
     assert "--debug" in [flag.name for flag in found]
     for flag in found:

@@ -244,14 +244,14 @@ class ClipClapConfig(BaselineConfig):
 
 @dataclass(frozen=True)
 class ClassMeansConfig(BaselineConfig):
-    """Nearest class mean; every strength is tried, whatever ``--epochs`` and ``--patience``."""
+    """Nearest class mean; every strength is tried, and epochs and patience are not used."""
 
 
 @dataclass(frozen=True)
 class RidgeConfig(BaselineConfig):
     """Ridge regression to the word vectors.
 
-    Every strength is tried, whatever ``--epochs`` and ``--patience``.
+    Every strength is tried; epochs and patience are not used.
     """
 
     use: Literal["all", "events"] = "all"

@@ -128,7 +128,7 @@ def _clipclap(recipe: TrainConfig, epochs: int, rate: float) -> TrainConfig:
 
 
 def ucf_clipclap() -> TrainConfig:
-    """UCF-GZSL on ClipClap's files of CLIP and CLAP features; ``--model clipclap`` or MDFT.
+    """UCF-GZSL on ClipClap's files of CLIP and CLAP features; --model clipclap or MDFT.
 
     ``python -m mdft.train ucf-clipclap --data.root DIR --model clipclap`` · estimated: minutes
     on two cores.

@@ -316,7 +316,7 @@ class Command:
         format: avca: one averaged vector per clip in h5 files; tcaf: one vector per second in
             pickles; mp4: video files with sound.
         seed: seed of the benchmark.
-        recipe: embedded: the benchmark of ``python -m mdft.train``; order: the benchmark of order;
+        recipe: embedded: the benchmark of python -m mdft.train; order: the benchmark of order;
             debug: a small one.
     """
 

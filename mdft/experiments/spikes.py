@@ -42,7 +42,7 @@ class Command:
     theta: bool = False
     """Print the scores with changed thresholds, after training."""
     cache: Path | None = None
-    """Folder of the rendered clips, as in ``--data.cache``."""
+    """Folder of the rendered clips, as in --data.cache."""
     log: Path = Path("runs/spikes.jsonl")
     """The log, one JSON object a run."""
 
