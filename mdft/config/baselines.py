@@ -215,6 +215,9 @@ class TCaFConfig(BaselineConfig):
     """Dropout probability of the projection and the decoder."""
     dropout_words: Share = 0.1
     """Dropout probability of the word projection and its decoder."""
+    bins: Count = 1
+    """Event bins of a second that are one token, beside each other, with --inputs features+events:
+    a token is then a second, as in the paper; 1: each bin is a token."""
     normalise: Literal["none", "published"] = "none"
     """published: divide audio features by 255, and scale each visual feature to unit length over
     the time of the clip."""

@@ -30,6 +30,7 @@ ADDED = (
     "model.ridge",
     "loss.softmax",
     "loss.temperature",
+    "baseline.tcaf.bins",
 )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mdft.config.data import Compared
+from mdft.config.data import Compared, DataConfig
 from mdft.config.train import TrainConfig
 from mdft.data.sources import load_clips
 from mdft.data.stages import STAGES
@@ -45,15 +45,25 @@ def with_inputs(config: TrainConfig, system: str, inputs: Compared) -> TrainConf
     """The configuration of a system that is given these inputs.
 
     MDFT computes E_v from the features if features are all it is given; a baseline with events has
-    them beside its visual features. Baselines that average their inputs are given averages.
+    them beside its visual features. Baselines that average their inputs are given averages, and a
+    token of TCaF is a second with its event bins.
     """
     config = changed(config, {"system": system})
     if inputs == "whitened-features":
         config, inputs = changed(config, {"data.whiten": True}), "features"
+    if system == "tcaf" and inputs == "features+events":
+        config = changed(config, {"baseline.tcaf.bins": _bins(config.data)})
     if system != OURS:
         average = system not in SEQUENCES
         return changed(config, {"data.inputs": inputs, "data.average": average})
     return changed(config, {"data.events": "feature"}) if inputs == "features" else config
+
+
+def _bins(data: DataConfig) -> int:
+    """Event bins of a second; 1, so that each bin is a token, where only the files know them."""
+    if data.events == "feature" or data.source == "files":
+        return 1
+    return (data.extract if data.source == "folder" else data.drawn).bins_per_second
 
 
 def variant_of(config: TrainConfig, recipe: TrainConfig) -> str:

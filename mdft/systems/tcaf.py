@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from mdft.config.baselines import TCaFConfig
 from mdft.config.model import ModelConfig
 from mdft.data.dataset import Batch
+from mdft.data.feature_bins import CHANNELS
+from mdft.errors import UserError
 from mdft.model.layers import Projection, norm_relu_block
 from mdft.systems.blocks import TransformerBlock
 from mdft.systems.interface import Embedded, Loss, System, TrainingBatch, joint, summed
@@ -53,7 +55,8 @@ class TCaF(System):
         super().__init__()
         self.config = c = config
         E, W, dim = c.joint, widths.words, c.dim
-        features = {"audio": widths.audio_features, "visual": widths.visual_features}
+        wide = widths.visual_features + (c.bins - 1) * CHANNELS
+        features = {"audio": widths.audio_features, "visual": wide}
         self.encoders = nn.ModuleDict(
             {m: Projection(f, c.hidden, dim, c.dropout_encoder) for m, f in features.items()}
         )
@@ -77,8 +80,9 @@ class TCaF(System):
 
     def embed_clips(self, batch: Batch) -> Embedded:
         """The projected output of the class token, (B,1,E)."""
-        mask_BT, parts = batch.mask_BT, []
-        for m, x_BTD in (("audio", batch.audio_BTD), ("visual", batch.visual_BTD)):
+        audio_BTD, visual_BTD, mask_BT = by_seconds(batch, self.config.bins)
+        parts = []
+        for m, x_BTD in (("audio", audio_BTD), ("visual", visual_BTD)):
             if self.config.normalise == "published":
                 x_BTD = x_BTD / 255 if m == "audio" else F.normalize(x_BTD, dim=1)
             parts.append(self._tokens(m, x_BTD, mask_BT))
@@ -119,6 +123,31 @@ class TCaF(System):
         place_TP = self.time(seconds_T) + self.modality[modality]
         place_BTP = place_TP.expand(len(mask_BT), -1, -1)
         return self.tokens[modality](torch.cat([encoded_BTD, place_BTP], dim=-1))
+
+
+def by_seconds(batch: Batch, bins: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Audio (B,T,A) and visual features (B,T,V) and the mask (B,T) of the seconds of clips.
+
+    Args:
+        batch: clips whose steps are event bins: the last 512 visual features are E_v, all others
+            are those of the second.
+        bins: event bins K of a second, whose E_v are beside each other in the result, V is then
+            larger by (K − 1)·512; 1: a step is a second already.
+
+    Raises:
+        UserError: the steps are not whole seconds of so many bins.
+    """
+    audio_BSA, visual_BSV, mask_BS = batch.audio_BTD, batch.visual_BTD, batch.mask_BT
+    if mask_BS.shape[1] % bins:
+        raise UserError(
+            f"--baseline.tcaf.bins is {bins}, expected a divisor of a clip's {mask_BS.shape[1]} "
+            "steps: the event bins of a second with --inputs features+events, else 1"
+        )
+    if bins == 1:
+        return audio_BSA, visual_BSV, mask_BS
+    events_BTE = visual_BSV[..., -CHANNELS:].unflatten(1, (-1, bins)).flatten(2)
+    visual_BTV = torch.cat([visual_BSV[:, ::bins, :-CHANNELS], events_BTE], dim=2)
+    return audio_BSA[:, ::bins], visual_BTV, mask_BS[:, ::bins]
 
 
 def across(mask_BT: Tensor) -> Tensor:

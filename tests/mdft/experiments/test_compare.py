@@ -75,6 +75,12 @@ def test_all_are_given_the_same_inputs():
         assert (found.data.inputs, found.data.events) == (inputs, "pixel")
         assert found.data.average and not with_inputs(config, "gru", inputs).data.average
         found.check()
+        # A token of TCaF is a second, with its eight bins if it has the events.
+        tokens = with_inputs(config, "tcaf", inputs).baseline.tcaf.bins
+        assert tokens == (8 if inputs == "features+events" else 1)
+    for change in ({"data.source": "files"}, {"data.events": "feature"}):
+        other = with_inputs(changed(config, change), "tcaf", "features+events")
+        assert other.baseline.tcaf.bins == 1
 
 
 def test_inputs_that_are_not_called_whitened_are_not(tmp_path: Path):

@@ -1,6 +1,7 @@
 """The baselines' parts against loops, torch's own losses and their papers' equations."""
 
 import math
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from mdft.config.baselines import BaselinesConfig
 from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES, Stage
+from mdft.data.standardise import with_events_as_features
 from mdft.errors import UserError
 from mdft.systems.apn import APN
 from mdft.systems.avca import AVCA
@@ -24,7 +26,7 @@ from mdft.systems.clipclap import ClipClap
 from mdft.systems.compatibility import Compatibility
 from mdft.systems.fvaegan import FVAEGAN
 from mdft.systems.interface import System, TrainingBatch, exact_distances
-from mdft.systems.tcaf import TCaF, across
+from mdft.systems.tcaf import TCaF, across, by_seconds
 from tests.mdft.small_baselines import system_config, training_batch_of
 
 pytestmark = pytest.mark.rounding
@@ -249,6 +251,27 @@ def test_tcaf_knows_when_a_second_is(batch: TrainingBatch):
     expected = found.time.linear(torch.cat([angle_TF.sin(), angle_TF.cos()], dim=1))
     torch.testing.assert_close(found.time(place_TP), expected)
     assert (expected[0] - expected[1]).abs().max() > 0.1
+
+
+def test_a_token_of_tcaf_is_a_second_with_its_bins(ragged_clips: ClipSet):
+    K, channels = ragged_clips.events_MKD.shape[1:]
+    events_MKD = np.repeat(ragged_clips.events_MKD, 512 // channels, axis=-1)
+    clips = replace(ragged_clips, events_MKD=events_MKD)
+    audio_BTD, visual_BTD, mask_BT = by_seconds(with_events_as_features(clips).batch(SOME), K)
+    assert mask_BT.equal(clips.batch(SOME).mask_BT) and K > 1
+    for row, clip in enumerate(SOME):
+        for t, m in enumerate(range(*clips.offsets_N1[clip : clip + 2])):
+            bins = [events_MKD[m, k] / 16 for k in range(K)]
+            expected = np.concatenate([clips.visual_MD[m], *bins])
+            np.testing.assert_allclose(visual_BTD[row, t].numpy(), expected, rtol=1e-6)
+            np.testing.assert_array_equal(audio_BTD[row, t].numpy(), clips.audio_MD[m])
+    wide = with_events_as_features(clips).batch(SOME)
+    assert by_seconds(wide, 1)[1] is wide.visual_BTD
+    config = system_config("tcaf", bins=K)
+    config = replace(config, data=replace(config.data, inputs="features+events"))
+    assert build(config).eval().embed_clips(wide).o_BRE.shape[:2] == (len(SOME), 1)
+    with pytest.raises(UserError, match=r"--baseline\.tcaf\.bins is \d+, expected a divisor"):
+        by_seconds(wide, wide.mask_BT.shape[1] + 1)
 
 
 def test_tcaf_normalises_over_time_on_demand(ragged_clips: ClipSet):
