@@ -28,17 +28,17 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
     from mdft.data.video.prepare import prepare
 
     assert config.root is not None, "config.check() comes first"
-    out = prepared_folder(config)
     found = prepare(
         config.root,
-        out,
+        prepared_folder(config),
         config.extract,
         splits=config.splits,
         split_seed=config.split_seed,
         vectors=config.vectors,
         progress=progress,
+        apart=True,
     )
-    files = replace(config, source="files", root=out, features=None, split="main_split")
+    files = replace(config, source="files", root=found.root, features=None, split="main_split")
     extract = config.extract
     provenance = Provenance(
         source="folder",
@@ -50,7 +50,10 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
 
 
 def prepared_folder(config: DataConfig) -> Path:
-    """Path of the extracted benchmark in the cache; its name depends on folder and settings."""
+    """Path of the extracted clips in the cache; its name depends on folder and settings.
+
+    Benchmarks of different splits and word vectors are in subfolders of it.
+    """
     assert config.root is not None, "config.check() comes first"
     root = config.root.resolve()
     name = cache.fingerprint({"root": str(root), "features": config.extract.described()})

@@ -25,6 +25,7 @@ from mdft.data.video.folder import ClipJob, read_job
 from mdft.files import replacing
 
 SET = "clips"
+LAYOUTS = "layouts"
 _FOLDERS = ("class-split", "features")
 _KINDS = {"audio": "audio_TD", "video": "visual_TD", "events": "events_TKD"}
 
@@ -35,7 +36,9 @@ def write_layout(
     words: Mapping[str, np.ndarray],
     out: Path,
     described: Mapping[str, Any],
-) -> None:
+    *,
+    apart: bool = False,
+) -> Path:
     """Write ``class-split/``, ``features/`` and ``features.json`` into OUT, unless up to date.
 
     Args:
@@ -44,6 +47,11 @@ def write_layout(
         words: class → its word vector.
         out: folder that also holds the clips' files; locked by this process.
         described: settings of the extraction, and the origin of the word vectors.
+        apart: write into a subfolder of OUT that is named by the content, so that no other layout
+            is overwritten.
+
+    Returns:
+        The folder of the layout.
 
     Raises:
         UserError: a clip's file is damaged.
@@ -54,10 +62,12 @@ def write_layout(
         **described,
         "content": _digest(jobs, parts, words),
     }
+    if apart:
+        out = out / LAYOUTS / fingerprint(content)[:32]
     manifest, text = out / MANIFEST, json.dumps(content, indent=2) + "\n"
     there = all((out / name).is_dir() for name in _FOLDERS)
     if there and manifest.is_file() and manifest.read_bytes() == text.encode():
-        return
+        return out
     manifest.unlink(missing_ok=True)
     by_name = {job.name: job for job in jobs}
     new = out / ".layout.tmp"
@@ -75,6 +85,7 @@ def write_layout(
         shutil.rmtree(new, ignore_errors=True)
     with replacing(manifest) as temporary:
         temporary.write_bytes(text.encode())
+    return out
 
 
 def _digest(

@@ -24,12 +24,14 @@ class Prepared:
     """Result of :func:`prepare`.
 
     Attributes:
+        root: folder of the benchmark.
         clips: names of the clips in the benchmark.
         classes: their classes, sorted.
         failed: messages of the clips that could not be read.
         notes: notes for the user, one line each.
     """
 
+    root: Path
     clips: Sequence[str]
     classes: Sequence[str]
     failed: Sequence[str]
@@ -48,6 +50,7 @@ def prepare(
     workers: int = -1,
     progress: bool = True,
     strict: bool = False,
+    apart: bool = False,
 ) -> Prepared:
     """Make OUT the benchmark of FOLDER; clips that are extracted already are not repeated.
 
@@ -63,6 +66,8 @@ def prepare(
         workers: number of parallel workers; −1 is one per core.
         progress: show a progress bar, if stderr is a terminal.
         strict: refuse a clip of which any frame is lost or damaged.
+        apart: write the benchmark into a subfolder of OUT of its own, so that benchmarks of other
+            splits and word vectors, which share the extracted clips, stay as they are.
 
     Raises:
         UserError: the folder, the splits or the words are not as expected, or no clip can be
@@ -101,7 +106,8 @@ def prepare(
             "features": config.described(),
             "words": words_name(vectors, backbone),
         }
-        write_layout(done, parts, {name: words[name] for name in classes}, out, described)
+        words_of = {name: words[name] for name in classes}
+        root = write_layout(done, parts, words_of, out, described, apart=apart)
     if noted := notes_of([job for job in jobs if job.name not in failed], out, LOG):
         text, count = Counter(remark for remarks in noted for remark in remarks).most_common(1)[0]
         notes.append(
@@ -111,6 +117,7 @@ def prepare(
     if failed:
         notes.append(f"note: {len(failed)} of {len(jobs)} clips could not be read")
     return Prepared(
+        root,
         [job.name for job in done],
         classes,
         list(failed.values()),

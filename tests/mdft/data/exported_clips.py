@@ -59,4 +59,5 @@ def prepared(folder: Path) -> None:
         splits=data.splits,
         vectors=data.vectors,
         engine="sequential",
+        apart=True,
     )

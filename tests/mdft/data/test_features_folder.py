@@ -17,6 +17,7 @@ import pytest
 from mdft.cli import parse, run_main
 from mdft.config.data import DataConfig
 from mdft.config.features import FeatureConfig
+from mdft.data.dataset import ClipSet
 from mdft.data.files import benchmark
 from mdft.data.files.manifest import read_manifest
 from mdft.data.files.portable import write_pickle
@@ -25,6 +26,8 @@ from mdft.data.sources import load_clips
 from mdft.data.video import folder as extract_folder_module
 from mdft.data.video.benchmark import prepared_folder
 from mdft.data.video.folder import plan, read_job
+from mdft.data.video.names import hashed_vector
+from mdft.data.video.parts import draw_parts
 from mdft.data.video.prepare import prepare
 from mdft.errors import UserError, printable
 from mdft.features import Command, main
@@ -181,18 +184,51 @@ def test_events_of_the_features_can_be_had_instead(out: Path):
     assert clips.events_MKD.shape == (12, 1, 512)
 
 
-def test_the_folder_is_a_source_by_itself(own: Path, tmp_path: Path):
-    good = tmp_path / "good"
+@pytest.fixture(scope="module")
+def source(own: Path, tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """Clips that can all be read, with their features in the cache."""
+    folder = tmp_path_factory.mktemp("source")
+    good = folder / "good"
     shutil.copytree(own / "CLIPS", good)
     (good / "archery" / "bad.mp4").unlink()
-    config = DataConfig(source="folder", root=good, extract=SMALL, cache=tmp_path, split_seed=3)
-    # Worker processes would cost seconds: the work is done before, in this one.
-    prepare(good, prepared_folder(config), SMALL, split_seed=3, engine="sequential")
-    clips = load_clips(config)
+    config = DataConfig(source="folder", root=good, extract=SMALL, cache=folder / "cache")
+    # Worker processes would cost seconds: the work is done before, in this one. The cache gets what
+    # earlier code left there: the layout of one split beside the clips' features.
+    prepare(good, prepared_folder(config), SMALL, split_seed=1, engine="sequential")
+    return config
+
+
+def test_the_folder_is_a_source_by_itself(source: DataConfig):
+    clips = load_clips(replace(source, split_seed=3))
     assert len(clips) == 12 and clips.scales
     assert "carry spelling but no meaning" in clips.notes[0]
     names = [str(clips.names[i]) for i in clips.splits["test_unseen"].tolist()]
     assert len(names) == 3 and len({n.split("/")[0] for n in names}) == 1
+
+
+def test_runs_of_two_splits_at_a_time_each_read_their_own(
+    source: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    np.savez(tmp_path / "words.npz", **dict(zip(CLASSES, np.eye(4, 300), strict=True)))
+    other = replace(source, split_seed=1, vectors=tmp_path / "words.npz")
+    real, others = benchmark.load, []
+
+    def load(config: DataConfig, progress: bool) -> ClipSet:
+        """Between the preparation of one run and its reading, the other does both."""
+        monkeypatch.setattr(benchmark, "load", real)
+        others.append(load_clips(other))
+        return real(config, progress)
+
+    monkeypatch.setattr(benchmark, "load", load)
+    found = [load_clips(source), *others]
+    clips = {name: [f"{name}/{i}.mp4" for i in range(3)] for name in CLASSES}
+    drawn = [draw_parts(clips, seed) for seed in (0, 1)]
+    assert drawn[0] != drawn[1]
+    for clip_set, parts in zip(found, drawn, strict=True):
+        for part, names in parts.items():
+            assert sorted(clip_set.names[i] for i in clip_set.splits[part]) == names
+    np.testing.assert_allclose(found[0].words_CW, [hashed_vector(n) for n in found[0].classes])
+    np.testing.assert_array_equal(np.sort(found[1].words_CW.argmax(1)), range(4))
 
 
 def empty(root: Path, classes: str) -> None:
