@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Lock a folder for this process, and remove the temporary files of killed processes.
 
     The lock is a file lock of the operating system on ``.lock`` in the folder; it is released when
@@ -51,18 +52,24 @@ def only_writer(folder: Path) -> Iterator[None]:
 
     Args:
         folder: an existing folder.
+        wait: wait until no other process has locked the folder; one line on stderr says so.
 
     Raises:
-        UserError: another process has locked the folder.
+        UserError: another process has locked the folder, and ``wait`` is false.
         OSError: the folder cannot be written.
     """
+    lock = FileLock(folder / LOCK)
     try:
-        lock = FileLock(folder / LOCK).acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(
-            f"{folder}: another process is writing to it; wait for it to end or name another folder"
-        ) from error
-    with lock:
+        if not wait:
+            raise UserError(
+                f"{folder}: another process is writing to it; wait for it to end or name another "
+                "folder"
+            ) from error
+        print(f"{folder}: another process is writing to it; waiting for it to end", file=sys.stderr)
+        held = lock.acquire()
+    with held:
         for left in folder.glob(f".*{_MARK}*"):
             left.unlink(missing_ok=True)
         yield

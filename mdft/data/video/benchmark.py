@@ -37,6 +37,7 @@ def load(config: DataConfig, progress: bool = True) -> ClipSet:
         vectors=config.vectors,
         progress=progress,
         apart=True,
+        wait=True,
     )
     files = replace(config, source="files", root=found.root, features=None, split="main_split")
     extract = config.extract

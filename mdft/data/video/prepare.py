@@ -51,6 +51,7 @@ def prepare(
     progress: bool = True,
     strict: bool = False,
     apart: bool = False,
+    wait: bool = False,
 ) -> Prepared:
     """Make OUT the benchmark of FOLDER; clips that are extracted already are not repeated.
 
@@ -68,6 +69,7 @@ def prepare(
         strict: refuse a clip of which any frame is lost or damaged.
         apart: write the benchmark into a subfolder of OUT of its own, so that benchmarks of other
             splits and word vectors, which share the extracted clips, stay as they are.
+        wait: wait for another process that writes to OUT, instead of refusing.
 
     Raises:
         UserError: the folder, the splits or the words are not as expected, or no clip can be
@@ -86,7 +88,7 @@ def prepare(
     notes = [*([note] if note else []), *word_notes, *listed]
     check_distinct(str(folder), labels, vectors_CW)
     out.mkdir(parents=True, exist_ok=True)
-    with only_writer(out):
+    with only_writer(out, wait=wait):
         outcomes = extract_folder(jobs, out, engine=engine, workers=workers, progress=progress)
         failed = {o.job.name: o.error for o in outcomes if o.error}
         done = [job for job in jobs if job.name not in failed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import pickle
@@ -31,6 +32,7 @@ from mdft.data.video.parts import draw_parts
 from mdft.data.video.prepare import prepare
 from mdft.errors import UserError, printable
 from mdft.features import Command, main
+from mdft.files import only_writer
 from tests.mdft.own_clips import CLASSES, write_own
 
 SMALL = FeatureConfig(size=16)
@@ -229,6 +231,30 @@ def test_runs_of_two_splits_at_a_time_each_read_their_own(
             assert sorted(clip_set.names[i] for i in clip_set.splits[part]) == names
     np.testing.assert_allclose(found[0].words_CW, [hashed_vector(n) for n in found[0].classes])
     np.testing.assert_array_equal(np.sort(found[1].words_CW.argmax(1)), range(4))
+
+
+def test_a_run_waits_for_another_process_and_the_command_does_not(
+    own: Path, out: Path, source: DataConfig, monkeypatch: pytest.MonkeyPatch
+):
+    with only_writer(out), pytest.raises(UserError, match="another process is writing to it"):
+        run(own, out)
+    other = contextlib.ExitStack()
+    said: list[str] = []
+
+    class Stderr(io.StringIO):
+        """The other process ends when this one has said that it waits."""
+
+        def write(self, text: str) -> int:
+            said.append(text)
+            other.close()
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Stderr())
+    with other:
+        other.enter_context(only_writer(prepared_folder(source)))
+        assert len(load_clips(source)) == 12
+    folder = prepared_folder(source)
+    assert said[0] == f"{folder}: another process is writing to it; waiting for it to end"
 
 
 def empty(root: Path, classes: str) -> None:
