@@ -50,8 +50,8 @@ class Command(TrainConfig):
     out: Path = Path("runs/compare")
     """Folder that the runs are written to."""
     table: Path | None = None
-    """The report to write; default: OUT/results.md. Its figure and its runs go to the same path
-    with the endings .svg and .csv."""
+    """The report to write; default: OUT/results.md. Its runs, and its figure if two systems or
+    more have runs, go to the same path with the endings .csv and .svg."""
 
 
 def main() -> int:

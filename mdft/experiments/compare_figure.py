@@ -1,27 +1,18 @@
-"""``docs/results.svg``: HM of every system against its training time."""
+"""``docs/results.svg``: HM of every system, with its standard deviation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation, Text
-from matplotlib.transforms import Bbox
 
 from mdft.config.data import Compared
-from mdft.experiments.compare_report import Entry
-from mdft.experiments.drawing import INK, OTHER, OURS, plain, write_drawing
-from mdft.experiments.record import FinishedRun
-from mdft.experiments.spread import spread
+from mdft.experiments.compare_report import BLOCKS, Entry
+from mdft.experiments.drawing import INK, OURS, plain, write_drawing
+from mdft.experiments.spread import Spread, spread
 from mdft.systems import build
-
-#: A system's title, its point, and its colour.
-Label = tuple[str, tuple[float, float], str]
-#: Vertical distances of a label from its point to try, in points of 1/72 inch.
-_REACHES = (5, 18, 31, 44, 57, 70)
 
 
 def write_comparison_figure(path: Path, blocks: Mapping[Compared, Mapping[str, Entry]]) -> None:
@@ -31,73 +22,34 @@ def write_comparison_figure(path: Path, blocks: Mapping[Compared, Mapping[str, E
         path: path of the figure; its ending sets the format.
         blocks: inputs → system → its entry; a panel for each inputs.
     """
+    found: dict[Compared, dict[str, Spread]] = {i: _ranked(each) for i, each in blocks.items()}
+    most = max(map(len, found.values()))
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, len(blocks), squeeze=False)[0]
-        labels = [
-            _panel(axes, inputs, {name: entry.results for name, entry in entries.items()})
-            for axes, (inputs, entries) in zip(panels, blocks.items(), strict=True)
-        ]
-        panels[0].set_ylabel("HM, %")
-        figure.draw_without_rendering()  # the layout decides which labels overlap
-        for axes, of_panel in zip(panels, labels, strict=True):
-            _write_labels(axes, of_panel)
+        panels = figure.subplots(1, len(found), squeeze=False, sharex=True)[0]
+        for axes, (inputs, values) in zip(panels, found.items(), strict=True):
+            _panel(axes, BLOCKS[inputs][0], values)
+        panels[0].set_xlim(left=min(0.0, panels[0].get_xlim()[0]))
 
-    write_drawing(path, (5 * len(blocks) + 1, 4.5), draw)
+    write_drawing(path, (3.4 * len(found), 0.9 + 0.22 * most), draw)
 
 
-def _panel(axes: Axes, title: str, results: Mapping[str, Sequence[FinishedRun]]) -> list[Label]:
-    """Draw the points of a panel; return their labels."""
-    labels: list[Label] = []
-    for system, found in results.items():
-        if not found:
-            continue
-        hm, seconds = spread(100 * r.hm for r in found), spread(r.seconds for r in found)
-        up, across = (hm.std, seconds.std) if hm.n > 1 else (None, None)
-        place, colour = (seconds.mean, hm.mean), OURS if system == build.OURS else INK
-        axes.errorbar(*place, yerr=up, xerr=across, fmt="o", color=colour, capsize=2)
-        labels.append((build.TITLES[system], place, colour))
-    axes.set_xscale("log")
-    axes.margins(x=0.3, y=0.1)  # room for the labels
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("training, seconds (log scale)")
+def _ranked(entries: Mapping[str, Entry]) -> dict[str, Spread]:
+    """System → its HM in per cent, the highest first; without the systems that have no runs."""
+    found = {s: spread(100 * r.hm for r in e.results) for s, e in entries.items() if e.runs}
+    return dict(sorted(found.items(), key=lambda item: -item[1].mean))
+
+
+def _panel(axes: Axes, title: str, values: Mapping[str, Spread]) -> None:
+    """Draw a row for each system, from top to bottom."""
+    for row, (system, hm) in enumerate(values.items()):
+        across = hm.std if hm.n > 1 else None
+        colour = OURS if system == build.OURS else INK
+        axes.errorbar(hm.mean, row, xerr=across, fmt="o", color=colour, markersize=4, capsize=2)
+    axes.set_yticks(range(len(values)), [build.TITLES[system] for system in values])
+    for system, label in zip(values, axes.get_yticklabels(), strict=True):
+        if system == build.OURS:
+            label.set(color=OURS, fontweight="bold")
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.set_xlabel("HM, %")
     plain(axes, title, "both")
-    return labels
-
-
-def _write_labels(axes: Axes, labels: Sequence[Label]) -> None:
-    """Write each label at the nearest place in the panel where it overlaps no point and no label.
-
-    A label that is not beside its point has a line to it.
-    """
-    points = [axes.transData.transform(place) for _, place, _ in labels]
-    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in points]
-    for label in labels:
-        for place in product(_REACHES, (1, -1), (5, -5)):
-            written = _write(axes, label, *place)
-            written.get_window_extent()  # moves the text to its place
-            box = Text.get_window_extent(written)  # without the line
-            inside = axes.bbox.x0 <= box.x0 and axes.bbox.y0 <= box.y0
-            if inside and not any(box.overlaps(other) for other in taken):
-                break
-            written.remove()
-        else:
-            written = _write(axes, label, _REACHES[0], 1, 5)
-            box = written.get_window_extent()
-        taken.append(box)
-
-
-def _write(axes: Axes, label: Label, reach: int, up: int, across: int) -> Annotation:
-    """Write a label above (``up`` 1) or below (−1) its point, to the right or to the left."""
-    text, place, colour = label
-    line = {"arrowstyle": "-", "color": OTHER, "shrinkA": 0, "shrinkB": 3, "linewidth": 0.8}
-    return axes.annotate(
-        text,
-        place,
-        (across, up * reach),
-        textcoords="offset points",
-        arrowprops=None if reach == _REACHES[0] else line,
-        color=colour,
-        ha="left" if across > 0 else "right",
-        va="bottom" if up > 0 else "top",
-    )

@@ -25,7 +25,8 @@ MDFT: the mean difference to MDFT's run with the same two seeds ± its standard 
 data seed share their clips, so that the error is underestimated). Epochs: of stage 2. Parameters:
 number of trained parameters without f-VAEGAN's classifier. Training: wall-clock seconds of both
 stages, including validation."""
-_BLOCKS = {
+#: Inputs → heading, and what the systems are given.
+BLOCKS: Mapping[Compared, tuple[str, str]] = {
     "features+events": (
         "Features and events",
         "Audio and visual features, and E_v of the pixels. Baselines have each event bin beside\n"
@@ -75,7 +76,7 @@ def comparison_report(
     blocks: Mapping[Compared, Mapping[str, Entry]],
     texts: Mapping[str, str],
     facts: Mapping[str, str],
-    figure: str,
+    figure: str | None,
     variant: str = "",
 ) -> str:
     """The whole report.
@@ -84,7 +85,7 @@ def comparison_report(
         blocks: inputs → system → its entry, in the order of the tables.
         texts: key of ``KEYS`` → hand-written text.
         facts: the result of :func:`mdft.experiments.report.facts`.
-        figure: link to the figure.
+        figure: link to the figure; None without one.
         variant: flags that change a system against the recipe, for the title; empty: none.
     """
     parts = [
@@ -92,17 +93,18 @@ def comparison_report(
         "Written by `python -m mdft.compare`; a rerun keeps only text between text markers.",
         facts_table(facts),
         _INTRODUCTION,
-        f"![HM against training time]({figure})",
-        text_block("summary", texts),
     ]
+    if figure is not None:
+        parts.append(f"![HM of every system, mean ± standard deviation over the runs]({figure})")
+    parts.append(text_block("summary", texts))
     for inputs, entries in blocks.items():
-        title, explained = _BLOCKS[inputs]
+        title, explained = BLOCKS[inputs]
         parts += [f"## {title}", explained, _scores(entries)]
     choices = [e.choice for entries in blocks.values() for e in entries.values() if e.choice]
     if any(len(choice.hms) > 1 for choice in choices):
         parts += ["## Tuning", _TUNING]
         for inputs, entries in blocks.items():
-            parts += [f"{_BLOCKS[inputs][0]}:", _tuning(entries)]
+            parts += [f"{BLOCKS[inputs][0]}:", _tuning(entries)]
     else:
         parts += ["## Tuning", _UNTUNED]
     return "\n\n".join([*parts, text_block("tuning", texts)]) + "\n"

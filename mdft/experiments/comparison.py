@@ -296,7 +296,7 @@ def write_comparison(
     measured: Mapping[str, str],
     variant: str = "",
 ) -> None:
-    """Write the report and its figure; hand-written text is kept.
+    """Write the report, and its figure if there are systems to compare; keep hand-written text.
 
     Args:
         path: path of the report.
@@ -307,5 +307,8 @@ def write_comparison(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = path.with_suffix(".svg")
-    write_comparison_figure(figure, blocks)
-    write_atomic(path, comparison_report(blocks, texts, measured, figure.name, variant).encode())
+    drawn = len({name for entries in blocks.values() for name in entries if entries[name].runs}) > 1
+    if drawn:
+        write_comparison_figure(figure, blocks)
+    link = figure.name if drawn else None
+    write_atomic(path, comparison_report(blocks, texts, measured, link, variant).encode())
