@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -15,7 +14,8 @@ from mdft.recognition.network import SpikingGraph
 
 _STRIPS = 6  # bins that are shown as images
 _RASTER = 120  # neurons of a layer that are shown
-_NAMED = 6  # classes in the legend
+#: Colours of the classes in the legend, of Okabe and Ito: the colour-blind can tell them apart.
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 
 
 @torch.no_grad()
@@ -65,10 +65,9 @@ def draw(
     total = figure.add_subplot(grid[-1, :], sharex=membranes)
     sums_SC = output.spikes_BSN[0].numpy().cumsum(0)
     answer = int(sums_SC[-1].argmax())
-    shown = np.argsort(-sums_SC[-1], kind="stable")[:_NAMED]
-    colours = colormaps["tab10"]
-    for i, c in enumerate(shown):
-        style = {"color": colours(i % 10), "linewidth": 2.2 if c == answer else 1.0}
+    shown = np.argsort(-sums_SC[-1], kind="stable")[: len(_COLOURS)]
+    for colour, c in zip(_COLOURS, shown, strict=False):
+        style = {"color": colour, "linewidth": 2.2 if c == answer else 1.0}
         # The network computes u = v − δ against a constant threshold.
         values = (output.membranes_BSN[0, :, c].numpy() + delta_S) / theta
         membranes.plot(times, values, marker=".", **style)
@@ -77,9 +76,9 @@ def draw(
     membranes.set_ylabel("membrane / θ")
     total.set_ylabel("spikes so far")
     total.set_xlabel("ms")
-    total.legend(ncols=_NAMED, fontsize=8, loc="upper left", title="class", title_fontsize=8)
+    total.legend(ncols=len(_COLOURS), fontsize=8, loc="upper left", title="class", title_fontsize=8)
     total.set_ylim(0, max(1.0, 1.5 * float(sums_SC.max())))
-    verdict = "right" if answer == label else f"it is {classes[label]}"
+    verdict = "correct" if answer == label else f"wrong, it is {classes[label]}"
     figure.suptitle(f"answer: {classes[answer]} ({verdict})", fontsize=11)
     return figure
 
@@ -102,6 +101,7 @@ def _raster(axes: Axes, spikes_SN: NDArray[np.float32], times: NDArray, name: st
     step, neuron = np.nonzero(spikes_SN[:, most])
     axes.plot(times[step], neuron, "|", color="black", markersize=3)
     axes.set_yticks([])
+    axes.set_ylabel("neuron")
     shown = min(_RASTER, spikes_SN.shape[1])
     axes.set_title(
         f"{name}: {int(counts.sum()):,} spikes, {shown} of {spikes_SN.shape[1]:,} neurons",

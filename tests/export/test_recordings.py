@@ -134,6 +134,15 @@ def test_the_figure_shows_the_moving_threshold(root: Path, exported: dict[str, r
     np.testing.assert_allclose(np.asarray(line.get_ydata(), float), expected, rtol=1e-4)
 
 
+def test_the_figure_says_whether_the_answer_is_correct():
+    """A class may be called right."""
+    network, counts = SpikingGraph(hidden_out()), np.zeros((6, 1, 1, 2), np.uint8)
+    counts[..., 1] = 10  # fires the neuron of the second class
+    for label, said in ((1, "left (correct)"), (0, "left (wrong, it is right)")):
+        figure = draw(network, counts, ["right", "left"], label, 10)
+        assert figure.get_suptitle() == f"answer: {said}"
+
+
 def test_a_hidden_layer_called_out_keeps_its_spikes():
     network = SpikingGraph(hidden_out())
     arrays = recordings.probe_arrays(network, np.ones((1, 6, 2)))
