@@ -26,6 +26,10 @@ Loihi's integer membranes and weights with the given number of bits, multiples o
 per layer, at least 1/64; biases keep 8 bits. In float runs, too, weights are 8-bit multiples of
 1/64."""
 
+_CAPTION = """\
+Dots: seeds. Bars, and the grey band of the float run: standard deviations. The axis of HM does not
+start at 0."""
+
 
 def bits_report(
     results: Mapping[str, Sequence[Results]],
@@ -52,6 +56,7 @@ def bits_report(
         _INTRODUCTION,
         _scores(results, rows),
         f"![HM against weight bits]({figure})",
+        _CAPTION,
         text_block("summary", texts),
         "## Firing rates",
         rates({name: results[name] for name in rows}),
@@ -94,8 +99,7 @@ def write_bits_figure(
         axes.set_xticks(sorted(bits))
         axes.set_xlabel("bits per weight")
         axes.set_ylabel("HM, %")
-        axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(framealpha=1, edgecolor="none", loc="best")
         plain(axes, "HM against weight bits, integer membranes", "y")
 
     write_drawing(path, (6, 3.5), draw)
