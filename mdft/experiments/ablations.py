@@ -112,11 +112,11 @@ FIGURE_5 = (
 )
 
 COMPARISONS = (
-    Comparison("table-2", "Table 2: spiking network and events", TABLE_2),
-    Comparison("table-3", "Table 3: components", TABLE_3),
-    Comparison("table-4", "Table 4: loss terms", TABLE_4),
-    Comparison("added", "Not in the paper", ADDED),
-    Comparison("figure-5", "Figure 5: thresholds and modalities", FIGURE_5),
+    Comparison("table-2", "The paper's Table 2: spiking network and events", TABLE_2),
+    Comparison("table-3", "The paper's Table 3: components", TABLE_3),
+    Comparison("table-4", "The paper's Table 4: loss terms", TABLE_4),
+    Comparison("added", "Our additions, taken away", ADDED),
+    Comparison("figure-5", "The paper's Figure 5: thresholds and modalities", FIGURE_5),
 )
 
 

@@ -80,8 +80,9 @@ def _bar(
         return
     value = spread(values)
     draw, error = (axes.bar, "yerr") if upright else (axes.barh, "xerr")
-    whisker = {error: value.std, "error_kw": {"ecolor": INK, "capsize": 3, "elinewidth": 1}}
+    lines = {"ecolor": INK, "capsize": 3, "elinewidth": 1, "zorder": 3}  # above the dots
+    whisker = {error: value.std, "error_kw": lines}
     draw(place, value.mean, width, color=colour, **(whisker if value.n > 1 else {}))
-    beside = [place + 0.25 * width] * len(values)  # dots on the whisker would hide it
-    across, up = (beside, values) if upright else (values, beside)
+    places = [place] * len(values)
+    across, up = (places, values) if upright else (values, places)
     axes.plot(across, up, "o", color="white", markeredgecolor=INK, markersize=3, alpha=0.8)

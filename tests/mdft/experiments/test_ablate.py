@@ -4,13 +4,17 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from mdft import ablate
 from mdft.config.recipes import debug, embedded
 from mdft.config.train import TrainConfig
 from mdft.errors import UserError
 from mdft.experiments.ablations import COMPARISONS, FULL, changed, chosen_rows, distinct_rows
+from mdft.experiments.figure import write_figure
 from mdft.experiments.report import KEYS, difference, read_texts
 from tests.mdft.runs_done import RATES, finish, results_of
 
@@ -162,3 +166,28 @@ def test_the_figure_is_the_same_twice(folder: Path, monkeypatch: pytest.MonkeyPa
     assert first.startswith(b"<?xml")
     run(folder, monkeypatch, figure=True)
     assert (folder / "docs" / "ablations.svg").read_bytes() == first
+
+
+def test_each_seed_is_a_dot_in_the_middle_of_its_bar(monkeypatch: pytest.MonkeyPatch):
+    drawn = Figure()
+    monkeypatch.setattr(
+        "mdft.experiments.figure.write_drawing", lambda path, size, draw: draw(drawn)
+    )
+    results = {row.name: [] for row in ROWS} | {
+        "no_mim": [results_of(0, 0.2), results_of(1, 0.3)],
+        "dynamic_both": [results_of(0, 0.5)],
+    }
+    write_figure(Path("x.svg"), results)
+    axes = {each.get_title(loc="left"): each for each in drawn.axes}
+    components = axes["The paper's Table 3: components"]
+    (bar,) = (patch for patch in components.patches if isinstance(patch, Rectangle))
+    (dots,) = (line for line in components.lines if line.get_marker() == "o")
+    middle = bar.get_y() + bar.get_height() / 2
+    assert components.get_yticklabels()[round(middle)].get_text() == "w/o MIM"
+    assert bar.get_width() == pytest.approx(25)
+    np.testing.assert_allclose(np.asarray(dots.get_xydata()), [[20, middle], [30, middle]])
+    thresholds = axes["The paper's Figure 5: thresholds and modalities"]
+    (bar,) = (x for x in thresholds.patches if isinstance(x, Rectangle) and x.get_height())
+    (dots,) = (line for line in thresholds.lines if line.get_marker() == "o")
+    middle = bar.get_x() + bar.get_width() / 2
+    np.testing.assert_allclose(np.asarray(dots.get_xydata()), [[middle, 50]])
