@@ -1,4 +1,4 @@
-"""The figure of the architecture: boxes are files, arrows are the data between them."""
+"""The figure of the architecture: boxes are files or folders, arrows are data between them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from html import escape
 
 Point = tuple[int, int]
-WIDTH, HEIGHT = 990, 640
+WIDTH, HEIGHT = 990, 671
 INK, MUTED = "#334155", "#475569"
 DATA, DENSE, SPIKING, OUTSIDE, FILE = "#f1f5f9", "#dbeafe", "#fde2e2", "#dcfce7", "#ffffff"
 
 
 @dataclass(frozen=True)
 class Box:
-    """A file and its purpose; corner, size and colour."""
+    """A file or folder and its purpose, of one line or several; corner, size and colour."""
 
     at: Point
     size: Point
@@ -46,33 +46,35 @@ class Arrow:
 
 
 ZONES = (
-    Zone((215, 20), (745, 395), "PyTorch: dense stream and fusion", "#f8fbff", "#93c5fd"),
+    Zone((215, 20), (745, 426), "PyTorch: dense stream and fusion", "#f8fbff", "#93c5fd"),
     Zone((440, 190), (275, 205), "becomes NIR, runs in Lava", "#fff5f5", "#f87171"),
-    Zone((215, 445), (745, 170), "NIR and simulators", "#f7fdf9", "#86efac"),
+    Zone((215, 476), (745, 175), "NIR and simulators", "#f7fdf9", "#86efac"),
 )
 BOXES = (
-    Box((20, 60), (160, 56), "mdft/data/*.py", "clips, words, splits", DATA),
-    Box((20, 225), (160, 56), "events/*.py", "EGM, (4)(5)", DATA),
+    Box((20, 60), (160, 56), "mdft/data/", "clips, words, splits", DATA),
+    Box((20, 225), (160, 56), "events/", "EGM, (4)(5)", DATA),
     Box((240, 60), (160, 56), "mdft/model/layers.py", "encoders E_aud, E_vis", DENSE),
     Box((455, 60), (160, 56), "mdft/model/rjlu.py", "RJLU, (1)–(3)", DENSE),
     Box((240, 225), (160, 56), "mdft/model/dab.py", "DAB: E_a, (6)", DENSE),
     Box((240, 320), (160, 56), "mdft/model/threshold.py", "θ(t) = V_th, (7)", DENSE),
     Box((480, 230), (200, 62), "mdft/model/motion.py", "audio ‖ visual, 3 × (Linear+LIF)", SPIKING),
     Box((480, 318), (200, 56), "mdft/lif/neuron.py", "one LIF step, (8)(9)", SPIKING),
-    Box((770, 60), (165, 56), "mdft/model/crm.py", "fusion, reasoning, (10)(11)", DENSE),
-    Box((770, 150), (165, 56), "mdft/model/losses.py", "L_n + L_p + L_r, (13)–(15)", DENSE),
-    Box((770, 240), (165, 56), "mdft/training/trainer.py", "two-stage protocol", DENSE),
-    Box((770, 330), (165, 56), "mdft/gzsl.py", "S, U, HM, ZSL", DENSE),
-    Box((240, 495), (175, 64), "export/to_nir.py", "level-0 parity", OUTSIDE),
-    Box((478, 495), (205, 64), "motion_*.nir + probe.npz", "the durable contract", FILE),
+    Box((770, 60), (165, 52), "mdft/model/crm.py", "fusion, reasoning, (10)(11)", DENSE),
+    Box((770, 136), (165, 52), "mdft/model/readout.py", "motion as a value (ours)", DENSE),
     Box(
-        (735, 480),
-        (205, 50),
-        "hardware/fixed_point/reference_int.py",
-        "NumPy float, NumPy integer",
-        OUTSIDE,
+        (770, 212),
+        (165, 68),
+        "mdft/model/losses.py",
+        "L_n + L_p + L_r, (13)–(15)\n+ cross-entropy (ours)",
+        DENSE,
     ),
-    Box((735, 545), (205, 50), "hardware/lava/run.py", "Lava float, Lava fixed point", OUTSIDE),
+    Box((770, 304), (165, 52), "mdft/training/trainer.py", "two-stage protocol", DENSE),
+    Box((770, 380), (165, 52), "mdft/gzsl.py", "S, U, HM, ZSL", DENSE),
+    Box((240, 526), (175, 64), "export/to_nir.py", "level-0 parity", OUTSIDE),
+    Box((478, 526), (205, 64), "motion_*.nir + probe.npz", "the durable contract", FILE),
+    Box((735, 488), (205, 46), "hardware/reference_float.py", "NumPy, floating point", OUTSIDE),
+    Box((735, 542), (205, 46), "hardware/fixed_point/reference_int.py", "NumPy, integers", OUTSIDE),
+    Box((735, 596), (205, 46), "hardware/lava/run.py", "Lava, float and fixed point", OUTSIDE),
 )
 ARROWS = (
     Arrow(((180, 88), (238, 88)), "a, v", (209, 80)),
@@ -86,13 +88,16 @@ ARROWS = (
     Arrow(((400, 348), (430, 348), (430, 275), (478, 275)), "θ(t)", (424, 318), "end"),
     Arrow(((577, 318), (577, 294))),
     Arrow(((680, 261), (735, 261), (735, 102), (768, 102)), "spikes j", (729, 185), "end"),
-    Arrow(((852, 116), (852, 148)), "O_av, O_w", (860, 137), "start"),
-    Arrow(((852, 206), (852, 238))),
-    Arrow(((852, 296), (852, 328))),
-    Arrow(((577, 374), (577, 430), (385, 430), (385, 493)), "quantised weights", (480, 425)),
-    Arrow(((415, 527), (476, 527))),
-    Arrow(((683, 518), (733, 505))),
-    Arrow(((683, 536), (733, 570))),
+    Arrow(((680, 261), (735, 261), (735, 162), (768, 162))),
+    Arrow(((852, 112), (852, 134)), "F_av", (860, 128), "start"),
+    Arrow(((852, 188), (852, 210)), "O_av, O_w", (860, 204), "start"),
+    Arrow(((852, 280), (852, 302))),
+    Arrow(((852, 356), (852, 378))),
+    Arrow(((577, 374), (577, 430), (385, 430), (385, 524)), "quantised weights", (480, 425)),
+    Arrow(((415, 558), (476, 558))),
+    Arrow(((683, 546), (733, 514))),
+    Arrow(((683, 558), (733, 564))),
+    Arrow(((683, 570), (733, 616))),
 )
 #: Font size of file names, px.
 _FONT = 12.5
@@ -139,8 +144,11 @@ def _names(box: Box) -> Iterator[str]:
     # A character of the monospace font is 0.602 of its size wide; a long path is set smaller.
     size = min(_FONT, (width - 10) / (0.602 * len(box.file)))
     fitted = "" if size == _FONT else f' style="font-size:{size:.1f}px"'
-    yield _text(box.file, x + width / 2, y + height / 2 - 4, "f", fitted)
-    yield _text(box.says, x + width / 2, y + height / 2 + 15, "s")
+    says = box.says.split("\n")
+    first = y + height / 2 - 4 - 8 * (len(says) - 1)
+    yield _text(box.file, x + width / 2, first, "f", fitted)
+    for row, text in enumerate(says):
+        yield _text(text, x + width / 2, first + 19 + 16 * row, "s")
 
 
 def _text(text: str, x: float, y: float, kind: str, more: str = "") -> str:

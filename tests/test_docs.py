@@ -75,13 +75,11 @@ def test_the_data_set_of_the_extending_page_trains(tmp_path, monkeypatch, capsys
         mdft.load("runs/mine").predict("clip.mp4")
 
 
-def test_every_box_of_the_figure_is_a_file():
-    boxes = re.findall(
-        r'class="f">([^<]+)<', (ROOT / "docs" / "figures" / "architecture.svg").read_text()
-    )
-    files = [box for box in boxes if box.endswith(".py")]
-    assert len(files) == len(boxes) - 1  # one box is what lies between export and hardware
-    assert [name for name in files if not list(ROOT.glob(name))] == []
+def test_every_box_of_the_figure_is_a_file_or_a_folder():
+    figure = (ROOT / "docs" / "figures" / "architecture.svg").read_text()
+    boxes = re.findall(r'class="f"[^>]*>([^<]+)<', figure)
+    missing = [name for name in boxes if not (ROOT / name).exists()]
+    assert len(boxes) > 10 and missing == ["motion_*.nir + probe.npz"]  # what a run writes
 
 
 def test_every_test_that_the_paper_table_names_exists():
