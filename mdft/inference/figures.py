@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from events.video.wanted import Footage
 from mdft.data.cells import event_images
 from mdft.inference.explain import Explanation, Pathway
 
 SEEN, UNSEEN, CLIP, OFF, ON = "#4c72b0", "#55a868", "#c44e52", "#3465a4", "#cc3311"
+#: Name of each polarity → its index, its colour as a curve, and its colour in images of events.
+_POLARITIES = {"ON (brighter)": (1, ON, "#ff0000"), "OFF (darker)": (0, OFF, "#0000ff")}
 _WIDE = 10.5
 _MOST_FRAMES, _MOST_NAMES = 8, 12
 
@@ -28,6 +31,12 @@ def _plain(axes: Any, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=10)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _key(axes: Any) -> None:
+    """A legend above the axes, where no curve is; the title is on the left."""
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+    axes.legend(frameon=False, fontsize=8, ncols=2, **place)
 
 
 def moments(footage: Footage, count: int) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
@@ -53,7 +62,7 @@ def frames_and_events(page: Explanation) -> bytes:
     """Frames of the whole clip, each above the events of its bin on the 16 × 16 grid."""
     found = list(moments(page.footage, _MOST_FRAMES))
     height, width = found[0][1].shape[:2]
-    tall = 2 * _WIDE / len(found) * height / width + 0.4
+    tall = 2 * _WIDE / len(found) * height / width + 0.65
     figure = Figure(figsize=(_WIDE, tall), layout="constrained")
     rows = figure.subplots(2, len(found), squeeze=False)
     for column, (time, frame, events) in enumerate(found):
@@ -65,6 +74,8 @@ def frames_and_events(page: Explanation) -> bytes:
         axes.set_yticks([])
     rows[0, 0].set_ylabel("frames", fontsize=9)
     rows[1, 0].set_ylabel("events", fontsize=9)
+    key = [Patch(color=colour, label=name) for name, (*_, colour) in _POLARITIES.items()]
+    figure.legend(handles=key, loc="outside lower right", ncols=2, frameon=False, fontsize=8)
     return _png(figure)
 
 
@@ -86,14 +97,14 @@ def over_time(page: Explanation) -> bytes:
     _plain(sound, "sound")
     rate = page.footage.bins.reshape(seconds * K, 2, -1).mean(-1) / 16 * K
     time = np.arange(seconds * K + 1) / K
-    for polarity, colour, name in ((1, ON, "ON (brighter)"), (0, OFF, "OFF (darker)")):
+    for name, (polarity, colour, _) in _POLARITIES.items():
         events.stairs(rate[:, polarity], time, color=colour, label=name)
-    events.legend(frameon=False, fontsize=8, loc="upper right")
+    _key(events)
     _plain(events, "events per pixel and second")
     for pathway, style in zip(page.pathways, ("-", "--"), strict=False):
         steps = np.arange(len(pathway.theta_S) + 1) / page.steps_per_second
         theta.stairs(pathway.theta_S, steps, baseline=None, ls=style, label=pathway.name)
-    theta.legend(frameon=False, fontsize=8, loc="upper right")
+    _key(theta)
     _plain(theta, "threshold θ(t)")
     theta.set_xlabel("seconds")
     theta.set_xlim(0, seconds)
