@@ -14,6 +14,8 @@ from events.video.footage import Footage
 from export import figures
 from export.figure_architecture import ARROWS, BOXES, architecture
 from export.figure_motion import draw_motion
+from hardware.manifest import PROBE
+from hardware.report import ReportConfig, build
 from mdft.errors import UserError
 from mdft.inference.explain import Explanation, Pathway
 
@@ -22,6 +24,15 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "figures"
 
 def test_the_committed_architecture_is_what_the_command_draws():
     assert (DOCS / "architecture.svg").read_text() == architecture()
+
+
+def test_the_committed_operations_are_those_of_the_released_files():
+    released = DOCS.parents[1] / "mdft" / "released"
+    files = (released / "motion_visual.nir", released / PROBE)
+    report, _ = build(ReportConfig(*files, backends=("reference_float",)))
+    shares = [(x.effective_macs + x.effective_acs) / x.dense_macs for x in report.cost.layers]
+    drawn = re.findall(r"<!-- (\d+%) -->", (DOCS / "operations.svg").read_text())
+    assert drawn == [f"{share:.0%}" for share in shares] and len(drawn) == 3
 
 
 def test_every_arrow_begins_at_a_box_and_ends_before_one():
