@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from events.video.wanted import Footage
+from mdft.data.files.join import middle
 from mdft.data.video.clip import ClipFeatures
 from mdft.errors import UserError
 from mdft.inference.candidates import Candidates, Guess
@@ -37,7 +38,7 @@ class Explanation:
     """The content of a page that explains a prediction.
 
     Attributes:
-        footage: frames, sound and events of the clip.
+        footage: frames, sound and events of the part of the clip that the model is given.
         steps_per_second: event bins, and steps of the spiking branch, per second.
         pathways: activity of the motion branch's pathways.
         guesses: candidates with motion, nearest first.
@@ -105,7 +106,7 @@ def explain(
     without = still_classifier.predict(clip, choice)
     moved_BE = model(batch).o_av_BE
     return Explanation(
-        footage=footage,
+        footage=_middle(footage, classifier.preprocessing.max_seconds),
         steps_per_second=steps,
         pathways=pathways,
         guesses=guesses,
@@ -115,4 +116,24 @@ def explain(
         classes_CE=model.embed_words(torch.from_numpy(choice.words_CW)).numpy(),
         names=choice.names,
         seen_C=choice.seen_C,
+    )
+
+
+def _middle(footage: Footage, max_seconds: int | None) -> Footage:
+    """The middle of a longer clip, as :func:`mdft.data.files.join.middle` cuts its features."""
+    T = footage.seconds
+    if max_seconds is None or max_seconds >= T:
+        return footage
+
+    def cut(values: np.ndarray) -> np.ndarray:
+        rest = values.shape[1:]
+        return middle(values.reshape(T, -1, *rest), max_seconds).reshape(-1, *rest)
+
+    remark = f"the middle {max_seconds} s of {T} s, as in training"
+    return replace(
+        footage,
+        frames=cut(footage.frames),
+        sound=cut(footage.sound),
+        bins=cut(footage.bins),
+        remarks=(*footage.remarks, remark),
     )

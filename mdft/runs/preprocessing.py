@@ -20,6 +20,7 @@ from mdft.config.data import DataConfig
 from mdft.config.features import FeatureConfig
 from mdft.data.dataset import Batch, ClipSet, offsets_of
 from mdft.data.feature_bins import CHANNELS, feature_bins
+from mdft.data.files.join import middle
 from mdft.data.scale import Scale
 from mdft.data.stages import STAGES
 from mdft.data.standardise import averaged_over_clips, with_events_as_features
@@ -51,6 +52,8 @@ class Preprocessing:
         inputs: ``features``, or ``features+events`` if E_v is part of the visual features.
         words: ``letters``, or the name of the source of the word vectors.
         splits: split → :meth:`mdft.data.dataset.ClipSet.digest_of`; empty in a run of earlier code.
+        max_seconds: only the middle of a longer clip is used; None: all of it, as is predicted with
+            a run of earlier code.
     """
 
     classes: Sequence[str]
@@ -66,26 +69,31 @@ class Preprocessing:
     words: str
     inputs: str = "features"
     splits: Mapping[str, str] = field(default_factory=dict)
+    max_seconds: int | None = None
 
     def batch(self, clips: Sequence[ClipFeatures]) -> Batch:
-        """The model's input for some clips: standardised as in training, padded to the longest.
+        """The model's input for some clips: cut and standardised as in training, then padded.
 
         Args:
-            clips: features of the clips, not standardised.
+            clips: features of the whole clips, not standardised.
 
         Raises:
             UserError: the features have another width than in training, or were not standardised.
         """
         self._check_widths(clips)
-        offsets_N1 = offsets_of(np.array([len(c.audio_TD) for c in clips]))
-        visual_MD = np.concatenate([c.visual_TD for c in clips])
+        audio, visual, events = (
+            [middle(getattr(c, name), self.max_seconds) for c in clips]
+            for name in ("audio_TD", "visual_TD", "events_TKD")
+        )
+        offsets_N1 = offsets_of(np.array([len(x) for x in audio]))
+        visual_MD = np.concatenate(visual)
         if self.events == "feature":
             bins = list(feature_bins(visual_MD, offsets_N1, self.feature_threshold, CHANNELS))
         else:
-            bins = [c.events_TKD for c in clips]
+            bins = events
         index = np.arange(len(clips))
         packed = ClipSet(
-            audio_MD=np.concatenate([c.audio_TD for c in clips]),
+            audio_MD=np.concatenate(audio),
             visual_MD=visual_MD,
             events_MKD=np.concatenate(bins),
             offsets_N1=offsets_N1,
@@ -180,6 +188,7 @@ def preprocessing_of(config: DataConfig, clips: ClipSet) -> Preprocessing:
         inputs=config.inputs,
         words=clips.provenance.words,
         splits={name: clips.digest_of(name) for name in clips.splits},
+        max_seconds=config.max_seconds,
     )
 
 
@@ -188,7 +197,8 @@ def write_preprocessing(folder: Path, found: Preprocessing) -> None:
     arrays = {"words": found.words_CW, "seen": found.seen_C, "tested": found.tested_C}
     arrays |= {f"scale.{k}": s.rows_XD for k, s in found.scales.items()}
     names = ("extract", "checkpoint", "events", "feature_threshold", "averaged", "words", "inputs")
-    rest = {"classes": list(found.classes), **{name: getattr(found, name) for name in names}}
+    rest = {name: getattr(found, name) for name in (*names, "max_seconds")}
+    rest["classes"] = list(found.classes)
     rest["splits"] = dict(found.splits)
     write_tensors(folder / PREPROCESSING, {k: torch.tensor(v) for k, v in arrays.items()}, rest)
 

@@ -19,6 +19,7 @@ import torch
 from rich.console import Console
 
 import mdft
+from events.video.wanted import Footage
 from export import predict as export_predict
 from mdft import predict
 from mdft.cli import parse, run_main
@@ -344,3 +345,19 @@ def test_without_motion_is_what_the_model_says_when_nothing_fires(own: Path):
     assert [g.distance for g in found.guesses] != [g.distance for g in found.without]
     assert [p.name for p in found.pathways] == ["audio", "visual"]
     assert found.pathways[0].theta_S.shape == (8,)
+
+
+def test_the_page_shows_the_middle_that_the_model_is_given():
+    from mdft.inference.explain import _middle
+
+    seconds = np.arange(5)
+    frames = np.repeat(seconds, 4).astype(np.uint8)[:, None, None, None]
+    sound = np.repeat(seconds, 10).astype(np.float32)
+    bins = np.repeat(seconds, 2 * 512).astype(np.uint8).reshape(5, 2, 512)
+    whole = Footage(frames, sound, bins, 25.0, ())
+    assert _middle(whole, None) is whole and _middle(whole, 5) is whole
+    found = _middle(whole, 2)
+    assert found.seconds == 2 and found.remarks == ("the middle 2 s of 5 s, as in training",)
+    assert found.frames.ravel().tolist() == [1] * 4 + [2] * 4
+    assert found.sound.tolist() == [1] * 10 + [2] * 10
+    assert (found.bins == np.array([1, 2])[:, None, None]).all()
