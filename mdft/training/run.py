@@ -142,8 +142,15 @@ def train(
             highlight=False,
         )
     else:
-        console.print(scores_table(run.results, untrained(config, run.clips)), "")
-        if config.data.source == "folder" and (note := few_clips_note(run.clips)):
+        others, notes = None, []
+        try:
+            others = untrained(config, run.clips)
+        except (UserError, OSError) as error:
+            notes.append(f"note: no scores of labels without training: {error}")
+        console.print(scores_table(run.results, others), "")
+        if config.data.source == "folder":
+            notes.append(few_clips_note(run.clips))
+        for note in filter(None, notes):
             console.print(note, "", soft_wrap=True, highlight=False, markup=False)
         if run.results.firing_rates:
             console.print(rates_table(run.results), "")

@@ -11,7 +11,7 @@ from mdft.config.features import ZERO_SHOT, FeatureConfig
 from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES, Stage
-from mdft.data.video.backbone import Language
+from mdft.data.video.backbone import Backbone
 from mdft.data.video.backbones import make_backbone
 from mdft.systems.build import UNTRAINED
 
@@ -32,6 +32,7 @@ def untrained(config: TrainConfig, clips: ClipSet) -> gzsl.Scores | None:
 
     Raises:
         UserError: the backbone's weights, with which the features were extracted, are gone.
+        OSError: they cannot be read.
     """
     found = clips.provenance
     features = dict(found.features or {}) if found else {}
@@ -41,24 +42,26 @@ def untrained(config: TrainConfig, clips: ClipSet) -> gzsl.Scores | None:
         return None
     checkpoint = found.checkpoint if found else None
     features["checkpoint"] = Path(checkpoint) if checkpoint else None
-    language = make_backbone(FeatureConfig(**features)).language
-    assert language is not None, "a backbone that labels clips has words"
-    val, test = (_distances(language, clips, stage) for stage in STAGES)
+    backbone = make_backbone(FeatureConfig(**features))
+    val, test = (_distances(backbone, clips, stage) for stage in STAGES)
     return gzsl.scores(*test, gzsl.choose_beta(*val))
 
 
 def _distances(
-    language: Language, clips: ClipSet, stage: Stage
+    backbone: Backbone, clips: ClipSet, stage: Stage
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The first arguments of :func:`mdft.gzsl.scores`; a distance is ``−Σ_m log s_m(c | clip)``."""
     classes = clips.classes_of(stage.seen, stage.unseen)
     names: list[str] = [clips.classes[int(c)] for c in classes]
-    label = language.labeller(names, ("{}",))
+    assert backbone.language is not None, "a backbone that labels clips has words"
+    label = backbone.language.labeller(names, ("{}",))
+    # Further columns are events (--inputs features+events).
+    visual_MD = clips.visual_MD[:, : backbone.widths[1]]
     indices = np.concatenate([clips.splits[stage.seen], clips.splits[stage.unseen]])
     rows = []
     for i in indices:
         seconds = slice(clips.offsets_N1[i], clips.offsets_N1[i + 1])
-        found = label(clips.audio_MD[seconds], clips.visual_MD[seconds])
+        found = label(clips.audio_MD[seconds], visual_MD[seconds])
         rows.append(-np.sum([evidence.log_C for evidence in found.values()], axis=0))
     labels = np.searchsorted(classes, clips.labels_N[indices])
     return np.stack(rows), labels, np.isin(classes, clips.classes_of(stage.seen))

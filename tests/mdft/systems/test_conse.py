@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from mdft.config.features import FeatureConfig
 from mdft.config.recipes import folder
 from mdft.data.dataset import ClipSet, Provenance
 from mdft.data.stages import STAGES
-from mdft.data.standardise import standardised, whitened
+from mdft.data.standardise import standardised, whitened, with_events_as_features
 from mdft.data.video.backbone import Backbone, Language
 from mdft.data.video.concept_labels import by_sentences
 from mdft.data.video.concepts import Head, mixtures
@@ -25,14 +26,20 @@ from mdft.runs.folder import Results
 from mdft.systems import conse
 from mdft.systems.build import build
 from mdft.systems.interface import System
+from mdft.training import run as run_module
 from mdft.training import untrained as untrained_module
 from mdft.training.evaluation import score_split
+from mdft.training.protocol import Progress
 from mdft.training.screen import TrainingScreen, scores_table
 from mdft.training.untrained import few_clips_note, untrained
 from tests.mdft.small import random_clips
 
 pytestmark = pytest.mark.rounding
 WORDS = 6
+RESULTS = Results(
+    seen=0.5, unseen=0.25, hm=1 / 3, zsl=0.5, beta=0.0, epoch=0, seed=0, firing_rates={},
+    firing_spread={}, dead_neurons={}, candidates=4, candidates_unseen=2, seconds=1.0,
+)  # fmt: skip
 
 
 def texts(names: Sequence[str]) -> np.ndarray:
@@ -57,7 +64,8 @@ def toy_backbone(clips: ClipSet) -> Backbone:
         "toy", texts, lambda names, prompts: by_sentences(texts, names, prompts, heads), heads
     )
     silent = lambda x: x  # noqa: E731
-    return Backbone(8, 1, 8000, silent, silent, language=language)
+    widths = (clips.audio_MD.shape[1], clips.visual_MD.shape[1], WORDS)
+    return Backbone(8, 1, 8000, silent, silent, language=language, widths=widths)
 
 
 @pytest.fixture
@@ -142,12 +150,33 @@ def test_a_runs_table_has_it_beside_the_trained_model(clips: ClipSet):
     assert untrained(config, others) == expected  # the toy's labeller again
     frozen = replace(clips.provenance, features=FeatureConfig().described())
     assert untrained(config, replace(clips, provenance=frozen)) is None
-    results = Results(
-        seen=0.5, unseen=0.25, hm=1 / 3, zsl=0.5, beta=0.0, epoch=0, seed=0, firing_rates={},
-        firing_spread={}, dead_neurons={}, candidates=4, candidates_unseen=2, seconds=1.0,
-    )  # fmt: skip
-    assert len(scores_table(results, found).columns) == 1 + len(scores_table(results).columns)
+    assert len(scores_table(RESULTS, found).columns) == 1 + len(scores_table(RESULTS).columns)
     assert untrained(replace(config, system="conse"), clips) is None
+
+
+def test_events_beside_the_features_do_not_change_it(clips: ClipSet):
+    config = replace(folder(), batch_size=16)
+    found, expected = (untrained(config, x) for x in (with_events_as_features(clips), clips))
+    assert found is not None and expected is not None
+    assert found.hm == pytest.approx(expected.hm) and found.zsl == pytest.approx(expected.zsl)
+
+
+@pytest.mark.parametrize(
+    "error", [UserError("yamnet.tflite: gone"), OSError("yamnet.tflite: gone")]
+)
+def test_the_results_are_shown_without_it(clips: ClipSet, monkeypatch, error: Exception):
+    def gone(config: FeatureConfig) -> Backbone:
+        raise error
+
+    monkeypatch.setattr(untrained_module, "make_backbone", gone)
+    done = run_module.Run(Path("RUN"), clips, Progress(), RESULTS)
+    monkeypatch.setattr(run_module, "fit", lambda *_, **__: done)
+    box = StringIO()
+    run_module.train(folder(), Path("RUN"), console=Console(file=box, width=120))
+    lines = box.getvalue()
+    assert "33.3" in lines and "without training %" not in lines
+    assert "note: no scores of labels without training: yamnet.tflite: gone" in lines
+    assert "test clips of" in lines
 
 
 def test_few_clips_are_noted(clips: ClipSet):
