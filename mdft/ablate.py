@@ -40,7 +40,7 @@ def main() -> int:
     # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 
-    from mdft.experiments.ablations import chosen_rows, distinct_rows
+    from mdft.experiments.ablations import applicable, chosen_rows, distinct_rows
     from mdft.experiments.report import facts, read_texts, write_report
     from mdft.experiments.spread import spread_table
     from mdft.experiments.sweep import (
@@ -52,16 +52,16 @@ def main() -> int:
     )
 
     rows = distinct_rows(config_of(command))
-    everything = plan(chosen_rows(rows, ()), command.seeds, command.out)
-    names = {row.name for row in chosen_rows(rows, command.only)}
-    read_texts(command.table)  # refuse a damaged report before hours of training
-    outcome = sweep(
-        [job for job in everything if job.row in names],
-        command.out,
-        at_once=command.jobs,
-        console=Console(stderr=True),
-    )
-    found = finished_results(everything)
+    chosen = plan(chosen_rows(rows, command.only), command.seeds, command.out)
+    names = {job.row for job in chosen}
+    others = [row for row in chosen_rows(rows, ()) if row.name not in names and applicable(row)]
+    everything = [*chosen, *plan(others, command.seeds, command.out)]
+    # Refuse a damaged report, and runs of other configurations, before hours of training.
+    read_texts(command.table)
+    finished_results(everything)
+    outcome = sweep(chosen, command.out, at_once=command.jobs, console=Console(stderr=True))
+    # In the order of the tables.
+    found = {row.name: [] for row in chosen_rows(rows, ())} | finished_results(everything)
     for name in (name for name in names if found[name]):
         write_summary(command.out / name, found[name])
     typed = shlex.join(["python", "-m", "mdft.ablate", *sys.argv[1:]])

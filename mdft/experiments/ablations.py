@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from mdft.config.train import TrainConfig
-from mdft.errors import unknown
+from mdft.errors import UserError, unknown
 from mdft.experiments.sweep import Row
 
 T = TypeVar("T")
@@ -53,7 +53,9 @@ FULL = "full"
 NETWORK, EVENTS = "model.motion.network", "model.motion.events"
 MODE, THETA, INPUTS = "model.motion.threshold", "model.motion.theta_fixed", "model.modality"
 L_N, L_P, L_R = "loss.triplet", "loss.projection", "loss.reconstruction"
-VALUE, SPACE, SOFTMAX = "model.motion.value", "model.space", "loss.softmax"
+VALUE, SOFTMAX = "model.motion.value", "loss.softmax"
+# A ridge regression predicts words: it needs their space.
+JOINT = {"model.space": "joint", "model.ridge": None}
 
 
 def _full(label: str, zsl: float = 31.53) -> Ablation:
@@ -89,9 +91,9 @@ ADDED = (
     Ablation("value_gate", "motion as a gate alone", {VALUE: "gate"}),
     Ablation("value_linear", "motion as a value: linear", {VALUE: "linear"}),
     Ablation("value_recurrent", "motion as a value: recurrent", {VALUE: "recurrent"}),
-    Ablation("joint", "joint space of eq. (12)", {SPACE: "joint"}),
+    Ablation("joint", "joint space of eq. (12)", JOINT),
     Ablation("no_softmax", "w/o cross-entropy", {SOFTMAX: 0.0}),
-    Ablation("paper", "the paper's form", {VALUE: "gate", SPACE: "joint", SOFTMAX: 0.0}),
+    Ablation("paper", "the paper's form", {VALUE: "gate", **JOINT, SOFTMAX: 0.0}),
     Ablation(FULL, "MDFT"),
 )
 #: Name → label and change of a threshold; the first is that of MDFT.
@@ -149,6 +151,15 @@ def distinct_rows(config: TrainConfig) -> dict[str, Row]:
             rows.append(candidate)
         chosen.setdefault(ablation.name, (same or [candidate])[0])
     return chosen
+
+
+def applicable(row: Row) -> bool:
+    """Whether a row is a valid configuration: what it turns off may be all that is left on."""
+    try:
+        row.config.check()
+    except UserError:
+        return False
+    return True
 
 
 def chosen_rows(rows: Mapping[str, Row], only: Sequence[str]) -> list[Row]:

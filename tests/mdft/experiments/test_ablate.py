@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mdft import ablate
-from mdft.config.recipes import debug, embedded
+from mdft.config.recipes import RECIPES, debug, embedded
 from mdft.config.train import TrainConfig
 from mdft.errors import UserError
 from mdft.experiments.ablations import COMPARISONS, FULL, changed, chosen_rows, distinct_rows
 from mdft.experiments.figure import write_figure
 from mdft.experiments.report import KEYS, difference, read_texts
+from mdft.experiments.sweep import Outcome
 from tests.mdft.runs_done import RATES, finish, results_of
 
 ROWS = [row for comparison in COMPARISONS for row in comparison.rows]
@@ -58,6 +59,21 @@ def test_the_same_configuration_is_run_once():
     assert as_printed["dynamic_both"] is not as_printed[FULL]
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_row_is_a_configuration_of_every_recipe(recipe: str):
+    for row in distinct_rows(RECIPES[recipe]()).values():
+        row.config.check()
+
+
+def test_the_joint_space_changes_nothing_else_of_a_recipe_without_a_ridge_regression():
+    joint = {"model.space": "joint"}
+    for name, change in (
+        ("joint", joint),
+        ("paper", {**joint, "model.motion.value": "gate", "loss.softmax": 0.0}),
+    ):
+        assert distinct_rows(embedded())[name].config == changed(embedded(), change)
+
+
 def test_unknown_rows_are_refused():
     with pytest.raises(UserError, match="--only is 'no_such', expected one of full, mlp"):
         chosen_rows(distinct_rows(debug()), ["mlp", "no_such"])
@@ -87,6 +103,34 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *, figure: bool = False) 
     monkeypatch.setattr(sys, "argv", ["ablate", "debug", *flags, "--out", str(folder / "runs")])
     assert ablate.main() == 0
     return table.read_text()
+
+
+def test_only_the_chosen_rows_must_be_possible(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """With L_p alone nothing would be left of the losses; that row was not asked for."""
+    flags = ["--loss.no-projection", "--loss.no-reconstruction", "--seeds", "0"]
+    table, out = folder / "ablations.md", folder / "none"
+    words = ["ablate", "debug", *flags, "--table", str(table), "--out", str(out)]
+    monkeypatch.setattr("mdft.experiments.report.write_figure", lambda *_: None)
+    monkeypatch.setattr("mdft.experiments.sweep.sweep", lambda *_, **__: Outcome({}, []))
+    monkeypatch.setattr(sys, "argv", [*words, "--only", "no_rjlu"])
+    assert ablate.main() == 0
+    assert cells(table.read_text(), "only L_p (w/o L_n + L_r)")[1:5] == ["–"] * 4
+    monkeypatch.setattr(sys, "argv", [*words, "--only", "only_p"])
+    with pytest.raises(UserError, match="only_p seed 0: loss is 'all off'"):
+        ablate.main()
+
+
+def test_runs_of_other_settings_are_refused_before_training(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of a row that was not asked for, too: the report would contain it."""
+    flags = ["--epochs", "5", "--seeds", "0", "--only", "no_rjlu", "--table", str(folder / "a.md")]
+    monkeypatch.setattr(sys, "argv", ["ablate", "debug", *flags, "--out", str(folder / "runs")])
+    monkeypatch.setattr(
+        "mdft.experiments.sweep.sweep", lambda *_, **__: pytest.fail("trained first")
+    )
+    with pytest.raises(UserError, match="made with another epochs"):
+        ablate.main()
 
 
 def cells(report: str, label: str) -> list[str]:
