@@ -117,7 +117,11 @@ class Comparison:
     record: Record
 
     def check(self) -> None:
-        """Raise a UserError if the comparison cannot be run."""
+        """Raise a UserError if the comparison cannot be run, or would mix settings in its report.
+
+        The report contains the finished runs of every system, so that those of systems that are not
+        asked for are checked too, and for every trial that may be chosen.
+        """
         require(self.seeds >= 1, "--seeds", self.seeds, "at least 1")
         distinct = 0 < len(set(self.inputs)) == len(self.inputs)
         given = " ".join(self.inputs) or "none"
@@ -133,6 +137,11 @@ class Comparison:
         named = not self.config.data.whiten or set(self.inputs) == {"whitened-features"}
         expected = "off, by --data.no-whiten, or --compare-inputs whitened-features alone"
         require(named, "--data.whiten", "on", expected)
+        for inputs in self.inputs:
+            for name in TITLES:
+                rows = [row for t in self.tried(inputs, name) for row in self._final(t)]
+                for job in plan(rows, range(self.seeds), self.out):
+                    self.record.find(job)
 
     def tried(self, inputs: Compared, system: str) -> list[Trial]:
         """The trials of a system on some inputs."""
@@ -150,10 +159,13 @@ class Comparison:
         tried, choice = self.tried(inputs, system), self.choice(inputs, system)
         if choice is None and len(tried) > 1:
             return []
-        row = (choice.trial if choice else tried[0]).row
-        name = row.name.removesuffix("-data0")
+        return self._final(choice.trial if choice else tried[0])
+
+    def _final(self, trial: Trial) -> list[Row]:
+        """The rows of a trial, one for each data seed; the first is the trial's own."""
+        name = trial.row.name.removesuffix("-data0")
         return [
-            Row(f"{name}-data{seed}", with_data_seed(row.config, seed))
+            Row(f"{name}-data{seed}", with_data_seed(trial.row.config, seed))
             for seed in range(self.data_seeds)
         ]
 
@@ -198,11 +210,16 @@ class Comparison:
         """Run the jobs that the record lacks; record what is finished, if interrupted too."""
         waiting = [job for job in jobs if not self.record.find(job)]
         try:
-            return sweep(waiting, self.out, at_once=at_once, console=console, engine=engine)
-        finally:
-            self.record.keep(
-                job for i in self.inputs for name in TITLES for job in self.jobs(i, name)
-            )
+            outcome = sweep(waiting, self.out, at_once=at_once, console=console, engine=engine)
+        except BaseException:
+            with suppress(Exception):  # what ended the sweep is what the user must see
+                self._keep()
+            raise
+        self._keep()
+        return outcome
+
+    def _keep(self) -> None:
+        self.record.keep(job for i in self.inputs for name in TITLES for job in self.jobs(i, name))
 
     def jobs(self, inputs: Compared, system: str) -> list[Job]:
         """All runs of a system on some inputs: the trials, then those of the chosen one."""

@@ -32,6 +32,7 @@ from mdft.experiments.drawing import OURS
 from mdft.experiments.record import FinishedRun, Record
 from mdft.experiments.report import machine, read_texts
 from mdft.experiments.sweep import Outcome, Row
+from mdft.experiments.worker import Job
 from mdft.runs.folder import read_results
 from mdft.systems.build import BASELINES, TITLES
 from tests.mdft.runs_done import finish, results_of
@@ -200,7 +201,7 @@ def test_a_page_of_one_system_names_what_was_changed():
     choice = Choice(Trial(Row("events-mdft-data0", mlp), {}), (0.5,))
     blocks: dict[Compared, dict[str, Entry]] = {"features+events": {"mdft": Entry(runs, 7, choice)}}
     facts = {"machine": "any"}
-    texts = dict.fromkeys(KEYS, "")
+    texts: dict[str, str] = dict.fromkeys(KEYS, "")
     text = comparison_report(blocks, texts, facts, None, "--model.motion.network mlp")
     assert text.startswith("# Results with `--model.motion.network mlp`\n")
     expected = ["50.0 ± 0.0", "50.0 ± 14.1", "50.0 ± 14.1", "50.0 ± 0.0", "4.0 ± 0.0", "7"]
@@ -323,6 +324,51 @@ def test_runs_with_other_settings_are_refused(folder: Path, monkeypatch: pytest.
     )
     with pytest.raises(UserError, match=expected):
         longer.choice("features", "sje")
+
+
+@pytest.mark.parametrize("kept", ["record", "folders"])
+def test_other_settings_of_any_system_are_refused_before_training(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+):
+    """MDFT is not asked for, but the report would have its runs."""
+    if kept == "record":
+        run(folder, monkeypatch)
+        shutil.rmtree(folder / "runs")
+    refused = lambda *_, **__: pytest.fail("began")  # noqa: E731
+    monkeypatch.setattr(Comparison, "hours", refused)
+    monkeypatch.setattr("mdft.experiments.comparison.sweep", refused)
+    flags = ["--seeds", "2", "--data-seeds", "2", "--tune", "3", "--only", "means"]
+    flags += ["--compare-inputs", "features", "--epochs", "7", "--out", str(folder / "runs")]
+    table = ["--table", str(folder / "docs/results.md")]
+    monkeypatch.setattr(sys, "argv", ["compare", "debug", *flags, *table])
+    with pytest.raises(UserError, match=r"is there with the settings|made with another epochs"):
+        compare.main()
+
+
+def test_final_runs_of_other_settings_are_refused_before_tuning(folder: Path):
+    """No trial is finished: which of them is chosen is not known yet."""
+    plans = comparison(folder / "none")
+    trial = plans.tried("features", "sje")[2].row
+    other = replace(trial.config, epochs=7, seed=1)
+    job = Job(trial.name, other, folder / "elsewhere")
+    finished(job.folder, other, hm=0.5, val=0.5, seed=1)
+    plans.check()
+    plans.record.keep([job])
+    with pytest.raises(UserError, match="sje-trial2-data0 seed 1 is there with the settings"):
+        plans.check()
+
+
+def test_what_ended_the_sweep_is_not_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def ended(*_, **__):
+        raise KeyboardInterrupt
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("mdft.experiments.comparison.sweep", ended)
+    monkeypatch.setattr(Record, "keep", full)
+    with pytest.raises(KeyboardInterrupt):
+        comparison(folder / "runs").run(1, Console())
 
 
 def test_the_report_is_written_beside_the_runs_unless_named(
