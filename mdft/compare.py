@@ -103,9 +103,8 @@ def main() -> int:
     measured["epochs"] = f"at most {command.epochs}, patience {command.patience or 'unlimited'}"
     measured["steps of stages 1 and 2"] = f"at most {comparison.most_steps()}"
     measured["trials of each system"] = str(command.tune)
-    write_comparison(
-        table, blocks, texts, measured, variant_of(comparison.config, RECIPES[recipe]())
-    )
+    variant = variant_of(comparison.config, RECIPES[recipe]())
+    write_comparison(table, blocks, texts, measured, variant, command.data.events)
     for inputs, entries in blocks.items():
         rows = {TITLES[name]: entries[name].results for name in comparison.systems}
         Console().print(spread_table(rows, inputs))

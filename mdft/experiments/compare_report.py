@@ -29,9 +29,10 @@ stages, including validation."""
 BLOCKS: Mapping[Compared, tuple[str, str]] = {
     "features+events": (
         "Features and events",
-        "Audio and visual features, and E_v of the pixels. Baselines have each event bin beside\n"
-        "the visual features of its second. Those that average their inputs, all but TCaF, GRU\n"
-        "and transformer, have the averages, standardised over the clips.",
+        "Audio and visual features, and E_v of the {events}. Baselines have each event bin beside\n"
+        "the visual features of its second; a token of TCaF is a second with its bins beside each\n"
+        "other. Those that average their inputs, all but TCaF, GRU and transformer, have the\n"
+        "averages, standardised over the clips.",
     ),
     "features": (
         "Features alone",
@@ -43,6 +44,8 @@ BLOCKS: Mapping[Compared, tuple[str, str]] = {
         "features is removed ([data.md](data.md#processing)).",
     ),
 }
+#: ``data.events`` → what E_v is computed from.
+_EVENTS = {"pixel": "pixels", "feature": "visual features"}
 _UNTUNED = """\
 Nothing was tuned: every system has its default hyperparameters, for a baseline those that its paper
 or its code publishes where there are such ([baselines.md](baselines.md))."""
@@ -78,6 +81,7 @@ def comparison_report(
     facts: Mapping[str, str],
     figure: str | None,
     variant: str = "",
+    events: str = "pixel",
 ) -> str:
     """The whole report.
 
@@ -87,6 +91,7 @@ def comparison_report(
         facts: the result of :func:`mdft.experiments.report.facts`.
         figure: link to the figure; None without one.
         variant: flags that change a system against the recipe, for the title; empty: none.
+        events: ``pixel`` or ``feature``, the source of E_v.
     """
     parts = [
         f"# Results with `{variant}`" if variant else "# Results",
@@ -99,7 +104,7 @@ def comparison_report(
     parts.append(text_block("summary", texts))
     for inputs, entries in blocks.items():
         title, explained = BLOCKS[inputs]
-        parts += [f"## {title}", explained, _scores(entries)]
+        parts += [f"## {title}", explained.format(events=_EVENTS[events]), _scores(entries)]
     choices = [e.choice for entries in blocks.values() for e in entries.values() if e.choice]
     if any(len(choice.hms) > 1 for choice in choices):
         parts += ["## Tuning", _TUNING]

@@ -312,6 +312,7 @@ def write_comparison(
     texts: Mapping[str, str],
     measured: Mapping[str, str],
     variant: str = "",
+    events: str = "pixel",
 ) -> None:
     """Write the report, and its figure if there are systems to compare; keep hand-written text.
 
@@ -321,6 +322,7 @@ def write_comparison(
         texts: key of ``KEYS`` → hand-written text.
         measured: the result of :func:`mdft.experiments.report.facts`.
         variant: the result of :func:`variant_of`.
+        events: ``pixel`` or ``feature``, the source of E_v.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = path.with_suffix(".svg")
@@ -328,4 +330,5 @@ def write_comparison(
     if drawn:
         write_comparison_figure(figure, blocks)
     link = figure.name if drawn else None
-    write_atomic(path, comparison_report(blocks, texts, measured, link, variant).encode())
+    text = comparison_report(blocks, texts, measured, link, variant, events)
+    write_atomic(path, text.encode())

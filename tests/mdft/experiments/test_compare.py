@@ -261,6 +261,18 @@ def test_one_system_has_no_figure(tmp_path: Path):
     assert "](results.svg)" in page.read_text() and page.with_suffix(".svg").exists()
 
 
+def test_the_report_says_what_the_events_are_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of the pixels, unless the recipe computes them from the features."""
+    monkeypatch.setattr(Comparison, "hours", lambda self, at_once: 0.0)
+    monkeypatch.setattr("mdft.experiments.comparison.sweep", lambda *_, **__: Outcome({}, []))
+    for events, said in (("pixel", "E_v of the pixels"), ("feature", "E_v of the visual features")):
+        flags = ["--seeds", "1", "--only", "means", "--compare-inputs", "features+events"]
+        flags += ["--data.events", events, "--out", str(tmp_path / events)]
+        monkeypatch.setattr(sys, "argv", ["compare", *small_flags(tmp_path), *flags])
+        assert compare.main() == 0
+        assert f"features, and {said}. Baselines" in (tmp_path / events / "results.md").read_text()
+
+
 def test_written_text_survives_and_the_same_numbers_give_the_same_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
