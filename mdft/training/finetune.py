@@ -13,10 +13,12 @@ from typing import Any
 from torch import nn
 
 from mdft.config.train import TrainConfig
+from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
 from mdft.model.motion import MotionBranch
 from mdft.runs.folder import RESULTS, read_config, read_results, run_folder
 from mdft.runs.load import load_model
+from mdft.runs.same_data import check_same_data
 from mdft.training.protocol import Progress
 
 #: Parts of the configuration that must be the same in both runs: the clips and the architecture.
@@ -25,11 +27,16 @@ _SAME = ("system", "data", "model")
 _FREE = {"data.cache", "model.motion.arithmetic", "model.motion.weight_bits"}
 
 
-def beginning(config: TrainConfig) -> Progress:
+def beginning(config: TrainConfig, clips: ClipSet) -> Progress:
     """The starting point of a new run: stage 1, or with ``init`` stage 2 with that run's β.
 
+    Args:
+        config: configuration of the new run.
+        clips: the clips that its data configuration gives now.
+
     Raises:
-        UserError: ``init`` is not a finished run, or has other data or another architecture.
+        UserError: ``init`` is not a finished run, or has other data or another architecture, or
+            its data has changed since.
     """
     if config.init is None:
         return Progress()
@@ -43,6 +50,7 @@ def beginning(config: TrainConfig) -> Progress:
         )
     if not (folder / RESULTS).is_file():
         raise UserError(f"--init {folder}: no {RESULTS} there, expected a finished run")
+    check_same_data(folder, config.data, clips)
     return Progress(stage=1, best_epoch=config.epochs - 1, beta=read_results(folder).beta)
 
 

@@ -57,8 +57,8 @@ class Trainer:
             ``{"step": ..., "steps": ...}``, and with ``{"warning": ...}``.
 
     Raises:
-        UserError: the configuration is invalid or does not fit the clips, or the folder contains a
-            run on other clips.
+        UserError: the configuration is invalid or does not fit the clips, or the folder or ``init``
+            contains a run on other clips.
     """
 
     def __init__(self, config: TrainConfig, clips: ClipSet, folder: Path, report: Report) -> None:
@@ -67,7 +67,7 @@ class Trainer:
         # Before anything is written there: a resumed run ends on the clips that it began on.
         if world().first and (folder / STATE).exists():
             check_same_data(folder, config.data, clips)
-        self.beginning = beginning(config)
+        self.beginning = beginning(config, clips)
         self.config, self.clips, self.folder = config, clips, folder
         self.report: Report = report if world().first else lambda record: None
         self.device = resolve_device(config.device)

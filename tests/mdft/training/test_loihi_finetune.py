@@ -140,6 +140,23 @@ def test_another_architecture_or_data_is_refused(clips, finished, tmp_path, chan
     assert not list((tmp_path / "tuned").iterdir())
 
 
+def test_data_that_has_changed_since_is_refused(clips, finished, tmp_path):
+    """A class that the model was trained on is tested as unseen now.
+
+    A run of earlier code without a record of its classes is taken as it was.
+    """
+    index = np.arange(len(clips))
+    moved = clips.labels_N == 0
+    splits = {name: found[~moved[found]] for name, found in clips.splits.items()}
+    splits["test_unseen"] = np.concatenate([splits["test_unseen"], index[moved]])
+    other = dataclasses.replace(clips, splits=splits)
+    with pytest.raises(UserError, match=r"float: .*other classes are trained on .*class00"):
+        run(tuned(finished), other, tmp_path / "tuned")
+    assert not list((tmp_path / "tuned").iterdir())
+    (finished / "classes.safetensors").unlink()
+    run(tuned(finished, epochs=1), other, tmp_path / "tuned")
+
+
 def test_a_run_that_is_not_finished_is_refused(clips, finished, tmp_path):
     (finished / "results.json").unlink()
     with pytest.raises(UserError, match=r"no results\.json there, expected a finished run"):
