@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mdft.data.cells import coarser
 from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES
 from mdft.errors import UserError, first_problem, require
+from mdft.runs.folder import METRICS, MODEL, RESULTS, STATE, Results, read_results
 from mdft.systems.build import input_widths
 
 
@@ -76,6 +78,31 @@ def resumed(path: Path, saved: dict[str, Any], start: Progress | None) -> Progre
             "to start elsewhere name another --out"
         )
     return progress
+
+
+def at_end(folder: Path) -> tuple[Progress, Results] | None:
+    """The progress and the results of a finished run that has no state, as sweeps leave it.
+
+    Returns:
+        None if the run is not finished, or can be resumed from its state.
+
+    Raises:
+        UserError: the results cannot be read.
+    """
+    if (folder / STATE).exists() or not all((folder / name).exists() for name in (MODEL, RESULTS)):
+        return None
+    results, path = read_results(folder), folder / METRICS
+    metrics = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    progress = Progress(
+        stage=len(STAGES) - 1,
+        epoch=results.epoch + 1,
+        best_epoch=results.epoch,
+        best_hm=max((record["val"]["hm"] for record in metrics if "val" in record), default=-1.0),
+        beta=results.beta,
+        seconds=results.seconds,
+        metrics=metrics,
+    )
+    return progress, results
 
 
 def check_fit(config: TrainConfig, clips: ClipSet) -> None:

@@ -25,7 +25,7 @@ from mdft.distributed.world import from_first, world
 from mdft.files import only_writer, write_atomic
 from mdft.model.health import LayerHealth, health_record
 from mdft.model.mdft import MDFT
-from mdft.runs.folder import METRICS, MODEL, STATE, Results, write_config, write_results
+from mdft.runs.folder import METRICS, MODEL, RESULTS, STATE, Results, write_config, write_results
 from mdft.runs.preprocessing import preprocessing_of, write_preprocessing
 from mdft.runs.same_data import check_same_data
 from mdft.runs.tensors import read_tensors, write_tensors
@@ -37,7 +37,7 @@ from mdft.training.compute import compile_dense
 from mdft.training.evaluation import ScoredSplit, results_of, score_split
 from mdft.training.feed import feed_of
 from mdft.training.finetune import adopt, beginning
-from mdft.training.protocol import Progress, check_fit, resumed
+from mdft.training.protocol import Progress, at_end, check_fit, resumed
 from mdft.training.step import EpochLoop, check_finite_weights
 from mdft.training.tables import write_tables
 
@@ -64,8 +64,9 @@ class Trainer:
     def __init__(self, config: TrainConfig, clips: ClipSet, folder: Path, report: Report) -> None:
         config.check()
         check_fit(config, clips)
-        # Before anything is written there: a resumed run ends on the clips that it began on.
-        if world().first and (folder / STATE).exists():
+        # Before anything is written there: a resumed run ends on the clips that it began on, and
+        # a model is never beside the classes of other clips.
+        if world().first and any((folder / name).exists() for name in (STATE, MODEL)):
             check_same_data(folder, config.data, clips)
         self.beginning = beginning(config, clips)
         self.config, self.clips, self.folder = config, clips, folder
@@ -88,13 +89,17 @@ class Trainer:
         weights of that epoch do not depend on later epochs.
 
         Args:
-            resume: continue from ``trainer.safetensors`` if it exists.
+            resume: continue from ``trainer.safetensors`` if it exists; a finished run without it
+                is left as it is, and its results are returned.
             start: starting point; default: :func:`mdft.training.finetune.beginning`.
 
         Raises:
             UserError: the resumed run did not start at ``start``.
         """
         with self._folder():
+            if resume and (results := self._finished(start)):
+                self.report({"test": asdict(results)})
+                return results
             self._train(start, resume=resume, stages=len(STAGES))
             return self._test()
 
@@ -106,11 +111,21 @@ class Trainer:
         """
         assert self.config.init is None, "that model was trained on the validation classes"
         with self._folder():
-            self._train(None, resume=resume, stages=1)
+            if not (resume and self._finished(None)):
+                self._train(None, resume=resume, stages=1)
         return self.progress
 
     def _folder(self) -> AbstractContextManager[None]:
         return only_writer(self.folder) if world().first else nullcontext()
+
+    def _finished(self, start: Progress | None) -> Results | None:
+        """The results of a finished run without a state, else None; set the progress to its end."""
+        found = from_first(lambda: at_end(self.folder))
+        if found is None:
+            return None
+        progress, results = found
+        self.progress = resumed(self.folder / RESULTS, asdict(progress), start)
+        return results
 
     def _train(self, start: Progress | None, *, resume: bool, stages: int) -> None:
         state = self.folder / STATE

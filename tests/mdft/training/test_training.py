@@ -97,6 +97,44 @@ def test_a_run_is_not_resumed_on_other_data(clips: ClipSet, tmp_path: Path, stop
         assert files_of(tmp_path) == before
 
 
+def without_state(run: Path, folder: Path) -> Path:
+    """A copy of a finished run as a sweep leaves it."""
+    shutil.copytree(run, folder)
+    (folder / "trainer.safetensors").unlink()
+    return folder
+
+
+def test_a_finished_run_without_a_state_is_not_trained_again(
+    clips: ClipSet, whole: Path, tmp_path: Path
+):
+    folder = without_state(whole, tmp_path / "run")
+    before, records = files_of(folder), []
+    trainer = Trainer(small_config(), clips, folder, records.append)
+    results = trainer.run(resume=True)
+    assert results == read_results(whole) and records == [{"test": dataclasses.asdict(results)}]
+    saved = read_tensors(whole / "trainer.safetensors")[1] | {"seconds": results.seconds}
+    assert dataclasses.asdict(trainer.progress) == saved
+    assert dataclasses.asdict(trainer.choose(resume=True)) == saved
+    elsewhere = Progress(stage=1, best_epoch=results.epoch, beta=results.beta + 0.1)
+    with pytest.raises(UserError, match=r"is in stage 2, with epoch \d and beta .*--out"):
+        trainer.run(resume=True, start=elsewhere)
+    assert files_of(folder) == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_model_without_a_state_keeps_its_classes(
+    clips: ClipSet, whole: Path, tmp_path: Path, finished: bool
+):
+    folder = without_state(whole, tmp_path / "run")
+    if not finished:
+        (folder / "results.json").unlink()
+    before = files_of(folder)
+    other = dataclasses.replace(clips, words_CW=np.roll(clips.words_CW, 1, axis=0))
+    with pytest.raises(UserError, match="no longer that of this run: the classes have other word"):
+        run(other, folder, resume=True)
+    assert files_of(folder) == before
+
+
 def test_a_run_of_earlier_code_is_resumed_without_a_record(
     clips: ClipSet, whole: Path, tmp_path: Path
 ):
