@@ -55,11 +55,13 @@ def main() -> int:
     chosen = plan(chosen_rows(rows, command.only), command.seeds, command.out)
     names = {job.row for job in chosen}
     others = [row for row in chosen_rows(rows, ()) if row.name not in names and applicable(row)]
-    everything = [*chosen, *plan(others, command.seeds, command.out)]
+    known = plan(others, command.seeds, command.out)
+    everything = [*chosen, *known]
     # Refuse a damaged report, and runs of other configurations, before hours of training.
     read_texts(command.table)
     finished_results(everything)
-    outcome = sweep(chosen, command.out, at_once=command.jobs, console=Console(stderr=True))
+    console = Console(stderr=True)
+    outcome = sweep(chosen, command.out, at_once=command.jobs, console=console, known=known)
     # In the order of the tables.
     found = {row.name: [] for row in chosen_rows(rows, ())} | finished_results(everything)
     for name in (name for name in names if found[name]):

@@ -56,7 +56,7 @@ def main() -> int:
     tuned = tuned_jobs(floats, tuning, command.out)
     texts = read_texts(command.table, KEYS)  # refuse a damaged report before hours of training
     console = Console(stderr=True)
-    outcome = sweep(floats, command.out, at_once=command.jobs, console=console)
+    outcome = sweep(floats, command.out, at_once=command.jobs, console=console, known=tuned)
     if not outcome.failures:
         outcome = sweep(tuned, command.out, at_once=command.jobs, console=console)
     found = finished_results([*floats, *tuned])

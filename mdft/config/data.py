@@ -18,6 +18,9 @@ Inputs = Literal["features", "features+events"]
 #: What the systems are compared on.
 Compared = Literal["features+events", "features", "whitened-features"]
 
+#: Sources whose clips are a function of the configuration, not of files.
+DRAWN = ("rendered", "order")
+
 
 @dataclass(frozen=True)
 class DataConfig:

@@ -15,11 +15,11 @@ from typing import Any
 
 from rich.console import Console
 
-from mdft.config.data import Compared, DataConfig
+from mdft.config.data import DRAWN, Compared, DataConfig
 from mdft.config.train import TrainConfig
 from mdft.data.sources import load_clips
 from mdft.data.stages import STAGES
-from mdft.errors import require, unknown
+from mdft.errors import UserError, require, unknown
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_figure import write_comparison_figure
 from mdft.experiments.compare_report import Entry, comparison_report
@@ -126,7 +126,7 @@ class Comparison:
         distinct = 0 < len(set(self.inputs)) == len(self.inputs)
         given = " ".join(self.inputs) or "none"
         require(distinct, "--compare-inputs", given, "at least one, each of them once")
-        rendered = self.config.data.source in ("rendered", "order")
+        rendered = self.config.data.source in DRAWN
         require(self.data_seeds >= 1, "--data-seeds", self.data_seeds, "at least 1")
         require(
             rendered or self.data_seeds == 1,
@@ -209,17 +209,23 @@ class Comparison:
     def _sweep(self, jobs: Sequence[Job], at_once: int, console: Console, engine: str) -> Outcome:
         """Run the jobs that the record lacks; record what is finished, if interrupted too."""
         waiting = [job for job in jobs if not self.record.find(job)]
+        known = [job for job in self._reported() if job not in waiting]
         try:
-            outcome = sweep(waiting, self.out, at_once=at_once, console=console, engine=engine)
+            outcome = sweep(
+                waiting, self.out, at_once=at_once, console=console, engine=engine, known=known
+            )
+        except UserError:  # refused: the finished runs may be of other data than there is now
+            raise
         except BaseException:
             with suppress(Exception):  # what ended the sweep is what the user must see
-                self._keep()
+                self.record.keep(self._reported())
             raise
-        self._keep()
+        self.record.keep(self._reported())
         return outcome
 
-    def _keep(self) -> None:
-        self.record.keep(job for i in self.inputs for name in TITLES for job in self.jobs(i, name))
+    def _reported(self) -> list[Job]:
+        """All runs of all systems, of which the report has those that are finished."""
+        return [job for i in self.inputs for name in TITLES for job in self.jobs(i, name)]
 
     def jobs(self, inputs: Compared, system: str) -> list[Job]:
         """All runs of a system on some inputs: the trials, then those of the chosen one."""

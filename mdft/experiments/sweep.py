@@ -22,7 +22,7 @@ from typing import cast
 import torch
 from rich.console import Console
 
-from mdft.config.data import DataConfig
+from mdft.config.data import DRAWN, DataConfig
 from mdft.config.train import TrainConfig
 from mdft.data.sources import load_clips
 from mdft.errors import UserError, require, unknown
@@ -32,6 +32,7 @@ from mdft.experiments.spread import score_spreads
 from mdft.experiments.worker import LOG, Job, start
 from mdft.files import only_writer, write_atomic
 from mdft.runs.folder import MODEL, RESULTS, STATE, Results, read_results
+from mdft.runs.same_data import check_same_data
 from mdft.training.protocol import check_fit
 from mdft.training.run import check_same
 
@@ -104,6 +105,7 @@ def sweep(
     at_once: int,
     console: Console,
     engine: str = PROCESSES,
+    known: Iterable[Job] = (),
 ) -> Outcome:
     """Run all unfinished jobs; call it again after an interruption.
 
@@ -117,16 +119,18 @@ def sweep(
         console: console for the progress display.
         engine: ``processes`` of this machine, or ``dask://HOST:PORT`` for a dask cluster, which
             decides itself how many runs it makes at a time.
+        known: other jobs, whose results are reported with those of this sweep.
 
     Raises:
-        UserError: a run's folder contains a run of another configuration, another process writes
-            to ``out``, the clips cannot be loaded, or there is no such engine.
+        UserError: a run's folder contains a run of another configuration or, also a folder of
+            ``known``, on other data than there is now; another process writes to ``out``, the clips
+            cannot be loaded, or there is no such engine.
     """
     require(at_once >= 1, "jobs", at_once, "at least 1")
     cluster = engine.startswith(DASK)
     if not cluster and engine != PROCESSES:
         raise unknown("--engine", engine, (PROCESSES, f"{DASK}HOST:PORT"))
-    _prepare_clips(job for job in jobs if not is_finished(job))
+    _prepare_clips(jobs, known, console)
     out.mkdir(parents=True, exist_ok=True)
     with only_writer(out):
         waiting = [job for job in jobs if not is_finished(job)]
@@ -144,9 +148,13 @@ def is_finished(job: Job) -> bool:
     Raises:
         UserError: the folder contains a run of another configuration.
     """
-    if any((job.folder / name).exists() for name in (STATE, MODEL, RESULTS)):
+    if _has_begun(job):
         check_same(job.folder, job.config)
     return (job.folder / RESULTS).exists()
+
+
+def _has_begun(job: Job) -> bool:
+    return any((job.folder / name).exists() for name in (STATE, MODEL, RESULTS))
 
 
 def finished_results(jobs: Iterable[Job]) -> dict[str, list[Results]]:
@@ -174,13 +182,29 @@ def write_summary(folder: Path, results: Sequence[Results]) -> None:
     write_atomic(folder / SUMMARY, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _prepare_clips(jobs: Iterable[Job]) -> None:
-    """Fill the cache before the processes start, and check the data sets."""
+def _prepare_clips(jobs: Iterable[Job], known: Iterable[Job], console: Console) -> None:
+    """Fill the cache before the processes start, and check the data sets, each loaded once."""
+    jobs = list(jobs)
+    waiting = [job for job in jobs if not is_finished(job)]
+    begun = [j for j in (*jobs, *known) if j.config.data.source not in DRAWN and _has_begun(j)]
     met: list[DataConfig] = []
-    for config in (job.config for job in jobs):
-        if config.data not in met:
-            check_fit(config, load_clips(config.data))
-            met.append(config.data)
+    for job in (*waiting, *begun):  # in this order: what waits cannot do without its data
+        data = job.config.data
+        if data in met:
+            continue
+        met.append(data)
+        try:
+            clips = load_clips(data)
+        except (UserError, OSError) as error:
+            if job in waiting:
+                raise
+            text = f"note: finished runs are not compared with the data: {error}"
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
+            continue
+        for other in (j for j in begun if j.config.data == data):
+            check_same_data(other.folder, data, clips)
+        if job in waiting:
+            check_fit(job.config, clips)
 
 
 def _run(jobs: Iterable[Job], at_once: int, screen: SweepScreen) -> list[str]:

@@ -13,6 +13,7 @@ from mdft import ablate
 from mdft.config.recipes import RECIPES, debug, embedded
 from mdft.config.train import TrainConfig
 from mdft.errors import UserError
+from mdft.experiments import sweep
 from mdft.experiments.ablations import COMPARISONS, FULL, changed, chosen_rows, distinct_rows
 from mdft.experiments.figure import write_figure
 from mdft.experiments.report import KEYS, difference, read_texts
@@ -195,6 +196,21 @@ def test_damaged_markers_are_refused_before_training(
     with pytest.raises(UserError, match=r"ablations\.md: .*fix them or move the file away"):
         run(folder, monkeypatch)
     assert table.read_text() == text
+
+
+def test_reported_rows_that_are_not_asked_for_are_compared_with_the_data_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    known, real = [], sweep.sweep
+
+    def spy(*jobs, **how):
+        known.extend(how["known"])
+        return real(*jobs, **how)
+
+    monkeypatch.setattr(sweep, "sweep", spy)
+    run(folder, monkeypatch)
+    rows = {row.name for row in distinct_rows(debug()).values()}
+    assert {job.row for job in known} == rows - {FULL, "no_mim"}
 
 
 def test_difference_is_paired_by_seed():

@@ -16,6 +16,7 @@ from mdft import compare
 from mdft.config.data import Compared
 from mdft.config.recipes import RECIPES, debug
 from mdft.config.train import TrainConfig
+from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_figure import write_comparison_figure
@@ -34,8 +35,10 @@ from mdft.experiments.report import machine, read_texts
 from mdft.experiments.sweep import Outcome, Row
 from mdft.experiments.worker import Job
 from mdft.runs.folder import read_results
+from mdft.runs.preprocessing import preprocessing_of, write_preprocessing
 from mdft.systems.build import BASELINES, TITLES
 from tests.mdft.runs_done import finish, results_of
+from tests.mdft.small import SOURCE, random_clips
 
 
 def test_every_system_is_compared():
@@ -324,6 +327,33 @@ def test_an_interrupted_comparison_keeps_what_is_finished(
     again = comparison(folder / "runs")
     assert again.choice("features", "sje") is not None
     assert len(again.record.path.read_text().splitlines()) == 1 + 9
+
+
+def test_runs_on_other_data_are_refused_and_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A run of the report, though of no system to run; also where the record has its line."""
+    config, path = changed(debug(), {"data.source": SOURCE}), tmp_path / "results.csv"
+
+    def plans() -> Comparison:
+        return Comparison(config, ("features",), [], 1, 1, 1, tmp_path / "runs", Record(path))
+
+    def tune(clips: ClipSet) -> None:
+        monkeypatch.setattr("mdft.experiments.sweep.load_clips", lambda data: clips)
+        plans().tune(1, Console())
+
+    row = plans().tried("features", "sje")[0].row
+    run = tmp_path / "runs" / row.name / "seed0"
+    finished(run, row.config, hm=0.5, val=0.5)
+    write_preprocessing(run, preprocessing_of(row.config.data, random_clips()))
+    other = replace(random_clips(), words_CW=-random_clips().words_CW)
+    with pytest.raises(UserError, match="the data is no longer that of this run"):
+        tune(other)
+    assert not path.exists()
+    tune(random_clips())
+    assert len(path.read_text().splitlines()) == 1 + 1
+    with pytest.raises(UserError, match="the data is no longer that of this run"):
+        tune(other)
 
 
 def test_runs_with_other_settings_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,17 +6,20 @@ import io
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
 
 from mdft import seeds
+from mdft.config.data import DataConfig
 from mdft.config.recipes import debug
 from mdft.config.train import TrainConfig
 from mdft.data.sources import load_clips
@@ -26,8 +29,10 @@ from mdft.experiments.screen import SweepScreen, Track
 from mdft.experiments.spread import score_spreads, spread
 from mdft.experiments.sweep import Row, is_finished, plan, report_failures
 from mdft.experiments.worker import LOG, Job, start
+from mdft.runs.preprocessing import preprocessing_of, write_preprocessing
 from mdft.training.trainer import Trainer
 from tests.mdft.runs_done import finish, results_of
+from tests.mdft.small import random_clips, small_config
 
 #: Flags that shrink the debug recipe to a second a run.
 TINY = {"seconds": 1, "fps": 4, "size": 16, "bins_per_second": 2}
@@ -90,6 +95,7 @@ def test_an_impossible_row_is_named_before_anything_runs(tmp_path: Path):
 
 def test_finished_runs_are_reused_and_foreign_ones_refused(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(sweep, "start", lambda *_: pytest.fail("started a finished run"))
+    monkeypatch.setattr(sweep, "load_clips", lambda *_: pytest.fail("drew clips for no run"))
     jobs = plan([Row("a", debug())], (0, 1), tmp_path)
     for job, hm in zip(jobs, (0.5, 0.7), strict=True):
         finish(job.folder, debug(), results_of(job.config.seed, hm))
@@ -100,6 +106,54 @@ def test_finished_runs_are_reused_and_foreign_ones_refused(tmp_path: Path, monke
     other = plan([Row("a", dataclasses.replace(debug(), epochs=9))], (0,), tmp_path)
     with pytest.raises(UserError, match=r"a/seed0: the run there was made with another epochs"):
         sweep.sweep(other, tmp_path, at_once=2, console=quiet())
+
+
+def finished_on_clips(out: Path) -> list[Job]:
+    """Two finished jobs of a source that is not drawn, on ``random_clips()``."""
+    jobs = plan([Row("a", small_config())], (0, 1), out)
+    for job in jobs:
+        finish(job.folder, job.config, results_of(job.config.seed, 0.5))
+        write_preprocessing(job.folder, preprocessing_of(job.config.data, random_clips()))
+    return jobs
+
+
+@pytest.mark.parametrize("which", ["finished", "interrupted", "known", "beside one to run"])
+def test_runs_on_other_data_are_refused_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+):
+    first, second = finished_on_clips(tmp_path)
+    if which == "interrupted":
+        (first.folder / "results.json").rename(first.folder / "trainer.safetensors")
+    if which == "beside one to run":
+        shutil.rmtree(second.folder)
+    other = dataclasses.replace(random_clips(), classes=[f"class{c}" for c in range(12)])
+    monkeypatch.setattr(sweep, "load_clips", lambda data: other)
+    monkeypatch.setattr(sweep, "start", lambda *_: pytest.fail("started a run"))
+    how: dict[str, Any] = {"known": [first]} if which == "known" else {}
+    jobs = [] if how else [first, second]
+    files = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=r"a/seed0: the data is no longer that of this run: 12 cl"):
+        sweep.sweep(jobs, tmp_path, at_once=1, console=quiet(), **how)
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_the_data_of_finished_runs_is_loaded_once_if_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    jobs, loaded, console = finished_on_clips(tmp_path), [], quiet()
+    monkeypatch.setattr(sweep, "load_clips", lambda data: loaded.append(data) or random_clips())
+    outcome = sweep.sweep(jobs, tmp_path, at_once=1, console=console, known=jobs)
+    assert len(outcome.results["a"]) == 2 and len(loaded) == 1 and "note" not in said(console)
+
+    def gone(data: DataConfig):
+        raise UserError("own: no such folder")
+
+    monkeypatch.setattr(sweep, "load_clips", gone)
+    assert len(sweep.sweep(jobs, tmp_path, at_once=1, console=console).results["a"]) == 2
+    assert "not compared with the data: own: no such folder" in said(console)
+    shutil.rmtree(jobs[1].folder)
+    with pytest.raises(UserError, match="own: no such folder"):
+        sweep.sweep(jobs, tmp_path, at_once=1, console=quiet())
 
 
 def test_one_sweep_a_folder(tmp_path: Path):
