@@ -21,7 +21,7 @@ CompileName = Literal["no", "default", "reduce-overhead"]
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How a run computes; a resumed run may change all of it but `reproducible`."""
+    """How a run computes; a resumed run may change `feed` and `compile`."""
 
     feed: FeedName = "auto"
     """device: keep all clips in the device's memory; stream: prefetch batches from memory or

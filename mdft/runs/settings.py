@@ -17,10 +17,12 @@ _DIGITS = 16
 def result_depends_on(config: TrainConfig) -> TrainConfig:
     """The configuration with defaults for all that changes no result, so that two compare as equal.
 
-    These are device, compute and cache, and the hyperparameters of the baselines not trained.
+    These are device, cache, compute but for ``reproducible`` and ``autocast``, and the
+    hyperparameters of the baselines not trained.
     """
     data = replace(config.data, cache=None)
-    compute = ComputeConfig(reproducible=config.compute.reproducible)
+    given = config.compute
+    compute = ComputeConfig(reproducible=given.reproducible, autocast=given.autocast)
     own = {name: x for name, x in vars(config.baseline).items() if name == config.system}
     baseline = replace(BaselinesConfig(), **own)
     return replace(config, device="auto", compute=compute, data=data, baseline=baseline)

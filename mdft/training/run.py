@@ -175,7 +175,7 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
 
 
 def check_same(out: Path, config: TrainConfig) -> None:
-    """Check that the run in a folder has this configuration, apart from device and compute.
+    """Check that the run in a folder has this configuration, in all that results depend on.
 
     Raises:
         UserError: its configuration differs.

@@ -20,7 +20,7 @@ from mdft.training.run import check_same
     [
         {"device": "cpu"},
         {"data.cache": "elsewhere"},
-        {"compute": ComputeConfig(feed="stream")},
+        {"compute": ComputeConfig(feed="stream", compile="default")},
         {"baseline.avca.score": "both"},  # of a baseline that is not trained
     ],
 )
@@ -40,6 +40,7 @@ def test_whatever_changes_the_result_changes_the_fingerprint():
         "data.whiten": True,
         "data.rendered.seed": 9,
         "compute": ComputeConfig(reproducible=True),
+        "compute.autocast": True,
     }.items():
         configs.append(changed(debug(), {field: value}))
     assert len({fingerprint(c) for c in configs}) == len(configs)
@@ -63,6 +64,8 @@ def test_a_run_is_resumed_by_its_own_settings(recipe: str, system: str, tmp_path
     config = changed(RECIPES[recipe](), {"system": system, "data.root": tmp_path})
     write_config(tmp_path, config)
     check_same(tmp_path, config)
+    with pytest.raises(UserError, match="made with another compute"):
+        check_same(tmp_path, changed(config, {"compute.autocast": True}))
     if system != "mdft":
         config = changed(config, {f"baseline.{system}.learning_rate": 0.5})
         with pytest.raises(UserError, match="made with another baseline"):
