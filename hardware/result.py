@@ -53,12 +53,12 @@ def show(result: Result, console: Console) -> None:
     runtime = f" ({result.runtime})" if result.runtime else ""
     for group, required in ((result.must, True), (result.reported, False)):
         for other, layers in group.items():
-            table = Table(
-                title=escape(
-                    f"{result.pathway}: {result.backend}{runtime} against {other}, "
-                    f"{result.samples} samples × {result.steps} steps"
-                )
+            title = (
+                f"{result.pathway}: {result.backend}{runtime} against {other}, "
+                f"{result.samples} samples × {result.steps} steps"
             )
+            console.print(title, highlight=False, markup=False, soft_wrap=True)
+            table = Table()
             for heading in ("layer", "spikes compared", "firing", "differing", "F1"):
                 table.add_column(heading, justify="left" if heading == "layer" else "right")
             differ = any(layer.first is not None for layer in layers)
