@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import reduce
 from typing import Any
 
 from mdft.config.baselines import BaselineConfig, FVAEGANConfig
@@ -95,6 +96,18 @@ def adam(config: TrainConfig) -> dict[str, Any]:
     return {"lr": own.learning_rate, "weight_decay": own.weight_decay, "betas": betas}
 
 
+#: Field → whether a configuration uses it, and what makes it do so; of all systems.
+_USED: dict[str, tuple[Callable[[TrainConfig], bool], str]] = {
+    "data.feature_threshold": (lambda c: c.data.events == "feature", "--data.events feature"),
+    "model.motion.theta_fixed": (
+        lambda c: c.model.motion.threshold == "fixed",
+        "--model.motion.threshold fixed",
+    ),
+    "loss.temperature": (lambda c: c.loss.softmax > 0, "--loss.softmax above 0"),
+    "patience": (lambda c: c.init is None, "stage 1, which --init leaves out"),
+}
+
+
 def check_used(config: TrainConfig, recipe: TrainConfig) -> None:
     """Check that every changed flag is used by the chosen system.
 
@@ -109,6 +122,11 @@ def check_used(config: TrainConfig, recipe: TrainConfig) -> None:
     for other in (f.name for f in fields(config.baseline) if f.name != name):
         if getattr(config.baseline, other) != getattr(recipe.baseline, other):
             raise UserError(f"--baseline.{other}: only --model {other} uses it; leave it out")
+    for field, (used, needed) in _USED.items():
+        value, default = (reduce(getattr, field.split("."), c) for c in (config, recipe))
+        if value != default and not used(config):
+            flag = field.replace("_", "-")
+            raise UserError(f"--{flag} {value}: used only with {needed}; leave it out")
     if name == OURS:
         return
     widths = {width: getattr(config.model, width) for width in _WIDTHS}

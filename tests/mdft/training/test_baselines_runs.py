@@ -14,6 +14,7 @@ from mdft import ablate, train
 from mdft.config.baselines import BaselinesConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
+from mdft.experiments.ablations import changed
 from mdft.model.losses import total_loss
 from mdft.runs.folder import Results, read_config
 from mdft.runs.load import load_model, load_ours
@@ -114,6 +115,30 @@ def test_ours_is_the_model_with_its_losses(ragged_clips: ClipSet):
     for name in ("triplet", "projection", "reconstruction"):
         torch.testing.assert_close(found.terms[name], expected[name])
     assert "rate" in found.terms and set(found.spikes.layers) == {"audio", "visual"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "with_it"),
+    [
+        ("data.feature_threshold", 0.5, {"data.events": "feature"}),
+        ("model.motion.theta_fixed", 0.25, {"model.motion.threshold": "fixed"}),
+        ("loss.temperature", 0.5, {"loss.softmax": 1.0}),
+        ("patience", 3, {"init": None}),
+    ],
+)
+def test_a_flag_that_nothing_reads_is_refused(field: str, value: float, with_it: dict[str, Any]):
+    without = {
+        "loss.softmax": 0.0,
+        "init": Path("run"),
+        "model.motion.threshold": "relative",
+        "data.events": "pixel",
+    }
+    recipe = changed(system_config("mdft"), without)
+    check_used(recipe, recipe)
+    flag = field.replace("_", "-")
+    with pytest.raises(UserError, match=rf"--{flag} {value}: used only with .*; leave it out"):
+        check_used(changed(recipe, {field: value}), recipe)
+    check_used(changed(recipe, {field: value, **with_it}), recipe)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
