@@ -87,6 +87,8 @@ A baseline, on the features alone, or on features and events:
     --model.visual-features {width} --model tcaf
 The scores are those of python -m mdft.train {recipe} in memory with the same --model and with
 --inputs features or features+events; after --seed S here, with --data.rendered.seed S there.
+With --baseline.tcaf.bins {bins} a token of TCaF is a second with its bins, as in mdft.compare, and
+not one bin.
 The recipes ucf, vggsound and activitynet do not read events/ unless told --data.events pixel.
 
 TCaF, in a checkout of TCAF-GZSL:
@@ -167,13 +169,13 @@ def export(clips: ClipSet, out: Path, layout: Format, fps: int, recipe: str = "e
             events = _Rows(clips, bins_MD)
             _write_set(narrow, write, audio=audio, video=video, events=events)
             _write_set(both, write, audio=_Rows(wide, wide.audio_MD), video=joined)
-        text = _readme(layout, recipe, wide.visual_MD.shape[1])
+        text = _readme(layout, recipe, wide.visual_MD.shape[1], clips.events_MKD.shape[1])
         (folder / "README.txt").write_text(text)
 
 
-def _readme(layout: Format, recipe: str, width: int) -> str:
+def _readme(layout: Format, recipe: str, width: int, bins: int) -> str:
     names = {"features": FEATURES[layout], "wide": WITH_EVENTS[layout]}
-    commands = _COMMANDS[layout].format(recipe=recipe, width=width, **names)
+    commands = _COMMANDS[layout].format(recipe=recipe, width=width, bins=bins, **names)
     return _README.format(name=layout.upper(), commands=commands)
 
 

@@ -78,6 +78,10 @@ def test_each_command_has_the_scores_in_memory(
     on_disk = of_command(arguments)
     assert on_disk.system == system and on_disk.data.source == "files"
     flags = ["debug", "--model", system, *(["--inputs", inputs] if system != "mdft" else [])]
+    if (command, system) == (WIDE, "tcaf"):  # a token for each second; NARROW has one for each bin
+        seconds = ["--baseline.tcaf.bins", "8"]
+        assert " ".join(seconds) in (exported / "tcaf" / "README.txt").read_text()
+        on_disk, flags = of_command([*arguments, *seconds]), [*flags, *seconds]
     in_memory = of_command(flags)
     assert in_memory.data.source == "rendered"
     assert results(on_disk, tmp_path / "disk") == results(in_memory, tmp_path / "memory")
