@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -17,7 +16,7 @@ from mdft.experiments.report import machine
 from mdft.experiments.sweep import is_finished
 from mdft.experiments.worker import Job
 from mdft.files import LOCK, csv_bytes, write_atomic
-from mdft.runs.folder import METRICS, read_results
+from mdft.runs.folder import read_metrics, read_results
 from mdft.runs.settings import fingerprint
 
 
@@ -123,8 +122,7 @@ def finished_run(job: Job) -> FinishedRun:
 
 
 def _validation_hm(job: Job) -> float:
-    records = map(json.loads, (job.folder / METRICS).read_text().splitlines())
-    return max(record["val"]["hm"] for record in records if "val" in record)
+    return max(record["val"]["hm"] for record in read_metrics(job.folder) if "val" in record)
 
 
 def _read(path: Path) -> dict[tuple[str, int], FinishedRun]:

@@ -31,7 +31,7 @@ from mdft.experiments.screen import SweepScreen
 from mdft.experiments.spread import score_spreads
 from mdft.experiments.worker import LOG, Job, start
 from mdft.files import only_writer, write_atomic
-from mdft.runs.folder import MODEL, RESULTS, STATE, Results, read_results
+from mdft.runs.folder import RESULTS, Results, contains_run, read_results
 from mdft.runs.same_data import check_same_data
 from mdft.training.protocol import check_fit
 from mdft.training.run import check_same
@@ -154,7 +154,7 @@ def is_finished(job: Job) -> bool:
 
 
 def _has_begun(job: Job) -> bool:
-    return any((job.folder / name).exists() for name in (STATE, MODEL, RESULTS))
+    return contains_run(job.folder) or (job.folder / RESULTS).exists()
 
 
 def finished_results(jobs: Iterable[Job]) -> dict[str, list[Results]]:

@@ -154,6 +154,25 @@ def write_results(folder: Path, results: Results) -> None:
     write_atomic(folder / RESULTS, (json.dumps(asdict(results), indent=2) + "\n").encode())
 
 
+def contains_run(folder: Path) -> bool:
+    """Whether a folder contains the state or the model of a run, finished or not."""
+    return any((folder / name).exists() for name in (STATE, MODEL))
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The record of every epoch of a run.
+
+    Raises:
+        UserError: a line is not JSON.
+        OSError: the file cannot be read.
+    """
+    path = folder / METRICS
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except ValueError as error:
+        raise UserError(f"{path}: not a JSON value in each line ({error})") from error
+
+
 def read_results(folder: Path) -> Results:
     """The test scores of a run.
 

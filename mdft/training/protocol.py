@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,15 @@ from mdft.data.cells import coarser
 from mdft.data.dataset import ClipSet
 from mdft.data.stages import STAGES
 from mdft.errors import UserError, first_problem, require
-from mdft.runs.folder import METRICS, MODEL, RESULTS, STATE, Results, read_results
+from mdft.runs.folder import (
+    METRICS,
+    MODEL,
+    RESULTS,
+    STATE,
+    Results,
+    read_metrics,
+    read_results,
+)
 from mdft.systems.build import input_widths
 
 
@@ -87,12 +94,12 @@ def at_end(folder: Path) -> tuple[Progress, Results] | None:
         None if the run is not finished, or can be resumed from its state.
 
     Raises:
-        UserError: the results cannot be read.
+        UserError: the results or the metrics are damaged.
     """
     if (folder / STATE).exists() or not all((folder / name).exists() for name in (MODEL, RESULTS)):
         return None
-    results, path = read_results(folder), folder / METRICS
-    metrics = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    results = read_results(folder)
+    metrics = read_metrics(folder) if (folder / METRICS).exists() else []
     progress = Progress(
         stage=len(STAGES) - 1,
         epoch=results.epoch + 1,

@@ -20,7 +20,7 @@ from mdft.distributed.device import resolve_device
 from mdft.distributed.world import after_first, world
 from mdft.errors import UserError, require
 from mdft.inference.classifier import Classifier, load
-from mdft.runs.folder import MODEL, STATE, Results, read_config
+from mdft.runs.folder import Results, contains_run, read_config
 from mdft.runs.settings import result_depends_on
 from mdft.systems.build import OURS
 from mdft.training.board import Board
@@ -166,7 +166,7 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: a file of that name exists, expected a folder")
-    if any((out / name).exists() for name in (STATE, MODEL)):
+    if contains_run(out):
         if not resume:
             raise UserError(
                 f"--out {out}: already contains a run; add --resume or name another folder"

@@ -25,7 +25,16 @@ from mdft.distributed.world import from_first, world
 from mdft.files import only_writer, write_atomic
 from mdft.model.health import LayerHealth, health_record
 from mdft.model.mdft import MDFT
-from mdft.runs.folder import METRICS, MODEL, RESULTS, STATE, Results, write_config, write_results
+from mdft.runs.folder import (
+    METRICS,
+    MODEL,
+    RESULTS,
+    STATE,
+    Results,
+    contains_run,
+    write_config,
+    write_results,
+)
 from mdft.runs.preprocessing import preprocessing_of, write_preprocessing
 from mdft.runs.same_data import check_same_data
 from mdft.runs.tensors import read_tensors, write_tensors
@@ -66,7 +75,7 @@ class Trainer:
         check_fit(config, clips)
         # Before anything is written there: a resumed run ends on the clips that it began on, and
         # a model is never beside the classes of other clips.
-        if world().first and any((folder / name).exists() for name in (STATE, MODEL)):
+        if world().first and contains_run(folder):
             check_same_data(folder, config.data, clips)
         self.beginning = beginning(config, clips)
         self.config, self.clips, self.folder = config, clips, folder

@@ -119,6 +119,9 @@ def test_a_finished_run_without_a_state_is_not_trained_again(
     with pytest.raises(UserError, match=r"is in stage 2, with epoch \d and beta .*--out"):
         trainer.run(resume=True, start=elsewhere)
     assert files_of(folder) == before
+    (folder / "metrics.jsonl").write_text("{")
+    with pytest.raises(UserError, match=r"metrics\.jsonl: not a JSON value in each line"):
+        trainer.run(resume=True)
 
 
 @pytest.mark.parametrize("finished", [True, False])
