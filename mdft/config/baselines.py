@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import MultipleOf
+from annotated_types import Ge, MultipleOf
 
 from mdft.config.ranges import Count, NotNegative, Positive, Share
 
@@ -37,12 +37,15 @@ Branches = Literal["audio", "visual", "both"]
 
 @dataclass(frozen=True)
 class BaselineConfig:
-    """Fields that every baseline has."""
+    """Fields that every baseline has; those in closed form use none of them."""
 
     learning_rate: Positive = 1e-3
     """Adam's learning rate."""
     weight_decay: NotNegative = 0.0
     """Adam's weight decay: an L2 term added to the gradient."""
+    batch_size: Annotated[int, Ge(2)] | None = None
+    """Clips per training step, in as many steps per epoch as with the --batch-size of the run;
+    default: that batch size."""
 
 
 @dataclass(frozen=True)

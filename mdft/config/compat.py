@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
+
+from mdft.config.baselines import BaselinesConfig
 
 #: Fields added since format 1. The default of each is the behaviour before it was added.
 ADDED = (
@@ -31,6 +34,7 @@ ADDED = (
     "loss.softmax",
     "loss.temperature",
     "baseline.tcaf.bins",
+    *(f"baseline.{f.name}.batch_size" for f in fields(BaselinesConfig)),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -89,6 +90,19 @@ class TrainConfig:
     def most_epochs(self) -> int:
         """The largest number of epochs of a stage: ``epochs``, or the number of strengths."""
         return len(STRENGTHS) if self.penalised else self.epochs
+
+    @property
+    def clips_per_step(self) -> int:
+        """Clips per training step: ``batch_size``, or the baseline's own."""
+        own = None if self.system == "mdft" else getattr(self.baseline, self.system).batch_size
+        return own or self.batch_size
+
+    def steps_per_epoch(self, clips: int) -> int:
+        """Training steps per epoch on a split of so many clips: ``ceil(clips / batch_size)``.
+
+        A baseline's own batch size does not change them, so that all systems have as many.
+        """
+        return math.ceil(clips / self.batch_size)
 
     def check(self) -> None:
         """Raise a UserError that names the first field out of its range."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -276,8 +275,8 @@ class Comparison:
 
         Systems in closed form have none.
         """
-        clips, size = load_clips(self.config.data), self.config.batch_size
-        each = [math.ceil(len(clips.splits[stage.train]) / size) for stage in STAGES]
+        splits = load_clips(self.config.data).splits
+        each = [self.config.steps_per_epoch(len(splits[stage.train])) for stage in STAGES]
         return " and ".join(str(steps * self.config.epochs) for steps in each)
 
     def _all(self) -> Iterator[tuple[Compared, str]]:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from functools import reduce
 from typing import Any
 
-from mdft.config.baselines import BaselineConfig, FVAEGANConfig
+from mdft.config.baselines import PENALISED, BaselineConfig, FVAEGANConfig
 from mdft.config.model import ModelConfig
 from mdft.config.train import TrainConfig
 from mdft.data.feature_bins import CHANNELS
@@ -122,6 +122,11 @@ def check_used(config: TrainConfig, recipe: TrainConfig) -> None:
     for other in (f.name for f in fields(config.baseline) if f.name != name):
         if getattr(config.baseline, other) != getattr(recipe.baseline, other):
             raise UserError(f"--baseline.{other}: only --model {other} uses it; leave it out")
+    if name in (*PENALISED, UNTRAINED):
+        for field in (f.name for f in fields(BaselineConfig)):
+            if getattr(_own(config), field) != getattr(getattr(recipe.baseline, name), field):
+                flag = f"--baseline.{name}.{field.replace('_', '-')}"
+                raise UserError(f"{flag}: --model {name} is not trained in steps; leave it out")
     for field, (used, needed) in _USED.items():
         value, default = (reduce(getattr, field.split("."), c) for c in (config, recipe))
         if value != default and not used(config):

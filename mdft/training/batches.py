@@ -28,6 +28,7 @@ class TrainingBatches:
         stage: the stage whose training split is used.
         batch_size: clips per batch over all processes; fewer if the split has fewer.
         generator: the random generator of all draws, on the feed's device.
+        steps: batches per epoch; default: as many as the split fills.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class TrainingBatches:
         stage: Stage,
         batch_size: int,
         generator: torch.Generator,
+        steps: int | None = None,
     ) -> None:
         self.clips, self.feed, self.stage, self.generator = clips, feed, stage, generator
         self.device = generator.device
         self.indices = clips.splits[stage.train]
         self.size = min(batch_size, len(self.indices))
         #: Batches per epoch.
-        self.steps = math.ceil(len(self.indices) / batch_size)
+        self.steps = steps or math.ceil(len(self.indices) / batch_size)
         self.sampler = BalancedSampler(self._labels(self.indices))
         classes = clips.classes_of(stage.train)
         self.classes_C = torch.from_numpy(classes).to(self.device)

@@ -169,7 +169,9 @@ class Trainer:
         seed = self.config.seed * len(STAGES) + index
         torch.manual_seed(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
-        batches = TrainingBatches(self.clips, self.feed, stage, self.config.batch_size, generator)
+        size = self.config.clips_per_step
+        steps = self.config.steps_per_epoch(len(self.clips.splits[stage.train]))
+        batches = TrainingBatches(self.clips, self.feed, stage, size, generator, steps)
         self.model = model = build(self.config).to(self.device)
         self._initialise(stage, model, batches)
         compile_dense(model, self.config.compute.compile)

@@ -141,6 +141,38 @@ def test_a_flag_that_nothing_reads_is_refused(field: str, value: float, with_it:
     check_used(changed(recipe, {field: value, **with_it}), recipe)
 
 
+def test_a_batch_size_of_its_own_leaves_the_steps(
+    ragged_clips: ClipSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """24 clips of 8 classes, 30 of 10: with batches of 8 three and four steps of an epoch."""
+    sizes, loss = [], SJE.loss
+    monkeypatch.setattr(
+        SJE, "loss", lambda self, x: sizes.append(len(x.targets_B)) or loss(self, x)
+    )
+    config = changed(system_config("sje"), {"batch_size": 8, "epochs": 1})
+    for own, expected in ((None, 8), (20, 20)):
+        sizes.clear()
+        folder = tmp_path / str(own)
+        folder.mkdir()
+        run = changed(config, {"baseline.sje.batch_size": own})
+        Trainer(run, ragged_clips, folder, lambda record: None).run()
+        splits = [len(ragged_clips.splits[s]) for s in ("stage_1_train", "stage_2_train")]
+        assert sizes == [expected] * sum(-(-clips // 8) for clips in splits)
+        assert run.clips_per_step == expected
+    assert changed(run, {"system": "mdft"}).clips_per_step == 8
+
+
+@pytest.mark.parametrize("name", ["means", "ridge", "conse"])
+@pytest.mark.parametrize(("field", "value"), [("learning_rate", 0.5), ("batch_size", 8)])
+def test_a_system_in_closed_form_has_no_steps(name: str, field: str, value: float):
+    recipe = system_config("mdft")
+    config = dataclasses.replace(recipe, system=name)  # type: ignore[arg-type]
+    check_used(config, recipe)
+    flag = f"--baseline.{name}.{field.replace('_', '-')}"
+    with pytest.raises(UserError, match=f"{flag}: --model {name} is not trained in steps"):
+        check_used(changed(config, {f"baseline.{name}.{field}": value}), recipe)
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_flag_of_another_system_is_refused(name: str):
     recipe = system_config("mdft")
