@@ -66,7 +66,7 @@ def _bins(data: DataConfig) -> int:
 
 
 def variant_of(config: TrainConfig, recipe: TrainConfig) -> str:
-    """The flags of model and loss that differ from a recipe: ``--model.motion.network mlp``."""
+    """The flags of the systems that differ from a recipe: ``--model.motion.network mlp``."""
 
     def flags(own: Any, other: Any, name: str) -> Iterator[str]:
         if is_dataclass(own):
@@ -76,7 +76,11 @@ def variant_of(config: TrainConfig, recipe: TrainConfig) -> str:
         elif own != other:
             yield f"{name} {own}"
 
-    pairs = {"--model": (config.model, recipe.model), "--loss": (config.loss, recipe.loss)}
+    pairs = {
+        "--model": (config.model, recipe.model),
+        "--loss": (config.loss, recipe.loss),
+        "--baseline": (config.baseline, recipe.baseline),
+    }
     return " ".join(f for name, (own, other) in pairs.items() for f in flags(own, other, name))
 
 
