@@ -44,8 +44,9 @@ release:
 	@$(MAKE) demo RUN=runs/released SAMPLES=4
 	@$(PYTHON) -m export.release runs/released mdft/released
 
-# One call for all reports; a run that is in their .csv files is not repeated. The last three are of
-# variants of MDFT: an MLP for the spiking network, and a ridge regression beside it.
+# One call for all reports; a run that is in their .csv files is not repeated. The last four are of
+# variants: MDFT with an MLP for the spiking network, and with a ridge regression beside it, and
+# baselines with the batch sizes of their papers' code.
 results: setup
 	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
 	    --out runs/compare/embedded --table docs/results.md
@@ -61,6 +62,11 @@ results: setup
 	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
 	    --compare-inputs features whitened-features --only mdft --model.ridge 0.05 \
 	    --out runs/compare/embedded_ridge --table docs/results_ridge.md
+	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
+	    --compare-inputs features+events --only avgzslnet avca clipclap mdft \
+	    --baseline.avgzslnet.batch-size 256 --baseline.avca.batch-size 256 \
+	    --baseline.clipclap.batch-size 64 \
+	    --out runs/compare/embedded_batch --table docs/results_batch.md
 
 # One thread each: the suite itself runs on every core.
 test: setup

@@ -60,6 +60,7 @@ def main() -> int:
     # Imported here: --help and a mistyped flag need no torch.
     from rich.console import Console
 
+    from mdft.experiments.ablations import changed
     from mdft.experiments.compare_report import KEYS
     from mdft.experiments.comparison import (
         Comparison,
@@ -102,6 +103,9 @@ def main() -> int:
     measured["data seeds"] = ", ".join(map(str, range(command.data_seeds)))
     measured["epochs"] = f"at most {command.epochs}, patience {command.patience or 'unlimited'}"
     measured["steps of stages 1 and 2"] = f"at most {comparison.most_steps()}"
+    own = {name: changed(command, {"system": name}).clips_per_step for name in comparison.systems}
+    others = [f"{name} {size}" for name, size in own.items() if size != command.batch_size]
+    measured["batch size"] = ", ".join([str(command.batch_size), *others])
     measured["trials of each system"] = str(command.tune)
     variant = variant_of(comparison.config, RECIPES[recipe]())
     write_comparison(table, blocks, texts, measured, variant, command.data.events)

@@ -17,7 +17,7 @@ from mdft.systems.build import OURS, TITLES
 KEYS = ("summary", "tuning")
 
 _INTRODUCTION = """\
-All systems use the same clips, inputs, batches, two stages, β grid and word vectors;
+All systems use the same clips, inputs, number of batches, two stages, β grid and word vectors;
 [baselines.md](baselines.md) describes each one. Stage 1 ends when the validation HM has not
 improved for the number of epochs in the table above; stage 2 takes as many epochs as the best one.
 Per cent, mean ± standard deviation (n − 1) over the runs; the best mean of a column is bold. HM −

@@ -66,7 +66,10 @@ def _bins(data: DataConfig) -> int:
 
 
 def variant_of(config: TrainConfig, recipe: TrainConfig) -> str:
-    """The flags of the systems that differ from a recipe: ``--model.motion.network mlp``."""
+    """The flags of the systems that differ from a recipe: ``--model.motion.network mlp``.
+
+    A flag of baselines is named once, without its values: ``--baseline.NAME.batch-size``.
+    """
 
     def flags(own: Any, other: Any, name: str) -> Iterator[str]:
         if is_dataclass(own):
@@ -79,9 +82,12 @@ def variant_of(config: TrainConfig, recipe: TrainConfig) -> str:
     pairs = {
         "--model": (config.model, recipe.model),
         "--loss": (config.loss, recipe.loss),
-        "--baseline": (config.baseline, recipe.baseline),
     }
-    return " ".join(f for name, (own, other) in pairs.items() for f in flags(own, other, name))
+    found = [f for name, (own, other) in pairs.items() for f in flags(own, other, name)]
+    for f in fields(config.baseline):
+        own, other = (getattr(each.baseline, f.name) for each in (config, recipe))
+        found += [flag.split()[0] for flag in flags(own, other, "--baseline.NAME")]
+    return " ".join(dict.fromkeys(found))
 
 
 def with_data_seed(config: TrainConfig, seed: int) -> TrainConfig:

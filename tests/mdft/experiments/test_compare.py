@@ -194,6 +194,19 @@ def test_the_report_says_what_the_events_are_of(tmp_path: Path, monkeypatch: pyt
     assert "features, and E_v of the visual features. Baselines" in text
 
 
+def test_the_report_says_whose_batches_are_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Comparison, "hours", lambda self, at_once: 0.0)
+    monkeypatch.setattr("mdft.experiments.comparison.sweep", lambda *_, **__: Outcome({}, []))
+    flags = ["--seeds", "1", "--only", "sje", "means", "--compare-inputs", "features"]
+    flags += ["--baseline.sje.batch-size", "64", "--out", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", ["compare", *small_flags(tmp_path), *flags])
+    assert compare.main() == 0
+    text = (tmp_path / "runs" / "results.md").read_text()
+    assert text.startswith("# Results with `--baseline.NAME.batch-size`\n")
+    size = RECIPES["debug"]().batch_size
+    assert f"| batch size | {size}, sje 64 |" in text
+
+
 def test_written_text_survives_and_the_same_numbers_give_the_same_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -30,8 +30,8 @@ def test_a_page_of_one_system_names_what_was_changed():
     mlp = changed(config, {"model.motion.network": "mlp", "loss.softmax": 0.5, "epochs": 3})
     assert variant_of(config, config) == ""
     assert variant_of(mlp, config) == "--model.motion.network mlp --loss.softmax 0.5"
-    batch = changed(config, {"baseline.avca.batch_size": 256})
-    assert variant_of(batch, config) == "--baseline.avca.batch-size 256"
+    sizes = {"baseline.avca.batch_size": 256, "baseline.tcaf.batch_size": 64}
+    assert variant_of(changed(config, sizes), config) == "--baseline.NAME.batch-size"
     runs = {
         (0, k): FinishedRun("events-mdft-data0", k, 0.5, hm, hm, 0.5, 0.5, 0.0, 3, 9.0, "", "")
         for k, hm in enumerate((0.4, 0.6))

@@ -134,4 +134,4 @@ def test_make_results_goes_on_from_the_published_runs(typed: str):
 
 
 def test_every_report_has_a_command():
-    assert len(COMMANDS) == 5
+    assert len(COMMANDS) == 6
