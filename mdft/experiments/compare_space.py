@@ -20,7 +20,7 @@ from mdft.experiments.sweep import Row
 from mdft.systems.build import OURS
 
 RATES = (3e-4, 1e-3, 3e-3)
-#: Larger batches are worth ten points to systems whose negatives are clips of the batch.
+#: Of systems that gain up to 14 points with larger batches than 32 clips (docs/results_batch.md).
 _BATCHES = (64, 128, 256)
 #: System → its own tuned field, and the values to try. Systems in closed form have none: each
 #: epoch of theirs is another strength.
