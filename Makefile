@@ -46,7 +46,7 @@ release:
 
 # One call for all reports; a run that is in their .csv files is not repeated. The last four are of
 # variants: MDFT with an MLP for the spiking network, and with a ridge regression beside it, and
-# baselines with the batch sizes of their papers' code.
+# baselines with the batch sizes of their authors' code.
 results: setup
 	@$(PYTHON) -m mdft.compare embedded --data-seeds 3 --seeds $(SEEDS) --epochs 48 --patience 10 \
 	    --out runs/compare/embedded --table docs/results.md

@@ -79,10 +79,7 @@ def variant_of(config: TrainConfig, recipe: TrainConfig) -> str:
         elif own != other:
             yield f"{name} {own}"
 
-    pairs = {
-        "--model": (config.model, recipe.model),
-        "--loss": (config.loss, recipe.loss),
-    }
+    pairs = {"--model": (config.model, recipe.model), "--loss": (config.loss, recipe.loss)}
     found = [f for name, (own, other) in pairs.items() for f in flags(own, other, name)]
     for f in fields(config.baseline):
         own, other = (getattr(each.baseline, f.name) for each in (config, recipe))

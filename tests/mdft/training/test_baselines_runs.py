@@ -144,7 +144,7 @@ def test_a_flag_that_nothing_reads_is_refused(field: str, value: float, with_it:
 def test_a_batch_size_of_its_own_leaves_the_steps(
     ragged_clips: ClipSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """24 clips of 8 classes, 30 of 10: with batches of 8 three and four steps of an epoch."""
+    """An epoch of each stage has the steps of batches of 8, whatever its batches have."""
     sizes, loss = [], SJE.loss
     monkeypatch.setattr(
         SJE, "loss", lambda self, x: sizes.append(len(x.targets_B)) or loss(self, x)
