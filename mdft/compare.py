@@ -62,6 +62,7 @@ def main() -> int:
 
     from mdft.experiments.ablations import changed
     from mdft.experiments.compare_report import KEYS
+    from mdft.experiments.compare_rows import ROWS, system_of
     from mdft.experiments.comparison import (
         Comparison,
         chosen_systems,
@@ -72,7 +73,6 @@ def main() -> int:
     from mdft.experiments.report import facts, read_texts
     from mdft.experiments.spread import spread_table
     from mdft.experiments.sweep import Outcome, report_failures
-    from mdft.systems.build import TITLES
 
     require(command.jobs >= 1, "--jobs", command.jobs, "at least 1")
     table = command.table or command.out / "results.md"
@@ -103,14 +103,16 @@ def main() -> int:
     measured["data seeds"] = ", ".join(map(str, range(command.data_seeds)))
     measured["epochs"] = f"at most {command.epochs}, patience {command.patience or 'unlimited'}"
     measured["steps of stages 1 and 2"] = f"at most {comparison.most_steps()}"
-    own = {name: changed(command, {"system": name}).clips_per_step for name in comparison.systems}
+    systems = dict.fromkeys(map(system_of, comparison.systems))
+    own = {name: changed(command, {"system": name}).clips_per_step for name in systems}
     others = [f"{name} {size}" for name, size in own.items() if size != command.batch_size]
     measured["batch size"] = ", ".join([str(command.batch_size), *others])
     measured["trials of each system"] = str(command.tune)
     variant = variant_of(comparison.config, RECIPES[recipe]())
     write_comparison(table, blocks, texts, measured, variant, command.data.events)
     for inputs, entries in blocks.items():
-        rows = {TITLES[name]: entries[name].results for name in comparison.systems}
+        named = [name for name in comparison.systems if name in entries]
+        rows = {ROWS[name]: entries[name].results for name in named}
         Console().print(spread_table(rows, inputs))
     Console().print(f"report {table}", markup=False)
     # A failed first trial may also be the first final run: print each line once.

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mdft.config.data import Compared
 from mdft.experiments.compare_report import BLOCKS, Entry
+from mdft.experiments.compare_rows import ROWS
 from mdft.experiments.drawing import INK, OURS, plain, write_drawing
 from mdft.experiments.spread import Spread, spread
 from mdft.systems import build
@@ -46,7 +47,7 @@ def _panel(axes: Axes, title: str, values: Mapping[str, Spread]) -> None:
         across = hm.std if hm.n > 1 else None
         colour = OURS if system == build.OURS else INK
         axes.errorbar(hm.mean, row, xerr=across, fmt="o", color=colour, markersize=4, capsize=2)
-    axes.set_yticks(range(len(values)), [build.TITLES[system] for system in values])
+    axes.set_yticks(range(len(values)), [ROWS[system] for system in values])
     for system, label in zip(values, axes.get_yticklabels(), strict=True):
         if system == build.OURS:
             label.set(color=OURS, fontweight="bold")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mdft.config.data import Compared
+from mdft.experiments.compare_rows import ROWS
 from mdft.experiments.compare_space import Choice
 from mdft.experiments.record import FinishedRun
 from mdft.experiments.report import facts_table, line, text_block, with_seeds
 from mdft.experiments.spread import SCORES, Spread, score_spreads, spread
-from mdft.systems.build import OURS, TITLES
+from mdft.systems.build import OURS
 
 #: Blocks of hand-written text that a rerun keeps.
 KEYS = ("summary", "tuning")
@@ -31,8 +32,8 @@ BLOCKS: Mapping[Compared, tuple[str, str]] = {
         "Features and events",
         "Audio and visual features, and E_v of the {events}. Baselines have each event bin beside\n"
         "the visual features of its second; a token of TCaF is a second with its bins beside each\n"
-        "other. Those that average their inputs, all but TCaF, GRU and transformer, have the\n"
-        "averages, standardised over the clips.",
+        "other. Those that average their inputs, all but TCaF, GRU, transformer and what is named\n"
+        "over time, have the averages, standardised over the clips.",
     ),
     "features": (
         "Features alone",
@@ -123,7 +124,7 @@ def _scores(entries: Mapping[str, Entry]) -> str:
     heads = [*SCORES.values(), *difference, "epochs", "parameters", "training, s"]
     lines = [line(["", *heads]), line(["---", *["---:"] * len(heads)])]
     for system, entry in entries.items():
-        label = with_seeds(TITLES[system], len(entry.runs), most)
+        label = with_seeds(ROWS[system], len(entry.runs), most)
         cells = [
             f"**{value.percent()}**" if system == best.get(name) else value.percent()
             for name, value in score_spreads(entry.results).items()
@@ -164,12 +165,12 @@ def _tuning(entries: Mapping[str, Entry]) -> str:
     for system, entry in entries.items():
         choice = entry.choice
         if choice is None:
-            lines.append(line([TITLES[system], "–", "–", "–", "0"]))
+            lines.append(line([ROWS[system], "–", "–", "–", "0"]))
             continue
         hms = [hm for hm in choice.hms if hm is not None]
         failed = f", {len(choice.hms) - len(hms)} failed" if None in choice.hms else ""
         changes = [f"`{name}={value:g}`" for name, value in choice.trial.change.items()]
         published = "–" if choice.hms[0] is None else f"{100 * choice.hms[0]:.1f}"
         cells = [published, "<br>".join(changes) or "defaults", f"{100 * max(hms):.1f}"]
-        lines.append(line([TITLES[system], *cells, f"{len(choice.hms)}{failed}"]))
+        lines.append(line([ROWS[system], *cells, f"{len(choice.hms)}{failed}"]))
     return "\n".join(lines)

@@ -22,16 +22,15 @@ from mdft.errors import UserError, require, unknown
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_figure import write_comparison_figure
 from mdft.experiments.compare_report import Entry, comparison_report
+from mdft.experiments.compare_rows import PARTS, ROWS, SEQUENCES, rows_with, system_of
 from mdft.experiments.compare_space import Choice, Trial, choice_json, choose, trials
 from mdft.experiments.record import Record
 from mdft.experiments.sweep import PROCESSES, Outcome, Row, plan, sweep
 from mdft.experiments.worker import Job
 from mdft.files import write_atomic
-from mdft.systems.build import OURS, TITLES, build
+from mdft.systems.build import OURS, build
 from mdft.training.run import fit
 
-#: Systems that do not average their inputs over the clip, besides MDFT.
-SEQUENCES = ("tcaf", "gru", "transformer")
 #: Inputs → their name in the names of folders.
 SHORT: dict[Compared, str] = {
     "features+events": "events",
@@ -40,20 +39,21 @@ SHORT: dict[Compared, str] = {
 }
 
 
-def with_inputs(config: TrainConfig, system: str, inputs: Compared) -> TrainConfig:
-    """The configuration of a system that is given these inputs.
+def with_inputs(config: TrainConfig, row: str, inputs: Compared) -> TrainConfig:
+    """The configuration of a row's system that is given these inputs.
 
     MDFT computes E_v from the features if features are all it is given; a baseline with events has
     them beside its visual features. Baselines that average their inputs are given averages, and a
     token of TCaF is a second with its event bins.
     """
-    config = changed(config, {"system": system})
+    system = system_of(row)
+    config = changed(config, {"system": system, **PARTS.get(row, {})})
     if inputs == "whitened-features":
         config, inputs = changed(config, {"data.whiten": True}), "features"
     if system == "tcaf" and inputs == "features+events":
         config = changed(config, {"baseline.tcaf.bins": _bins(config.data)})
     if system != OURS:
-        average = system not in SEQUENCES
+        average = row not in SEQUENCES
         return changed(config, {"data.inputs": inputs, "data.average": average})
     return changed(config, {"data.events": "feature"}) if inputs == "features" else config
 
@@ -143,8 +143,11 @@ class Comparison:
         named = not self.config.data.whiten or set(self.inputs) == {"whitened-features"}
         expected = "off, by --data.no-whiten, or --compare-inputs whitened-features alone"
         require(named, "--data.whiten", "on", expected)
+        if self.systems and not any(self._all()):
+            found = f"{' '.join(self.systems)} with --compare-inputs {given}"
+            require(False, "--only", found, "--compare-inputs features+events")
         for inputs in self.inputs:
-            for name in TITLES:
+            for name in rows_with(inputs):
                 rows = [row for t in self.tried(inputs, name) for row in self._final(t)]
                 for job in plan(rows, range(self.seeds), self.out):
                     self.record.find(job)
@@ -231,7 +234,7 @@ class Comparison:
 
     def _reported(self) -> list[Job]:
         """All runs of all systems, of which the report has those that are finished."""
-        return [job for i in self.inputs for name in TITLES for job in self.jobs(i, name)]
+        return [job for i in self.inputs for name in rows_with(i) for job in self.jobs(i, name)]
 
     def jobs(self, inputs: Compared, system: str) -> list[Job]:
         """All runs of a system on some inputs: the trials, then those of the chosen one."""
@@ -249,7 +252,7 @@ class Comparison:
     def entries(self, inputs: Compared) -> dict[str, Entry]:
         """System → its finished runs on some inputs, and its number of trained parameters."""
         entries = {}
-        for name in TITLES:
+        for name in rows_with(inputs):
             choice, runs = self.choice(inputs, name), {}
             for data_seed, row in enumerate(self.rows(inputs, name)):
                 for job in plan([row], range(self.seeds), self.out):
@@ -289,7 +292,8 @@ class Comparison:
     def _all(self) -> Iterator[tuple[Compared, str]]:
         for inputs in self.inputs:
             for name in self.systems:
-                yield inputs, name
+                if name in rows_with(inputs):
+                    yield inputs, name
 
 
 @lru_cache
@@ -313,9 +317,9 @@ def chosen_systems(only: Sequence[str]) -> list[str]:
         UserError: a system is unknown.
     """
     for name in only:
-        if name not in TITLES:
-            raise unknown("--only", name, TITLES)
-    return [name for name in TITLES if name in only or not only]
+        if name not in ROWS:
+            raise unknown("--only", name, ROWS)
+    return [name for name in ROWS if name in only or not only]
 
 
 def write_comparison(

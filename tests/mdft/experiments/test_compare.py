@@ -10,12 +10,14 @@ import pytest
 from rich.console import Console
 
 from mdft import compare
+from mdft.config.data import Compared
 from mdft.config.recipes import RECIPES, debug
 from mdft.config.train import TrainConfig
 from mdft.data.dataset import ClipSet
 from mdft.errors import UserError
 from mdft.experiments.ablations import changed
 from mdft.experiments.compare_report import KEYS
+from mdft.experiments.compare_rows import ROWS, rows_with
 from mdft.experiments.compare_space import CHOICES, MOST, trials
 from mdft.experiments.comparison import (
     Comparison,
@@ -83,6 +85,25 @@ def test_all_are_given_the_same_inputs():
     for change in ({"data.source": "files"}, {"data.events": "feature"}):
         other = with_inputs(changed(config, change), "tcaf", "features+events")
         assert other.baseline.tcaf.bins == 1
+
+
+def test_a_ridge_regression_from_the_events_alone_is_a_row(tmp_path: Path):
+    """From their mean over the clip, or from all bins; there are none without events."""
+    for row, time in (("ridge-events", "mean"), ("ridge-time", "steps")):
+        found = with_inputs(debug(), row, "features+events")
+        assert (found.system, found.data.inputs) == ("ridge", "features+events")
+        assert (found.baseline.ridge.use, found.baseline.ridge.time) == ("events", time)
+        assert found.data.average == (time == "mean")
+        found.check()
+        assert row in rows_with("features+events") and row not in rows_with("features")
+    record = Record(tmp_path / "results.csv")
+    both: tuple[Compared, ...] = ("features+events", "features")
+    plans = Comparison(debug(), both, chosen_systems(["ridge-time"]), 1, 1, 1, tmp_path, record)
+    plans.check()
+    assert [job.row for job in plans.jobs(both[0], "ridge-time")] == ["events-ridge-time-data0"]
+    assert list(plans.entries("features")) == rows_with("features")
+    with pytest.raises(UserError, match="--only is 'ridge-time with --compare-inputs features'"):
+        replace(plans, inputs=("features",)).check()
 
 
 def test_inputs_that_are_not_called_whitened_are_not(tmp_path: Path):
@@ -387,7 +408,7 @@ def test_what_makes_no_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(UserError, match="--only is 'nope', expected one of sje, devise"):
         chosen_systems(["sje", "nope"])
     assert chosen_systems(["mdft", "sje"]) == ["sje", "mdft"]
-    assert chosen_systems([]) == list(TITLES)
+    assert chosen_systems([]) == list(ROWS)
     for typed, said in (
         ("--seeds 0", "--seeds is 0, expected at least 1"),
         ("--jobs 0", "--jobs is 0, expected at least 1"),

@@ -14,12 +14,12 @@ from mdft.compare import Command
 from mdft.config.recipes import debug
 from mdft.config.train import TrainConfig
 from mdft.errors import UserError
+from mdft.experiments.compare_rows import ROWS, rows_with
 from mdft.experiments.comparison import Comparison
 from mdft.experiments.record import COLUMNS, Record
 from mdft.experiments.report import machine
 from mdft.experiments.worker import Job
 from mdft.runs.settings import fingerprint
-from mdft.systems.build import TITLES
 from mdft.training.command_line import config_of, parse
 from tests.mdft.runs_done import finish, results_of
 
@@ -124,12 +124,14 @@ def test_make_results_goes_on_from_the_published_runs(typed: str):
     _, command = parse(flags, Command, "mdft.compare")
     assert command.table is not None
     path = MAKEFILE.parent / command.table.with_suffix(".csv")
-    inputs, systems, none = command.compare_inputs, tuple(TITLES), Path("none")
+    inputs, systems, none = command.compare_inputs, tuple(ROWS), Path("none")
     record = Record(path)
     found = Comparison(
         config_of(command), inputs, systems, 1, command.data_seeds, command.seeds, none, record
     )
-    runs = [record.find(job) for i in inputs for name in systems for job in found.jobs(i, name)]
+    runs = [
+        record.find(job) for i in inputs for name in rows_with(i) for job in found.jobs(i, name)
+    ]
     assert sum(run is not None for run in runs) == len(path.read_text().splitlines()) - 1 >= 15
 
 
