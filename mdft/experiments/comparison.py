@@ -143,9 +143,9 @@ class Comparison:
         named = not self.config.data.whiten or set(self.inputs) == {"whitened-features"}
         expected = "off, by --data.no-whiten, or --compare-inputs whitened-features alone"
         require(named, "--data.whiten", "on", expected)
-        if self.systems and not any(self._all()):
-            found = f"{' '.join(self.systems)} with --compare-inputs {given}"
-            require(False, "--only", found, "--compare-inputs features+events")
+        some = not self.systems or any(self._all())
+        found = f"{' '.join(self.systems)} with --compare-inputs {given}"
+        require(some, "--only", found, "--compare-inputs features+events")
         for inputs in self.inputs:
             for name in rows_with(inputs):
                 rows = [row for t in self.tried(inputs, name) for row in self._final(t)]
